@@ -1,0 +1,13 @@
+//! The words of Fracas, as types: ids, units, seed, parameters of faults, targets, probes, experiments, events, and the run as a
+//! pure machine. No input or output, no clock, no async: whatever is here can be tested with values alone.
+
+pub mod event;
+pub mod experiment;
+pub mod ids;
+pub mod params;
+pub mod probe;
+pub mod problem;
+pub mod record;
+pub mod seed;
+pub mod target;
+pub mod units;

@@ -1,0 +1,360 @@
+//! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Percent, Size, Span};
+
+macro_rules! inject {
+    ($($variant:ident = $name:literal),* $(,)?) => {
+        /// A fault with its parameters: a map with a single key, the fault's type.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Inject {
+            $(#[doc = concat!("See [`", stringify!($variant), "`].")] $variant($variant),)*
+        }
+
+        impl Inject {
+            /// The names of all types, in the order of this file.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// The fault's type.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => $name,)* }
+            }
+
+            /// The parameters alone, as the ledger and the guardian hold them.
+            pub fn params(&self) -> serde_json::Value {
+                let value = match self { $(Self::$variant(params) => serde_json::to_value(params),)* };
+                // Parameters are plain structs of texts and numbers: they always have a JSON form.
+                value.unwrap_or(serde_json::Value::Null)
+            }
+        }
+    };
+}
+
+inject! {
+    MemoryLimit = "memory_limit",
+    CpuLimit = "cpu_limit",
+    CpuStress = "cpu_stress",
+    PidExhaustion = "pid_exhaustion",
+    FdExhaustion = "fd_exhaustion",
+    ProcessPause = "process_pause",
+    ProcessKill = "process_kill",
+    ContainerPause = "container_pause",
+    ContainerKill = "container_kill",
+    ContainerStop = "container_stop",
+    ContainerRestart = "container_restart",
+}
+
+/// Lowers the memory limit of the target's control group; memory and swap together stay under it.
+///
+/// Undo: exact. The kernel's file is written, never the engine's configuration, so that `docker inspect` is the same throughout. A
+/// limit below the present usage is refused in the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryLimit {
+    /// The limit. At least 4MiB; rounded down to whole pages, as the kernel does.
+    pub limit: Size,
+}
+
+/// Limits the CPU time of the target's control group (CFS quota).
+///
+/// Undo: exact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuLimit {
+    /// Per cent of one CPU, from 1: `50%` is half a CPU, `150%` one and a half.
+    pub percent: Percent,
+}
+
+/// Burns CPU time inside the target's control group, with a worker of Fracas: the target's image needs nothing.
+///
+/// Undo: exact; the worker ends. It also ends when the target ends or the guardian dies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuStress {
+    /// Per cent of one CPU, in total, above 0: `37%`, `150%`.
+    pub percent: Percent,
+    /// Over how many threads the load is spread. Default: as few as can carry it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+}
+
+/// Leaves the target's control group no room for new processes and threads: `pids.max` becomes those in use plus `reserve`.
+///
+/// Undo: exact. Nothing is forked.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PidExhaustion {
+    /// How many more it may start. Default 0.
+    #[serde(default)]
+    pub reserve: u32,
+}
+
+/// Leaves the target's process no free file descriptor: its soft limit becomes those in use plus `reserve`.
+///
+/// Undo: exact, by prlimit(2). Nothing is opened.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FdExhaustion {
+    /// How many more it may open. Default 0.
+    #[serde(default)]
+    pub reserve: u32,
+}
+
+/// Stops the target's process with SIGSTOP and continues it with SIGCONT.
+///
+/// Undo: exact. A process that was stopped before is left stopped.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessPause {
+    /// Regular expression on the command line: which processes of a container, all that match. Default: its init.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Also the descendants. Default false.
+    #[serde(default)]
+    pub children: bool,
+}
+
+/// Sends a signal to a process.
+///
+/// Undo: none; Fracas waits for a supervisor or a restart policy to bring it back. Needs `allow_irreversible: true`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessKill {
+    /// The signal. Default KILL.
+    #[serde(default)]
+    pub signal: Signal,
+    /// Regular expression on the command line: which processes of the target. Default: its first process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// Also the descendants, leaves first. Default false.
+    #[serde(default)]
+    pub children: bool,
+    /// How often in all, from 1 to 1000; each time whatever matches then. Default 1.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Time between two kills. Default 1s.
+    #[serde(default = "second")]
+    pub interval: Span,
+}
+
+impl Default for ProcessKill {
+    fn default() -> Self {
+        Self {
+            signal: Signal::default(),
+            pattern: None,
+            children: false,
+            count: one(),
+            interval: second(),
+        }
+    }
+}
+
+/// Freezes all processes of a container through the engine (`docker pause`).
+///
+/// Undo: exact.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerPause {}
+
+/// Sends a signal to the container's init, from the host, so that restart policies act.
+///
+/// Undo: restart. At the end of the fault a container that its policy did not restart is started, unless `restart: false`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerKill {
+    /// The signal. Default KILL.
+    #[serde(default)]
+    pub signal: Signal,
+    /// `host` signals the init, so that the restart policy acts; `engine` is `docker kill`, which suppresses it. Default `host`.
+    #[serde(default)]
+    pub via: Via,
+    /// Whether Fracas starts it again if nobody else does. `false` is irreversible. Default true.
+    #[serde(default = "yes")]
+    pub restart: bool,
+}
+
+impl Default for ContainerKill {
+    fn default() -> Self {
+        Self {
+            signal: Signal::default(),
+            via: Via::default(),
+            restart: true,
+        }
+    }
+}
+
+/// Stops a container (`docker stop`) and starts it at the end of the fault.
+///
+/// Undo: restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerStop {
+    /// How long the container may take to end by itself before it is killed. At most 60s. Default 10s.
+    #[serde(default = "ten_seconds")]
+    pub grace: Span,
+}
+
+impl Default for ContainerStop {
+    fn default() -> Self {
+        Self { grace: ten_seconds() }
+    }
+}
+
+/// Stops a container, waits, and starts it.
+///
+/// Undo: restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerRestart {
+    /// How long the container may take to end by itself before it is killed. At most 60s. Default 10s.
+    #[serde(default = "ten_seconds")]
+    pub grace: Span,
+    /// How long it stays down. Default 0s.
+    #[serde(default)]
+    pub delay: Span,
+    /// Time between the restarts of two targets; 0s takes all at once. Default 0s.
+    #[serde(default)]
+    pub stagger: Span,
+}
+
+impl Default for ContainerRestart {
+    fn default() -> Self {
+        Self {
+            grace: ten_seconds(),
+            delay: Span::default(),
+            stagger: Span::default(),
+        }
+    }
+}
+
+/// Who sends the signal of a [`ContainerKill`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The guardian, to the init of the container.
+    #[default]
+    Host,
+    /// The engine (`docker kill`).
+    Engine,
+}
+
+/// A signal by name, without `SIG`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Signal {
+    /// 9
+    #[default]
+    #[serde(rename = "KILL", alias = "SIGKILL")]
+    Kill,
+    /// 15
+    #[serde(rename = "TERM", alias = "SIGTERM")]
+    Term,
+    /// 2
+    #[serde(rename = "INT", alias = "SIGINT")]
+    Int,
+    /// 3
+    #[serde(rename = "QUIT", alias = "SIGQUIT")]
+    Quit,
+    /// 1
+    #[serde(rename = "HUP", alias = "SIGHUP")]
+    Hup,
+    /// 6
+    #[serde(rename = "ABRT", alias = "SIGABRT")]
+    Abrt,
+    /// 10
+    #[serde(rename = "USR1", alias = "SIGUSR1")]
+    Usr1,
+    /// 12
+    #[serde(rename = "USR2", alias = "SIGUSR2")]
+    Usr2,
+}
+
+impl Signal {
+    /// The number on Linux, see signal(7); the same on every architecture that Fracas runs on for these.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Hup => 1,
+            Self::Int => 2,
+            Self::Quit => 3,
+            Self::Abrt => 6,
+            Self::Kill => 9,
+            Self::Usr1 => 10,
+            Self::Usr2 => 12,
+            Self::Term => 15,
+        }
+    }
+
+    /// The name with `SIG`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hup => "SIGHUP",
+            Self::Int => "SIGINT",
+            Self::Quit => "SIGQUIT",
+            Self::Abrt => "SIGABRT",
+            Self::Kill => "SIGKILL",
+            Self::Usr1 => "SIGUSR1",
+            Self::Usr2 => "SIGUSR2",
+            Self::Term => "SIGTERM",
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+fn yes() -> bool {
+    true
+}
+fn second() -> Span {
+    Span::secs(1)
+}
+fn ten_seconds() -> Span {
+    Span::secs(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_fault_is_its_key() {
+        let inject = Inject::MemoryLimit(MemoryLimit { limit: Size::mib(512) });
+        assert_eq!(
+            serde_json::to_string(&inject).unwrap(),
+            r#"{"memory_limit":{"limit":"512MiB"}}"#
+        );
+        assert_eq!(inject.params().to_string(), r#"{"limit":"512MiB"}"#);
+        let names: Vec<_> = Inject::NAMES.to_vec();
+        assert!(names.contains(&inject.name()));
+    }
+
+    #[test]
+    fn defaults_of_serde_and_of_rust_agree() {
+        assert_eq!(
+            serde_json::from_str::<ProcessKill>("{}").unwrap(),
+            ProcessKill::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<ContainerKill>("{}").unwrap(),
+            ContainerKill::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<ContainerStop>("{}").unwrap(),
+            ContainerStop::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<ContainerRestart>("{}").unwrap(),
+            ContainerRestart::default()
+        );
+    }
+}

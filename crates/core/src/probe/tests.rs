@@ -1,0 +1,84 @@
+use super::*;
+
+fn expect(text: &str) -> Expect {
+    text.parse().unwrap()
+}
+
+#[test]
+fn comparisons_as_people_write_them() {
+    assert_eq!(
+        expect("< 0.2"),
+        Expect {
+            op: Op::Less,
+            number: 0.2
+        }
+    );
+    assert_eq!(
+        expect(">=1"),
+        Expect {
+            op: Op::AtLeast,
+            number: 1.0
+        }
+    );
+    assert_eq!(
+        expect("> 5%"),
+        Expect {
+            op: Op::Greater,
+            number: 0.05
+        }
+    );
+    for bad in ["", "5", "= 5", "< x", "> NaN", "< inf", "<> 3"] {
+        assert!(bad.parse::<Expect>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn of_several_series_the_hardest_decides() {
+    assert_eq!(expect("< 5").all_hold(&[1.0, 9.0]), Some(false));
+    assert_eq!(expect("> 5").all_hold(&[1.0, 9.0]), Some(false));
+    assert_eq!(expect("== 1").all_hold(&[1.0, 1.0]), Some(true));
+    assert_eq!(expect("== 1").all_hold(&[1.0, 0.0]), Some(false));
+    assert_eq!(expect("!= 1").all_hold(&[0.0, 1.0]), Some(false));
+    assert_eq!(expect("< 5").all_hold(&[]), None);
+}
+
+#[test]
+fn nan_never_satisfies_and_always_endangers() {
+    for text in ["< 5", "> 5", "== 5", "!= 5"] {
+        assert!(Reading::of(f64::NAN).violates(expect(text)).is_some(), "{text}");
+        assert!(Reading::of(f64::NAN).endangers(expect(text)).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn one_series_in_danger_is_danger() {
+    let reading = Reading {
+        values: vec![0.1, 3.0],
+        age: None,
+        stale: false,
+        error: None,
+    };
+    assert!(reading.endangers(expect("> 1")).is_some());
+    assert!(reading.endangers(expect("> 4")).is_none());
+}
+
+#[test]
+fn no_data_is_a_violation_and_a_danger() {
+    let none = Reading {
+        values: vec![],
+        age: None,
+        stale: false,
+        error: None,
+    };
+    let stale = Reading {
+        values: vec![0.0],
+        age: Some(Span::secs(40)),
+        stale: true,
+        error: None,
+    };
+    let failed = Reading::failed("connection refused");
+    for reading in [none, stale, failed] {
+        assert!(reading.violates(expect("< 5")).is_some());
+        assert!(reading.endangers(expect("> 5")).is_some());
+    }
+}
