@@ -206,7 +206,9 @@ pub struct Judgement {
     pub passed: bool,
     /// Whether that counts for the verdict.
     pub critical: bool,
-    /// The value that decided.
+    /// The value that decided. In JSON, NaN and infinity are texts.
+    #[serde(default, with = "crate::number::optional")]
+    #[schemars(with = "Option<crate::number::Number>")]
     pub value: Option<f64>,
     /// In words: `value 1 meets threshold == 1`.
     pub message: String,

@@ -4,6 +4,7 @@
 pub mod event;
 pub mod experiment;
 pub mod ids;
+pub mod number;
 pub mod params;
 pub mod probe;
 pub mod problem;
