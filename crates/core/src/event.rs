@@ -133,8 +133,8 @@ pub enum What {
     ProbeRead {
         /// Its name.
         probe: String,
-        /// In which moment.
-        moment: Moment,
+        /// In which moment; `None` between two faults, where only danger is looked for.
+        moment: Option<Moment>,
         /// What it gave.
         reading: Reading,
         /// Why it violates its expectation, if it does.
