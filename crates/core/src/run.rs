@@ -152,7 +152,10 @@ impl Machine {
             Phase::Report | Phase::Rollback | Phase::Prepare => None,
             _ => self.phase_end(),
         };
-        [phase_end, self.watch.next(), self.faults.next(), self.max_end()].into_iter().flatten().min().unwrap_or(Duration::MAX)
+        // From the rollback on no fault comes or goes by the clock.
+        let faults = if self.phase < Phase::Rollback { self.faults.next() } else { None };
+        let watch = if matches!(self.phase, Phase::Rollback | Phase::Report) { None } else { self.watch.next() };
+        [phase_end, watch, faults, self.max_end()].into_iter().flatten().min().unwrap_or(Duration::MAX)
     }
 
     fn emit(&mut self, what: What) {

@@ -47,7 +47,7 @@ impl Fault for MemoryLimit {
         let group = cgroup::of(pid, Controller::Memory)
             .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
             .ok_or_else(|| refuse("this system has no memory controller".into()))?;
-        if group.is_root() {
+        if group.is_root().map_err(|error| refuse("the control group cannot be read".into()).because(&error))? {
             return Err(refuse("the process is in the root group, whose limit would be the whole machine's".into())
                 .next("put the process into a control group of its own"));
         }
