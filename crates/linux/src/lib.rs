@@ -7,7 +7,7 @@
 
 // pub mod burn;
 pub mod cgroup;
-// pub mod child;
+pub mod child;
 pub mod claim;
 // pub mod clock;
 // pub mod command;
@@ -19,5 +19,5 @@ pub mod error;
 // pub mod privileges;
 pub mod process;
 // pub mod signals;
-// pub mod state_dir;
+pub mod state_dir;
 // pub mod terminal;
