@@ -92,7 +92,10 @@ impl Engine {
             }
             None => Command::new(program),
         };
-        let name = self.folder.file_name().unwrap_or_default();
+        // A system's containerd is shared if there is one: then in namespaces of our own, which must be two.
+        let namespace = self.folder.file_name().unwrap_or_default();
+        let mut plugins = namespace.to_owned();
+        plugins.push("-plugins");
         command
             .arg("--config-file")
             .arg(config)
@@ -104,11 +107,10 @@ impl Engine {
             .arg(self.folder.join("exec"))
             .arg("--pidfile")
             .arg(self.folder.join("docker.pid"))
-            // A system's containerd is shared if there is one: then in a namespace of our own.
             .arg("--containerd-namespace")
-            .arg(name)
+            .arg(namespace)
             .arg("--containerd-plugins-namespace")
-            .arg(name)
+            .arg(plugins)
             .args([
                 "--bridge=none",
                 "--iptables=false",
@@ -145,11 +147,11 @@ impl Engine {
         }
     }
 
-    /// The last lines of the log, for an error.
+    /// The last lines of the log that are more than information, for an error.
     pub(crate) fn log_end(&self) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.contains("level=info")).collect();
         lines[lines.len().saturating_sub(25)..].join("\n")
     }
 

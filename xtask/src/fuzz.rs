@@ -20,7 +20,7 @@ const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares \
-    -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks --cfg fuzzing";
+    -Cdebug-assertions -Coverflow-checks --cfg fuzzing";
 
 /// Build scripts and macros must not carry the counters: with an explicit target cargo keeps the flags away from them.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
