@@ -57,6 +57,6 @@ impl Nursery {
 
     /// Lets go of those that have ended.
     pub fn reap(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(|worker| !matches!(worker.try_reap(), Ok(true)));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(|worker| matches!(worker.try_reap(), Ok(None)));
     }
 }

@@ -1,8 +1,7 @@
-//! Measurements: [`Prober`] takes readings, [`judge`](mod@judge) says what they mean for an expectation, [`statistics`] what they
+//! Measurements: [`Prober`] takes readings, [`statistics`] what they
 //! were like. What a reading *is* stands in `fracas_core::probe`.
 
 mod http;
-pub mod judge;
 mod prober;
 mod prometheus;
 pub mod statistics;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fracas_core::probe::Probe;
 
-use crate::judge::Timed;
+use fracas_core::judge::Timed;
 use crate::prometheus::selectors;
 
 /// Two readings whose data is no further apart than this come from the same scrape: clocks of a server and of a run drift by less

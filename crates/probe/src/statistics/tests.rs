@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::ranks::hodges_lehmann;
 use super::*;
-use crate::judge::Timed;
+use fracas_core::judge::Timed;
 
 const A: [f64; 8] = [0.11, 0.12, 0.13, 0.14, 0.155, 0.16, 0.17, 0.18];
 const B: [f64; 9] = [0.15, 0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, 0.28];
