@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_linux::claim::Claim;
+use fracas_linux::claim;
 use fracas_linux::state_dir::PrivateDir;
 
 use super::contents::{Contents, HEADER, MAGIC};
@@ -24,17 +24,17 @@ pub struct Ledger {
     file: File,
     at: u64,
     room: u64,
-    // Held for its lock.
-    _lock: Claim,
 }
 
 impl Ledger {
     /// Makes the ledger of a new run with room for so many injections.
     pub fn create(directory: &PrivateDir, injections: usize) -> Result<Self> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
-        let file = directory.create_new(NAME).map_err(|error| failed("cannot make").because(&error))?;
-        let lock = lock(&file, &failed)?;
-        let mut ledger = Self { file, at: HEADER as u64, room: 0, _lock: lock };
+        let file = directory.create_new_dsync(NAME).map_err(|error| failed("cannot make").because(&error))?;
+        if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
+            return Err(failed("somebody else holds"));
+        }
+        let mut ledger = Self { file, at: HEADER as u64, room: 0 };
         ledger.reserve(injections)?;
         let mut header = [0; HEADER];
         header[..6].copy_from_slice(MAGIC);
@@ -47,13 +47,15 @@ impl Ledger {
     /// Opens the ledger of a dead run to go on with it. `None` if its guardian lives: the lock is held.
     pub fn open(directory: &PrivateDir) -> Result<Option<(Self, Contents)>> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
-        let Some(file) = directory.open(NAME).map_err(|error| failed("cannot open").because(&error))? else {
+        let Some(file) = directory.open_dsync(NAME).map_err(|error| failed("cannot open").because(&error))? else {
             return Err(failed("there is no").next("the run ended before it touched anything"));
         };
-        let Some(lock) = Claim::on(&file).map_err(|error| failed("cannot lock").because(&error))? else { return Ok(None) };
+        if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
+            return Ok(None);
+        }
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         let contents = Contents::parse(&bytes)?;
-        let mut ledger = Self { file, at: contents.length as u64, room: bytes.len() as u64, _lock: lock };
+        let mut ledger = Self { file, at: contents.length as u64, room: bytes.len() as u64 };
         if contents.torn {
             // The torn record is overwritten with zeros, so that what follows it later is not read as its rest.
             let rest = vec![0; (bytes.len() - contents.length).min(PER_INJECTION as usize)];
@@ -66,7 +68,7 @@ impl Ledger {
     pub fn look(directory: &PrivateDir) -> Result<Option<(Contents, bool)>> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
         let Some(file) = directory.open(NAME).map_err(|error| failed("cannot open").because(&error))? else { return Ok(None) };
-        let kept = Claim::on(&file).map_err(|error| failed("cannot lock").because(&error))?.is_none();
+        let kept = !claim::lock(&file).map_err(|error| failed("cannot lock").because(&error))?;
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         Ok(Some((Contents::parse(&bytes)?, kept)))
     }
@@ -98,16 +100,21 @@ impl Ledger {
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
-        // O_DSYNC is not a flag that fcntl(2) can add to an open file, so durability is asked for with every write.
         self.file
             .write_all_at(bytes, at)
-            .and_then(|()| self.file.sync_data())
             .map_err(|error| Problem::new(&codes::LEDGER, "cannot write the ledger").because(&error))
     }
 }
 
-fn lock(file: &File, failed: &dyn Fn(&str) -> Box<Problem>) -> Result<Claim> {
-    Claim::on(file).map_err(|error| failed("cannot lock").because(&error))?.ok_or_else(|| failed("somebody else holds"))
+/// Locks the ledger. Somebody who only looks ([`Ledger::look`]) holds the lock for a moment: that is waited for.
+fn lock(file: &File) -> std::io::Result<bool> {
+    for _ in 0..20 {
+        if claim::lock(file)? {
+            return Ok(true);
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+    Ok(false)
 }
 
 /// The longest ledger that is believed: a thousand injections planned many times over.
