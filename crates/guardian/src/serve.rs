@@ -50,7 +50,9 @@ pub fn main() -> Result<()> {
 }
 
 async fn serve(weak: Vec<String>) -> Result<()> {
-    let broken = |error: std::io::Error| Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error);
+    let broken = |error: std::io::Error| {
+        Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error)
+    };
     let socket = fracas_linux::child::parent_socket().map_err(broken)?;
     socket.set_nonblocking(true).map_err(broken)?;
     let (mut from, mut to) = UnixStream::from_std(socket).map_err(broken)?.into_split();
@@ -110,17 +112,26 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
     let directory = state.run_directory(&run)?;
     let mut lost = Vec::new();
     let (hand, directory) = match &hello.task {
-        Task::Run { engines: addresses, dry, .. } => {
+        Task::Run {
+            engines: addresses,
+            dry,
+            ..
+        } => {
             for address in addresses {
                 engines.at(address).await?;
             }
-            let ledger = if *dry { None } else { Some(begin(&directory, &hello.runner, &run)?) };
+            let ledger = if *dry {
+                None
+            } else {
+                Some(begin(&directory, &hello.runner, &run)?)
+            };
             let directory = (!dry).then_some(directory);
             (Hand::new(run, state, ledger, engines, news.clone()), directory)
         }
         Task::Recover { .. } => {
             let Some((ledger, contents)) = Ledger::open(&directory)? else {
-                return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian")).next(format!("`fracas stop {run}`")));
+                return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian"))
+                    .next(format!("`fracas stop {run}`")));
             };
             let hand = Hand::new(run, state, Some(ledger), engines, news.clone());
             lost = hand.adopt(&contents);
@@ -128,16 +139,32 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         }
     };
     let log = Log::new(directory.as_ref());
-    Ok(Guardian { hand: Arc::new(hand), lease: Lease::new(runner), log, directory, news, lost, recovering })
+    Ok(Guardian {
+        hand: Arc::new(hand),
+        lease: Lease::new(runner),
+        log,
+        directory,
+        news,
+        lost,
+        recovering,
+    })
 }
 
-fn begin(directory: &PrivateDir, runner: &fracas_core::target::ProcessIdentity, run: &fracas_core::ids::RunId) -> Result<Ledger> {
+fn begin(
+    directory: &PrivateDir,
+    runner: &fracas_core::target::ProcessIdentity,
+    run: &fracas_core::ids::RunId,
+) -> Result<Ledger> {
     let itself = fracas_linux::process::identity(std::process::id())
         .ok()
         .flatten()
         .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "the guardian cannot read its own identity"))?;
     let mut ledger = Ledger::create(directory, 64)?;
-    ledger.append(&[Record::Began { run: run.clone(), runner: runner.clone(), guardian: itself }])?;
+    ledger.append(&[Record::Began {
+        run: run.clone(),
+        runner: runner.clone(),
+        guardian: itself,
+    }])?;
     Ok(ledger)
 }
 
@@ -212,7 +239,11 @@ impl Guardian {
             self.log.line(&format!("the runner cannot be ended: {error}"));
         }
         let certificate = self.finish(work, why).await;
-        self.log.line(if certificate.is_clean() { "everything is undone" } else { "something is left" });
+        self.log.line(if certificate.is_clean() {
+            "everything is undone"
+        } else {
+            "something is left"
+        });
     }
 
     /// Undoes what is left, proves it, writes the proof.
@@ -257,7 +288,11 @@ impl Guardian {
                 Ask::Retarget(pairs) => {
                     let mut planned = Vec::new();
                     for (injection, target) in pairs {
-                        planned.push(hand.retarget(injection, target).await.map_err(|problem| Said::from(&*problem)));
+                        planned.push(
+                            hand.retarget(injection, target)
+                                .await
+                                .map_err(|problem| Said::from(&*problem)),
+                        );
                     }
                     Answer::Planned(planned)
                 }
@@ -265,6 +300,7 @@ impl Guardian {
                 Ask::Apply(_) => Answer::Applied(Vec::new()),
                 Ask::Measure(injections) => Answer::Measured(hand.measure(&injections).await),
                 Ask::Revert(injections) => Answer::Reverted(hand.revert(&injections).await),
+                Ask::Ping => Answer::Pong,
                 // Taken by the caller.
                 Ask::End => return,
             };
@@ -275,7 +311,10 @@ impl Guardian {
     /// Undoes injections that are on for longer than they may: the runner should have asked before.
     fn expire(&self, deadlines: &mut Vec<(tokio::time::Instant, InjectionId)>, work: &mut JoinSet<()>) {
         let now = tokio::time::Instant::now();
-        let expired: Vec<_> = deadlines.extract_if(.., |(at, _)| *at <= now).map(|(_, injection)| injection).collect();
+        let expired: Vec<_> = deadlines
+            .extract_if(.., |(at, _)| *at <= now)
+            .map(|(_, injection)| injection)
+            .collect();
         if !expired.is_empty() {
             self.hand.cancel(&expired);
             let hand = Arc::clone(&self.hand);

@@ -18,7 +18,9 @@ impl Log {
         let file = directory.and_then(|directory| match directory.create_new(NAME) {
             Ok(file) => Some(file),
             // A second guardian recovers the same run: its log stands beside the first.
-            Err(_) => directory.create_new(&format!("guardian-{}.log", std::process::id())).ok(),
+            Err(_) => directory
+                .create_new(&format!("guardian-{}.log", std::process::id()))
+                .ok(),
         });
         Self(file)
     }
