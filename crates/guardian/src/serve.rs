@@ -37,16 +37,34 @@ const GREETING: Duration = Duration::from_secs(10);
 /// One thread: PDEATHSIG of workers fires when the *thread* that started them ends (prctl(2)), and reverting must not need a new
 /// thread on a machine without a free pid.
 pub fn main() -> Result<()> {
+    // Ctrl-C is the runner's business.
+    let ignored = fracas_linux::signals::ignore_terminal();
+    ignored.map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot set what signals do").because(&error))?;
     let entrenched = guard::entrench();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot start").because(&error))?;
-    let done = runtime.block_on(serve(entrenched.weaknesses()));
+    let done = runtime.block_on(serve(weaknesses(&entrenched)));
     // What is still running would hold the process: everything that matters has been awaited.
     runtime.shutdown_background();
-    guard::leave(&entrenched);
+    // A group that stays is found by the sweep of the next recovery.
+    let _ = guard::leave(entrenched);
     done
+}
+
+/// What could not be reserved, in words.
+fn weaknesses(entrenched: &guard::Entrenched) -> Vec<String> {
+    [
+        entrenched.session.as_ref().err(),
+        entrenched.oom_score_adj.as_ref().err(),
+        entrenched.own_cgroup.as_ref().err(),
+        entrenched.mlocked.as_ref().err(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
 }
 
 async fn serve(weak: Vec<String>) -> Result<()> {
@@ -96,7 +114,12 @@ struct Guardian {
     news: mpsc::UnboundedSender<FromGuardian>,
     lost: Vec<fracas_core::record::Certified>,
     recovering: bool,
+    /// Descriptors in hand for the revert.
+    spare: guard::Spare,
 }
+
+/// So many descriptors are kept for reverting: targets are undone in parallel, but the kernel's files one by one.
+const SPARE: usize = 32;
 
 async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Result<Guardian> {
     let start = |what: &str| Problem::new(&codes::GUARDIAN_START, what.to_owned());
@@ -139,6 +162,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         }
     };
     let log = Log::new(directory.as_ref());
+    let spare = guard::Spare::keep(SPARE).map_err(|error| start("cannot keep descriptors in hand").because(&error))?;
     Ok(Guardian {
         hand: Arc::new(hand),
         lease: Lease::new(runner),
@@ -147,6 +171,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         news,
         lost,
         recovering,
+        spare,
     })
 }
 
@@ -179,7 +204,7 @@ impl Guardian {
                 }
             }
         });
-        let mut terminate = fracas_linux::signals::Terminations::new().ok();
+        let mut terminate = fracas_linux::signals::Stops::listen().ok();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut work: JoinSet<()> = JoinSet::new();
@@ -249,6 +274,7 @@ impl Guardian {
     /// Undoes what is left, proves it, writes the proof.
     async fn finish(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
         self.hand.cancel_all();
+        self.spare.release();
         while work.join_next().await.is_some() {}
         let mut certificate = self.hand.certify().await;
         certificate.lines.append(&mut self.lost);
@@ -325,9 +351,14 @@ impl Guardian {
     }
 }
 
-async fn next_termination(terminations: &mut Option<fracas_linux::signals::Terminations>) -> String {
-    match terminations {
-        Some(terminations) => terminations.next().await,
+/// SIGTERM alone ends a guardian before its runner: the machine is going down. The others are listened for and not heard.
+async fn next_termination(stops: &mut Option<fracas_linux::signals::Stops>) -> &'static str {
+    match stops {
+        Some(stops) => loop {
+            if stops.next().await == fracas_linux::signals::Stop::Terminate {
+                return "SIGTERM";
+            }
+        },
         None => std::future::pending().await,
     }
 }

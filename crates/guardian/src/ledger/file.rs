@@ -66,7 +66,7 @@ impl Ledger {
         }
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         let contents = Contents::parse(&bytes)?;
-        let mut ledger = Self {
+        let ledger = Self {
             file,
             at: contents.length as u64,
             room: bytes.len() as u64,
