@@ -11,7 +11,7 @@ use super::contents::{Contents, HEADER, MAGIC};
 use super::record::{Record, VERSION};
 
 /// Its name in the directory of the run.
-pub const NAME: &str = "ledger";
+pub(super) const NAME: &str = "ledger";
 
 /// Room for the records that every run has, and for those that say how injections ended.
 const FIXED: u64 = 64 << 10;
