@@ -27,6 +27,18 @@ pub fn claim(path: &Path) -> io::Result<Option<Claim>> {
     Claim::take(fd, || path.display().to_string())
 }
 
+/// Locks an open file for as long as its description lives. False: somebody else's lock is on it.
+///
+/// # Errors
+/// What flock(2) says, but for that.
+pub fn lock(file: &std::fs::File) -> io::Result<bool> {
+    match rustix::io::retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error).context(|| "cannot lock a file".to_owned()),
+    }
+}
+
 impl Claim {
     /// Claims an object that is open already. The descriptor must be opened for this: duplicates share one lock.
     pub(crate) fn take(fd: OwnedFd, name: impl FnOnce() -> String) -> io::Result<Option<Self>> {
