@@ -97,7 +97,11 @@ impl Process {
     pub async fn ended(&self) -> io::Result<()> {
         let wait = || format!("cannot wait for {}", self.identity);
         let fd = self.fd.try_clone().context(wait)?;
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE).context(wait)?;
+        #[expect(unsafe_code, reason = "registering a descriptor wants a promise about its life")]
+        // SAFETY: the AsyncFd owns this duplicate; nobody else closes or replaces it while it is registered.
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }
+            .map_err(io::Error::from)
+            .context(wait)?;
         fd.readable().await.map(drop).context(wait)
     }
 

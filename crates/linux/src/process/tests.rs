@@ -107,16 +107,19 @@ fn the_end_can_be_awaited() {
 fn a_status_says_who_it_is_and_descendants_come_after_their_parents() {
     let sleeper = Sleeper::start();
     let process = Process::find(sleeper.pid()).unwrap().unwrap();
-    // Between fork and exec the child still looks like us: the name changes at exec.
+    // Between fork and exec the child still looks like us: the name and the arguments change at exec, one after the other.
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     let seen = loop {
         let seen = status(sleeper.pid()).unwrap().expect("it runs");
-        if seen.comm == "sleep" || std::time::Instant::now() > deadline {
+        if seen.command == "/bin/sleep 1000" || std::time::Instant::now() > deadline {
             break seen;
         }
         process.wait(Duration::from_millis(1)).unwrap();
     };
-    assert_eq!(seen.command, "/bin/sleep 1000");
+    assert_eq!(
+        (seen.command.as_str(), seen.comm.as_str()),
+        ("/bin/sleep 1000", "sleep")
+    );
     assert_eq!((seen.parent, seen.threads), (std::process::id(), 1));
     assert_eq!(seen.uid, rustix::process::geteuid().as_raw());
     let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get() as u32;
