@@ -97,7 +97,8 @@ impl Patterns {
     fn of(source: &Log) -> Result<Self> {
         if source.target.is_none() && source.container.is_none() {
             return Err(
-                Problem::new(&codes::MISSING_KEY, "the log probe does not say whose logs").next("add `target` or `container`")
+                Problem::new(&codes::MISSING_KEY, "the log probe does not say whose logs")
+                    .next("add `target` or `container`"),
             );
         }
         Ok(Self {

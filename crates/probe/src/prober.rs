@@ -118,14 +118,10 @@ impl Prober {
     }
 
     fn server<'a>(&'a self, source: &'a Prometheus) -> Result<&'a str> {
-        source
-            .url
-            .as_deref()
-            .or(self.prometheus_url.as_deref())
-            .ok_or_else(|| {
-                Problem::new(&codes::PROBE_UNREACHABLE, "nobody says where Prometheus is")
-                    .next("set PROMETHEUS_URL, the setting `prometheus.url`, or `url` in the probe")
-            })
+        source.url.as_deref().or(self.prometheus_url.as_deref()).ok_or_else(|| {
+            Problem::new(&codes::PROBE_UNREACHABLE, "nobody says where Prometheus is")
+                .next("set PROMETHEUS_URL, the setting `prometheus.url`, or `url` in the probe")
+        })
     }
 }
 

@@ -24,7 +24,10 @@ struct Sleeper(Child);
 impl Sleeper {
     #[expect(clippy::disallowed_methods, reason = "the test counts real processes")]
     fn start(seconds: &str) -> Self {
-        let child = std::process::Command::new("/bin/sleep").arg(seconds).stdin(Stdio::null()).spawn();
+        let child = std::process::Command::new("/bin/sleep")
+            .arg(seconds)
+            .stdin(Stdio::null())
+            .spawn();
         Self(child.unwrap())
     }
 }
@@ -46,16 +49,27 @@ fn count(command: &str) -> Source {
 #[tokio::test]
 async fn processes_are_counted_by_their_whole_command_line() {
     // Distinct from those of tests that run at the same time.
-    let marks = [std::process::id().to_string() + ".25", std::process::id().to_string() + ".75"];
+    let marks = [
+        std::process::id().to_string() + ".25",
+        std::process::id().to_string() + ".75",
+    ];
     let pattern = format!("/bin/sleep {}\\.(25|75)", std::process::id());
     assert_eq!(read(count(&pattern)).await.values, [0.0]);
     let (mut first, _second) = (Sleeper::start(&marks[0]), Sleeper::start(&marks[1]));
     // Between fork and exec a child still has our command line.
     eventually(count(&pattern), "two", |reading| reading.values == [2.0]).await;
-    assert_eq!(read(count(&pattern[4..])).await.values, [0.0], "anchored at the beginning");
+    assert_eq!(
+        read(count(&pattern[4..])).await.values,
+        [0.0],
+        "anchored at the beginning"
+    );
     let short = format!("/bin/sleep {}", std::process::id());
     assert_eq!(read(count(&short)).await.values, [0.0], "anchored at the end");
-    assert_eq!(read(count(&format!("x|{short}.*"))).await.values, [2.0], "anchored around alternatives");
+    assert_eq!(
+        read(count(&format!("x|{short}.*"))).await.values,
+        [2.0],
+        "anchored around alternatives"
+    );
     // A zombie, killed and not waited for, does not run.
     first.0.kill().unwrap();
     eventually(count(&pattern), "one", |reading| reading.values == [1.0]).await;
@@ -65,7 +79,10 @@ async fn processes_are_counted_by_their_whole_command_line() {
 async fn a_bad_pattern_is_an_error_before_and_during_the_run() {
     let prober = Prober::new(Settings::default()).unwrap();
     for bad in ["(", ")|(", "x{999999}{999999}"] {
-        assert!(error(&read(count(bad)).await).contains("not a regular expression"), "{bad}");
+        assert!(
+            error(&read(count(bad)).await).contains("not a regular expression"),
+            "{bad}"
+        );
         assert_eq!(prober.check(&count(bad)).await.unwrap_err().code, &codes::WRONG_VALUE);
     }
     prober.check(&count("nginx: .*")).await.unwrap();
@@ -95,12 +112,18 @@ async fn a_program_gives_the_number_that_it_prints() {
     let number = |argv: &[&str]| read(Source::Command(run(argv, CommandMeasure::Number)));
     assert_eq!(number(&["/bin/echo", " -1.5e3 "]).await.values, [-1500.0]);
     for (argv, says) in [
-        (&["/bin/echo", "12 apples"][..], "something else than one number: 12 apples"),
+        (
+            &["/bin/echo", "12 apples"][..],
+            "something else than one number: 12 apples",
+        ),
         (&["/bin/true"][..], "printed nothing"),
         (&["/bin/false"][..], "failed with exit code 1"),
         (&["/bin/ls", "/no/such/file"][..], "No such file"),
         (&["/usr/bin/seq", "100000"][..], "something else than one number"),
-        (&["/usr/bin/head", "-c", "5000", "/dev/zero"][..], "something else than one number"),
+        (
+            &["/usr/bin/head", "-c", "5000", "/dev/zero"][..],
+            "something else than one number",
+        ),
     ] {
         let reading = number(argv).await;
         assert!(error(&reading).contains(says), "{argv:?}: {reading:?}");

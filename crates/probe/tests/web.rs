@@ -15,7 +15,7 @@ use fracas_core::probe::{Http, HttpMeasure, Source, Tcp, TcpMeasure};
 use fracas_core::problem::codes;
 use fracas_core::units::Span;
 use fracas_probe::{Prober, Settings};
-use support::{Service, Step, dead_port, error, query, read, scripted};
+use support::{Service, Step, dead_port, error, query, read, scripted, scripted_each};
 
 const SHORT: Span = Span::millis(300);
 
@@ -67,7 +67,10 @@ async fn http_status_and_latency_measure_the_answer() {
     assert_eq!(status.values, [503.0]);
     let started = Instant::now();
     let latency = read(Source::Http(http(&service.url(), HttpMeasure::Latency))).await;
-    assert!(latency.values[0] > 0.0 && latency.values[0] <= started.elapsed().as_secs_f64(), "{latency:?}");
+    assert!(
+        latency.values[0] > 0.0 && latency.values[0] <= started.elapsed().as_secs_f64(),
+        "{latency:?}"
+    );
 }
 
 #[tokio::test]
@@ -127,7 +130,10 @@ async fn https_is_spoken_and_a_plain_server_is_not_up() {
     let service = Service::start(200, "").await;
     let url = format!("https://{}/", service.address);
     let latency = read(Source::Http(http(&url, HttpMeasure::Latency))).await;
-    assert!(error(&latency).contains("no answer from https://127.0.0.1"), "{latency:?}");
+    assert!(
+        error(&latency).contains("no answer from https://127.0.0.1"),
+        "{latency:?}"
+    );
 }
 
 #[tokio::test]
@@ -145,7 +151,10 @@ async fn tcp_connections_are_made_and_timed() {
 
 /// An answer of HTTP with a length.
 fn answer(status: &str, body: &str) -> Step {
-    Step::Say(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
+    Step::Say(format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
 }
 
 #[tokio::test]
@@ -158,18 +167,42 @@ async fn a_false_prometheus_is_named_for_what_it_is() {
             "is HTML: is this really the address of Prometheus?",
             &codes::PROBE_ANSWER,
         ),
-        (vec![answer("302 Found", "")], "redirects are not followed", &codes::PROBE_ANSWER),
-        (vec![answer("401 Unauthorized", "no entry")], "no entry", &codes::PROBE_ANSWER),
-        (vec![answer("200 OK", "{\"status\":\"success\"}")], "holds no data", &codes::PROBE_ANSWER),
-        (vec![Step::Say(endless), Step::Flood], "larger than 4 MiB", &codes::PROBE_ANSWER),
+        (
+            vec![answer("302 Found", "")],
+            "redirects are not followed",
+            &codes::PROBE_ANSWER,
+        ),
+        (
+            vec![answer("401 Unauthorized", "no entry")],
+            "no entry",
+            &codes::PROBE_ANSWER,
+        ),
+        (
+            vec![answer("200 OK", "{\"status\":\"success\"}")],
+            "holds no data",
+            &codes::PROBE_ANSWER,
+        ),
+        (
+            vec![Step::Say(endless), Step::Flood],
+            "larger than 4 MiB",
+            &codes::PROBE_ANSWER,
+        ),
         (vec![Step::Say(cut)], "cannot be reached", &codes::PROBE_UNREACHABLE),
-        (vec![Step::Say("SSH-2.0-OpenSSH\r\n".to_owned())], "cannot be reached", &codes::PROBE_UNREACHABLE),
+        (
+            vec![Step::Say("SSH-2.0-OpenSSH\r\n".to_owned())],
+            "cannot be reached",
+            &codes::PROBE_UNREACHABLE,
+        ),
         (vec![], "cannot be reached", &codes::PROBE_UNREACHABLE),
     ] {
         let source = Source::Prometheus(query(&scripted(script).await, "up"));
         let reading = read(source.clone()).await;
         assert!(error(&reading).contains(says), "{says}: {reading:?}");
-        let problem = Prober::new(Settings::default()).unwrap().check(&source).await.unwrap_err();
+        let problem = Prober::new(Settings::default())
+            .unwrap()
+            .check(&source)
+            .await
+            .unwrap_err();
         assert_eq!(problem.code, code, "{problem}");
     }
 }
@@ -186,15 +219,16 @@ async fn a_prometheus_that_does_not_end_its_answer_is_bounded_by_the_timeout() {
 }
 
 #[tokio::test]
-async fn a_prometheus_without_the_age_of_its_data_gives_no_reading() {
-    // The same answer to both questions: the second is asked, but the first answer cannot be the second's.
-    let service = Service::start(200, "").await;
-    service.set(
-        200,
-        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#,
+async fn values_whose_age_cannot_be_asked_are_no_reading() {
+    let values = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
+    let busy = r#"{"status":"error","errorType":"timeout","error":"too busy"}"#;
+    let scripts = vec![vec![answer("200 OK", values)], vec![answer("503 Busy", busy)]];
+    let reading = read(Source::Prometheus(query(&scripted_each(scripts).await, "up"))).await;
+    let said = error(&reading);
+    assert!(
+        said.starts_with("the age of the data cannot be told") && said.contains("too busy"),
+        "{said}"
     );
-    let reading = read(Source::Prometheus(query(&service.url(), "up"))).await;
-    assert_eq!((reading.values, reading.age), (vec![1.0], None));
 }
 
 #[tokio::test]
@@ -208,7 +242,11 @@ async fn an_unreachable_prometheus_is_said_with_its_address_and_without_its_pass
         "{said}"
     );
     assert!(!said.contains("secret"), "{said}");
-    let problem = Prober::new(Settings::default()).unwrap().check(&source).await.unwrap_err();
+    let problem = Prober::new(Settings::default())
+        .unwrap()
+        .check(&source)
+        .await
+        .unwrap_err();
     assert_eq!(problem.code, &codes::PROBE_UNREACHABLE);
     assert!(!problem.to_string().contains("secret"));
 }

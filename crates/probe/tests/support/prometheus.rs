@@ -8,8 +8,8 @@ use super::{LIMIT, Service, dead_port, skip};
 const PROGRAM: &str = "/usr/bin/prometheus";
 
 /// A running Prometheus with a directory of its own. Killed when dropped.
-pub struct Scraper {
-    pub base: String,
+pub(crate) struct Scraper {
+    pub(crate) base: String,
     child: Child,
     _directory: tempfile::TempDir,
 }
@@ -18,7 +18,7 @@ impl Scraper {
     /// Starts it, scraping `service` twice a second, and waits until it answers. `None`, with a line that says so, where the
     /// program is not installed.
     #[expect(clippy::disallowed_methods, reason = "the real peer of the test is a program")]
-    pub async fn start(service: &Service) -> Option<Self> {
+    pub(crate) async fn start(service: &Service) -> Option<Self> {
         if !std::path::Path::new(PROGRAM).exists() {
             skip("prometheus is not installed");
             return None;
@@ -35,7 +35,10 @@ impl Scraper {
         let address = dead_port().await;
         let child = std::process::Command::new(PROGRAM)
             .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.path().join("data").display()
+            ))
             .arg(format!("--web.listen-address={address}"))
             .arg("--log.level=error")
             .stdin(Stdio::null())

@@ -15,15 +15,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// A well-behaved HTTP service. Stops when it is dropped.
-pub struct Service {
-    pub address: SocketAddr,
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
     answer: Arc<Mutex<(u16, String)>>,
     task: JoinHandle<()>,
 }
 
 impl Service {
     /// Answers every request with this status and text.
-    pub async fn start(status: u16, text: &str) -> Self {
+    pub(crate) async fn start(status: u16, text: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answer = Arc::new(Mutex::new((status, text.to_owned())));
@@ -54,11 +54,11 @@ impl Service {
     }
 
     /// Answers so from now on.
-    pub fn set(&self, status: u16, text: &str) {
+    pub(crate) fn set(&self, status: u16, text: &str) {
         *self.answer.lock().unwrap() = (status, text.to_owned());
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 }
@@ -71,7 +71,7 @@ impl Drop for Service {
 
 /// What a scripted server does after it has the head of a request.
 #[derive(Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// Writes this.
     Say(String),
     /// Writes one byte every 20 ms, for ever.
@@ -83,12 +83,21 @@ pub enum Step {
 }
 
 /// A server that follows a script on every connection, then closes it. Gives its base address; ends with the test's runtime.
-pub async fn scripted(steps: Vec<Step>) -> String {
+pub(crate) async fn scripted(steps: Vec<Step>) -> String {
+    scripted_each(vec![steps]).await
+}
+
+/// The same with a script for each connection; the last is for all that follow.
+pub(crate) async fn scripted_each(mut scripts: Vec<Vec<Step>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let steps = steps.clone();
+            let steps = if scripts.len() > 1 {
+                scripts.remove(0)
+            } else {
+                scripts[0].clone()
+            };
             // The peer closing early is its right.
             tokio::spawn(async move { follow(stream, steps).await.ok() });
         }
@@ -116,7 +125,7 @@ async fn follow(mut stream: TcpStream, steps: Vec<Step>) -> std::io::Result<()> 
                 }
             }
             Step::Flood => loop {
-                stream.write_all(&[b'0'; 65536]).await?;
+                stream.write_all(&[b'0'; 4096]).await?;
             },
             Step::Hold => std::future::pending().await,
         }
@@ -125,7 +134,7 @@ async fn follow(mut stream: TcpStream, steps: Vec<Step>) -> std::io::Result<()> 
 }
 
 /// A port of loopback on which nobody listens.
-pub async fn dead_port() -> SocketAddr {
+pub(crate) async fn dead_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
