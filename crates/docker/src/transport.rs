@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
-use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
+use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -111,7 +111,15 @@ impl Transport {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the call: when the answer is dropped, hyper closes the connection, and the time limit is the last resort.
         tokio::spawn(tokio::time::timeout(LONGEST, connection));
-        Ok(sender.send_request(request).await?)
+        let response = sender.send_request(request).await?;
+        // bollard takes "it was so already" for "it was done"; callers want to know.
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(Error::DockerResponseServerError {
+                status_code: StatusCode::NOT_MODIFIED.as_u16(),
+                message: String::new(),
+            });
+        }
+        Ok(response)
     }
 }
 
