@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "what is read is exactly what was written")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -78,7 +80,7 @@ fn hostile_answers_are_named() {
     assert!(why(200, r#"{"status":1}"#).contains("not that of Prometheus"));
     for result in [
         r#"{"a":1}"#,
-        r#"[1]"#,
+        "[1]",
         r#"[{"value":[1,2]}]"#,
         r#"[{"value":[1,"seven"]}]"#,
     ] {

@@ -41,7 +41,7 @@ fn ranges_and_offsets_add_up_through_subqueries() {
         one("{__name__=\"x\"}", 70_000, 360)
     );
     assert_eq!(found("x offset -5m"), one("{__name__=\"x\"}", -300_000, 0));
-    assert_eq!(longest_range("rate(x[1m]) + rate(y[5m])"), Duration::from_secs(300));
+    assert_eq!(longest_range("rate(x[1m]) + rate(y[5m])"), Duration::from_mins(5));
     assert_eq!(longest_range("nonsense("), Duration::ZERO);
 }
 
