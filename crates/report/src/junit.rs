@@ -83,7 +83,13 @@ fn judgements(report: &Report) -> Vec<TestCase> {
 }
 
 fn landed(report: &Report, one: &InjectionReport) -> TestCase {
-    let status = match (&one.dose, one.problems.first()) {
+    // A revert or an observation that failed is told by the test case of the undo.
+    let of_undo = [codes::FAULT_REVERT.id, codes::FAULT_OBSERVE.id];
+    let problem = one
+        .problems
+        .iter()
+        .find(|problem| !of_undo.contains(&problem.code.as_str()));
+    let status = match (&one.dose, problem) {
         _ if report.dry_run => skipped("dry run: nothing was applied"),
         (_, Some(problem)) => failure(NonSuccessKind::Error, &problem.code, &problem.to_string()),
         (None, None) if one.applied.is_none() => skipped("never applied"),

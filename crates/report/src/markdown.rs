@@ -32,12 +32,18 @@ pub(crate) fn markdown(report: &Report) -> String {
     if let Some(owner) = &report.owner {
         fact("Owner", md(owner));
     }
+    if let Some(version) = &report.document_version {
+        fact("Version", md(version));
+    }
     if !report.tags.is_empty() {
         fact("Tags", md(&report.tags.join(", ")));
     }
     if let Some(seed) = report.seed {
         let (count, digest) = (report.decisions.count, md(&report.decisions.digest));
-        fact("Seed", format!("{} ({count} decisions, digest {digest})", seed.0));
+        fact(
+            "Seed",
+            format!("{} (decisions by chance: {count}, digest {digest})", seed.0),
+        );
     }
     if report.dry_run {
         fact("Dry run", "nothing was applied".to_owned());
