@@ -8,7 +8,7 @@ use fracas_core::record::Landed;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::{InjectionReport, Report};
-use crate::plain::plain;
+use crate::plain::{command, plain};
 use crate::summary;
 use crate::undo::undos;
 
@@ -119,7 +119,7 @@ fn left(report: &Report) -> Vec<TestCase> {
                 TestCaseStatus::success()
             } else {
                 let mut status = failure(NonSuccessKind::Failure, "residue", &undo.result);
-                let by_hand: Vec<String> = undo.manual.iter().map(|command| plain(command)).collect();
+                let by_hand: Vec<String> = undo.manual.iter().map(|text| command(text)).collect();
                 status.set_description(by_hand.join("\n"));
                 status
             };

@@ -12,7 +12,7 @@ use crate::render::ndjson;
 
 /// Beyond so many bytes no readings are written any more: 256 MiB, some million readings. What happens to the faults still is; that
 /// is bounded by their number.
-const MOST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 /// No line is longer: an event with all candidates of a large machine is far shorter.
 const MOST_LINE: u64 = 16 << 20;
 

@@ -5,7 +5,7 @@ use fracas_core::number::Number;
 use crate::duration;
 use crate::lines::undo_words;
 use crate::model::{MomentReport, Report};
-use crate::plain::{markdown as md, plain};
+use crate::plain::{command, markdown as md, plain};
 use crate::scenario::query;
 use crate::summary;
 use crate::undo::undos;
@@ -166,7 +166,7 @@ pub(crate) fn markdown(report: &Report) -> String {
         out.extend(["## By hand".to_owned(), String::new()]);
         for undo in left {
             out.push(format!("    # {}", plain(&undo.what)));
-            out.extend(undo.manual.iter().map(|command| format!("    {}", plain(command))));
+            out.extend(undo.manual.iter().map(|text| format!("    {}", command(text))));
         }
         out.extend(["    fracas recover".to_owned(), String::new()]);
     }

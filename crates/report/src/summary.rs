@@ -6,7 +6,7 @@ use fracas_core::record::{Dose, Landed};
 
 use crate::duration;
 use crate::model::{InjectionReport, Report};
-use crate::plain::plain;
+use crate::plain::{command, plain};
 use crate::undo::{Undo, undos};
 
 /// In whose words.
@@ -156,7 +156,7 @@ fn by_hand(lines: &mut Vec<String>, report: &Report) {
     lines.push("  SOMETHING IS LEFT IN THE SYSTEM. By hand, as root:".to_owned());
     for undo in left {
         lines.push(format!("    # {}", plain(&undo.what)));
-        lines.extend(undo.manual.iter().map(|command| format!("    {}", plain(command))));
+        lines.extend(undo.manual.iter().map(|text| format!("    {}", command(text))));
     }
     lines.push("    # then".to_owned());
     lines.push("    fracas recover".to_owned());
