@@ -231,10 +231,11 @@ impl Fold {
                 let spec = report.probes.iter().find(|spec| spec.name == *probe);
                 let hard = spec.and_then(readings::hardest);
                 let moments = self.probes.entry(probe.clone()).or_default();
-                moments
-                    .entry(*moment)
-                    .or_default()
-                    .add(reading, hard, violation.is_some(), danger.is_some());
+                // Between two faults only danger is looked for: such a reading belongs to no moment's figures.
+                if let Some(moment) = moment {
+                    let figures = moments.entry(*moment).or_default();
+                    figures.add(reading, hard, violation.is_some(), danger.is_some());
+                }
                 if danger.is_none() {
                     self.dangers.remove(probe);
                 } else {

@@ -283,7 +283,7 @@ fn read(moment: Moment, value: f64) -> What {
     let reading = Reading::of(value);
     What::ProbeRead {
         probe: "p99".into(),
-        moment,
+        moment: Some(moment),
         violation: reading.violates("< 0.2".parse().unwrap()),
         danger: reading.endangers("> 1".parse().unwrap()),
         reading,

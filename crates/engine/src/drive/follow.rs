@@ -73,7 +73,7 @@ impl Follower {
             let (engine, back) = (self.engine.clone(), back.clone());
             tokio::spawn(async move {
                 let step = match fracas_targets::follow(&target, engine.as_ref()).await {
-                    Ok(Followed::Restarted(now)) => Step::Restarted(injections, Box::new(now)),
+                    Ok(Followed::Restarted(now)) => Step::Restarted(injections, now),
                     // What cannot be looked at now is looked at again.
                     Ok(Followed::Same | Followed::Gone) | Err(_) => Step::Nothing(injections),
                 };

@@ -17,7 +17,7 @@ fn reading(values: Vec<f64>) -> Event {
         1500,
         What::ProbeRead {
             probe: "p99".into(),
-            moment: Moment::During,
+            moment: Some(Moment::During),
             reading: Reading {
                 values,
                 age: None,
