@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use fracas_core::event::{Outcome, Phase, What};
 use fracas_core::experiment::{Experiment, Selector};
 use fracas_core::ids::{InjectionId, RunId};
-use fracas_core::probe::Source;
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::UndoClass;
 use fracas_core::run::Injection;
@@ -244,13 +243,4 @@ async fn plan(
         None => Ok((injections, planned)),
         Some(problem) => Err(problem),
     }
-}
-
-/// Whether an experiment asks Prometheus anything.
-pub(crate) fn asks_prometheus(experiment: &Experiment) -> bool {
-    !experiment.metrics.is_empty()
-        || experiment
-            .probes
-            .iter()
-            .any(|probe| matches!(probe.source, Source::Prometheus(_)))
 }
