@@ -1,14 +1,22 @@
 use super::*;
 
+mod formats;
+mod hostile;
+mod keys;
 mod messages;
+mod overrides;
+
+/// What comes of a document.
+#[expect(clippy::vec_box, reason = "as `load` has it")]
+type Answer = Result<Loaded, Vec<Box<Problem>>>;
 
 /// Loads a text without overrides or variables.
-fn plain(text: &str) -> Result<Loaded, Vec<Box<Problem>>> {
+fn plain(text: &str) -> Answer {
     with(text, &[], &[])
 }
 
 /// Loads a text.
-fn with(text: &str, set: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Loaded, Vec<Box<Problem>>> {
+fn with(text: &str, set: &[(&str, &str)], env: &[(&str, &str)]) -> Answer {
     let source = Source {
         name: "a.yaml".to_owned(),
         text: text.to_owned(),
@@ -24,17 +32,32 @@ fn with(text: &str, set: &[(&str, &str)], env: &[(&str, &str)]) -> Result<Loaded
     })
 }
 
-/// All that is said about a text, as a person gets it.
-fn said(text: &str) -> String {
-    let problems: Vec<String> = match plain(text) {
+/// Everything that is said about an answer, as a person gets it.
+fn said(answer: &Answer) -> String {
+    let problems: Vec<String> = match answer {
         Ok(loaded) => loaded
             .warnings
             .iter()
-            .map(|problem| format!("warning {problem}"))
+            .map(|problem| format!("warning: {problem}"))
             .collect(),
         Err(problems) => problems.iter().map(ToString::to_string).collect(),
     };
     problems.join("\n")
+}
+
+/// The experiment of a text that must load.
+fn experiment(text: &str) -> Experiment {
+    let answer = plain(text);
+    match answer {
+        Ok(loaded) => loaded.experiment,
+        Err(_) => panic!("{}\n{text}", said(&answer)),
+    }
+}
+
+/// A text with one part replaced, which must be there once.
+fn swap(text: &str, old: &str, new: &str) -> String {
+    assert_eq!(text.matches(old).count(), 1, "{old:?} must be there once");
+    text.replace(old, new)
 }
 
 #[test]
@@ -42,17 +65,19 @@ fn templates_load() {
     use fracas_core::params::Inject;
     for fault in Inject::NAMES {
         let text = template(Format::Native, fault).unwrap();
-        let loaded = plain(&text).unwrap_or_else(|problems| panic!("{fault}: {}", problems[0]));
-        assert_eq!(loaded.experiment.faults[0].inject.name(), *fault);
-        assert_eq!(loaded.warnings, [], "{fault}");
+        let answer = plain(&text);
+        assert_eq!(said(&answer), "", "{fault}");
+        assert_eq!(answer.unwrap().experiment.faults[0].inject.name(), *fault);
     }
+    let mut seen = 0;
     for known in scenario::types::ALL {
         let Ok(text) = template(Format::ChaosScenario, known.name) else {
             continue;
         };
-        let loaded = plain(&text).unwrap_or_else(|problems| panic!("{}: {}", known.name, problems[0]));
-        assert_eq!(loaded.format, Format::ChaosScenario);
+        assert_eq!(experiment(&text).format, Format::ChaosScenario);
+        seen += 1;
     }
+    assert_eq!(seen, 9);
     assert!(
         template(Format::Native, "memory_limt")
             .unwrap_err()
