@@ -146,6 +146,15 @@ fn sorted(problems: Problems<'_>) -> Vec<Problem> {
         place.map(|place| (place.file == "--set", place.line, place.column))
     });
     errors.dedup();
+    // A value with a variable that is not set is wrong in every other way too: that says nothing new.
+    let unset: Vec<_> = errors
+        .iter()
+        .filter(|problem| *problem.code == codes::UNSET_VARIABLE)
+        .filter_map(|problem| problem.place.clone())
+        .collect();
+    errors.retain(|problem| {
+        *problem.code == codes::UNSET_VARIABLE || problem.place.as_ref().is_none_or(|place| !unset.contains(place))
+    });
     errors
 }
 

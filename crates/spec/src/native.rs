@@ -93,7 +93,7 @@ fn one<T>(
         problems.error_next(
             &codes::MISSING_KEY,
             node.spot,
-            format!("`{path}` says not what it is"),
+            format!("`{path}` does not say what it is"),
             next,
         );
         return None;

@@ -176,6 +176,9 @@ fn walk(
         .or_else(|| shape.child(part, &[], &key))
         .ok_or_else(|| {
             let known = Shape::keys(part);
+            if let Some(what) = shape.later(part, &key) {
+                return (format!("{} is not available yet: {what}", quoted(&key)), None);
+            }
             let next = match nearest(&key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known there: {}", listed(known)),

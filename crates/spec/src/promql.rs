@@ -5,6 +5,8 @@
 const LONGEST: usize = 8 * 1024;
 /// Brackets in each other: the parser's answer is a tree, and freeing it is recursive.
 const DEEPEST: usize = 64;
+/// The longest query in which the place is looked for, for that takes many attempts.
+const LONGEST_SEARCHED: usize = 1024;
 /// Operators in a row, for the same reason.
 const MOST_OPERATORS: usize = 512;
 
@@ -38,6 +40,18 @@ pub(crate) fn check(query: &str) -> Result<(), NotPromql> {
     let why: String = why.chars().take(160).collect();
     if let Some((_, at)) = open.last() {
         return Err(wrong("this is never closed", *at));
+    }
+    if let Some((_, name)) = why.split_once("unknown function with name '") {
+        let name = name.trim_end_matches('\'');
+        if let Some((at, _)) = words(query)
+            .into_iter()
+            .find(|(start, end)| query[*start..*end] == *name)
+        {
+            return Err(wrong(&why, at));
+        }
+    }
+    if query.len() > LONGEST_SEARCHED {
+        return Err(wrong(&why, 0));
     }
     Err(wrong(&why, longest_beginning(query)))
 }
@@ -94,7 +108,8 @@ fn longest_beginning(query: &str) -> usize {
     }
     // Whether a beginning can be completed only ever turns from yes to no, so halving finds the turn.
     let bad = ends.partition_point(|(_, end)| completes(&query[..*end]));
-    ends.get(bad).map_or(0, |(start, _)| *start)
+    // Every beginning is one, and only what should follow is missing.
+    ends.get(bad).map_or(query.trim_end().len(), |(start, _)| *start)
 }
 
 /// The words of a query: start and end of each.
@@ -133,7 +148,8 @@ fn words(query: &str) -> Vec<(usize, usize)> {
 
 /// Whether something can follow so that this becomes PromQL. What is tried covers every place at which a query can break off.
 fn completes(beginning: &str) -> bool {
-    const NEXT: [&str; 16] = [
+    const NEXT: [&str; 17] = [
+        " (x)(x)",
         "",
         " x",
         "(x)",
@@ -161,13 +177,14 @@ fn completes(beginning: &str) -> bool {
             _ => '}',
         })
         .collect();
+    // A range, or what an aggregation is of, may have to follow a bracket that closes: `rate(x{` + `}[1m])`, `sum by (` + `)(x)`.
+    let splits = [0, 1, closers.len()].map(|split| split.min(closers.len()));
     NEXT.iter().any(|next| {
-        // A range may have to follow the bracket that closes, as in `rate(x{a="b"` + `}[1m])`.
-        (0..=closers.len()).any(|split| {
-            let (first, rest) = closers.split_at(split);
-            let plain = format!("{beginning}{next}{first}{rest}");
-            let ranged = format!("{beginning}{next}{first}[1m]{rest}");
-            promql_parser::parser::parse(&plain).is_ok() || promql_parser::parser::parse(&ranged).is_ok()
+        splits.iter().any(|split| {
+            let (first, rest) = closers.split_at(*split);
+            ["", "[1m]", "(x)"]
+                .iter()
+                .any(|tail| promql_parser::parser::parse(&format!("{beginning}{next}{first}{tail}{rest}")).is_ok())
         })
     })
 }

@@ -97,7 +97,7 @@ pub(crate) fn by_shape(root: &Node, problems: &mut Problems<'_>) -> Option<Kind>
             bare: false,
         }),
         (Some(NATIVE), None) => {
-            problems.error(&codes::MISSING_KEY, root.spot, "`the document` has no `kind`");
+            problems.error(&codes::MISSING_KEY, root.spot, "the document has no `kind`");
             None
         }
         (Some(NATIVE), Some(kind)) => {
@@ -124,7 +124,7 @@ pub(crate) fn by_shape(root: &Node, problems: &mut Problems<'_>) -> Option<Kind>
             None
         }
         (None, Some("Experiment")) => {
-            problems.error(&codes::MISSING_KEY, root.spot, "`the document` has no `apiVersion`");
+            problems.error(&codes::MISSING_KEY, root.spot, "the document has no `apiVersion`");
             None
         }
         (None, Some(kind)) => {

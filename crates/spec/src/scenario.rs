@@ -160,7 +160,7 @@ fn head(root: &Node, problems: &mut Problems<'_>) {
         ("kind", ["ChaosScenario"].as_slice(), "it is read as a ChaosScenario"),
     ] {
         match root.get(key) {
-            None => problems.error(&codes::MISSING_KEY, root.spot, format!("`the document` has no `{key}`")),
+            None => problems.error(&codes::MISSING_KEY, root.spot, format!("the document has no `{key}`")),
             Some(node) => {
                 if let Some(word) = node.scalar().filter(|word| !known.contains(&word.text.as_str())) {
                     problems.warn(
@@ -174,7 +174,7 @@ fn head(root: &Node, problems: &mut Problems<'_>) {
         }
     }
     if root.get("metadata").is_none() {
-        problems.error(&codes::MISSING_KEY, root.spot, "`the document` has no `metadata`");
+        problems.error(&codes::MISSING_KEY, root.spot, "the document has no `metadata`");
     }
     if let Some(entry) = root.get("metadata").and_then(|metadata| metadata.entry("references")) {
         problems.warn(

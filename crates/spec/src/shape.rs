@@ -109,6 +109,11 @@ impl Shape {
             .map(|schema| self.resolve(schema))
     }
 
+    /// What a key will mean in a later version, if that is known.
+    pub(crate) fn later(&self, part: Part<'_>, key: &str) -> Option<&'static str> {
+        (self.later)(part.name, key)
+    }
+
     /// Whether a map of this kind takes any key.
     pub(crate) fn is_open(part: Part<'_>) -> bool {
         let rest = &part.schema["additionalProperties"];
@@ -135,6 +140,7 @@ impl Shape {
         if *part.schema == true {
             return Some(Value::Null);
         }
+        let at = titled(path);
         let null = node.scalar().is_some_and(crate::tree::Scalar::is_null);
         if Self::is_map(part) {
             let Some(entries) = node.entries() else {
@@ -146,7 +152,7 @@ impl Shape {
                 problems.error_next(
                     &codes::WRONG_VALUE,
                     node.spot,
-                    format!("`{path}` must be a map, not {}", node.kind()),
+                    format!("{at} must be a map, not {}", node.kind()),
                     next,
                 );
                 return None;
@@ -163,13 +169,13 @@ impl Shape {
                 problems.error_next(
                     &codes::WRONG_VALUE,
                     node.spot,
-                    format!("`{path}` must be a list, not {}", node.kind()),
+                    format!("{at} must be a list, not {}", node.kind()),
                     next,
                 );
                 return None;
             };
             if items.len() < part.schema["minItems"].as_u64().unwrap_or(0) as usize {
-                problems.error(&codes::WRONG_VALUE, node.spot, format!("`{path}` must not be empty"));
+                problems.error(&codes::WRONG_VALUE, node.spot, format!("{at} must not be empty"));
                 return None;
             }
             let read: Vec<_> = items
@@ -193,7 +199,7 @@ impl Shape {
         };
         if null {
             let next = "write a value, or remove the key";
-            problems.error_next(&codes::WRONG_VALUE, node.spot, format!("`{path}` has no value"), next);
+            problems.error_next(&codes::WRONG_VALUE, node.spot, format!("{at} has no value"), next);
             return None;
         }
         match leaf::read(part.name, part.schema, scalar) {
@@ -219,9 +225,10 @@ impl Shape {
         problems: &mut Problems<'_>,
     ) -> Option<Value> {
         if entries.len() != 1 {
+            let at = titled(path);
             let known = listed(Self::keys(part));
             let spot = entries.get(1).map_or(node.spot, |entry| entry.spot);
-            let what = format!("`{path}` must hold exactly one key, not {}", entries.len());
+            let what = format!("{at} must hold exactly one key, not {}", entries.len());
             problems.error_next(&codes::WRONG_VALUE, spot, what, format!("keep one of {known}"));
             return None;
         }
@@ -242,6 +249,7 @@ impl Shape {
         path: &str,
         problems: &mut Problems<'_>,
     ) -> Option<Value> {
+        let at = titled(path);
         let mut out = Map::new();
         let mut whole = true;
         for entry in entries {
@@ -263,12 +271,12 @@ impl Shape {
         {
             if !entries.iter().any(|entry| entry.key == key) {
                 whole = false;
-                problems.error(&codes::MISSING_KEY, node.spot, format!("`{path}` has no `{key}`"));
+                problems.error(&codes::MISSING_KEY, node.spot, format!("{at} has no `{key}`"));
             }
         }
         if entries.len() < part.schema["minProperties"].as_u64().unwrap_or(0) as usize {
             whole = false;
-            problems.error(&codes::WRONG_VALUE, node.spot, format!("`{path}` must not be empty"));
+            problems.error(&codes::WRONG_VALUE, node.spot, format!("{at} must not be empty"));
         }
         whole.then_some(Value::Object(out))
     }
@@ -282,6 +290,7 @@ impl Shape {
                 format!("{key} in `{path}` is not available yet: {what}"),
             );
         }
+        let at = titled(path);
         let known = Self::keys(part);
         let next = match nearest(&entry.key, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -289,12 +298,16 @@ impl Shape {
             None if known.is_empty() => "remove it: no keys are allowed here".to_owned(),
             None => format!("known here: {}", listed(known)),
         };
-        problems.error_next(
-            &codes::UNKNOWN_KEY,
-            entry.spot,
-            format!("`{path}` has no key {key}"),
-            next,
-        );
+        problems.error_next(&codes::UNKNOWN_KEY, entry.spot, format!("{at} has no key {key}"), next);
+    }
+}
+
+/// A path in a sentence.
+fn titled(path: &str) -> String {
+    if path == "the document" {
+        path.to_owned()
+    } else {
+        format!("`{path}`")
     }
 }
 

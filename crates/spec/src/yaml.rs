@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fracas_core::problem::{Problem, Result, codes};
-use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span, Tag};
+use serde_saphyr::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use crate::place::{Sources, Spot, quoted};
 use crate::tree::{Entry, Node, Scalar, Value};
@@ -46,15 +46,7 @@ pub(crate) fn parse(text: &str, source: usize, sources: &Sources) -> Result<Node
         root: None,
     };
     for event in Parser::new_from_str_with_options(text, options) {
-        let (event, span) = event.map_err(|error| {
-            let info = error.info();
-            let problem = build.problem(build.spot_at(*error.marker()), format!("this is not YAML: {info}"));
-            if info.contains("tab") {
-                problem.next("indent with spaces; YAML does not allow tabs there")
-            } else {
-                problem
-            }
-        })?;
+        let (event, span) = event.map_err(|error| build.refused(&error, text))?;
         build.event(event, span)?;
     }
     build.root.take().ok_or_else(|| {
@@ -116,6 +108,37 @@ impl Build<'_> {
     #[expect(clippy::unnecessary_box_returns, reason = "problems travel in boxes")]
     fn problem(&self, spot: Spot, what: String) -> Box<Problem> {
         Problem::new(&codes::DOCUMENT_SYNTAX, what).at(self.sources.place(spot))
+    }
+
+    /// What the parser refuses, at the place that a person must change.
+    #[expect(clippy::unnecessary_box_returns, reason = "problems travel in boxes")]
+    fn refused(&self, error: &ScanError, text: &str) -> Box<Problem> {
+        let info = error.info();
+        let spot = self.spot_at(*error.marker());
+        let what = format!("this is not YAML: {info}");
+        if info.contains("tab") {
+            // The parser names the begin of what the tab cuts off; the tab itself is in that line or below.
+            let below = text.lines().enumerate().skip(spot.line - 1);
+            let tab = below
+                .filter_map(|(line, text)| Some((line, text.find('\t')?, text)))
+                .next();
+            let spot = tab.map_or(spot, |(line, at, text)| Spot {
+                line: line + 1,
+                column: text[..at].chars().count() + 1,
+                ..spot
+            });
+            return self
+                .problem(spot, what)
+                .next("indent with spaces; YAML does not allow tabs there");
+        }
+        let problem = self.problem(spot, what);
+        match self.frames.last() {
+            Some(frame) if info.contains("flow") => {
+                let (line, column) = (frame.spot.line, frame.spot.column);
+                problem.since(format!("the bracket in line {line}, column {column} is still open"))
+            }
+            _ => problem,
+        }
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<()> {

@@ -156,6 +156,17 @@ impl Check<'_, '_> {
                 if !(1..=1000).contains(&kill.count) {
                     self.wrong(&key("count", "count"), "must be from 1 to 1000");
                 }
+                let takes = Span(kill.interval.0.saturating_mul(kill.count.saturating_sub(1)));
+                let time = fault.duration.unwrap_or(self.experiment.duration);
+                if takes > time {
+                    let spot = self.spot(&key("count", "count"));
+                    let what = format!(
+                        "{} kills take {takes}, and {} lasts {time}",
+                        kill.count,
+                        quoted(&fault.name)
+                    );
+                    self.problems.error(&codes::CONTRADICTION, spot, what);
+                }
                 if kill.count > 1 && kill.interval < Span::millis(10) {
                     self.wrong(&key("interval", "interval"), "must be at least 10ms");
                 }

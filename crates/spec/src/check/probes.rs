@@ -172,5 +172,7 @@ fn both(expect: Expect, abort: Expect) -> Option<f64> {
     let step = if apart > 0.0 { apart } else { a.abs().max(1.0) / 2.0 };
     [a, b, f64::midpoint(a, b), a - step, a + step, b - step, b + step]
         .into_iter()
+        // Rounded for the eye, where the rounded value is one too.
+        .flat_map(|value| [(value * 1e6).round() / 1e6, value])
         .find(|value| expect.holds(*value) && abort.holds(*value))
 }

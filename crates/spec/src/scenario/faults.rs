@@ -65,6 +65,18 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         }
         Fate::Pause => {
             let params: PauseParams = reader.params(&fault.params)?;
+            if let (Some(own), Some(inner)) = (duration, params.duration)
+                && own != inner.0
+            {
+                let spot = reader.spot("params.duration");
+                let what = format!("{} has two durations, {own} and {}", quoted(&fault.phase), inner.0);
+                reader.problems.warn(
+                    &codes::CONTRADICTION,
+                    spot,
+                    what,
+                    format!("it is paused for {own}, the fault's own"),
+                );
+            }
             duration = duration.or(params.duration.map(|seconds| seconds.0));
             if !params.unpause {
                 let next = "remove it, and give the fault the `duration` that it should have";

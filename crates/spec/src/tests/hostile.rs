@@ -75,6 +75,7 @@ fn promql_bombs() {
         "(".repeat(2_000),
         "-".repeat(4_000) + "1",
         "1+".repeat(3_000) + "1",
+        "a or ".repeat(1_600),
         "a".repeat(9_000),
         format!("{}x{}", "(".repeat(200), ")".repeat(200)),
     ] {

@@ -83,7 +83,7 @@ fn every_key_has_its_test() {
         (
             Format::Native,
             concat!(include_str!("keys/native.rs"), include_str!("keys/native_inject.rs")),
-            90,
+            80,
         ),
         (Format::ChaosScenario, include_str!("keys/scenario.rs"), 50),
     ] {

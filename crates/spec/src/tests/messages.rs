@@ -190,6 +190,10 @@ fn sense() {
                 "cpu_stress: { percent: 150%, cores: 0 }"
             ),
             ("memory_limit: { limit: 64MiB }", "process_kill: {}"),
+            (
+                "inject: { memory_limit: { limit: 64MiB } }",
+                "allow_irreversible: true\n    inject: { process_kill: { count: 5, interval: 10s } }",
+            ),
             ("memory_limit: { limit: 64MiB }", "container_kill: { restart: false }"),
             ("memory_limit: { limit: 64MiB }", "container_stop: { grace: 2m }"),
             ("start: 10s", "allow_irreversible: true"),
@@ -232,6 +236,8 @@ fn promql() {
         "nonsense(up)",
         "<html>",
         "x[5x]",
+        "sum by (le) x y",
+        "sum by (le, rate(x[1m])) (x)",
         "sum(rate(http_requests_total{code=~\"5..\"}[5m])) / summ(rate(http_requests_total[5m]))",
     ] {
         let wrong = crate::promql::check(query).unwrap_err();
@@ -284,6 +290,10 @@ fn scenario() {
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
                 "type: container_restart\n      params: { grace_period: 90 }"
+            ),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: container_pause\n      duration: 1m\n      params: { duration: 30 }",
             ),
             ("{ pattern: web }", "{ type: docker_container }"),
             ("{ pattern: web }", "{ pattern: \"web-[\" }"),
