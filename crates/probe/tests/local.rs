@@ -9,6 +9,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,13 @@ use support::{error, eventually, read};
 struct Sleeper(Child);
 
 impl Sleeper {
-    #[expect(clippy::disallowed_methods, reason = "the test counts real processes")]
     fn start(seconds: &str) -> Self {
-        let child = std::process::Command::new("/bin/sleep")
+        Self::run(Path::new("/bin/sleep"), seconds)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test counts real processes")]
+    fn run(program: &Path, seconds: &str) -> Self {
+        let child = std::process::Command::new(program)
             .arg(seconds)
             .stdin(Stdio::null())
             .spawn();
@@ -70,9 +75,24 @@ async fn processes_are_counted_by_their_whole_command_line() {
         [2.0],
         "anchored around alternatives"
     );
-    // A zombie, killed and not waited for, does not run.
+    // Killed and not waited for it is a zombie, whose command line is gone.
     first.0.kill().unwrap();
     eventually(count(&pattern), "one", |reading| reading.values == [1.0]).await;
+}
+
+#[tokio::test]
+async fn a_zombie_is_not_counted_by_its_name_either() {
+    let directory = tempfile::tempdir().unwrap();
+    // The kernel keeps the name under which a program was started, at most 15 bytes of it; so a link is enough.
+    let name = format!("z{}", std::process::id());
+    let program = directory.path().join(&name);
+    std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+    let mut sleeper = Sleeper::run(&program, "1000");
+    let running = format!(".*/{name} 1000");
+    eventually(count(&running), "running", |reading| reading.values == [1.0]).await;
+    sleeper.0.kill().unwrap();
+    eventually(count(&running), "a zombie", |reading| reading.values == [0.0]).await;
+    assert_eq!(read(count(&format!("\\[{name}\\]"))).await.values, [0.0]);
 }
 
 #[tokio::test]

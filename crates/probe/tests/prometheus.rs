@@ -155,6 +155,12 @@ async fn a_range_that_outlives_its_series_becomes_stale() {
     );
     let stale = eventually(ask("max_over_time(gone[1m])"), "stale", |reading| reading.stale).await;
     assert_eq!(stale.values, [5.0]);
+    // When the last sample is further back than is looked for, the range alone still holds it.
+    let unknown = eventually(ask("max_over_time(gone[1m])"), "of unknown age", |reading| {
+        reading.age.is_none()
+    })
+    .await;
+    assert!(unknown.stale && unknown.values == [5.0], "{unknown:?}");
     // Another selector of the query that goes on does not hide it; another series of the same selector does.
     let mixed = read(ask("sum(max_over_time(gone[1m])) + sum(live)")).await;
     assert!(mixed.stale && mixed.values == [6.0], "{mixed:?}");

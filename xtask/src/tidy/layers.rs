@@ -12,7 +12,7 @@ const LINES: &[&[&str]] = &[
     &["fracas-faults"],
     &["fracas-targets", "fracas-probe", "fracas-lab"],
     &["fracas-docker", "fracas-linux", "fracas-spec", "fracas-report"],
-    &["fracas-core"],
+    &["fracas-core", "fracas-lab-app"],
 ];
 
 /// The crate that tests of every crate may use, with all below it.
