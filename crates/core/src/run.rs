@@ -128,6 +128,16 @@ impl Machine {
         self.stop.as_ref()
     }
 
+    /// Whether an injection is to be on: it came on and nobody has begun to take it off.
+    pub fn is_on(&self, injection: InjectionId) -> bool {
+        self.phase < Phase::Rollback && self.faults.is_on(injection)
+    }
+
+    /// Whether the proof of what is left has come: nothing more is wanted of the guardian.
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
     /// Takes one input at a time since the beginning, and says what is to be done, in order.
     pub fn on(&mut self, now: Duration, input: Input) -> Vec<Command> {
         if self.phase == Phase::Prepare {

@@ -104,6 +104,11 @@ impl Faults {
         &self.injections
     }
 
+    pub(super) fn is_on(&self, injection: InjectionId) -> bool {
+        let one = self.injections.iter().find(|one| one.id == injection);
+        one.is_some_and(|one| one.on && self.faults[one.fault].stage == Stage::On)
+    }
+
     pub(super) fn on(&self) -> Vec<InjectionId> {
         self.injections.iter().filter(|one| one.on).map(|one| one.id).collect()
     }
