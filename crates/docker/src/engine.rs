@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
-use fracas_core::problem::codes::{ENGINE_ANSWER, ENGINE_REFUSED, ENGINE_UNREACHABLE};
+use fracas_core::problem::codes::{ENGINE_ANSWER, ENGINE_REFUSED, SYSTEM};
 use fracas_core::problem::{Problem, Result};
 
 use crate::address::Address;
@@ -119,9 +119,9 @@ impl Engine {
     /// Sets `descriptors` descriptors aside for later calls of this engine and its clones, so that a way back exists when the
     /// process has no free one left. Every call that needs one uses it up; call again to fill up.
     pub fn reserve(&self, descriptors: usize) -> Result<()> {
-        self.transport.reserve(descriptors).map_err(|error| {
-            Problem::new(&ENGINE_UNREACHABLE, "no descriptor can be set aside for the engine").because(&error)
-        })
+        self.transport
+            .reserve(descriptors)
+            .map_err(|error| Problem::new(&SYSTEM, "no descriptor can be set aside for the engine").because(&error))
     }
 
     /// What the engine says of itself.

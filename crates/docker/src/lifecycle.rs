@@ -44,8 +44,8 @@ impl Engine {
 
     /// Asks a container to end and kills it after `grace` (whole seconds, rounded up; at most 170 s). `Already`: it does not run.
     ///
-    /// Takes at most `grace` and 10 s. The future can be dropped; the engine may then still carry the call out, see
-    /// `docs/concepts` on calls in flight.
+    /// Takes at most `grace` and 10 s. The future can be dropped, which hangs up; the engine still carries out what it has begun,
+    /// so that the container may stop as late as `grace` after the call.
     pub async fn stop(&self, id: &str, grace: Duration) -> Result<Outcome> {
         let doing = format!("stop container {}", checked(id)?);
         let (limit, seconds) = graceful(grace);
@@ -126,6 +126,7 @@ fn state_of(status: u16, message: &str) -> Option<Outcome> {
     match status {
         304 => Some(Outcome::Already),
         404 if says("o such container") => Some(Outcome::Missing),
+        409 if says("is already in progress") => Some(Outcome::Already),
         409 | 500 if says("is already paused") || says("is not paused") => Some(Outcome::Already),
         409 | 500 if says("is not running") || says("is restarting, wait until") => Some(Outcome::NotRunning),
         _ => None,
@@ -155,6 +156,11 @@ mod tests {
                 Some(Outcome::NotRunning),
             ),
             (409, "cannot start a paused container, try unpause instead", None),
+            (
+                409,
+                "removal of container x is already in progress",
+                Some(Outcome::Already),
+            ),
             (500, "disk on fire", None),
         ] {
             assert_eq!(state_of(status, message), outcome, "{status} {message}");

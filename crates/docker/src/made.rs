@@ -91,7 +91,8 @@ impl Engine {
         Ok(made.id)
     }
 
-    /// Removes a container, killing it first, with its anonymous volumes. Takes at most 30 s.
+    /// Removes a container, killing it first, with its anonymous volumes. Takes at most 30 s. `Already`: somebody else is
+    /// removing it.
     pub async fn remove(&self, id: &str) -> Result<Outcome> {
         let doing = format!("remove container {}", checked(id)?);
         let options = RemoveContainerOptions {

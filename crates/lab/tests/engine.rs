@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fracas_core::params::Signal;
-use fracas_docker::{Engine, Health, Outcome, Status};
+use fracas_docker::{Engine, Health, NewContainer, Outcome, Status};
 use fracas_lab::{TestContainer, TestDocker, eventually_async};
 use fracas_linux::cgroup::Controller;
 
@@ -206,14 +206,21 @@ async fn a_container_is_gone_when_its_test_is() {
 #[tokio::test]
 async fn what_a_killed_test_left_behind_is_removed_by_the_next() {
     let Some(engine) = TestDocker::get().await else { return };
-    // Pid 1 started before any process that could have made a container: no maker ever had this start.
-    let orphan = TestContainer::build(&engine)
-        .label("fracas.lab", "1:0")
-        .start()
-        .await
-        .unwrap();
     let ours = TestContainer::build(&engine).start().await.unwrap();
+    // Pid 1 started before any process that could have made a container: no maker ever had this start. Not started, because a
+    // test at the same time may remove it at any moment.
+    let orphan = NewContainer {
+        name: format!("fracas-lab-orphan-{}", std::process::id()),
+        image: fracas_lab::image(&engine).await.unwrap(),
+        command: vec!["/app".into(), "sleep".into()],
+        labels: vec![("fracas.lab".into(), "1:0".into())],
+        ..Default::default()
+    };
+    let orphan = engine.create(&orphan).await.unwrap();
     TestDocker::get().await.unwrap();
-    assert_eq!(engine.inspect(orphan.id()).await.unwrap(), None);
+    eventually_async(SOON, "the orphan is gone", async || {
+        engine.inspect(&orphan).await.unwrap().is_none()
+    })
+    .await;
     assert!(ours.inspect().await.unwrap().state.running);
 }
