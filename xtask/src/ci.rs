@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::steps::Steps;
-use crate::{children, needs, tidy};
+use crate::{children, fuzz, needs, tidy};
 
 /// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
 pub(crate) fn run() -> Result<()> {
@@ -36,7 +36,8 @@ fn all(steps: &mut Steps) -> Result<()> {
         println!("\nthe end of the engine's log:\n{}", engine.log_end());
     }
     let stopped = steps.step("engine stop", || engine.stop());
-    tests.and(stopped)
+    tests.and(stopped)?;
+    steps.step("fuzz", || fuzz::run(fuzz::CI_SECONDS))
 }
 
 fn tests(steps: &mut Steps, engine: &Engine) -> Result<()> {
