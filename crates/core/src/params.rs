@@ -176,6 +176,9 @@ pub struct ContainerKill {
     /// Whether Fracas starts it again if nobody else does. `false` is irreversible. Default true.
     #[serde(default = "yes")]
     pub restart: bool,
+    /// How long the container stays down at least before Fracas starts it; its own restart policy may be faster. Default 0s.
+    #[serde(default)]
+    pub restart_delay: Span,
 }
 
 impl Default for ContainerKill {
@@ -184,6 +187,7 @@ impl Default for ContainerKill {
             signal: Signal::default(),
             via: Via::default(),
             restart: true,
+            restart_delay: Span::default(),
         }
     }
 }

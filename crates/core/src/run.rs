@@ -21,8 +21,8 @@ use crate::probe::{Moment, Reading};
 use crate::problem::Said;
 use crate::record::{Certificate, Dose};
 
-pub use faults::Injection;
 use faults::Faults;
+pub use faults::Injection;
 use watch::Watch;
 
 /// What happened.
@@ -128,6 +128,16 @@ impl Machine {
         self.stop.as_ref()
     }
 
+    /// Whether an injection is to be on: it came on and nobody has begun to take it off.
+    pub fn is_on(&self, injection: InjectionId) -> bool {
+        self.phase < Phase::Rollback && self.faults.is_on(injection)
+    }
+
+    /// Whether the proof of what is left has come: nothing more is wanted of the guardian.
+    pub fn has_certificate(&self) -> bool {
+        self.certificate.is_some()
+    }
+
     /// Takes one input at a time since the beginning, and says what is to be done, in order.
     pub fn on(&mut self, now: Duration, input: Input) -> Vec<Command> {
         if self.phase == Phase::Prepare {
@@ -153,9 +163,21 @@ impl Machine {
             _ => self.phase_end(),
         };
         // From the rollback on no fault comes or goes by the clock.
-        let faults = if self.phase < Phase::Rollback { self.faults.next() } else { None };
-        let watch = if matches!(self.phase, Phase::Rollback | Phase::Report) { None } else { self.watch.next() };
-        [phase_end, watch, faults, self.max_end()].into_iter().flatten().min().unwrap_or(Duration::MAX)
+        let faults = if self.phase < Phase::Rollback {
+            self.faults.next()
+        } else {
+            None
+        };
+        let watch = if matches!(self.phase, Phase::Rollback | Phase::Report) {
+            None
+        } else {
+            self.watch.next()
+        };
+        [phase_end, watch, faults, self.max_end()]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Duration::MAX)
     }
 
     fn emit(&mut self, what: What) {
@@ -178,12 +200,19 @@ impl Machine {
 
     fn take_certificate(&mut self, now: Duration, certificate: Certificate) {
         if self.phase == Phase::Report {
-            self.emit(What::Certified { certificate: certificate.clone() });
+            self.emit(What::Certified {
+                certificate: certificate.clone(),
+            });
             self.certificate = Some(certificate);
             self.leave(now, Outcome::Done);
             let (verdict, why, hypothesis) = self.verdict();
             // The decisions are counted where they are made; the driver fills them in.
-            self.emit(What::RunEnded { verdict, why, hypothesis, decisions: (0, String::new()) });
+            self.emit(What::RunEnded {
+                verdict,
+                why,
+                hypothesis,
+                decisions: (0, String::new()),
+            });
             self.do_(Command::Finish(verdict));
         }
     }
@@ -192,7 +221,9 @@ impl Machine {
     fn moment(&self) -> Option<Moment> {
         match self.phase {
             Phase::Baseline => Some(Moment::Before),
-            Phase::Inject | Phase::Monitor | Phase::Detect | Phase::Cooldown if self.faults.any_on() => Some(Moment::During),
+            Phase::Inject | Phase::Monitor | Phase::Detect | Phase::Cooldown if self.faults.any_on() => {
+                Some(Moment::During)
+            }
             Phase::Recovery => Some(Moment::After),
             _ => None,
         }

@@ -71,7 +71,13 @@ impl Address {
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
-            Self::Tcp { host, .. } => host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            // Linux takes a connection to 0.0.0.0 or :: to this machine.
+            Self::Tcp { host, .. } => {
+                host == "localhost"
+                    || host
+                        .parse()
+                        .is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified())
+            }
         }
     }
 
@@ -108,6 +114,7 @@ mod tests {
             (Some("http://127.0.0.1:2375/"), "tcp://127.0.0.1:2375", true),
             (Some("tcp://localhost"), "tcp://localhost:2375", true),
             (Some("tcp://[::1]:99"), "tcp://[::1]:99", true),
+            (Some("tcp://0.0.0.0:99"), "tcp://0.0.0.0:99", true),
             (Some("tcp://[fd00::2]"), "tcp://[fd00::2]:2375", false),
         ] {
             let address = Address::parse(text).unwrap();

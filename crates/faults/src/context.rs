@@ -39,7 +39,10 @@ impl Engines {
             return Ok(engine.clone());
         }
         let engine = Engine::connect(Some(address)).await?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), engine.clone());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address.to_owned(), engine.clone());
         Ok(engine)
     }
 }
@@ -57,6 +60,9 @@ impl Nursery {
 
     /// Lets go of those that have ended.
     pub fn reap(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(|worker| matches!(worker.try_reap(), Ok(None)));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain_mut(|worker| matches!(worker.try_reap(), Ok(None)));
     }
 }

@@ -48,9 +48,7 @@ pub const fn entry<F: Fault>() -> Entry {
         check: |params| read::<F::Params>(params).map(drop),
         undo_class: |params| Ok(F::undo_class(&read(params)?)),
         needs: |params| Ok(F::needs(&read(params)?)),
-        plan: |params, target, cx| {
-            Box::pin(async move { write(&F::plan(&read(params)?, target, cx).await?) })
-        },
+        plan: |params, target, cx| Box::pin(async move { write(&F::plan(&read(params)?, target, cx).await?) }),
         change: |params, undo| Ok(F::change(&read(params)?, &read(undo)?)),
         resources: |undo| Ok(F::resources(&read(undo)?)),
         in_flight: |params| Ok(F::in_flight(&read(params)?)),

@@ -29,8 +29,13 @@ pub struct KernelFile {
 impl KernelFile {
     /// The group, if it is still that group.
     pub fn open(&self) -> Result<Option<Cgroup>> {
-        Cgroup::open(&self.cgroup, self.controller)
-            .map_err(|error| Problem::new(&codes::TARGET_READ, format!("cannot open the control group {}", self.cgroup.path)).because(&error))
+        Cgroup::open(&self.cgroup, self.controller).map_err(|error| {
+            Problem::new(
+                &codes::TARGET_READ,
+                format!("cannot open the control group {}", self.cgroup.path),
+            )
+            .because(&error)
+        })
     }
 
     /// The value now; `None` if the group is gone.
@@ -40,38 +45,68 @@ impl KernelFile {
             Ok(value) => Ok(Some(value)),
             // The directory was there and its file is not: the group is being removed.
             Err(error) if is_gone(&error) => Ok(None),
-            Err(error) => Err(Problem::new(&codes::FAULT_OBSERVE, format!("cannot read {}", self.path())).because(&error)),
+            Err(error) => {
+                Err(Problem::new(&codes::FAULT_OBSERVE, format!("cannot read {}", self.path())).because(&error))
+            }
         }
     }
 
     /// Writes our value, unless the file no longer holds what was planned.
     pub fn apply(&self) -> Result<()> {
-        let group = self.open()?.ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("the control group {} is gone", self.cgroup.path)))?;
-        let now = group
-            .read(&self.file)
-            .map_err(|error| Problem::new(&codes::FAULT_APPLY, format!("cannot read {}", self.path())).because(&error))?;
+        let group = self.open()?.ok_or_else(|| {
+            Problem::new(
+                &codes::TARGET_GONE,
+                format!("the control group {} is gone", self.cgroup.path),
+            )
+        })?;
+        let now = group.read(&self.file).map_err(|error| {
+            Problem::new(&codes::FAULT_APPLY, format!("cannot read {}", self.path())).because(&error)
+        })?;
         if now != self.before {
-            return Err(Problem::new(&codes::FAULT_APPLY, format!("{} holds {now}, not {} as planned: somebody changes it", self.path(), self.before)));
+            return Err(Problem::new(
+                &codes::FAULT_APPLY,
+                format!(
+                    "{} holds {now}, not {} as planned: somebody changes it",
+                    self.path(),
+                    self.before
+                ),
+            ));
         }
-        group
-            .write(&self.file, &self.ours)
-            .map_err(|error| Problem::new(&codes::FAULT_APPLY, format!("cannot write {} to {}", self.ours, self.path())).because(&error))
+        group.write(&self.file, &self.ours).map_err(|error| {
+            Problem::new(
+                &codes::FAULT_APPLY,
+                format!("cannot write {} to {}", self.ours, self.path()),
+            )
+            .because(&error)
+        })
     }
 
     /// Compare and set.
     pub fn revert(&self) -> Result<Reverted> {
-        let Some(now) = self.now()? else { return Ok(Reverted::AlreadyGone) };
+        let Some(now) = self.now()? else {
+            return Ok(Reverted::AlreadyGone);
+        };
         if now == self.before {
             return Ok(Reverted::AlreadyGone);
         }
         if now != self.ours {
-            return Ok(Reverted::Foreign { before: self.before.clone(), ours: self.ours.clone(), now });
+            return Ok(Reverted::Foreign {
+                before: self.before.clone(),
+                ours: self.ours.clone(),
+                now,
+            });
         }
-        let Some(group) = self.open()? else { return Ok(Reverted::AlreadyGone) };
+        let Some(group) = self.open()? else {
+            return Ok(Reverted::AlreadyGone);
+        };
         match group.write(&self.file, &self.restore) {
             Ok(()) => Ok(Reverted::Restored),
             Err(error) if is_gone(&error) => Ok(Reverted::AlreadyGone),
-            Err(error) => Err(Problem::new(&codes::FAULT_REVERT, format!("cannot write {} to {}", self.restore, self.path())).because(&error)),
+            Err(error) => Err(Problem::new(
+                &codes::FAULT_REVERT,
+                format!("cannot write {} to {}", self.restore, self.path()),
+            )
+            .because(&error)),
         }
     }
 

@@ -38,7 +38,11 @@ impl Fault for MemoryLimit {
     }
 
     fn needs(_: &params::MemoryLimit) -> Needs {
-        Needs { root: true, local: true, container: false }
+        Needs {
+            root: true,
+            local: true,
+            container: false,
+        }
     }
 
     async fn plan(params: &params::MemoryLimit, target: &Target, _: &Context) -> Result<Undo> {
@@ -47,9 +51,14 @@ impl Fault for MemoryLimit {
         let group = cgroup::of(pid, Controller::Memory)
             .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
             .ok_or_else(|| refuse("this system has no memory controller".into()))?;
-        if group.is_root().map_err(|error| refuse("the control group cannot be read".into()).because(&error))? {
-            return Err(refuse("the process is in the root group, whose limit would be the whole machine's".into())
-                .next("put the process into a control group of its own"));
+        if group
+            .is_root()
+            .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
+        {
+            return Err(
+                refuse("the process is in the root group, whose limit would be the whole machine's".into())
+                    .next("put the process into a control group of its own"),
+            );
         }
         // The kernel rounds down to pages (page_counter_memparse); what it reads back must be what we call ours.
         let limit = params.limit.0 / 4096 * 4096;
@@ -61,14 +70,21 @@ impl Fault for MemoryLimit {
             Version::V2 => v2_files(&group, limit),
         }
         .map_err(|error| refuse("the present limits cannot be read".into()).because(&error))?;
-        let (usage, before) = usage_and_limit(&group).map_err(|error| refuse("the present usage cannot be read".into()).because(&error))?;
+        let (usage, before) = usage_and_limit(&group)
+            .map_err(|error| refuse("the present usage cannot be read".into()).because(&error))?;
         if usage > limit {
             // v1 answers EBUSY, v2 would kill at once: neither is a limit that was put on.
-            return Err(refuse(format!("{} is below the present usage of {usage} bytes", params.limit))
-                .next("raise the limit above the usage, or see `memory_stress` for filling memory"));
+            return Err(
+                refuse(format!("{} is below the present usage of {usage} bytes", params.limit))
+                    .next("raise the limit above the usage, or see `memory_stress` for filling memory"),
+            );
         }
         if before.is_some_and(|before| before <= limit) {
-            return Err(refuse(format!("{} is not below the present limit of {} bytes", params.limit, before.unwrap_or_default())));
+            return Err(refuse(format!(
+                "{} is not below the present limit of {} bytes",
+                params.limit,
+                before.unwrap_or_default()
+            )));
         }
         Ok(Undo { files })
     }
@@ -98,14 +114,34 @@ impl Fault for MemoryLimit {
             return Err(Problem::new(&codes::INSIDE, "a memory limit without files"));
         };
         let Some(group) = file.open()? else {
-            return Ok(Dose { asked, delivered: "the target is gone".into(), landed: Landed::No("the target is gone".into()), effect: None });
+            return Ok(Dose {
+                asked,
+                delivered: "the target is gone".into(),
+                landed: Landed::No("the target is gone".into()),
+                effect: None,
+            });
         };
-        let unreadable = |error: std::io::Error| Problem::new(&codes::FAULT_MEASURE, format!("cannot read {}", file.path())).because(&error);
+        let unreadable = |error: std::io::Error| {
+            Problem::new(&codes::FAULT_MEASURE, format!("cannot read {}", file.path())).because(&error)
+        };
         let now = group.read(&file.file).map_err(unreadable)?;
         let hits = hits(&group).map_err(unreadable)?;
-        let landed = if now == file.ours { Landed::Yes } else { Landed::No(format!("{} holds {now}, not {}", file.path(), file.ours)) };
-        let effect = if hits > 0 { format!("the limit was hit {hits} times") } else { "in force, never reached".to_owned() };
-        Ok(Dose { asked, delivered: format!("{now} bytes in {}", file.file), landed, effect: Some(effect) })
+        let landed = if now == file.ours {
+            Landed::Yes
+        } else {
+            Landed::No(format!("{} holds {now}, not {}", file.path(), file.ours))
+        };
+        let effect = if hits > 0 {
+            format!("the limit was hit {hits} times")
+        } else {
+            "in force, never reached".to_owned()
+        };
+        Ok(Dose {
+            asked,
+            delivered: format!("{now} bytes in {}", file.file),
+            landed,
+            effect: Some(effect),
+        })
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
@@ -191,7 +227,10 @@ fn usage_and_limit(group: &Cgroup) -> std::io::Result<(u64, Option<u64>)> {
     };
     let number = |text: String| text.parse::<u64>().map_err(std::io::Error::other);
     let limit = group.read(limit)?;
-    Ok((number(group.read(usage)?)?, if limit == "max" { None } else { Some(number(limit)?) }))
+    Ok((
+        number(group.read(usage)?)?,
+        if limit == "max" { None } else { Some(number(limit)?) },
+    ))
 }
 
 fn hits(group: &Cgroup) -> std::io::Result<u64> {

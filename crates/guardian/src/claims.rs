@@ -27,7 +27,10 @@ impl Claims {
     pub fn take(&mut self, injection: InjectionId, what: &str, resources: &[Resource], state: &State) -> Result<()> {
         for resource in resources {
             if let Some(holder) = self.holders.get(&resource.key).filter(|holder| **holder != injection) {
-                return Err(Problem::new(&codes::CONFLICT, format!("{what}: injection {holder} of this run holds {}", resource.key)));
+                return Err(Problem::new(
+                    &codes::CONFLICT,
+                    format!("{what}: injection {holder} of this run holds {}", resource.key),
+                ));
             }
         }
         let taken = self.lock(injection, what, resources, state);
@@ -47,7 +50,10 @@ impl Claims {
                 holders.push(injection);
             } else {
                 let lock = claim(&path)
-                    .map_err(|error| Problem::new(&codes::CLAIMED, format!("{what}: cannot claim {}", path.display())).because(&error))?
+                    .map_err(|error| {
+                        Problem::new(&codes::CLAIMED, format!("{what}: cannot claim {}", path.display()))
+                            .because(&error)
+                    })?
                     .ok_or_else(|| held(what, resource, &path, state))?;
                 self.locks.insert(path, (lock, vec![injection]));
             }
@@ -68,11 +74,16 @@ impl Claims {
 
 fn lock_file(state: &State, key: &str) -> Result<PathBuf> {
     let locks = state.locks()?;
-    let name: String = key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name: String = key
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     match locks.create_new(&name) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Problem::new(&codes::STATE_WRITE, format!("cannot make the lock {name}")).because(&error)),
+        Err(error) => {
+            return Err(Problem::new(&codes::STATE_WRITE, format!("cannot make the lock {name}")).because(&error));
+        }
     }
     Ok(locks.path().join(name))
 }
@@ -87,7 +98,11 @@ fn held(what: &str, resource: &Resource, path: &Path, state: &State) -> Box<Prob
             && contents.open().any(|entry| {
                 fracas_faults::find(&entry.planned.fault)
                     .and_then(|fault| (fault.resources)(&entry.planned.undo).ok())
-                    .is_some_and(|theirs| theirs.iter().any(|their| their.object == resource.object && their.object.is_some() || their.key == resource.key))
+                    .is_some_and(|theirs| {
+                        theirs.iter().any(|their| {
+                            their.object == resource.object && their.object.is_some() || their.key == resource.key
+                        })
+                    })
             })
     });
     match holder {

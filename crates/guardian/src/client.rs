@@ -1,4 +1,7 @@
 //! The runner's side: starting a guardian and asking it.
+//!
+//! Every question is sent when its function is called, so that the order of calls is the order in which the guardian learns of
+//! them; the future that comes back is only the answer.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,7 +32,7 @@ pub struct Client {
     next: std::sync::atomic::AtomicU64,
     weak: Vec<String>,
     identity: ProcessIdentity,
-    _worker: Worker,
+    worker: Worker,
     // Dropped with the client: ends the heart.
     _heart: std_mpsc::Sender<()>,
 }
@@ -40,7 +43,8 @@ pub type News = mpsc::UnboundedReceiver<FromGuardian>;
 impl Client {
     /// Starts a guardian and waits until it is ready.
     pub async fn start(state: &Path, task: Task, options: WorkerOptions) -> Result<(Self, News)> {
-        let failed = |what: &str, error: &std::io::Error| Problem::new(&codes::GUARDIAN_START, what.to_owned()).because(error);
+        let failed =
+            |what: &str, error: &std::io::Error| Problem::new(&codes::GUARDIAN_START, what.to_owned()).because(error);
         let runner = fracas_linux::process::identity(std::process::id())
             .ok()
             .flatten()
@@ -53,16 +57,30 @@ impl Client {
             .and_then(UnixStream::from_std)
             .map_err(|error| failed("cannot talk to the guardian", &error))?;
         let (mut from, mut to) = socket.into_split();
-        let hello = Hello { runner, state: state.to_string_lossy().into_owned(), task };
-        send(&mut to, &ToGuardian::Hello(hello)).await.map_err(|error| failed("cannot greet the guardian", &error))?;
+        let hello = Hello {
+            runner,
+            state: state.to_string_lossy().into_owned(),
+            task,
+        };
+        send(&mut to, &ToGuardian::Hello(hello))
+            .await
+            .map_err(|error| failed("cannot greet the guardian", &error))?;
         let weak = match tokio::time::timeout(READY, receive::<FromGuardian>(&mut from)).await {
             Ok(Ok(Some(FromGuardian::Ready { weak }))) => weak,
             Ok(Ok(Some(FromGuardian::Refused(said)))) => return Err(said.into()),
             Ok(Ok(other)) => {
-                return Err(Problem::new(&codes::GUARDIAN_START, format!("the guardian ended before it was ready ({other:?})")));
+                return Err(Problem::new(
+                    &codes::GUARDIAN_START,
+                    format!("the guardian ended before it was ready ({other:?})"),
+                ));
             }
             Ok(Err(error)) => return Err(failed("the guardian's answer is broken", &error)),
-            Err(_) => return Err(Problem::new(&codes::GUARDIAN_START, format!("the guardian was not ready within {READY:?}"))),
+            Err(_) => {
+                return Err(Problem::new(
+                    &codes::GUARDIAN_START,
+                    format!("the guardian was not ready within {READY:?}"),
+                ));
+            }
         };
         let (to_writer, asks) = mpsc::unbounded_channel();
         let (news_in, news) = mpsc::unbounded_channel();
@@ -77,7 +95,7 @@ impl Client {
             next: std::sync::atomic::AtomicU64::new(0),
             weak,
             identity,
-            _worker: worker,
+            worker,
             _heart: heart,
         };
         Ok((client, news))
@@ -94,68 +112,125 @@ impl Client {
     }
 
     /// See [`Ask::Plan`].
-    pub async fn plan(&self, wanted: Vec<Wanted>) -> Result<Vec<Result<Planned, Said>>> {
-        match self.ask(Ask::Plan(wanted)).await? {
-            Answer::Planned(planned) => Ok(planned),
-            other => Err(nonsense(&other)),
+    pub fn plan(&self, wanted: Vec<Wanted>) -> impl Future<Output = Result<Vec<Result<Planned, Said>>>> + Send + use<> {
+        let answer = self.ask(Ask::Plan(wanted));
+        async move {
+            match answer.await? {
+                Answer::Planned(planned) => Ok(planned),
+                other => Err(nonsense(&other)),
+            }
         }
     }
 
     /// See [`Ask::Retarget`].
-    pub async fn retarget(&self, pairs: Vec<(InjectionId, Target)>) -> Result<Vec<Result<Planned, Said>>> {
-        match self.ask(Ask::Retarget(pairs)).await? {
-            Answer::Planned(planned) => Ok(planned),
-            other => Err(nonsense(&other)),
+    pub fn retarget(
+        &self,
+        pairs: Vec<(InjectionId, Target)>,
+    ) -> impl Future<Output = Result<Vec<Result<Planned, Said>>>> + Send + use<> {
+        let answer = self.ask(Ask::Retarget(pairs));
+        async move {
+            match answer.await? {
+                Answer::Planned(planned) => Ok(planned),
+                other => Err(nonsense(&other)),
+            }
         }
     }
 
     /// See [`Ask::Apply`].
-    pub async fn apply(&self, injections: Vec<InjectionId>) -> Result<Vec<(InjectionId, Result<(), Said>)>> {
-        match self.ask(Ask::Apply(injections)).await? {
-            Answer::Applied(applied) => Ok(applied),
-            other => Err(nonsense(&other)),
+    pub fn apply(
+        &self,
+        injections: Vec<InjectionId>,
+    ) -> impl Future<Output = Result<Vec<(InjectionId, Result<(), Said>)>>> + Send + use<> {
+        let answer = self.ask(Ask::Apply(injections));
+        async move {
+            match answer.await? {
+                Answer::Applied(applied) => Ok(applied),
+                other => Err(nonsense(&other)),
+            }
         }
     }
 
     /// See [`Ask::Measure`].
-    pub async fn measure(&self, injections: Vec<InjectionId>) -> Result<Vec<(InjectionId, Result<Dose, Said>)>> {
-        match self.ask(Ask::Measure(injections)).await? {
-            Answer::Measured(measured) => Ok(measured),
-            other => Err(nonsense(&other)),
+    pub fn measure(
+        &self,
+        injections: Vec<InjectionId>,
+    ) -> impl Future<Output = Result<Vec<(InjectionId, Result<Dose, Said>)>>> + Send + use<> {
+        let answer = self.ask(Ask::Measure(injections));
+        async move {
+            match answer.await? {
+                Answer::Measured(measured) => Ok(measured),
+                other => Err(nonsense(&other)),
+            }
         }
     }
 
     /// See [`Ask::Revert`].
-    pub async fn revert(&self, injections: Vec<InjectionId>) -> Result<Vec<Certified>> {
-        match self.ask(Ask::Revert(injections)).await? {
-            Answer::Reverted(lines) => Ok(lines),
-            other => Err(nonsense(&other)),
+    pub fn revert(&self, injections: Vec<InjectionId>) -> impl Future<Output = Result<Vec<Certified>>> + Send + use<> {
+        let answer = self.ask(Ask::Revert(injections));
+        async move {
+            match answer.await? {
+                Answer::Reverted(lines) => Ok(lines),
+                other => Err(nonsense(&other)),
+            }
         }
+    }
+
+    /// Whether the guardian answers within the limit: one that is stopped or hangs does not.
+    pub fn answers(&self, limit: Duration) -> impl Future<Output = bool> + Send + use<> {
+        let answer = self.ask(Ask::Ping);
+        async move { matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(Answer::Pong))) }
+    }
+
+    /// Ends a guardian that does not answer, so that another can recover from its ledger. Waits for its death.
+    ///
+    /// # Errors
+    /// If it cannot be ended: G002.
+    pub async fn kill(&self) -> Result<()> {
+        const KILL: i32 = 9;
+        let failed = |error: &std::io::Error| {
+            Problem::new(&codes::GUARDIAN_LOST, "the guardian hangs and cannot be ended").because(error)
+        };
+        if self.worker.process.signal(KILL).map_err(|error| failed(&error))? {
+            tokio::time::timeout(Duration::from_secs(10), self.worker.process.ended())
+                .await
+                .map_err(|error| failed(&std::io::Error::other(error)))?
+                .map_err(|error| failed(&error))?;
+        }
+        Ok(())
     }
 
     /// See [`Ask::End`].
-    pub async fn end(&self) -> Result<Certificate> {
-        match self.ask(Ask::End).await? {
-            Answer::Ended(certificate) => Ok(certificate),
-            other => Err(nonsense(&other)),
+    pub fn end(&self) -> impl Future<Output = Result<Certificate>> + Send + use<> {
+        let answer = self.ask(Ask::End);
+        async move {
+            match answer.await? {
+                Answer::Ended(certificate) => Ok(certificate),
+                other => Err(nonsense(&other)),
+            }
         }
     }
 
-    async fn ask(&self, what: Ask) -> Result<Answer> {
-        let lost = || Problem::new(&codes::GUARDIAN_LOST, "the guardian is gone");
+    /// Sends the question now, in the order of calls; the future is only the answer.
+    fn ask(&self, what: Ask) -> impl Future<Output = Result<Answer>> + Send + use<> {
         let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
-        match self.waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            Some(waiting) => waiting.insert(number, tell),
-            None => return Err(lost()),
-        };
-        self.to.send(ToGuardian::Ask { number, what }).map_err(|_| lost())?;
-        told.await.map_err(|_| lost())
+        // Where nobody can answer any more, `tell` is dropped here and the future says so.
+        if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            waiting.insert(number, tell);
+            let _ = self.to.send(ToGuardian::Ask { number, what });
+        }
+        async move {
+            told.await
+                .map_err(|_| Problem::new(&codes::GUARDIAN_LOST, "the guardian is gone"))
+        }
     }
 }
 
 fn nonsense(answer: &Answer) -> Box<Problem> {
-    Problem::new(&codes::INSIDE, format!("the guardian answered another question: {answer:?}"))
+    Problem::new(
+        &codes::INSIDE,
+        format!("the guardian answered another question: {answer:?}"),
+    )
 }
 
 async fn write(mut asks: mpsc::UnboundedReceiver<ToGuardian>, mut to: OwnedWriteHalf) {
@@ -170,7 +245,11 @@ async fn read(mut from: OwnedReadHalf, waiting: Waiting, news: mpsc::UnboundedSe
     while let Ok(Some(message)) = receive::<FromGuardian>(&mut from).await {
         match message {
             FromGuardian::Answer { number, what } => {
-                let waiter = waiting.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(|waiting| waiting.remove(&number));
+                let waiter = waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .as_mut()
+                    .and_then(|waiting| waiting.remove(&number));
                 if let Some(waiter) = waiter {
                     let _ = waiter.send(what);
                 }

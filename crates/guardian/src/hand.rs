@@ -86,7 +86,11 @@ impl Hand {
                     injection: planned.injection,
                     fault: planned.fault.clone(),
                     target: planned.target.identity.clone(),
-                    state: if entry.state.is_over() { entry.state } else { State::Residue },
+                    state: if entry.state.is_over() {
+                        entry.state
+                    } else {
+                        State::Residue
+                    },
                     undo: "this Fracas does not know the fault".to_owned(),
                     seen: "not looked at".to_owned(),
                     millis: 0,
@@ -120,7 +124,10 @@ impl Hand {
             .ok_or_else(|| Problem::new(&codes::NOT_AVAILABLE, format!("there is no fault `{}`", wanted.fault)))?;
         let class = (entry.undo_class)(&wanted.params)?;
         if class == UndoClass::None && !wanted.allow_irreversible {
-            return Err(Problem::new(&codes::IRREVERSIBLE, format!("{} on {} has no way back", wanted.fault, wanted.target)));
+            return Err(Problem::new(
+                &codes::IRREVERSIBLE,
+                format!("{} on {} has no way back", wanted.fault, wanted.target),
+            ));
         }
         let injection = wanted.injection;
         let slot = self.slot(entry, wanted);
@@ -129,7 +136,11 @@ impl Hand {
             self.find_way_back(&slot, &mut work).await?
         };
         self.slots().insert(injection, slot);
-        Ok(Planned { injection, undo: class, change })
+        Ok(Planned {
+            injection,
+            undo: class,
+            change,
+        })
     }
 
     /// Plans anew on another target: the one that came back after a restart.
@@ -138,9 +149,15 @@ impl Hand {
         let wanted = {
             let work = slot.work.lock().await;
             if work.state.is_some_and(|state| !state.is_over()) {
-                return Err(Problem::new(&codes::INSIDE, format!("injection {injection} is still on its former target")));
+                return Err(Problem::new(
+                    &codes::INSIDE,
+                    format!("injection {injection} is still on its former target"),
+                ));
             }
-            Wanted { target, ..work.wanted.clone() }
+            Wanted {
+                target,
+                ..work.wanted.clone()
+            }
         };
         self.claims().release(injection);
         self.plan(wanted).await
@@ -148,10 +165,17 @@ impl Hand {
 
     /// Finds the way back from the target as it is now and claims what it needs. Says the change in words.
     async fn find_way_back(&self, slot: &Slot, work: &mut Work) -> Result<String> {
-        let Wanted { injection, fault, params, target, .. } = &work.wanted;
+        let Wanted {
+            injection,
+            fault,
+            params,
+            target,
+            ..
+        } = &work.wanted;
         let undo = guarded((slot.entry.plan)(params, target, &slot.context)).await?;
         let resources = (slot.entry.resources)(&undo)?;
-        self.claims().take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;
+        self.claims()
+            .take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;
         let change = (slot.entry.change)(params, &undo)?;
         work.undo = Some(undo);
         Ok(change)
@@ -189,7 +213,11 @@ impl Hand {
             }
         }
         if let Err(problem) = self.record_first(&records) {
-            answers.extend(ready.iter().map(|injection| (*injection, Err(self.failed(*injection, &problem)))));
+            answers.extend(
+                ready
+                    .iter()
+                    .map(|injection| (*injection, Err(self.failed(*injection, &problem)))),
+            );
             return answers;
         }
         for injection in &ready {
@@ -199,13 +227,21 @@ impl Hand {
             self.tell_state(*injection, State::Planned, "its way back is on disk");
         }
         let applied = join_all(ready.iter().map(|injection| async move {
-            (*injection, self.apply_one(*injection).await.map_err(|problem| self.failed(*injection, &problem)))
+            (
+                *injection,
+                self.apply_one(*injection)
+                    .await
+                    .map_err(|problem| self.failed(*injection, &problem)),
+            )
         }))
         .await;
         let done: Vec<_> = applied
             .iter()
             .filter(|(_, result)| result.is_ok())
-            .map(|(injection, _)| Record::Became { injection: *injection, state: State::Applied })
+            .map(|(injection, _)| Record::Became {
+                injection: *injection,
+                state: State::Applied,
+            })
             .collect();
         // It is on, whether or not that can be written: `planned` alone makes it be undone.
         if let Err(problem) = self.record(&done) {
@@ -213,7 +249,13 @@ impl Hand {
                 self.failed(*injection, &problem);
             }
         }
-        join_all(applied.iter().filter(|(_, result)| result.is_err()).map(|(injection, _)| self.undo(*injection))).await;
+        join_all(
+            applied
+                .iter()
+                .filter(|(_, result)| result.is_err())
+                .map(|(injection, _)| self.undo(*injection)),
+        )
+        .await;
         answers.extend(applied);
         answers
     }
@@ -223,11 +265,18 @@ impl Hand {
         let slot = self.get(injection)?;
         let mut work = slot.work.lock().await;
         if work.state.is_some_and(|state| !state.is_over()) {
-            return Err(Problem::new(&codes::INSIDE, format!("injection {injection} is on already")));
+            return Err(Problem::new(
+                &codes::INSIDE,
+                format!("injection {injection} is on already"),
+            ));
         }
         self.find_way_back(&slot, &mut work).await?;
         let in_flight = (slot.entry.in_flight)(&work.wanted.params)?;
-        work.not_after = if in_flight.is_zero() { Duration::ZERO } else { fracas_linux::clock::boottime() + in_flight };
+        work.not_after = if in_flight.is_zero() {
+            Duration::ZERO
+        } else {
+            fracas_linux::clock::boottime() + in_flight
+        };
         work.line = None;
         Ok(PlannedRecord {
             injection,
@@ -267,7 +316,10 @@ impl Hand {
             let measured = async {
                 let slot = self.get(*injection)?;
                 // Without waiting: what is being applied or undone has no dose.
-                let work = slot.work.try_lock().map_err(|_| Problem::new(&codes::FAULT_MEASURE, "it is being applied or undone"))?;
+                let work = slot
+                    .work
+                    .try_lock()
+                    .map_err(|_| Problem::new(&codes::FAULT_MEASURE, "it is being applied or undone"))?;
                 let undo = work.undo.clone().unwrap_or_default();
                 guarded((slot.entry.measure)(&work.wanted.params, &undo, &slot.context)).await
             };
@@ -323,7 +375,11 @@ impl Hand {
 
     /// Records the end, if everything is over.
     pub fn end(&self, certificate: &Certificate) -> Result<()> {
-        if certificate.is_clean() { self.record(&[Record::Ended]) } else { Ok(()) }
+        if certificate.is_clean() {
+            self.record(&[Record::Ended])
+        } else {
+            Ok(())
+        }
     }
 
     /// Lets go of workers that have ended.
@@ -350,8 +406,19 @@ impl Hand {
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),
         };
-        let work = Work { wanted, undo: None, state: None, not_after: Duration::ZERO, line: None };
-        Arc::new(Slot { entry, context, work: tokio::sync::Mutex::new(work), cancel: watch::Sender::new(false) })
+        let work = Work {
+            wanted,
+            undo: None,
+            state: None,
+            not_after: Duration::ZERO,
+            line: None,
+        };
+        Arc::new(Slot {
+            entry,
+            context,
+            work: tokio::sync::Mutex::new(work),
+            cancel: watch::Sender::new(false),
+        })
     }
 
     fn get(&self, injection: InjectionId) -> Result<Arc<Slot>> {
@@ -400,12 +467,19 @@ impl Hand {
     }
 
     fn tell_state(&self, injection: InjectionId, state: State, how: &str) {
-        let _ = self.news.send(FromGuardian::State { injection, state, how: how.to_owned() });
+        let _ = self.news.send(FromGuardian::State {
+            injection,
+            state,
+            how: how.to_owned(),
+        });
     }
 
     fn failed(&self, injection: InjectionId, problem: &Problem) -> Said {
         let said = Said::from(problem);
-        let _ = self.news.send(FromGuardian::Failed { injection, problem: said.clone() });
+        let _ = self.news.send(FromGuardian::Failed {
+            injection,
+            problem: said.clone(),
+        });
         said
     }
 }
@@ -417,7 +491,9 @@ async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         Ok(result) => result,
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
             Err(Problem::new(&codes::INSIDE, format!("a fault panicked: {text}")))
         }
     }

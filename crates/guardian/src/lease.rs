@@ -25,7 +25,11 @@ pub struct Lease {
 impl Lease {
     /// A lease that begins now.
     pub fn new(runner: Process) -> Self {
-        Self { runner, unheard: Duration::ZERO, looked: boottime() }
+        Self {
+            runner,
+            unheard: Duration::ZERO,
+            looked: boottime(),
+        }
     }
 
     /// The runner was heard.

@@ -11,8 +11,8 @@
 pub mod claims;
 pub mod client;
 pub mod hand;
-pub mod ledger;
 pub mod lease;
+pub mod ledger;
 pub mod protocol;
 pub mod serve;
 pub mod state;

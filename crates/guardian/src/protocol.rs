@@ -80,6 +80,8 @@ pub enum Ask {
     Revert(Vec<InjectionId>),
     /// The target of these restarted as this one: forget the old and be ready to apply again. Answer: [`Answer::Planned`].
     Retarget(Vec<(InjectionId, Target)>),
+    /// Say something. Answer: [`Answer::Pong`].
+    Ping,
     /// Undo whatever is left, prove it and end. Answer: [`Answer::Ended`].
     End,
 }
@@ -149,6 +151,8 @@ pub enum Answer {
     Measured(Vec<(InjectionId, Result<Dose, Said>)>),
     /// One for each that was ever on.
     Reverted(Vec<Certified>),
+    /// It lives.
+    Pong,
     /// The proof.
     Ended(Certificate),
 }

@@ -37,20 +37,40 @@ const GREETING: Duration = Duration::from_secs(10);
 /// One thread: PDEATHSIG of workers fires when the *thread* that started them ends (prctl(2)), and reverting must not need a new
 /// thread on a machine without a free pid.
 pub fn main() -> Result<()> {
+    // Ctrl-C is the runner's business.
+    let ignored = fracas_linux::signals::ignore_terminal();
+    ignored.map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot set what signals do").because(&error))?;
     let entrenched = guard::entrench();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot start").because(&error))?;
-    let done = runtime.block_on(serve(entrenched.weaknesses()));
+    let done = runtime.block_on(serve(weaknesses(&entrenched)));
     // What is still running would hold the process: everything that matters has been awaited.
     runtime.shutdown_background();
-    guard::leave(&entrenched);
+    // A group that stays is found by the sweep of the next recovery.
+    let _ = guard::leave(entrenched);
     done
 }
 
+/// What could not be reserved, in words.
+fn weaknesses(entrenched: &guard::Entrenched) -> Vec<String> {
+    [
+        entrenched.session.as_ref().err(),
+        entrenched.oom_score_adj.as_ref().err(),
+        entrenched.own_cgroup.as_ref().err(),
+        entrenched.mlocked.as_ref().err(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
+}
+
 async fn serve(weak: Vec<String>) -> Result<()> {
-    let broken = |error: std::io::Error| Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error);
+    let broken = |error: std::io::Error| {
+        Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error)
+    };
     let socket = fracas_linux::child::parent_socket().map_err(broken)?;
     socket.set_nonblocking(true).map_err(broken)?;
     let (mut from, mut to) = UnixStream::from_std(socket).map_err(broken)?.into_split();
@@ -94,7 +114,12 @@ struct Guardian {
     news: mpsc::UnboundedSender<FromGuardian>,
     lost: Vec<fracas_core::record::Certified>,
     recovering: bool,
+    /// Descriptors in hand for the revert.
+    spare: guard::Spare,
 }
+
+/// So many descriptors are kept for reverting: targets are undone in parallel, but the kernel's files one by one.
+const SPARE: usize = 32;
 
 async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Result<Guardian> {
     let start = |what: &str| Problem::new(&codes::GUARDIAN_START, what.to_owned());
@@ -110,17 +135,26 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
     let directory = state.run_directory(&run)?;
     let mut lost = Vec::new();
     let (hand, directory) = match &hello.task {
-        Task::Run { engines: addresses, dry, .. } => {
+        Task::Run {
+            engines: addresses,
+            dry,
+            ..
+        } => {
             for address in addresses {
                 engines.at(address).await?;
             }
-            let ledger = if *dry { None } else { Some(begin(&directory, &hello.runner, &run)?) };
+            let ledger = if *dry {
+                None
+            } else {
+                Some(begin(&directory, &hello.runner, &run)?)
+            };
             let directory = (!dry).then_some(directory);
             (Hand::new(run, state, ledger, engines, news.clone()), directory)
         }
         Task::Recover { .. } => {
             let Some((ledger, contents)) = Ledger::open(&directory)? else {
-                return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian")).next(format!("`fracas stop {run}`")));
+                return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian"))
+                    .next(format!("`fracas stop {run}`")));
             };
             let hand = Hand::new(run, state, Some(ledger), engines, news.clone());
             lost = hand.adopt(&contents);
@@ -128,16 +162,34 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         }
     };
     let log = Log::new(directory.as_ref());
-    Ok(Guardian { hand: Arc::new(hand), lease: Lease::new(runner), log, directory, news, lost, recovering })
+    let spare = guard::Spare::keep(SPARE).map_err(|error| start("cannot keep descriptors in hand").because(&error))?;
+    Ok(Guardian {
+        hand: Arc::new(hand),
+        lease: Lease::new(runner),
+        log,
+        directory,
+        news,
+        lost,
+        recovering,
+        spare,
+    })
 }
 
-fn begin(directory: &PrivateDir, runner: &fracas_core::target::ProcessIdentity, run: &fracas_core::ids::RunId) -> Result<Ledger> {
+fn begin(
+    directory: &PrivateDir,
+    runner: &fracas_core::target::ProcessIdentity,
+    run: &fracas_core::ids::RunId,
+) -> Result<Ledger> {
     let itself = fracas_linux::process::identity(std::process::id())
         .ok()
         .flatten()
         .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "the guardian cannot read its own identity"))?;
     let mut ledger = Ledger::create(directory, 64)?;
-    ledger.append(&[Record::Began { run: run.clone(), runner: runner.clone(), guardian: itself }])?;
+    ledger.append(&[Record::Began {
+        run: run.clone(),
+        runner: runner.clone(),
+        guardian: itself,
+    }])?;
     Ok(ledger)
 }
 
@@ -152,7 +204,7 @@ impl Guardian {
                 }
             }
         });
-        let mut terminate = fracas_linux::signals::Terminations::new().ok();
+        let mut terminate = fracas_linux::signals::Stops::listen().ok();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut work: JoinSet<()> = JoinSet::new();
@@ -212,12 +264,17 @@ impl Guardian {
             self.log.line(&format!("the runner cannot be ended: {error}"));
         }
         let certificate = self.finish(work, why).await;
-        self.log.line(if certificate.is_clean() { "everything is undone" } else { "something is left" });
+        self.log.line(if certificate.is_clean() {
+            "everything is undone"
+        } else {
+            "something is left"
+        });
     }
 
     /// Undoes what is left, proves it, writes the proof.
     async fn finish(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
         self.hand.cancel_all();
+        self.spare.release();
         while work.join_next().await.is_some() {}
         let mut certificate = self.hand.certify().await;
         certificate.lines.append(&mut self.lost);
@@ -257,7 +314,11 @@ impl Guardian {
                 Ask::Retarget(pairs) => {
                     let mut planned = Vec::new();
                     for (injection, target) in pairs {
-                        planned.push(hand.retarget(injection, target).await.map_err(|problem| Said::from(&*problem)));
+                        planned.push(
+                            hand.retarget(injection, target)
+                                .await
+                                .map_err(|problem| Said::from(&*problem)),
+                        );
                     }
                     Answer::Planned(planned)
                 }
@@ -265,6 +326,7 @@ impl Guardian {
                 Ask::Apply(_) => Answer::Applied(Vec::new()),
                 Ask::Measure(injections) => Answer::Measured(hand.measure(&injections).await),
                 Ask::Revert(injections) => Answer::Reverted(hand.revert(&injections).await),
+                Ask::Ping => Answer::Pong,
                 // Taken by the caller.
                 Ask::End => return,
             };
@@ -275,7 +337,10 @@ impl Guardian {
     /// Undoes injections that are on for longer than they may: the runner should have asked before.
     fn expire(&self, deadlines: &mut Vec<(tokio::time::Instant, InjectionId)>, work: &mut JoinSet<()>) {
         let now = tokio::time::Instant::now();
-        let expired: Vec<_> = deadlines.extract_if(.., |(at, _)| *at <= now).map(|(_, injection)| injection).collect();
+        let expired: Vec<_> = deadlines
+            .extract_if(.., |(at, _)| *at <= now)
+            .map(|(_, injection)| injection)
+            .collect();
         if !expired.is_empty() {
             self.hand.cancel(&expired);
             let hand = Arc::clone(&self.hand);
@@ -286,9 +351,14 @@ impl Guardian {
     }
 }
 
-async fn next_termination(terminations: &mut Option<fracas_linux::signals::Terminations>) -> String {
-    match terminations {
-        Some(terminations) => terminations.next().await,
+/// SIGTERM alone ends a guardian before its runner: the machine is going down. The others are listened for and not heard.
+async fn next_termination(stops: &mut Option<fracas_linux::signals::Stops>) -> &'static str {
+    match stops {
+        Some(stops) => loop {
+            if stops.next().await == fracas_linux::signals::Stop::Terminate {
+                return "SIGTERM";
+            }
+        },
         None => std::future::pending().await,
     }
 }

@@ -64,12 +64,19 @@ impl State {
         env("HOME")
             .filter(|path| path.starts_with('/'))
             .map(|home| Path::new(&home).join(".local/state/fracas"))
-            .ok_or_else(|| Problem::new(&codes::STATE_DIRECTORY, "there is no place for state: neither HOME nor FRACAS_STATE is set"))
+            .ok_or_else(|| {
+                Problem::new(
+                    &codes::STATE_DIRECTORY,
+                    "there is no place for state: neither HOME nor FRACAS_STATE is set",
+                )
+            })
     }
 
     /// Opens it, made if need be.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { root: private_dir(path)? })
+        Ok(Self {
+            root: private_dir(path)?,
+        })
     }
 
     /// Its path.
@@ -105,9 +112,21 @@ impl State {
             .map(|run| {
                 let look = Ledger::look(&private_dir(&directory.path().join(run.as_str()))?);
                 Ok(match look {
-                    Ok(None) => Kept { run, ledger: None, kept: false },
-                    Ok(Some((contents, kept))) => Kept { run, ledger: Some(Ok(contents)), kept },
-                    Err(problem) => Kept { run, ledger: Some(Err(problem)), kept: false },
+                    Ok(None) => Kept {
+                        run,
+                        ledger: None,
+                        kept: false,
+                    },
+                    Ok(Some((contents, kept))) => Kept {
+                        run,
+                        ledger: Some(Ok(contents)),
+                        kept,
+                    },
+                    Err(problem) => Kept {
+                        run,
+                        ledger: Some(Err(problem)),
+                        kept: false,
+                    },
                 })
             })
             .collect()
@@ -126,13 +145,19 @@ impl State {
             None if was => self.root.remove(FROZEN).map(drop),
             None => Ok(()),
         };
-        done.map_err(|error| Problem::new(&codes::STATE_WRITE, "cannot change whether the machine is frozen").because(&error))?;
+        done.map_err(|error| {
+            Problem::new(&codes::STATE_WRITE, "cannot change whether the machine is frozen").because(&error)
+        })?;
         Ok(was != why.is_some())
     }
 
     fn read(&self, name: &str) -> Result<Option<String>> {
-        let failed = |error: std::io::Error| Problem::new(&codes::STATE_DIRECTORY, format!("cannot read {name}")).because(&error);
-        let Some(file) = self.root.open(name).map_err(failed)? else { return Ok(None) };
+        let failed = |error: std::io::Error| {
+            Problem::new(&codes::STATE_DIRECTORY, format!("cannot read {name}")).because(&error)
+        };
+        let Some(file) = self.root.open(name).map_err(failed)? else {
+            return Ok(None);
+        };
         let mut text = String::new();
         std::io::Read::read_to_string(&mut std::io::Read::take(file, 4096), &mut text).map_err(failed)?;
         Ok(Some(text))

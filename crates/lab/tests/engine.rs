@@ -124,7 +124,7 @@ async fn a_stop_waits_as_long_as_it_was_told_and_can_be_dropped() {
         .unwrap();
     let given_up = tokio::time::timeout(
         Duration::from_millis(200),
-        engine.stop(container.id(), Duration::from_secs(60)),
+        engine.stop(container.id(), Duration::from_secs(59)),
     );
     assert!(
         given_up.await.is_err(),
@@ -201,4 +201,19 @@ async fn a_container_is_gone_when_its_test_is() {
     let id = container.id().to_owned();
     drop(container);
     assert_eq!(engine.inspect(&id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_a_killed_test_left_behind_is_removed_by_the_next() {
+    let Some(engine) = TestDocker::get().await else { return };
+    // Pid 1 started before any process that could have made a container: no maker ever had this start.
+    let orphan = TestContainer::build(&engine)
+        .label("fracas.lab", "1:0")
+        .start()
+        .await
+        .unwrap();
+    let ours = TestContainer::build(&engine).start().await.unwrap();
+    TestDocker::get().await.unwrap();
+    assert_eq!(engine.inspect(orphan.id()).await.unwrap(), None);
+    assert!(ours.inspect().await.unwrap().state.running);
 }

@@ -18,6 +18,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Context, invalid};
 
 pub use worker::{Worker, start_worker};
+pub(crate) use worker::{before_exec, close_at_exec};
 
 /// Where a worker's standard error goes.
 #[derive(Debug, Default)]

@@ -5,19 +5,19 @@
 //!
 //! Errors are [`std::io::Error`] whose text names the file or the process; [`error::errno`] gives the kernel's number behind it.
 
-// pub mod burn;
+pub mod burn;
 pub mod cgroup;
 pub mod child;
 pub mod claim;
-// pub mod clock;
-// pub mod command;
+pub mod clock;
+pub mod command;
 pub mod error;
-// pub mod file;
-// pub mod guard;
-// pub mod kernel;
-// pub mod limits;
-// pub mod privileges;
+pub mod file;
+pub mod guard;
+pub mod kernel;
+pub mod limits;
+pub mod privileges;
 pub mod process;
-// pub mod signals;
+pub mod signals;
 pub mod state_dir;
-// pub mod terminal;
+pub mod terminal;

@@ -2,12 +2,14 @@
 //! be a test.
 
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use fracas_linux::cgroup::{self, Controller};
 use fracas_linux::child::{self, Stderr, WorkerOptions, start_worker};
 use fracas_linux::process::{self, Process};
+use fracas_linux::{guard, privileges, signals};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -18,7 +20,7 @@ fn main() {
     {
         return worker(name);
     }
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 10] = [
         ("a_worker_has_its_socket_and_nothing_else", nothing_else),
         (
             "a_worker_is_in_its_group_and_session_from_the_beginning",
@@ -29,6 +31,9 @@ fn main() {
         ("a_program_that_is_not_there_is_an_error", not_there),
         ("standard_error_and_environment_are_what_was_asked_for", stderr_and_env),
         ("a_worker_can_be_the_first_to_go", oom_score),
+        ("a_guardian_is_in_groups_of_its_own_until_it_leaves", entrenched),
+        ("the_groups_of_a_killed_guardian_are_swept", swept),
+        ("requests_to_stop_are_heard_and_a_terminal_can_be_ignored", signals),
     ];
     for (name, test) in tests {
         if arguments
@@ -63,12 +68,70 @@ fn worker(name: &str) {
             std::env::var("FRACAS_TEST").unwrap_or_default()
         }
         "oom" => std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
+        "guardian" => return guardian(socket),
+        "ignores" => {
+            signals::ignore_terminal().unwrap();
+            "here".to_owned()
+        }
+        "restores" => {
+            signals::ignore_terminal().unwrap();
+            signals::restore().unwrap();
+            "here".to_owned()
+        }
+        "listens" => return listens(socket),
         _ => "here".to_owned(),
     };
     writeln!(socket, "{}", say.trim()).unwrap();
     // Until the other end closes.
     let mut rest = Vec::new();
     socket.read_to_end(&mut rest).unwrap();
+}
+
+/// Entrenches itself, says how, and leaves when it is asked to.
+fn guardian(mut socket: UnixStream) {
+    let mut spare = guard::Spare::keep(8).unwrap();
+    let entrenched = guard::entrench();
+    let groups = entrenched
+        .own_cgroup
+        .as_ref()
+        .map(|made| made.iter().map(|group| group.path.clone()).collect::<Vec<_>>());
+    let session = entrenched.session.is_ok();
+    let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let score_is_told = match &entrenched.oom_score_adj {
+        Ok(value) => *value == -1000 && score.trim() == "-1000",
+        Err(text) => text.contains(&format!("stays at {} ", score.trim())),
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let locked: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap();
+    let locked_is_told = entrenched.mlocked.is_ok() == (locked > 0);
+    let said = groups.map_or_else(|error| format!("ERROR {error}"), |groups| groups.join(" "));
+    writeln!(socket, "{session} {score_is_told} {locked_is_told} {said}").unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+    spare.release();
+    guard::leave(entrenched).unwrap();
+}
+
+fn listens(mut socket: UnixStream) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut stops = signals::Stops::listen().unwrap();
+        writeln!(socket, "here").unwrap();
+        for expected in [
+            signals::Stop::Terminate,
+            signals::Stop::Interrupt,
+            signals::Stop::Hangup,
+        ] {
+            assert_eq!(stops.next().await, expected);
+            writeln!(socket, "{expected:?}").unwrap();
+        }
+    });
 }
 
 /// The line that a worker says.
@@ -214,4 +277,85 @@ fn oom_score() {
     assert_eq!(line(&mut worker), "1000");
     finish(worker);
     assert!(begin.elapsed() < LIMIT);
+}
+
+/// A worker that has entrenched itself, and the paths of its groups. `None`, after a line that says so, where that is impossible.
+fn start_guardian() -> Option<(child::Worker, Vec<std::path::PathBuf>)> {
+    if !privileges::is_root() || cgroup::layout().unwrap().controllers.is_empty() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI must be able to make groups"
+        );
+        println!("skipped: no root, or no control groups");
+        return None;
+    }
+    let mut worker = start_worker("guardian", WorkerOptions::default()).unwrap();
+    let said = line(&mut worker);
+    let paths = said.strip_prefix("true true true ").unwrap_or_else(|| panic!("{said}"));
+    assert!(!paths.starts_with("ERROR") && !paths.is_empty(), "{said}");
+    Some((worker, paths.split(' ').map(Into::into).collect()))
+}
+
+fn entrenched() {
+    let Some((worker, groups)) = start_guardian() else {
+        return;
+    };
+    let pid = worker.process.identity().pid;
+    for group in &groups {
+        assert!(
+            group.ends_with(format!("{}{pid}", guard::GROUP_PREFIX)),
+            "{}",
+            group.display()
+        );
+        assert_eq!(
+            std::fs::read_to_string(group.join("cgroup.procs")).unwrap().trim(),
+            pid.to_string()
+        );
+    }
+    let memory = cgroup::of(pid, Controller::Memory).unwrap();
+    assert!(memory.is_none_or(|memory| groups.iter().any(|group| group == memory.path())));
+    guard::sweep().unwrap();
+    assert!(
+        groups.iter().all(|group| group.exists()),
+        "a living guardian keeps its groups"
+    );
+    finish(worker);
+    assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
+}
+
+fn swept() {
+    let Some((mut worker, groups)) = start_guardian() else {
+        return;
+    };
+    worker.process.signal(libc::SIGKILL).unwrap();
+    assert!(worker.reap(LIMIT).unwrap().is_some());
+    assert!(groups.iter().all(|group| group.exists()));
+    guard::sweep().unwrap();
+    assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
+}
+
+fn signals() {
+    let mut worker = start_worker("listens", WorkerOptions::default()).unwrap();
+    assert_eq!(line(&mut worker), "here");
+    for (signal, heard) in [
+        (libc::SIGTERM, "Terminate"),
+        (libc::SIGINT, "Interrupt"),
+        (libc::SIGHUP, "Hangup"),
+    ] {
+        worker.process.signal(signal).unwrap();
+        assert_eq!(line(&mut worker), heard);
+    }
+    assert!(worker.reap(LIMIT).unwrap().unwrap().success());
+
+    let mut worker = start_worker("ignores", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+        worker.process.signal(signal).unwrap();
+    }
+    finish(worker);
+
+    let mut worker = start_worker("restores", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    worker.process.signal(libc::SIGHUP).unwrap();
+    assert_eq!(worker.reap(LIMIT).unwrap().unwrap().signal(), Some(libc::SIGHUP));
 }

@@ -11,6 +11,7 @@ use fracas_core::units::Span;
 use promql_parser::parser::value::ValueType;
 use reqwest::Url;
 
+pub(crate) use self::answer::excerpt;
 use self::answer::{Refusal, Sample};
 use crate::web::{self, Web};
 

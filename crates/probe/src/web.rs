@@ -36,24 +36,29 @@ impl Web {
     pub(crate) fn new() -> Result<Self> {
         // One provider per process; if another part of Fracas was first, its choice is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (client, distrust) = match builder().build() {
-            Ok(client) => (client, None),
-            Err(error) => {
-                // The verifier of the platform cannot be made without any certificate of an authority (a minimal image without
-                // ca-certificates). Then nobody is trusted, and everything but https goes on.
-                let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let tls = rustls::ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .map_err(|error| Problem::new(&codes::PROBE_UNREACHABLE, "TLS cannot be set up").because(&error))?
-                    .with_root_certificates(rustls::RootCertStore::empty())
-                    .with_no_client_auth();
-                let client = builder().tls_backend_preconfigured(tls).build().map_err(|error| {
-                    Problem::new(&codes::PROBE_UNREACHABLE, "the HTTP client cannot be made").because(&error)
-                })?;
-                (client, Some(chain(error)))
-            }
-        };
-        Ok(Self { client, distrust })
+        match builder().build() {
+            Ok(client) => Ok(Self { client, distrust: None }),
+            // The verifier of the platform cannot be made without any certificate of an authority (a minimal image without
+            // ca-certificates).
+            Err(error) => Self::trusting_nobody(chain(error)),
+        }
+    }
+
+    /// A client for a machine without certificates: everything but https goes on.
+    fn trusting_nobody(why: String) -> Result<Self> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Problem::new(&codes::PROBE_UNREACHABLE, "TLS cannot be set up").because(&error))?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let client = builder().tls_backend_preconfigured(tls).build().map_err(|error| {
+            Problem::new(&codes::PROBE_UNREACHABLE, "the HTTP client cannot be made").because(&error)
+        })?;
+        Ok(Self {
+            client,
+            distrust: Some(why),
+        })
     }
 
     pub(crate) fn get(&self, url: Url) -> RequestBuilder {
@@ -75,6 +80,7 @@ impl Web {
     pub(crate) fn explain(&self, error: reqwest::Error) -> String {
         let text = chain(error.without_url());
         match &self.distrust {
+            // Only https meets certificates, and the text of every error of theirs says so.
             Some(why) if text.contains("certificate") => {
                 format!("{text}; this machine trusts no certificate authority ({why}): install ca-certificates")
             }
@@ -153,16 +159,72 @@ pub(crate) fn ours(error: &(dyn Error + 'static)) -> bool {
     const EMFILE: i32 = 24;
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && (matches!(io.raw_os_error(), Some(ENFILE | EMFILE))
-                || matches!(
-                    io.kind(),
-                    std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::AddrNotAvailable
-                ))
+        let Some(io) = error.downcast_ref::<std::io::Error>() else {
+            next = error.source();
+            continue;
+        };
+        if matches!(io.raw_os_error(), Some(ENFILE | EMFILE))
+            || matches!(
+                io.kind(),
+                std::io::ErrorKind::OutOfMemory | std::io::ErrorKind::AddrNotAvailable
+            )
         {
             return true;
         }
-        next = error.source();
+        // The source of an error that wraps another is the source of that other: the wrapped one itself is only here.
+        next = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use fracas_core::probe::{Http, HttpMeasure, Reading};
+    use fracas_core::units::Span;
+
+    use super::*;
+
+    async fn up(web: &Web, url: &str) -> Reading {
+        let source = Http {
+            url: url.to_owned(),
+            status: None,
+            timeout: Span::secs(5),
+            measure: HttpMeasure::Up,
+        };
+        crate::http::read(web, &source).await
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_trusts_nobody_measures_http_and_says_why_not_https() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let web = Web::trusting_nobody("no certificates".to_owned()).unwrap();
+        assert_eq!(up(&web, &format!("http://{address}/")).await.values, [0.0]);
+        let reading = up(&web, &format!("https://{address}/")).await;
+        assert!(reading.values.is_empty() && reading.error.is_some(), "{reading:?}");
+    }
+
+    #[test]
+    fn only_our_own_shortage_is_ours() {
+        for (code, is_ours) in [
+            (23, true),
+            (24, true),
+            (12, true),
+            (99, true),
+            (111, false),
+            (110, false),
+            (113, false),
+        ] {
+            assert_eq!(ours(&std::io::Error::from_raw_os_error(code)), is_ours, "{code}");
+        }
+        let wrapped = std::io::Error::other(std::io::Error::from_raw_os_error(24));
+        assert!(ours(&wrapped));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        let url = address("https://me:secret@host:9090/x").unwrap();
+        assert_eq!(shown(&url), "https://host:9090/x");
+    }
 }

@@ -42,7 +42,7 @@ pub struct Fold {
     probes: BTreeMap<String, BTreeMap<Moment, Readings>>,
     metrics: BTreeMap<String, BTreeMap<Moment, Readings>>,
     log: DecisionLog,
-    // The last dangerous reading of each probe: where an abort begins.
+    // Of each probe whose last reading was danger, the first of that streak: where an abort begins.
     dangers: BTreeMap<String, At>,
     // How many injections are on, and whether one ever was.
     on: usize,
@@ -60,6 +60,7 @@ impl Default for Fold {
                 name: String::new(),
                 description: None,
                 owner: None,
+                document_version: None,
                 tags: Vec::new(),
                 started: String::new(),
                 ended: String::new(),
@@ -230,12 +231,15 @@ impl Fold {
                 let spec = report.probes.iter().find(|spec| spec.name == *probe);
                 let hard = spec.and_then(readings::hardest);
                 let moments = self.probes.entry(probe.clone()).or_default();
-                moments
-                    .entry(*moment)
-                    .or_default()
-                    .add(reading, hard, violation.is_some(), danger.is_some());
-                if danger.is_some() && report.stop.is_none() {
-                    self.dangers.insert(probe.clone(), at);
+                // Between two faults only danger is looked for: such a reading belongs to no moment's figures.
+                if let Some(moment) = moment {
+                    let figures = moments.entry(*moment).or_default();
+                    figures.add(reading, hard, violation.is_some(), danger.is_some());
+                }
+                if danger.is_none() {
+                    self.dangers.remove(probe);
+                } else {
+                    self.dangers.entry(probe.clone()).or_insert(at);
                 }
             }
             What::MetricRead { metric, reading } => {
@@ -309,7 +313,7 @@ impl Fold {
         let Some(injection) = self.injections.get_mut(&number) else {
             return;
         };
-        let was_on = injection.applied.is_some() && injection.gone.is_none();
+        let was_on = injection.is_on();
         match state {
             State::Applied => {
                 // Put on again after a restart: it has been on since the first time.
@@ -321,8 +325,7 @@ impl Fold {
             // Seen to be there again, or still: it is not gone.
             State::Residue => injection.gone = None,
         }
-        let is_on = injection.applied.is_some() && injection.gone.is_none();
-        match (was_on, is_on) {
+        match (was_on, injection.is_on()) {
             (false, true) => {
                 self.on += 1;
                 self.ever_on = true;
@@ -402,6 +405,7 @@ fn describe(report: &mut Report, experiment: &Experiment) {
     report.name.clone_from(&experiment.name);
     report.description.clone_from(&experiment.description);
     report.owner.clone_from(&experiment.owner);
+    report.document_version.clone_from(&experiment.version);
     report.tags.clone_from(&experiment.tags);
     report.faults = experiment
         .faults

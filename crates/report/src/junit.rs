@@ -8,7 +8,7 @@ use fracas_core::record::Landed;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::{InjectionReport, Report};
-use crate::plain::plain;
+use crate::plain::{command, plain};
 use crate::summary;
 use crate::undo::undos;
 
@@ -83,7 +83,13 @@ fn judgements(report: &Report) -> Vec<TestCase> {
 }
 
 fn landed(report: &Report, one: &InjectionReport) -> TestCase {
-    let status = match (&one.dose, one.problems.first()) {
+    // A revert or an observation that failed is told by the test case of the undo.
+    let of_undo = [codes::FAULT_REVERT.id, codes::FAULT_OBSERVE.id];
+    let problem = one
+        .problems
+        .iter()
+        .find(|problem| !of_undo.contains(&problem.code.as_str()));
+    let status = match (&one.dose, problem) {
         _ if report.dry_run => skipped("dry run: nothing was applied"),
         (_, Some(problem)) => failure(NonSuccessKind::Error, &problem.code, &problem.to_string()),
         (None, None) if one.applied.is_none() => skipped("never applied"),
@@ -113,7 +119,7 @@ fn left(report: &Report) -> Vec<TestCase> {
                 TestCaseStatus::success()
             } else {
                 let mut status = failure(NonSuccessKind::Failure, "residue", &undo.result);
-                let by_hand: Vec<String> = undo.manual.iter().map(|command| plain(command)).collect();
+                let by_hand: Vec<String> = undo.manual.iter().map(|text| command(text)).collect();
                 status.set_description(by_hand.join("\n"));
                 status
             };

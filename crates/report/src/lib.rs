@@ -1,12 +1,14 @@
 //! What a run leaves to read: events folded into a report, the report into files and text, events into lines and a live view.
 //!
-//! Everything here is a pure function of events, except [`files`] and [`log`], which alone touch the disk. Texts from outside
-//! (names, answers, errors of other programs) are hostile: [`plain`] takes the teeth out of them before they reach a terminal.
+//! Everything here is a pure function of events, except [`files`], [`load`](mod@load) and [`log`], which alone touch the disk. Texts from outside
+//! (names, answers, errors of other programs) are hostile: control characters are written as escapes before they reach a
+//! terminal, a page or an XML file.
 
 pub mod files;
 pub mod fold;
 pub mod lines;
 pub mod live;
+pub mod load;
 pub mod log;
 pub mod model;
 pub mod render;
@@ -27,6 +29,7 @@ pub use files::{write_all, write_scenario};
 pub use fold::{Fold, fold};
 pub use lines::{Verbosity, line};
 pub use live::Live;
+pub use load::load;
 pub use log::{EventLog, read_events};
 pub use model::Report;
 pub use render::{Format, render};

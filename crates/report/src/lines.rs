@@ -139,7 +139,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
                     )
                 }
                 Landed::No(why) => (
-                    Verbosity::Normal,
+                    Verbosity::Quiet,
                     format!(
                         "   ✗ {injection} did not land: {}; asked {asked}, delivered {delivered}",
                         plain(why)

@@ -12,7 +12,7 @@ use crate::render::ndjson;
 
 /// Beyond so many bytes no readings are written any more: 256 MiB, some million readings. What happens to the faults still is; that
 /// is bounded by their number.
-const MOST_BYTES: u64 = 256 << 20;
+pub(crate) const MOST_BYTES: u64 = 256 << 20;
 /// No line is longer: an event with all candidates of a large machine is far shorter.
 const MOST_LINE: u64 = 16 << 20;
 
@@ -21,10 +21,12 @@ const MOST_LINE: u64 = 16 << 20;
 pub struct EventLog {
     file: File,
     path: PathBuf,
-    // The length up to the end of the last whole line.
+    // The length up to the end of the last whole line, as long as nothing is torn.
     whole: u64,
-    // Whether part of a line stands after that, which could not be cut off.
+    // Whether part of a line stands at the end, which could not be cut off.
     torn: bool,
+    // Whether `whole` can be trusted for a cut: never again once a torn line had to stay.
+    cuts: bool,
     most: u64,
     left_out: u64,
 }
@@ -49,6 +51,7 @@ impl EventLog {
             path: path.to_owned(),
             whole: 0,
             torn: false,
+            cuts: true,
             most,
             left_out: 0,
         }
@@ -88,11 +91,16 @@ impl EventLog {
                 Ok(())
             }
             Err(error) => {
-                // A full disk may take half a line.
-                self.torn = self.torn || self.file.set_len(self.whole).is_err();
+                self.mend();
                 unwritable(&self.path, &error)
             }
         }
+    }
+
+    /// A full disk may have taken half a line: it is cut off, or else the next line begins after it.
+    fn mend(&mut self) {
+        self.cuts = self.cuts && self.file.set_len(self.whole).is_ok();
+        self.torn = !self.cuts;
     }
 
     /// How many readings were left out because the file is too long.

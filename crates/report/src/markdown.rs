@@ -5,7 +5,7 @@ use fracas_core::number::Number;
 use crate::duration;
 use crate::lines::undo_words;
 use crate::model::{MomentReport, Report};
-use crate::plain::{markdown as md, plain};
+use crate::plain::{command, markdown as md, plain};
 use crate::scenario::query;
 use crate::summary;
 use crate::undo::undos;
@@ -32,12 +32,18 @@ pub(crate) fn markdown(report: &Report) -> String {
     if let Some(owner) = &report.owner {
         fact("Owner", md(owner));
     }
+    if let Some(version) = &report.document_version {
+        fact("Version", md(version));
+    }
     if !report.tags.is_empty() {
         fact("Tags", md(&report.tags.join(", ")));
     }
     if let Some(seed) = report.seed {
         let (count, digest) = (report.decisions.count, md(&report.decisions.digest));
-        fact("Seed", format!("{} ({count} decisions, digest {digest})", seed.0));
+        fact(
+            "Seed",
+            format!("{} (decisions by chance: {count}, digest {digest})", seed.0),
+        );
     }
     if report.dry_run {
         fact("Dry run", "nothing was applied".to_owned());
@@ -160,7 +166,7 @@ pub(crate) fn markdown(report: &Report) -> String {
         out.extend(["## By hand".to_owned(), String::new()]);
         for undo in left {
             out.push(format!("    # {}", plain(&undo.what)));
-            out.extend(undo.manual.iter().map(|command| format!("    {}", plain(command))));
+            out.extend(undo.manual.iter().map(|text| format!("    {}", command(text))));
         }
         out.extend(["    fracas recover".to_owned(), String::new()]);
     }

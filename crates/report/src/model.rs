@@ -38,6 +38,8 @@ pub struct Report {
     pub description: Option<String>,
     /// Whose it is.
     pub owner: Option<String>,
+    /// The document's own version.
+    pub document_version: Option<String>,
     /// Words to find it by.
     pub tags: Vec<String>,
     /// Wall-clock time of the first event, RFC 3339 in UTC.
@@ -206,6 +208,13 @@ pub struct InjectionReport {
     pub restarts: u32,
 }
 
+impl InjectionReport {
+    /// Whether it was on and was not seen to be gone since.
+    pub fn is_on(&self) -> bool {
+        self.applied.is_some() && self.gone.is_none()
+    }
+}
+
 /// A change of an injection's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StateChange {
@@ -295,7 +304,7 @@ pub struct StopReport {
     pub words: String,
     /// When the run was asked to stop.
     pub asked: At,
-    /// For an abort: when the reading was taken that showed the danger.
+    /// For an abort: when the first of the readings was taken that showed the danger, without a safe one since.
     pub breach: Option<At>,
     /// From the breach, or else from the request, to the last fault gone. Absent if no fault was on, and while one still is.
     pub took_ms: Option<u64>,

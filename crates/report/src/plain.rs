@@ -6,11 +6,23 @@ use std::fmt::Write as _;
 /// No text from outside takes more room than this in a line, in characters.
 const MOST: usize = 2000;
 
+/// A command for a person to copy is not cut before this: part of a command is worse than none.
+const MOST_OF_A_COMMAND: usize = 1 << 16;
+
 /// The text on one line: control characters and those that turn the direction of writing are written as escapes.
 pub(crate) fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(MOST));
+    within(text, MOST)
+}
+
+/// The same for a command.
+pub(crate) fn command(text: &str) -> String {
+    within(text, MOST_OF_A_COMMAND)
+}
+
+fn within(text: &str, most: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(most));
     for (count, c) in text.chars().enumerate() {
-        if count == MOST {
+        if count == most {
             out.push('…');
             break;
         }
@@ -57,6 +69,8 @@ mod tests {
             "a\\u{1b}[2Jb c\\u{202e}d\\u{9b}"
         );
         assert_eq!(plain(&"x".repeat(5000)).chars().count(), MOST + 1);
+        assert_eq!(command(&"x".repeat(5000)).chars().count(), 5000);
+        assert_eq!(command("echo \u{1b}"), "echo \\u{1b}");
     }
 
     #[test]

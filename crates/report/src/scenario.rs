@@ -271,3 +271,6 @@ pub(crate) fn query(source: &Source) -> String {
         Source::Process(process) => process.command.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use fracas_core::record::{Dose, Landed};
 
 use crate::duration;
 use crate::model::{InjectionReport, Report};
-use crate::plain::plain;
+use crate::plain::{command, plain};
 use crate::undo::{Undo, undos};
 
 /// In whose words.
@@ -49,6 +49,7 @@ fn native(report: &Report) -> Vec<String> {
     if let Some(seed) = report.seed {
         let drawn = match report.decisions.count {
             0 => "nothing was left to chance".to_owned(),
+            1 => format!("1 decision, digest {}", plain(&report.decisions.digest)),
             n => format!("{n} decisions, digest {}", plain(&report.decisions.digest)),
         };
         lines.push(format!("  Seed        {}, {drawn}", seed.0));
@@ -58,6 +59,8 @@ fn native(report: &Report) -> Vec<String> {
     lines.push(format!("  Targets     {} of {candidates} candidates", report.chosen()));
     if let Some(line) = stopped(report) {
         lines.push(format!("  Stopped     {line}"));
+    } else if let Some(took) = report.rollback_ms {
+        lines.push(format!("  Rollback    {took} ms until the last fault was gone"));
     }
     section(
         &mut lines,
@@ -102,8 +105,11 @@ fn chaos_scenario(report: &Report) -> Vec<String> {
         format!("  Success Criteria: {passed}/{} passed", report.probes.len()),
     ];
     for probe in report.probes.iter().filter(|probe| !probe.passed()) {
-        let mark = if probe.critical { "✗" } else { "⚠ (non-critical)" };
-        let why = probe.decided().map_or("not evaluated", |one| &one.judgement.message);
+        let (mark, why) = match (probe.decided(), probe.critical) {
+            (None, _) => ("-", "not evaluated"),
+            (Some(one), true) => ("✗", one.judgement.message.as_str()),
+            (Some(one), false) => ("⚠ (non-critical)", one.judgement.message.as_str()),
+        };
         lines.push(format!("    {mark} {}: {}", plain(&probe.name), plain(why)));
     }
     for injection in &report.injections {
@@ -150,7 +156,7 @@ fn by_hand(lines: &mut Vec<String>, report: &Report) {
     lines.push("  SOMETHING IS LEFT IN THE SYSTEM. By hand, as root:".to_owned());
     for undo in left {
         lines.push(format!("    # {}", plain(&undo.what)));
-        lines.extend(undo.manual.iter().map(|command| format!("    {}", plain(command))));
+        lines.extend(undo.manual.iter().map(|text| format!("    {}", command(text))));
     }
     lines.push("    # then".to_owned());
     lines.push("    fracas recover".to_owned());
@@ -175,11 +181,16 @@ pub(crate) fn stopped(report: &Report) -> Option<String> {
             stop.engine_ms
         ),
         Some(took) => format!("; {took} ms from {from} to the last fault gone"),
-        None if report.applied() == 0 => "; no fault was on".to_owned(),
-        None => "; not every fault was seen to be gone afterwards".to_owned(),
+        None if report.injections.iter().any(InjectionReport::is_on) => {
+            "; not every fault was seen to be gone".to_owned()
+        }
+        None => "; no fault was on".to_owned(),
     };
     Some(format!("{}{took}", plain(&stop.words)))
 }
+
+/// So many problems of one injection are shown; `report.json` has more.
+const SHOWN: usize = 3;
 
 /// One line per injection: whether it landed.
 pub(crate) fn injection(one: &InjectionReport) -> String {
@@ -195,16 +206,17 @@ pub(crate) fn injection(one: &InjectionReport) -> String {
         1 => "; its target restarted once".to_owned(),
         n => format!("; its target restarted {n} times"),
     };
-    if let Some(problem) = one.problems.first() {
-        return format!("✗ {name}: {}{restarts}", plain(&problem.to_string()));
+    let mut tail = restarts;
+    for problem in one.problems.iter().take(SHOWN) {
+        tail.push_str("; ");
+        tail.push_str(&plain(&problem.to_string()));
     }
     let Some(dose) = &one.dose else {
-        let text = if one.applied.is_some() {
-            "applied, dose not measured"
-        } else {
-            "never applied"
+        return match (&one.applied, one.problems.is_empty()) {
+            (Some(_), _) => format!("? {name}: applied, dose not measured{tail}"),
+            (None, true) => format!("- {name}: never applied{tail}"),
+            (None, false) => format!("✗ {name}: never applied{tail}"),
         };
-        return format!("- {name}: {text}{restarts}");
     };
     let (asked, delivered) = (plain(&dose.asked), plain(&dose.delivered));
     let effect = dose
@@ -217,13 +229,13 @@ pub(crate) fn injection(one: &InjectionReport) -> String {
                 0 => String::new(),
                 n => format!("; not so in {n} of {} measurements", one.dose_measurements),
             };
-            format!("✓ {name}: asked {asked}, delivered {delivered}{effect}{missed}{restarts}")
+            format!("✓ {name}: asked {asked}, delivered {delivered}{effect}{missed}{tail}")
         }
         Landed::No(why) => format!(
-            "✗ {name}: did not land: {}; asked {asked}, delivered {delivered}{effect}{restarts}",
+            "✗ {name}: did not land: {}; asked {asked}, delivered {delivered}{effect}{tail}",
             plain(why)
         ),
-        Landed::Unmeasured(why) => format!("? {name}: unmeasured: {}; asked {asked}{restarts}", plain(why)),
+        Landed::Unmeasured(why) => format!("? {name}: unmeasured: {}; asked {asked}{tail}", plain(why)),
     }
 }
 

@@ -59,16 +59,19 @@ pub(crate) fn undos(report: &Report) -> Vec<Undo> {
             manual: line.manual.clone(),
         });
     }
-    // In a dry run nothing was applied, and nothing is to be undone.
-    let untold = report.injections.iter().filter(|one| !told.contains(&one.number));
-    for injection in untold.filter(|_| !report.dry_run) {
+    for injection in report.injections.iter().filter(|one| !told.contains(&one.number)) {
+        // Only thought of, and the run ended in good order (a dry run, a baseline that did not hold): there is nothing to undo.
+        let never_begun = injection.states.is_empty() && (report.dry_run || report.verdict.is_some());
+        if never_begun {
+            continue;
+        }
         undos.push(Undo {
             what: format!("{} {} on {}", injection.number, injection.kind, injection.target),
             result: format!("not certified, last known state {}", injection.state),
             millis: 0,
             engine_millis: 0,
             over: injection.state.is_over(),
-            manual: vec!["fracas recover".to_owned()],
+            manual: Vec::new(),
         });
     }
     undos

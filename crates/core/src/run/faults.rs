@@ -75,7 +75,14 @@ impl Faults {
             came_on: None,
             measure_due: None,
         };
-        let one = |injection: Injection| One { id: injection.id, fault: injection.fault, on: false, was_on: false, failed: None, dose: None };
+        let one = |injection: Injection| One {
+            id: injection.id,
+            fault: injection.fault,
+            on: false,
+            was_on: false,
+            failed: None,
+            dose: None,
+        };
         Self {
             execution: experiment.execution,
             measure_every: experiment.interval.0.max(SETTLE),
@@ -97,6 +104,11 @@ impl Faults {
         &self.injections
     }
 
+    pub(super) fn is_on(&self, injection: InjectionId) -> bool {
+        let one = self.injections.iter().find(|one| one.id == injection);
+        one.is_some_and(|one| one.on && self.faults[one.fault].stage == Stage::On)
+    }
+
     pub(super) fn on(&self) -> Vec<InjectionId> {
         self.injections.iter().filter(|one| one.on).map(|one| one.id).collect()
     }
@@ -113,7 +125,10 @@ impl Faults {
     /// Whether all faults with the earliest start have come on or failed.
     pub(super) fn are_first_on(&self) -> bool {
         let earliest = self.faults.iter().filter_map(|fault| fault.begins).min();
-        self.faults.iter().filter(|fault| fault.begins.is_some() && fault.begins == earliest).all(|fault| fault.stage >= Stage::On)
+        self.faults
+            .iter()
+            .filter(|fault| fault.begins.is_some() && fault.begins == earliest)
+            .all(|fault| fault.stage >= Stage::On)
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
@@ -126,11 +141,19 @@ impl Faults {
     }
 
     fn of(&self, fault: usize) -> Vec<InjectionId> {
-        self.injections.iter().filter(|one| one.fault == fault).map(|one| one.id).collect()
+        self.injections
+            .iter()
+            .filter(|one| one.fault == fault)
+            .map(|one| one.id)
+            .collect()
     }
 
     fn on_of(&self, fault: usize) -> Vec<InjectionId> {
-        self.injections.iter().filter(|one| one.fault == fault && one.on).map(|one| one.id).collect()
+        self.injections
+            .iter()
+            .filter(|one| one.fault == fault && one.on)
+            .map(|one| one.id)
+            .collect()
     }
 }
 
@@ -170,7 +193,9 @@ impl Machine {
         let mut failed = false;
         let mut touched = BTreeSet::new();
         for (id, result) in results {
-            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else { continue };
+            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else {
+                continue;
+            };
             touched.insert(one.fault);
             match result {
                 Ok(()) => {
@@ -205,13 +230,18 @@ impl Machine {
     pub(super) fn take_doses(&mut self, _now: Duration, doses: Vec<(InjectionId, Result<Dose, Said>)>) {
         let mut weighed = BTreeSet::new();
         for (id, result) in doses {
-            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else { continue };
+            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else {
+                continue;
+            };
             weighed.insert(one.fault);
             let dose = match result {
                 Ok(dose) => dose,
-                Err(said) => {
-                    Dose { asked: "as planned".to_owned(), delivered: "unknown".to_owned(), landed: Landed::Unmeasured(said.to_string()), effect: None }
-                }
+                Err(said) => Dose {
+                    asked: "as planned".to_owned(),
+                    delivered: "unknown".to_owned(),
+                    landed: Landed::Unmeasured(said.to_string()),
+                    effect: None,
+                },
             };
             // A meter that fails once does not unsay what it said before, nor does a dose read after the end.
             let keep = matches!(dose.landed, Landed::Unmeasured(_)) && one.dose.is_some() || !one.on;
@@ -231,7 +261,12 @@ impl Machine {
 
     pub(super) fn take_reverted(&mut self, now: Duration, injections: &[InjectionId]) {
         let mut touched = BTreeSet::new();
-        for one in self.faults.injections.iter_mut().filter(|one| injections.contains(&one.id)) {
+        for one in self
+            .faults
+            .injections
+            .iter_mut()
+            .filter(|one| injections.contains(&one.id))
+        {
             one.on = false;
             touched.insert(one.fault);
         }

@@ -81,9 +81,15 @@ impl Machine {
             return;
         }
         self.judge(now, Moment::Before);
-        let broken = self.judgements.iter().find(|judgement| judgement.moment == Moment::Before && judgement.critical && !judgement.passed);
+        let broken = self
+            .judgements
+            .iter()
+            .find(|judgement| judgement.moment == Moment::Before && judgement.critical && !judgement.passed);
         if let Some(judgement) = broken {
-            let cause = StopCause::Baseline { probe: judgement.probe.clone(), why: judgement.message.clone() };
+            let cause = StopCause::Baseline {
+                probe: judgement.probe.clone(),
+                why: judgement.message.clone(),
+            };
             return self.take_stop(now, cause);
         }
         self.zero = Some(now);
@@ -94,9 +100,17 @@ impl Machine {
     /// A probe that must hold throughout the baseline and does not: no use in waiting for its end.
     fn broken_baseline(&self) -> Option<(String, String)> {
         self.experiment.probes.iter().enumerate().find_map(|(index, probe)| {
-            let throughout = probe.when.iter().any(|when| when.moment == Moment::Before && when.over == Over::Whole);
+            let throughout = probe
+                .when
+                .iter()
+                .any(|when| when.moment == Moment::Before && when.over == Over::Whole);
             let expect = probe.expect.filter(|_| throughout && probe.critical)?;
-            let why = self.watch.taken(index, Moment::Before).last()?.reading.violates(expect)?;
+            let why = self
+                .watch
+                .taken(index, Moment::Before)
+                .last()?
+                .reading
+                .violates(expect)?;
             Some((probe.name.clone(), why))
         })
     }
@@ -112,7 +126,9 @@ impl Machine {
 
     fn recovery(&mut self, now: Duration) {
         self.read_due(now, false);
-        let stable = self.stable_since(now).is_some_and(|since| now.saturating_sub(since) >= self.experiment.recovery.stable_for.0);
+        let stable = self
+            .stable_since(now)
+            .is_some_and(|since| now.saturating_sub(since) >= self.experiment.recovery.stable_for.0);
         let late = self.is_over(now);
         if stable || (late && self.close(now)) {
             self.judge(now, Moment::After);
@@ -134,7 +150,11 @@ impl Machine {
             }
             let Some(expect) = probe.expect else { continue };
             let taken = self.watch.taken(index, Moment::After);
-            let holds = taken.iter().rev().take_while(|taken| taken.reading.violates(expect).is_none()).last()?;
+            let holds = taken
+                .iter()
+                .rev()
+                .take_while(|taken| taken.reading.violates(expect).is_none())
+                .last()?;
             since = since.max(holds.elapsed);
         }
         Some(since)
@@ -145,7 +165,9 @@ impl Machine {
         let bounds = self.bounds(moment, now);
         for (index, probe) in self.experiment.probes.clone().iter().enumerate() {
             for when in probe.when.iter().filter(|when| when.moment == moment) {
-                let Some(judgement) = judge::judge(probe, *when, &self.watch.taken(index, moment), bounds) else { continue };
+                let Some(judgement) = judge::judge(probe, *when, &self.watch.taken(index, moment), bounds) else {
+                    continue;
+                };
                 self.emit(What::Judged(judgement.clone()));
                 self.judgements.push(judgement);
             }
@@ -158,10 +180,24 @@ impl Machine {
             return;
         }
         self.leave(now, Outcome::Done);
-        let by_a_person = matches!(&self.stop, Some(StopCause::Signal(_) | StopCause::StopFile(_) | StopCause::Asked(_)));
+        let by_a_person = matches!(
+            &self.stop,
+            Some(StopCause::Signal(_) | StopCause::StopFile(_) | StopCause::Asked(_))
+        );
         let tested = self.faults.first_on().is_some();
-        let watched = self.experiment.probes.iter().any(|probe| probe.when.iter().any(|when| when.moment == Moment::After));
-        self.enter(now, if tested && watched && !by_a_person { Phase::Recovery } else { Phase::Report });
+        let watched = self
+            .experiment
+            .probes
+            .iter()
+            .any(|probe| probe.when.iter().any(|when| when.moment == Moment::After));
+        self.enter(
+            now,
+            if tested && watched && !by_a_person {
+                Phase::Recovery
+            } else {
+                Phase::Report
+            },
+        );
     }
 
     fn go(&mut self, now: Duration, phase: Phase) {
@@ -170,7 +206,10 @@ impl Machine {
     }
 
     pub(super) fn leave(&mut self, _now: Duration, outcome: Outcome) {
-        self.emit(What::PhaseLeft { phase: self.phase, outcome });
+        self.emit(What::PhaseLeft {
+            phase: self.phase,
+            outcome,
+        });
     }
 
     pub(super) fn enter(&mut self, now: Duration, phase: Phase) {

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Hypothesis;
-use crate::experiment::{BlastRadius, Execution, FaultSpec, Format, OnTargetFailure, Pattern, Recovery, Selector, TargetSpec};
+use crate::experiment::{
+    BlastRadius, Execution, FaultSpec, Format, OnTargetFailure, Pattern, Recovery, Selector, TargetSpec,
+};
 use crate::params::{Inject, ProcessPause};
 use crate::probe::{Over, Probe, Source, Tcp, When};
 use crate::record::{Certified, Landed, State};
@@ -16,15 +18,29 @@ fn probe(name: &str, expect: Option<&str>, abort: Option<&str>, when: &[(Moment,
     Probe {
         name: name.into(),
         description: None,
-        source: Source::Tcp(Tcp { address: "127.0.0.1:1".into(), timeout: Span::secs(1), measure: Default::default() }),
+        source: Source::Tcp(Tcp {
+            address: "127.0.0.1:1".into(),
+            timeout: Span::secs(1),
+            measure: Default::default(),
+        }),
         expect: expect.map(|text| text.parse().unwrap()),
         abort: abort.map(|text| text.parse().unwrap()),
-        when: when.iter().map(|(moment, over)| When { moment: *moment, over: *over }).collect(),
+        when: when
+            .iter()
+            .map(|(moment, over)| When {
+                moment: *moment,
+                over: *over,
+            })
+            .collect(),
         critical: true,
     }
 }
 
-const ALWAYS: &[(Moment, Over)] = &[(Moment::Before, Over::Whole), (Moment::During, Over::Whole), (Moment::After, Over::Last)];
+const ALWAYS: &[(Moment, Over)] = &[
+    (Moment::Before, Over::Whole),
+    (Moment::During, Over::Whole),
+    (Moment::After, Over::Last),
+];
 
 fn fault(name: &str, start: u64, duration: Option<u64>) -> FaultSpec {
     FaultSpec {
@@ -49,11 +65,17 @@ fn experiment(probes: Vec<Probe>, faults: Vec<FaultSpec>) -> Experiment {
         seed: None,
         interval: Span::secs(1),
         warmup: Span::secs(3),
-        recovery: Recovery { within: Span::secs(10), stable_for: Span::secs(2) },
+        recovery: Recovery {
+            within: Span::secs(10),
+            stable_for: Span::secs(2),
+        },
         probes,
         targets: vec![TargetSpec {
             alias: "t".into(),
-            selector: Selector::Container(crate::experiment::ContainerSelector { name: Some(Pattern::Whole("t".into())), ..Default::default() }),
+            selector: Selector::Container(crate::experiment::ContainerSelector {
+                name: Some(Pattern::Whole("t".into())),
+                ..Default::default()
+            }),
             blast_radius: BlastRadius::default(),
         }],
         preconditions: vec![],
@@ -92,17 +114,28 @@ impl World {
     }
 
     fn when(&self, what: &str) -> Option<u64> {
-        self.log.iter().find(|(_, did)| did == what).map(|(at, _)| at.as_millis() as u64)
+        self.log
+            .iter()
+            .find(|(_, did)| did == what)
+            .map(|(at, _)| at.as_millis() as u64)
     }
 
     fn answer(&mut self, now: Duration, command: Command) -> Option<Input> {
-        let list = |word: &str, ids: &[InjectionId]| format!("{word} {}", ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(","));
+        let list = |word: &str, ids: &[InjectionId]| {
+            format!(
+                "{word} {}",
+                ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",")
+            )
+        };
         Some(match command {
             Command::Emit(what) => {
                 self.events.push(what);
                 return None;
             }
-            Command::Read { probe } => Input::Read { probe, reading: Reading::of((self.value)(now)) },
+            Command::Read { probe } => Input::Read {
+                probe,
+                reading: Reading::of((self.value)(now)),
+            },
             Command::ReadMetrics | Command::Follow(_) => return None,
             Command::Apply(ids) => {
                 self.log.push((now, list("apply", &ids)));
@@ -111,14 +144,25 @@ impl World {
                         .map(|id| {
                             let done = (self.applies)(id);
                             self.on.insert(id, done);
-                            let said = Said { code: "F002".into(), what: "no".into(), causes: vec![], next: String::new(), place: None };
+                            let said = Said {
+                                code: "F002".into(),
+                                what: "no".into(),
+                                causes: vec![],
+                                next: String::new(),
+                                place: None,
+                            };
                             (id, if done { Ok(()) } else { Err(said) })
                         })
                         .collect(),
                 )
             }
             Command::Measure(ids) => {
-                let dose = Dose { asked: "x".into(), delivered: "x".into(), landed: self.landed.clone(), effect: None };
+                let dose = Dose {
+                    asked: "x".into(),
+                    delivered: "x".into(),
+                    landed: self.landed.clone(),
+                    effect: None,
+                };
                 Input::Measured(ids.into_iter().map(|id| (id, Ok(dose.clone()))).collect())
             }
             Command::Revert(ids) => {
@@ -151,8 +195,17 @@ impl World {
 }
 
 /// Runs to the end; `stop` is put in at its time. Gives the verdict and its reason.
-fn run(experiment: Experiment, world: &mut World, stop: Option<(Duration, StopCause)>) -> (Verdict, String, Hypothesis) {
-    let injections = (0..experiment.faults.len()).map(|fault| Injection { id: InjectionId(fault as u32), fault }).collect();
+fn run(
+    experiment: Experiment,
+    world: &mut World,
+    stop: Option<(Duration, StopCause)>,
+) -> (Verdict, String, Hypothesis) {
+    let injections = (0..experiment.faults.len())
+        .map(|fault| Injection {
+            id: InjectionId(fault as u32),
+            fault,
+        })
+        .collect();
     let mut machine = Machine::new(experiment, injections);
     let mut now = Duration::ZERO;
     let mut inputs = VecDeque::from([Input::Tick]);
@@ -181,22 +234,47 @@ fn run(experiment: Experiment, world: &mut World, stop: Option<(Duration, StopCa
                     stop = None;
                 }
                 _ => {
-                    assert!(next != Duration::MAX, "the machine waits for ever in {:?}", machine.phase());
-                    assert!(next > now || machine.phase() >= Phase::Rollback || next == now, "time goes back");
+                    assert!(
+                        next != Duration::MAX,
+                        "the machine waits for ever in {:?}",
+                        machine.phase()
+                    );
+                    assert!(
+                        next > now || machine.phase() >= Phase::Rollback || next == now,
+                        "time goes back"
+                    );
                     now = next.max(now + Duration::from_micros(1));
                 }
             }
         }
     }
-    panic!("the machine never ends: {now:?} in {:?}, next {:?}, {machine:?}", machine.phase(), machine.next());
+    panic!(
+        "the machine never ends: {now:?} in {:?}, next {:?}, {machine:?}",
+        machine.phase(),
+        machine.next()
+    );
 }
 
 #[test]
 fn a_run_that_holds_passes_and_goes_through_every_phase_in_order() {
     let mut world = World::new();
-    let (verdict, _, hypothesis) = run(experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, _, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!((verdict, hypothesis), (Verdict::Passed, Hypothesis::Maintained));
-    let phases: Vec<_> = world.events.iter().filter_map(|what| if let What::PhaseEntered { phase, .. } = what { Some(*phase) } else { None }).collect();
+    let phases: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|what| {
+            if let What::PhaseEntered { phase, .. } = what {
+                Some(*phase)
+            } else {
+                None
+            }
+        })
+        .collect();
     assert_eq!(phases, Phase::ALL[3..]);
     assert_eq!(world.when("apply 0"), Some(3000));
     assert_eq!(world.when("revert 0"), Some(13_000));
@@ -206,7 +284,11 @@ fn a_run_that_holds_passes_and_goes_through_every_phase_in_order() {
 fn an_unhealthy_baseline_injects_nothing() {
     let mut world = World::new();
     world.value = Box::new(|_| 0.0);
-    let (verdict, why, hypothesis) = run(experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!((verdict, hypothesis), (Verdict::Aborted, Hypothesis::NotEvaluated));
     assert!(why.starts_with("baseline: p"), "{why}");
     assert_eq!(world.when("apply 0"), None);
@@ -218,7 +300,11 @@ fn a_critical_criterion_is_judged_once_at_the_end_of_the_warm_up() {
     let mut world = World::new();
     // Bad at first, good at the end of the warm-up.
     world.value = Box::new(|now| if now < Duration::from_secs(2) { 0.0 } else { 1.0 });
-    let (verdict, ..) = run(experiment(vec![probe("p", Some("== 1"), None, once)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, ..) = run(
+        experiment(vec![probe("p", Some("== 1"), None, once)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!(verdict, Verdict::Passed);
 }
 
@@ -226,7 +312,11 @@ fn a_critical_criterion_is_judged_once_at_the_end_of_the_warm_up() {
 fn a_violation_during_the_faults_fails_but_does_not_stop() {
     let mut world = World::new();
     world.value = Box::new(|now| if (6..8).contains(&now.as_secs()) { 0.0 } else { 1.0 });
-    let (verdict, why, hypothesis) = run(experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!((verdict, hypothesis), (Verdict::Failed, Hypothesis::Violated), "{why}");
     assert_eq!(world.when("revert 0"), Some(13_000));
 }
@@ -235,7 +325,11 @@ fn a_violation_during_the_faults_fails_but_does_not_stop() {
 fn a_crossed_abort_threshold_begins_rollback_with_the_very_reading() {
     let mut world = World::new();
     world.value = Box::new(|now| if now >= Duration::from_millis(5500) { 9.0 } else { 1.0 });
-    let (verdict, why, _) = run(experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, why, _) = run(
+        experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!(verdict, Verdict::Aborted, "{why}");
     assert_eq!(world.when("revert 0"), Some(6000));
 }
@@ -243,17 +337,36 @@ fn a_crossed_abort_threshold_begins_rollback_with_the_very_reading() {
 #[test]
 fn a_probe_without_data_is_danger() {
     let mut world = World::new();
-    world.value = Box::new(|now| if now >= Duration::from_millis(5500) { f64::NAN } else { 1.0 });
-    let (verdict, ..) = run(experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    world.value = Box::new(|now| {
+        if now >= Duration::from_millis(5500) {
+            f64::NAN
+        } else {
+            1.0
+        }
+    });
+    let (verdict, ..) = run(
+        experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!(verdict, Verdict::Aborted);
 }
 
 #[test]
 fn faults_come_and_go_at_their_own_times() {
     let mut world = World::new();
-    let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, Some(4)), fault("b", 2, Some(3))]), &mut world, None);
+    let (verdict, ..) = run(
+        experiment(vec![], vec![fault("a", 0, Some(4)), fault("b", 2, Some(3))]),
+        &mut world,
+        None,
+    );
     assert_eq!(verdict, Verdict::Passed);
-    for (what, at) in [("apply 0", 3000), ("apply 1", 5000), ("revert 0", 7000), ("revert 1", 8000)] {
+    for (what, at) in [
+        ("apply 0", 3000),
+        ("apply 1", 5000),
+        ("revert 0", 7000),
+        ("revert 1", 8000),
+    ] {
         assert_eq!(world.when(what), Some(at), "{what}");
     }
 }
@@ -264,7 +377,12 @@ fn sequential_faults_wait_for_the_one_before() {
     sequential.execution = Execution::Sequential;
     let mut world = World::new();
     run(sequential, &mut world, None);
-    for (what, at) in [("apply 0", 3000), ("revert 0", 7000), ("apply 1", 9000), ("revert 1", 12_000)] {
+    for (what, at) in [
+        ("apply 0", 3000),
+        ("revert 0", 7000),
+        ("apply 1", 9000),
+        ("revert 1", 12_000),
+    ] {
         assert_eq!(world.when(what), Some(at), "{what}");
     }
 }
@@ -294,7 +412,11 @@ fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
 fn a_failed_apply_rolls_back_or_goes_on_as_the_document_says() {
     let mut world = World::new();
     world.applies = Box::new(|id| id.0 == 0);
-    let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, None), fault("b", 0, None)]), &mut world, None);
+    let (verdict, ..) = run(
+        experiment(vec![], vec![fault("a", 0, None), fault("b", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!(verdict, Verdict::Error);
     assert_eq!(world.when("revert 0,1"), Some(3000));
     let mut going_on = experiment(vec![], vec![fault("a", 0, None), fault("b", 0, None)]);
@@ -320,7 +442,11 @@ fn the_maximum_duration_ends_everything() {
 fn a_system_that_does_not_recover_fails() {
     let mut world = World::new();
     world.value = Box::new(|now| if now > Duration::from_secs(13) { 0.0 } else { 1.0 });
-    let (verdict, why, hypothesis) = run(experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]), &mut world, None);
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
     assert_eq!((verdict, hypothesis), (Verdict::Failed, Hypothesis::Violated), "{why}");
 }
 

@@ -14,9 +14,16 @@ impl Machine {
     }
 
     fn judge_all(&self) -> (Verdict, String) {
-        let residue = self.certificate.iter().flat_map(|certificate| &certificate.lines).find(|line| !line.state.is_over());
+        let residue = self
+            .certificate
+            .iter()
+            .flat_map(|certificate| &certificate.lines)
+            .find(|line| !line.state.is_over());
         if let Some(line) = residue {
-            return (Verdict::Residue, format!("{} on {}: {}", line.fault, line.target, line.seen));
+            return (
+                Verdict::Residue,
+                format!("{} on {}: {}", line.fault, line.target, line.seen),
+            );
         }
         if let Some(said) = &self.failure {
             return (Verdict::Error, said.to_string());
@@ -24,7 +31,10 @@ impl Machine {
         match &self.stop {
             Some(StopCause::ApplyFailed) => {
                 let said = self.faults.injections().iter().find_map(|one| one.failed.as_ref());
-                return (Verdict::Error, said.map_or_else(|| StopCause::ApplyFailed.words(), ToString::to_string));
+                return (
+                    Verdict::Error,
+                    said.map_or_else(|| StopCause::ApplyFailed.words(), ToString::to_string),
+                );
             }
             Some(cause @ StopCause::Panic(_)) => return (Verdict::Error, cause.words()),
             Some(cause) => return (Verdict::Aborted, cause.words()),
@@ -33,9 +43,18 @@ impl Machine {
         if let Some(why) = self.inconclusive() {
             return (Verdict::Inconclusive, why);
         }
-        let failed = self.judgements.iter().find(|judgement| judgement.critical && !judgement.passed);
+        let failed = self
+            .judgements
+            .iter()
+            .find(|judgement| judgement.critical && !judgement.passed);
         if let Some(judgement) = failed {
-            return (Verdict::Failed, format!("{} {} the faults: {}", judgement.probe, judgement.moment, judgement.message));
+            return (
+                Verdict::Failed,
+                format!(
+                    "{} {} the faults: {}",
+                    judgement.probe, judgement.moment, judgement.message
+                ),
+            );
         }
         (Verdict::Passed, "every expectation held".to_owned())
     }
@@ -63,11 +82,23 @@ impl Machine {
     }
 
     fn hypothesis(&self) -> Hypothesis {
-        let mut tested = self.judgements.iter().filter(|judgement| judgement.critical && judgement.moment != Moment::Before).peekable();
+        let mut tested = self
+            .judgements
+            .iter()
+            .filter(|judgement| judgement.critical && judgement.moment != Moment::Before)
+            .peekable();
         if tested.peek().is_none() {
             // An abort threshold that was crossed is a violation, even before the end at which the rest is judged.
-            return if matches!(self.stop, Some(StopCause::Abort { .. })) { Hypothesis::Violated } else { Hypothesis::NotEvaluated };
+            return if matches!(self.stop, Some(StopCause::Abort { .. })) {
+                Hypothesis::Violated
+            } else {
+                Hypothesis::NotEvaluated
+            };
         }
-        if tested.all(|judgement| judgement.passed) && self.stop.is_none() { Hypothesis::Maintained } else { Hypothesis::Violated }
+        if tested.all(|judgement| judgement.passed) && self.stop.is_none() {
+            Hypothesis::Maintained
+        } else {
+            Hypothesis::Violated
+        }
     }
 }

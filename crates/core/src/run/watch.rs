@@ -35,12 +35,23 @@ struct Taken {
 
 impl Watch {
     pub(super) fn new(experiment: &Experiment) -> Self {
-        let watched = || Watched { due: Duration::ZERO, asked: None, taken: Vec::new() };
-        Self { interval: experiment.interval.0, probes: experiment.probes.iter().map(|_| watched()).collect() }
+        let watched = || Watched {
+            due: Duration::ZERO,
+            asked: None,
+            taken: Vec::new(),
+        };
+        Self {
+            interval: experiment.interval.0,
+            probes: experiment.probes.iter().map(|_| watched()).collect(),
+        }
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
-        self.probes.iter().filter(|probe| probe.asked.is_none()).map(|probe| probe.due).min()
+        self.probes
+            .iter()
+            .filter(|probe| probe.asked.is_none())
+            .map(|probe| probe.due)
+            .min()
     }
 
     /// Nothing is being read.
@@ -51,7 +62,12 @@ impl Watch {
     /// The readings of a probe in a moment, oldest first.
     pub(super) fn taken(&self, probe: usize, moment: Moment) -> Vec<Timed<'_>> {
         let taken = self.probes[probe].taken.iter().filter(|taken| taken.moment == moment);
-        taken.map(|taken| Timed { elapsed: taken.at, reading: &taken.reading }).collect()
+        taken
+            .map(|taken| Timed {
+                elapsed: taken.at,
+                reading: &taken.reading,
+            })
+            .collect()
     }
 }
 
@@ -60,7 +76,9 @@ fn is_watched(probe: &Probe, phase: Phase, on: bool) -> bool {
     let judged = |moment| probe.when.iter().any(|when| when.moment == moment);
     match phase {
         Phase::Baseline => judged(Moment::Before) || probe.abort.is_some(),
-        Phase::Inject | Phase::Monitor | Phase::Detect | Phase::Cooldown => (judged(Moment::During) && on) || probe.abort.is_some(),
+        Phase::Inject | Phase::Monitor | Phase::Detect | Phase::Cooldown => {
+            (judged(Moment::During) && on) || probe.abort.is_some()
+        }
         Phase::Recovery => judged(Moment::After),
         _ => false,
     }
@@ -90,22 +108,44 @@ impl Machine {
 
     /// A reading came.
     pub(super) fn take_reading(&mut self, now: Duration, index: usize, reading: Reading) {
-        let Some((asked, moment)) = self.watch.probes[index].asked.take() else { return };
+        let Some((asked, moment)) = self.watch.probes[index].asked.take() else {
+            return;
+        };
         let probe = &self.experiment.probes[index];
         let name = probe.name.clone();
         let judged = moment.is_some_and(|moment| probe.when.iter().any(|when| when.moment == moment));
-        let violation = probe.expect.filter(|_| judged).and_then(|expect| reading.violates(expect));
+        let violation = probe
+            .expect
+            .filter(|_| judged)
+            .and_then(|expect| reading.violates(expect));
         // Danger is looked for until the faults are gone; afterwards there is nothing left to stop.
-        let danger = probe.abort.filter(|_| self.phase < Phase::Rollback).and_then(|abort| reading.endangers(abort));
-        self.emit(What::ProbeRead { probe: name.clone(), moment, reading: reading.clone(), violation, danger: danger.clone() });
+        let danger = probe
+            .abort
+            .filter(|_| self.phase < Phase::Rollback)
+            .and_then(|abort| reading.endangers(abort));
+        self.emit(What::ProbeRead {
+            probe: name.clone(),
+            moment,
+            reading: reading.clone(),
+            violation,
+            danger: danger.clone(),
+        });
         // A reading that was asked for before the faults came on and answered after belongs to neither moment.
         if let Some(moment) = moment
             && self.moment() == Some(moment)
         {
-            self.watch.probes[index].taken.push(Taken { moment, at: asked, reading });
+            self.watch.probes[index].taken.push(Taken {
+                moment,
+                at: asked,
+                reading,
+            });
         }
         if let Some(why) = danger {
-            let cause = if self.phase == Phase::Baseline { StopCause::Baseline { probe: name, why } } else { StopCause::Abort { probe: name, why } };
+            let cause = if self.phase == Phase::Baseline {
+                StopCause::Baseline { probe: name, why }
+            } else {
+                StopCause::Abort { probe: name, why }
+            };
             self.take_stop(now, cause);
         }
     }

@@ -58,12 +58,19 @@ impl Hand {
             seen: attempt.seen,
             millis: began.elapsed().as_millis() as u64,
             engine_millis: waited.as_millis() as u64,
-            manual: if attempt.state.is_over() { Vec::new() } else { (slot.entry.manual)(&undo).unwrap_or_default() },
+            manual: if attempt.state.is_over() {
+                Vec::new()
+            } else {
+                (slot.entry.manual)(&undo).unwrap_or_default()
+            },
         };
         work.line = Some(line.clone());
         drop(work);
         // Reverted first, recorded if it can be: a full disk must not keep a fault on.
-        let recorded = self.record(&[Record::Became { injection, state: line.state }]);
+        let recorded = self.record(&[Record::Became {
+            injection,
+            state: line.state,
+        }]);
         if line.state.is_over() {
             self.claims().release(injection);
         }
@@ -100,7 +107,9 @@ fn judge(did: Option<&Reverted>, reverted: &Result<Reverted>, seen: &Result<Seen
     let undo = match (did, reverted) {
         (_, Err(problem)) => problem.line(),
         (Some(Reverted::Restored), _) => "restored".to_owned(),
-        (Some(Reverted::Foreign { before, ours, now }), _) => format!("left: it was {before}, ours {ours}, somebody made it {now}"),
+        (Some(Reverted::Foreign { before, ours, now }), _) => {
+            format!("left: it was {before}, ours {ours}, somebody made it {now}")
+        }
         (Some(Reverted::AlreadyGone) | None, _) => "nothing was left to undo".to_owned(),
     };
     let (state, seen) = match seen {

@@ -46,7 +46,10 @@ impl Contents {
     /// Reads the bytes of a ledger. Never panics, whatever they are; allocates no more than they are long.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let not_one = |what: &str| Problem::new(&codes::LEDGER, format!("this is not a ledger: {what}"));
-        let mut contents = Self { length: HEADER, ..Self::default() };
+        let mut contents = Self {
+            length: HEADER,
+            ..Self::default()
+        };
         let header = bytes.get(..HEADER).ok_or_else(|| not_one("it is too short"))?;
         if header.iter().all(|byte| *byte == 0) {
             // Preallocated, and the machine stopped before the header: nothing was promised.
@@ -57,8 +60,11 @@ impl Contents {
         }
         let version = u16::from_le_bytes([header[6], header[7]]);
         if version > VERSION {
-            return Err(Problem::new(&codes::LEDGER, format!("the ledger has version {version}, this Fracas reads up to {VERSION}"))
-                .next("use the newer Fracas that wrote it"));
+            return Err(Problem::new(
+                &codes::LEDGER,
+                format!("the ledger has version {version}, this Fracas reads up to {VERSION}"),
+            )
+            .next("use the newer Fracas that wrote it"));
         }
         while let Some((record, length)) = next(&bytes[contents.length..], &mut contents.torn) {
             contents.length += length;
@@ -80,7 +86,13 @@ impl Contents {
                 self.guardian = Some(guardian);
             }
             Record::Planned(planned) => {
-                self.entries.insert(planned.injection, Entry { planned: *planned, state: State::Planned });
+                self.entries.insert(
+                    planned.injection,
+                    Entry {
+                        planned: *planned,
+                        state: State::Planned,
+                    },
+                );
             }
             Record::Became { injection, state } => {
                 if let Some(entry) = self.entries.get_mut(&injection) {
@@ -101,7 +113,9 @@ fn next(bytes: &[u8], torn: &mut bool) -> Option<(Record, usize)> {
     let checked = || {
         let sum = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
         let body = bytes.get(8..8usize.checked_add(length)?)?;
-        (crc32fast::hash(body) == sum).then(|| serde_json::from_slice(body).ok()).flatten()
+        (crc32fast::hash(body) == sum)
+            .then(|| serde_json::from_slice(body).ok())
+            .flatten()
     };
     if let Some(record) = checked() {
         return Some((record, length + 8));

@@ -11,7 +11,7 @@ use super::contents::{Contents, HEADER, MAGIC};
 use super::record::{Record, VERSION};
 
 /// Its name in the directory of the run.
-pub const NAME: &str = "ledger";
+pub(super) const NAME: &str = "ledger";
 
 /// Room for the records that every run has, and for those that say how injections ended.
 const FIXED: u64 = 64 << 10;
@@ -30,24 +30,35 @@ impl Ledger {
     /// Makes the ledger of a new run with room for so many injections.
     pub fn create(directory: &PrivateDir, injections: usize) -> Result<Self> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
-        let file = directory.create_new_dsync(NAME).map_err(|error| failed("cannot make").because(&error))?;
+        let file = directory
+            .create_new_dsync(NAME)
+            .map_err(|error| failed("cannot make").because(&error))?;
         if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
             return Err(failed("somebody else holds"));
         }
-        let mut ledger = Self { file, at: HEADER as u64, room: 0 };
+        let mut ledger = Self {
+            file,
+            at: HEADER as u64,
+            room: 0,
+        };
         ledger.reserve(injections)?;
         let mut header = [0; HEADER];
         header[..6].copy_from_slice(MAGIC);
         header[6..].copy_from_slice(&VERSION.to_le_bytes());
         ledger.write_at(&header, 0)?;
-        directory.sync().map_err(|error| failed("cannot make durable").because(&error))?;
+        directory
+            .sync()
+            .map_err(|error| failed("cannot make durable").because(&error))?;
         Ok(ledger)
     }
 
     /// Opens the ledger of a dead run to go on with it. `None` if its guardian lives: the lock is held.
     pub fn open(directory: &PrivateDir) -> Result<Option<(Self, Contents)>> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
-        let Some(file) = directory.open_dsync(NAME).map_err(|error| failed("cannot open").because(&error))? else {
+        let Some(file) = directory
+            .open_dsync(NAME)
+            .map_err(|error| failed("cannot open").because(&error))?
+        else {
             return Err(failed("there is no").next("the run ended before it touched anything"));
         };
         if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
@@ -55,7 +66,11 @@ impl Ledger {
         }
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         let contents = Contents::parse(&bytes)?;
-        let mut ledger = Self { file, at: contents.length as u64, room: bytes.len() as u64 };
+        let ledger = Self {
+            file,
+            at: contents.length as u64,
+            room: bytes.len() as u64,
+        };
         if contents.torn {
             // The torn record is overwritten with zeros, so that what follows it later is not read as its rest.
             let rest = vec![0; (bytes.len() - contents.length).min(PER_INJECTION as usize)];
@@ -67,7 +82,12 @@ impl Ledger {
     /// What the ledger in this directory says, without touching or locking it, and whether its guardian lives.
     pub fn look(directory: &PrivateDir) -> Result<Option<(Contents, bool)>> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
-        let Some(file) = directory.open(NAME).map_err(|error| failed("cannot open").because(&error))? else { return Ok(None) };
+        let Some(file) = directory
+            .open(NAME)
+            .map_err(|error| failed("cannot open").because(&error))?
+        else {
+            return Ok(None);
+        };
         let kept = !claim::lock(&file).map_err(|error| failed("cannot lock").because(&error))?;
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         Ok(Some((Contents::parse(&bytes)?, kept)))

@@ -9,7 +9,11 @@ use proptest::prelude::*;
 use super::*;
 
 fn identity() -> ProcessIdentity {
-    ProcessIdentity { pid: 7, start: 8, boot: "b".into() }
+    ProcessIdentity {
+        pid: 7,
+        start: 8,
+        boot: "b".into(),
+    }
 }
 
 fn run() -> RunId {
@@ -17,7 +21,11 @@ fn run() -> RunId {
 }
 
 fn began() -> Record {
-    Record::Began { run: run(), runner: identity(), guardian: identity() }
+    Record::Began {
+        run: run(),
+        runner: identity(),
+        guardian: identity(),
+    }
 }
 
 fn planned(id: u32) -> Record {
@@ -28,7 +36,10 @@ fn planned(id: u32) -> Record {
         target: Target {
             alias: "a".into(),
             identity: "x".into(),
-            kind: Kind::Process(Process { process: identity(), command: "x".into() }),
+            kind: Kind::Process(Process {
+                process: identity(),
+                command: "x".into(),
+            }),
         },
         undo: serde_json::json!({ "files": [] }),
         not_after_ms: 0,
@@ -47,12 +58,20 @@ fn what_was_appended_is_read_back_and_the_rest_of_the_room_is_no_record() {
     let (_temporary, directory) = place();
     let mut ledger = Ledger::create(&directory, 2).unwrap();
     ledger.append(&[began(), planned(0), planned(1)]).unwrap();
-    ledger.append(&[Record::Became { injection: InjectionId(0), state: State::Clean }]).unwrap();
+    ledger
+        .append(&[Record::Became {
+            injection: InjectionId(0),
+            state: State::Clean,
+        }])
+        .unwrap();
     let (contents, kept) = Ledger::look(&directory).unwrap().unwrap();
     assert!(kept, "its guardian lives");
     assert_eq!(contents.run, Some(run()));
     assert_eq!(contents.entries[&InjectionId(0)].state, State::Clean);
-    assert_eq!(contents.open().map(|entry| entry.planned.injection).collect::<Vec<_>>(), [InjectionId(1)]);
+    assert_eq!(
+        contents.open().map(|entry| entry.planned.injection).collect::<Vec<_>>(),
+        [InjectionId(1)]
+    );
     assert!(!contents.torn && !contents.ended);
 }
 
@@ -65,7 +84,15 @@ fn a_second_guardian_goes_on_only_when_the_first_is_dead() {
     drop(ledger);
     let (mut ledger, contents) = Ledger::open(&directory).unwrap().expect("free");
     assert_eq!(contents.open().count(), 1);
-    ledger.append(&[Record::Became { injection: InjectionId(0), state: State::Clean }, Record::Ended]).unwrap();
+    ledger
+        .append(&[
+            Record::Became {
+                injection: InjectionId(0),
+                state: State::Clean,
+            },
+            Record::Ended,
+        ])
+        .unwrap();
     drop(ledger);
     let (contents, kept) = Ledger::look(&directory).unwrap().unwrap();
     assert!(contents.ended && !kept && contents.open().count() == 0);
@@ -79,7 +106,10 @@ fn a_torn_record_is_no_record_and_what_is_written_over_it_counts() {
     drop(ledger);
     // The machine stopped in the middle of the last record.
     let (contents, _) = Ledger::look(&directory).unwrap().unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(directory.path().join("ledger")).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(directory.path().join("ledger"))
+        .unwrap();
     file.write_all_at(&[0xff; 20], contents.length as u64 - 20).unwrap();
     let (mut ledger, contents) = Ledger::open(&directory).unwrap().expect("free");
     assert!(contents.torn);
@@ -88,7 +118,10 @@ fn a_torn_record_is_no_record_and_what_is_written_over_it_counts() {
     drop(ledger);
     let (contents, _) = Ledger::look(&directory).unwrap().unwrap();
     assert!(!contents.torn);
-    assert_eq!(contents.entries.keys().copied().collect::<Vec<_>>(), [InjectionId(0), InjectionId(2)]);
+    assert_eq!(
+        contents.entries.keys().copied().collect::<Vec<_>>(),
+        [InjectionId(0), InjectionId(2)]
+    );
 }
 
 #[test]

@@ -291,13 +291,17 @@ pub(crate) fn age(selectors: &BTreeSet<Selector>, answer: &[Sample], fresh: Dura
     let (mut oldest, mut unknown) = (None::<f64>, false);
     for number in 0..selectors.len() {
         match said(Question::Now, number).or_else(|| said(Question::Recent, number)) {
-            Some(seconds) => oldest = Some(oldest.map_or(seconds, |oldest| oldest.max(seconds))),
+            Some(seconds) => {
+                // An age that is no number is not young.
+                let seconds = if seconds.is_nan() { f64::INFINITY } else { seconds };
+                oldest = Some(oldest.map_or(seconds, |oldest| oldest.max(seconds)));
+            }
             None => unknown |= said(Question::Ever, number).is_some(),
         }
     }
     let age = oldest
         .filter(|_| !unknown)
-        // A sample from the future, by a clock that is ahead, is not old. NaN becomes zero: no server answers so.
+        // A sample from the future, by a clock that is ahead, is not old. Beyond all measure is unknown.
         .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     Age {
         age,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use fracas_core::probe::Probe;
 
-use fracas_core::judge::Timed;
 use crate::prometheus::selectors;
+use fracas_core::judge::Timed;
 
 /// Two readings whose data is no further apart than this come from the same scrape: clocks of a server and of a run drift by less
 /// within a run, and no scrape interval is shorter.

@@ -11,7 +11,7 @@ pub struct Summary {
     pub mean: f64,
     /// The middle; of an even number the mean of the two in the middle.
     pub median: f64,
-    /// 95 % lie below it; between two samples by linear interpolation, as NumPy's and R's default (type 7).
+    /// 95 % lie below it; between two samples by linear interpolation, as `NumPy`'s and R's default (type 7).
     pub p95: f64,
     /// The smallest.
     pub min: f64,

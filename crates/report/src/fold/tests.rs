@@ -59,6 +59,36 @@ fn the_time_to_stop_is_counted_from_the_reading_that_showed_the_danger() {
 }
 
 #[test]
+fn a_breach_begins_with_the_first_reading_of_its_streak() {
+    let mut events = samples::aborted();
+    let breach = events.iter().position(|event| event.elapsed_ms == 45_000).unwrap();
+    let at = |ms: u64, danger: bool| {
+        let mut event = events[breach].clone();
+        event.elapsed_ms = ms;
+        if let What::ProbeRead { danger: why, .. } = &mut event.what {
+            *why = danger.then(|| "danger".to_owned());
+        }
+        event
+    };
+    let before = [at(31_000, true), at(32_000, false), at(44_000, true)];
+    events.splice(breach..breach, before);
+    assert_eq!(fold(events).stop.unwrap().took_ms, Some(1090));
+}
+
+#[test]
+fn a_run_that_ended_before_it_broke_anything_leaves_nothing_to_undo() {
+    let mut events = samples::dry_run();
+    if let What::RunStarted { dry_run, .. } = &mut events[0].what {
+        *dry_run = false;
+    }
+    let text = |events: &[Event]| render(&fold(events.to_vec()), &[], Form::Text).unwrap();
+    assert!(!text(&events).contains("SOMETHING IS LEFT"));
+    // Without its end nobody knows.
+    events.pop();
+    assert!(text(&events).contains("SOMETHING IS LEFT"));
+}
+
+#[test]
 fn nothing_is_said_to_have_stopped_while_something_is_on() {
     let mut events = samples::aborted();
     events.retain(
@@ -208,7 +238,7 @@ proptest! {
         let last = all[*states.last().unwrap()];
         prop_assert_eq!(report.injections[0].state, last);
         if matches!(last, State::Applied | State::Residue) {
-            prop_assert!(report.injections[0].gone.is_none());
+            prop_assert!(report.injections[0].gone.is_none() && report.injections[0].is_on() == states.contains(&1));
             let text = render(&report, &[], Form::Text).unwrap();
             prop_assert!(text.contains("SOMETHING IS LEFT"), "{}", text);
         }

@@ -17,7 +17,7 @@ fn reading(values: Vec<f64>) -> Event {
         1500,
         What::ProbeRead {
             probe: "p99".into(),
-            moment: Moment::During,
+            moment: Some(Moment::During),
             reading: Reading {
                 values,
                 age: None,
@@ -84,6 +84,21 @@ fn a_full_disk_is_an_error_each_time_and_never_a_panic() {
     }
 }
 
+const HALF: &[u8] = b"{\"seq\":1,\"at";
+
+#[test]
+fn half_a_line_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("events.ndjson");
+    let mut log = EventLog::create(&path).unwrap();
+    let events = samples::passed();
+    log.append(&events[0]).unwrap();
+    log.file.write_all(HALF).unwrap();
+    log.mend();
+    log.append(&events[1]).unwrap();
+    assert_eq!(read_back(&path), (events[..2].to_vec(), 0));
+}
+
 #[test]
 fn after_a_torn_line_the_record_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -92,11 +107,15 @@ fn after_a_torn_line_the_record_goes_on() {
     let events = samples::passed();
     log.append(&events[0]).unwrap();
     // As a write leaves it that ended half-way, on a file that could not be cut.
-    log.file.write_all(b"{\"seq\":1,\"at").unwrap();
-    log.torn = true;
+    log.file.write_all(HALF).unwrap();
+    log.cuts = false;
+    log.mend();
     log.append(&events[1]).unwrap();
+    // And once more: nothing that is whole is ever cut off.
+    log.file.write_all(HALF).unwrap();
+    log.mend();
     log.append(&events[2]).unwrap();
-    assert_eq!(read_back(&path), (events[..3].to_vec(), 1));
+    assert_eq!(read_back(&path), (events[..3].to_vec(), 2));
 }
 
 #[test]

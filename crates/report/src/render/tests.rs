@@ -1,41 +1,46 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::lines::{Verbosity, line};
 use crate::{fold, samples};
 
-fn snapshots(suffix: &str, of: impl Fn(&Report, &[Event]) -> String) {
+/// One form of every story in one snapshot: they are read side by side.
+fn snapshot(form: &str, of: impl Fn(&Report, &[Event]) -> String) {
+    let mut all = String::new();
     for (name, events) in samples::all() {
         let report = fold(events.clone());
-        insta::with_settings!({ snapshot_suffix => format!("{name}.{suffix}"), omit_expression => true }, {
-            insta::assert_snapshot!(of(&report, &events));
-        });
+        writeln!(all, "=== {name}\n{}", of(&report, &events)).unwrap();
     }
+    insta::with_settings!({ snapshot_suffix => form, omit_expression => true }, {
+        insta::assert_snapshot!(all);
+    });
 }
 
 #[test]
 fn summaries() {
-    snapshots("native", |report, _| summary(report, Style::Native));
-    snapshots("chaos_scenario", |report, _| summary(report, Style::ChaosScenario));
+    snapshot("native", |report, _| summary(report, Style::Native));
+    snapshot("chaos_scenario", |report, _| summary(report, Style::ChaosScenario));
 }
 
 #[test]
 fn files() {
-    for (format, suffix) in [
+    for (format, form) in [
         (Format::Markdown, "md"),
         (Format::Junit, "xml"),
         (Format::ChaosScenario, "json"),
     ] {
-        snapshots(suffix, |report, events| render(report, events, format).unwrap());
+        snapshot(form, |report, events| render(report, events, format).unwrap());
     }
 }
 
 #[test]
 fn progress() {
-    for (verbosity, suffix) in [
+    for (verbosity, form) in [
         (Verbosity::Quiet, "quiet"),
         (Verbosity::Normal, "normal"),
         (Verbosity::Verbose, "verbose"),
     ] {
-        snapshots(suffix, |_, events| {
+        snapshot(form, |_, events| {
             let lines: Vec<String> = events.iter().filter_map(|event| line(event, verbosity)).collect();
             lines.join("\n")
         });

@@ -41,7 +41,7 @@ fn ranges_and_offsets_add_up_through_subqueries() {
         one("{__name__=\"x\"}", 70_000, 360)
     );
     assert_eq!(found("x offset -5m"), one("{__name__=\"x\"}", -300_000, 0));
-    assert_eq!(longest_range("rate(x[1m]) + rate(y[5m])"), Duration::from_secs(300));
+    assert_eq!(longest_range("rate(x[1m]) + rate(y[5m])"), Duration::from_mins(5));
     assert_eq!(longest_range("nonsense("), Duration::ZERO);
 }
 
@@ -118,6 +118,9 @@ fn the_oldest_selector_is_the_age() {
     assert_eq!(aged("x + y", &[("now-0", 3.0), ("now-1", 12.0)]), (Some(12.0), false));
     assert_eq!(aged("x + y", &[("now-0", 30.0), ("now-1", 30.5)]), (Some(30.5), true));
     assert_eq!(aged("x", &[("now-0", -2.0)]), (Some(0.0), false));
+    // Nonsense is not young, and does not hide behind another's sense.
+    assert_eq!(aged("x + y", &[("now-0", f64::NAN), ("now-1", 1.0)]), (None, true));
+    assert_eq!(aged("x", &[("now-0", 1e300)]), (None, true));
 }
 
 #[test]

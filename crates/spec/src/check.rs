@@ -1,0 +1,177 @@
+//! What both formats must satisfy besides their shape. The document's tree tells where; [`Paths`] where that is in each format.
+
+mod faults;
+mod patterns;
+mod probes;
+mod targets;
+
+use std::collections::HashMap;
+
+use fracas_core::experiment::Experiment;
+use fracas_core::problem::codes;
+use fracas_core::units::Span;
+
+use crate::place::{Spot, quoted};
+use crate::problems::Problems;
+use crate::promql;
+use crate::tree::Node;
+
+/// Where the parts of an experiment stand in a format.
+pub(crate) struct Paths {
+    /// The list of targets.
+    pub(crate) targets: &'static str,
+    /// The list of faults.
+    pub(crate) faults: &'static str,
+    /// The key of a fault's name.
+    pub(crate) fault_name: &'static str,
+    /// The key of a fault's start.
+    pub(crate) fault_start: &'static str,
+    /// Below which a fault's parameters stand; `{}` is its type.
+    pub(crate) params: &'static str,
+    /// The list of probes.
+    pub(crate) probes: &'static str,
+    /// The time between two readings.
+    pub(crate) interval: &'static str,
+    /// The length.
+    pub(crate) duration: &'static str,
+    /// The list of metrics.
+    pub(crate) metrics: &'static str,
+}
+
+/// The native format.
+pub(crate) const NATIVE: Paths = Paths {
+    targets: "targets",
+    faults: "faults",
+    fault_name: "name",
+    fault_start: "start",
+    params: "inject.{}",
+    probes: "hypothesis.probes",
+    interval: "hypothesis.interval",
+    duration: "duration",
+    metrics: "metrics",
+};
+
+/// Seed 0's format.
+pub(crate) const SCENARIO: Paths = Paths {
+    targets: "spec.targets",
+    faults: "spec.faults",
+    fault_name: "phase",
+    fault_start: "delay",
+    params: "params",
+    probes: "spec.success_criteria",
+    interval: "spec.interval",
+    duration: "spec.duration",
+    metrics: "spec.metrics",
+};
+
+/// An experiment under examination.
+struct Check<'a, 'p> {
+    experiment: &'a Experiment,
+    paths: &'a Paths,
+    root: &'a Node,
+    problems: &'a mut Problems<'p>,
+}
+
+impl Check<'_, '_> {
+    fn spot(&self, path: &str) -> Spot {
+        self.root.nearest(path).spot
+    }
+
+    fn wrong(&mut self, path: &str, why: &str) {
+        let spot = self.spot(path);
+        self.problems
+            .error(&codes::WRONG_VALUE, spot, format!("`{path}` {why}"));
+    }
+}
+
+/// Checks everything that is about more than one value.
+pub(crate) fn experiment(experiment: &Experiment, paths: &Paths, root: &Node, problems: &mut Problems<'_>) {
+    let mut check = Check {
+        experiment,
+        paths,
+        root,
+        problems,
+    };
+    check.head();
+    check.targets();
+    check.faults();
+    check.probes();
+    for index in 0..experiment.metrics.len() {
+        check.query(&format!("{}[{index}]", paths.metrics), &experiment.metrics[index]);
+    }
+}
+
+impl Check<'_, '_> {
+    fn head(&mut self) {
+        let name = &self.experiment.name;
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let well_formed = !name.is_empty()
+            && name.len() <= 128
+            && name.chars().all(inner)
+            && !name.starts_with('-')
+            && !name.ends_with('-');
+        if !well_formed {
+            let spot = self.spot("metadata.name");
+            let what = format!("`metadata.name` cannot be {}", quoted(name));
+            let next = "use small letters, digits and `-` between them, at most 128 characters";
+            self.problems.error_next(&codes::WRONG_VALUE, spot, what, next);
+        }
+        if self.experiment.duration == Span::default() {
+            self.wrong(self.paths.duration, "must be more than 0s");
+        }
+        if self.experiment.interval < Span::millis(100) {
+            self.wrong(self.paths.interval, "must be at least 100ms");
+        }
+        if self.experiment.max_duration < self.experiment.duration {
+            let spot = self.spot("max_duration");
+            let what = format!(
+                "`max_duration` {} is less than `duration` {}",
+                self.experiment.max_duration, self.experiment.duration
+            );
+            self.problems.error(&codes::CONTRADICTION, spot, what);
+        }
+    }
+
+    /// Names that are there twice. Empty ones are wrong too.
+    fn unique<'n>(&mut self, list: &str, key: &str, names: impl Iterator<Item = &'n str>) {
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (index, name) in names.enumerate() {
+            let path = format!("{list}[{index}].{key}");
+            let spot = self.spot(&path);
+            if name.is_empty() {
+                self.wrong(&path, "must not be empty");
+            } else if let Some(line) = seen.get(name) {
+                let what = format!(
+                    "{} is the `{key}` of two items of `{list}`; first in line {line}",
+                    quoted(name)
+                );
+                self.problems.error(&codes::DUPLICATE_NAME, spot, what);
+            } else {
+                seen.insert(name, spot.line);
+            }
+        }
+    }
+
+    fn query(&mut self, path: &str, query: &str) {
+        if let Err(wrong) = promql::check(query) {
+            let node = self.root.nearest(path);
+            let column = wrong.column;
+            let mut spot = node.spot;
+            // The column is shown in the document where the query stands there as it is: on one line and without escapes.
+            let quote = usize::from(node.scalar().is_some_and(|scalar| !scalar.plain));
+            let inside = Spot {
+                column: spot.column + quote,
+                ..spot
+            };
+            if self.problems.sources().rest_of_line(inside).starts_with(query) {
+                spot = Spot {
+                    column: inside.column + column - 1,
+                    length: 1,
+                    ..spot
+                };
+            }
+            let what = format!("`{path}` is not PromQL: {}, at column {column} of the query", wrong.why);
+            self.problems.error(&codes::BAD_QUERY, spot, what);
+        }
+    }
+}

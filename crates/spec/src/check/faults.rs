@@ -1,0 +1,207 @@
+//! Faults: references, times, ranges of parameters.
+
+use fracas_core::experiment::{Execution, FaultSpec};
+use fracas_core::params::Inject;
+use fracas_core::problem::codes;
+use fracas_core::units::{Percent, Size, Span};
+
+use super::Check;
+use crate::place::quoted;
+use crate::problems::{listed, nearest};
+
+/// No more workers than any machine has CPUs.
+const MOST_PERCENT: Percent = Percent(102_400.0);
+const MOST_CORES: u32 = 1024;
+const LONGEST_GRACE: Span = Span::secs(60);
+
+impl Check<'_, '_> {
+    pub(super) fn faults(&mut self) {
+        let (experiment, list) = (self.experiment, self.paths.faults);
+        self.unique(
+            list,
+            self.paths.fault_name,
+            experiment.faults.iter().map(|fault| fault.name.as_str()),
+        );
+        let aliases: Vec<&str> = experiment.targets.iter().map(|target| target.alias.as_str()).collect();
+        // Faults that were left out shift the indices, so each is found by its name.
+        let mut clock = Span::default();
+        let end = Span(experiment.duration.0.saturating_add(experiment.cooldown.0));
+        for (position, fault) in experiment.faults.iter().enumerate() {
+            let index = self
+                .index_of(list, self.paths.fault_name, &fault.name)
+                .unwrap_or(position);
+            let path = format!("{list}[{index}]");
+            if self.undefined(&fault.target) {
+                self.dangling(&format!("{path}.target"), &fault.target, &aliases);
+            }
+            let last = position + 1 == experiment.faults.len();
+            clock = self.times(fault, &path, clock, end, last);
+            self.params(fault, &path);
+            self.way_back(fault, &path);
+        }
+    }
+
+    /// Whether no target of the document has this alias, also none that has a problem of its own.
+    pub(super) fn undefined(&self, alias: &str) -> bool {
+        self.index_of(self.paths.targets, "alias", alias).is_none()
+    }
+
+    /// The index in the document of the item with this name.
+    pub(super) fn index_of(&self, list: &str, key: &str, name: &str) -> Option<usize> {
+        let items = self.root.nearest(list).items()?;
+        let named = |item: &crate::tree::Node| {
+            item.get(key)
+                .and_then(|name| name.scalar())
+                .is_some_and(|text| text.text == name)
+        };
+        items.iter().position(named)
+    }
+
+    pub(super) fn dangling(&mut self, path: &str, alias: &str, aliases: &[&str]) {
+        let spot = self.spot(path);
+        let next = match nearest(alias, aliases.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the document defines {}", listed(aliases.iter().copied())),
+        };
+        let what = format!("`{path}` names {}, which is no alias of a target", quoted(alias));
+        self.problems.error_next(&codes::DANGLING_ALIAS, spot, what, next);
+    }
+
+    /// Checks when a fault begins and ends; gives when the next may begin.
+    fn times(&mut self, fault: &FaultSpec, path: &str, clock: Span, end: Span, last: bool) -> Span {
+        let sequential = self.experiment.execution == Execution::Sequential;
+        let offset = if sequential { clock } else { Span::default() };
+        let start = Span(offset.0.saturating_add(fault.start.0));
+        let after = if sequential {
+            ", counted after the faults before it,"
+        } else {
+            ""
+        };
+        if start >= self.experiment.duration {
+            let spot = self.spot(&format!("{path}.{}", self.paths.fault_start));
+            let what = format!(
+                "{} begins at {start}{after} when the experiment of {} is over",
+                quoted(&fault.name),
+                self.experiment.duration
+            );
+            self.problems.error(&codes::CONTRADICTION, spot, what);
+            return start;
+        }
+        let Some(duration) = fault.duration else {
+            if sequential && !last {
+                let spot = self.spot(path);
+                let what = format!("{} never ends, so the faults after it never begin", quoted(&fault.name));
+                let next = "give it a `duration`, or let the faults run in parallel";
+                self.problems.error_next(&codes::CONTRADICTION, spot, what, next);
+            }
+            return start;
+        };
+        if duration == Span::default() {
+            self.wrong(&format!("{path}.duration"), "must be more than 0s");
+        }
+        let over = Span(start.0.saturating_add(duration.0));
+        if over > end {
+            let spot = self.spot(&format!("{path}.duration"));
+            let what = format!(
+                "{} ends at {over}{after} but the experiment ends at {end}",
+                quoted(&fault.name)
+            );
+            let next = "shorten the fault, start it earlier, or lengthen the experiment";
+            self.problems.error_next(&codes::CONTRADICTION, spot, what, next);
+        }
+        over
+    }
+
+    fn params(&mut self, fault: &FaultSpec, path: &str) {
+        let base = format!("{path}.{}", self.paths.params.replace("{}", fault.inject.name()));
+        let native = self.paths.params != "params";
+        let key = |native_key: &str, seed_key: &str| format!("{base}.{}", if native { native_key } else { seed_key });
+        match &fault.inject {
+            Inject::MemoryLimit(limit) if limit.limit < Size::mib(4) => {
+                self.wrong(
+                    &key("limit", "memory_mb"),
+                    "must be at least 4MiB: no process can live under it",
+                );
+            }
+            Inject::CpuLimit(limit) if limit.percent < Percent(1.0) || limit.percent > MOST_PERCENT => {
+                self.wrong(&key("percent", "cpu_percent"), "must be from 1% to 102400%");
+            }
+            Inject::CpuStress(stress) => {
+                if stress.percent.0 <= 0.0 || stress.percent > MOST_PERCENT {
+                    self.wrong(
+                        &key("percent", "cpu_percent"),
+                        "must be more than 0% and at most 102400%",
+                    );
+                } else if let Some(cores) = stress.cores {
+                    if cores == 0 || cores > MOST_CORES {
+                        self.wrong(&key("cores", "cores"), "must be from 1 to 1024");
+                    } else if stress.percent.0 > f64::from(cores) * 100.0 {
+                        let (asked, most) = (stress.percent, u64::from(cores) * 100);
+                        let key = key("percent", "cpu_percent");
+                        let spot = self.spot(&key);
+                        let what = format!("`{key}` asks for {asked} of one CPU, and `cores` allows at most {most}%");
+                        self.problems.error(&codes::CONTRADICTION, spot, what);
+                    }
+                }
+            }
+            Inject::ProcessPause(pause) => {
+                if let Some(pattern) = &pause.pattern {
+                    self.regex(&key("pattern", "process_pattern"), pattern);
+                }
+            }
+            Inject::ProcessKill(kill) => {
+                if let Some(pattern) = &kill.pattern {
+                    self.regex(&key("pattern", "process_pattern"), pattern);
+                }
+                if !(1..=1000).contains(&kill.count) {
+                    self.wrong(&key("count", "count"), "must be from 1 to 1000");
+                }
+                let takes = Span(kill.interval.0.saturating_mul(kill.count.saturating_sub(1)));
+                let time = fault.duration.unwrap_or(self.experiment.duration);
+                if takes > time {
+                    let spot = self.spot(&key("count", "count"));
+                    let what = format!(
+                        "{} kills take {takes}, and {} lasts {time}",
+                        kill.count,
+                        quoted(&fault.name)
+                    );
+                    self.problems.error(&codes::CONTRADICTION, spot, what);
+                }
+                if kill.count > 1 && kill.interval < Span::millis(10) {
+                    self.wrong(&key("interval", "interval"), "must be at least 10ms");
+                }
+            }
+            Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
+                self.wrong(&key("grace", "grace_period"), "must be at most 60s");
+            }
+            Inject::ContainerRestart(restart) if restart.grace > LONGEST_GRACE => {
+                self.wrong(&key("grace", "grace_period"), "must be at most 60s");
+            }
+            _ => {}
+        }
+    }
+
+    fn way_back(&mut self, fault: &FaultSpec, path: &str) {
+        let lost = match &fault.inject {
+            Inject::ProcessKill(_) => "a killed process does not come back by itself",
+            Inject::ContainerKill(kill) if !kill.restart => "`restart: false` leaves the container dead",
+            _ if fault.allow_irreversible => {
+                let spot = self.spot(&format!("{path}.allow_irreversible"));
+                let what = format!(
+                    "`allow_irreversible` does nothing: `{}` has a way back",
+                    fault.inject.name()
+                );
+                return self.problems.warn(&codes::CONTRADICTION, spot, what, "remove it");
+            }
+            _ => return,
+        };
+        if !fault.allow_irreversible {
+            let spot = self.spot(&format!("{path}.inject"));
+            self.problems.error(
+                &codes::IRREVERSIBLE,
+                spot,
+                format!("{} cannot be undone: {lost}", quoted(&fault.name)),
+            );
+        }
+    }
+}

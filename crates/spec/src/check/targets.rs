@@ -1,0 +1,75 @@
+//! Targets: names, patterns, bounds.
+
+use fracas_core::experiment::Selector;
+use fracas_core::problem::codes;
+
+use super::Check;
+
+impl Check<'_, '_> {
+    pub(super) fn targets(&mut self) {
+        let (experiment, list) = (self.experiment, self.paths.targets);
+        self.unique(
+            list,
+            "alias",
+            experiment.targets.iter().map(|target| target.alias.as_str()),
+        );
+        for (index, target) in experiment.targets.iter().enumerate() {
+            let path = format!("{list}[{index}]");
+            match &target.selector {
+                Selector::Container(container) => {
+                    let (name, id) = match self.paths.params {
+                        "params" => ("selector.pattern", "selector.container_id"),
+                        _ => ("container.name", "container.id"),
+                    };
+                    if let Some(pattern) = &container.name {
+                        self.pattern(&format!("{path}.{name}"), pattern);
+                    }
+                    if let Some(text) = &container.id {
+                        let hex = text.bytes().all(|c| c.is_ascii_hexdigit());
+                        if !hex || !(4..=64).contains(&text.len()) {
+                            self.wrong(&format!("{path}.{id}"), "must be 4 to 64 hexadecimal digits");
+                        }
+                    }
+                }
+                Selector::Process(process) => {
+                    for (key, pattern) in [("name", &process.name), ("command", &process.command)] {
+                        if let Some(pattern) = pattern {
+                            self.regex(&format!("{path}.process.{key}"), pattern);
+                        }
+                    }
+                    if process.port == Some(0) {
+                        self.wrong(&format!("{path}.process.port"), "must be from 1 to 65535");
+                    }
+                    for (key, file) in [("pid_file", &process.pid_file), ("cgroup", &process.cgroup)] {
+                        if file.as_ref().is_some_and(|file| !file.starts_with('/')) {
+                            self.wrong(&format!("{path}.process.{key}"), "must begin with `/`");
+                        }
+                    }
+                }
+            }
+            if target.blast_radius.percent.0 > 100.0 {
+                self.wrong(&format!("{path}.blast_radius.percent"), "cannot be more than 100%");
+            }
+            let radius = target.blast_radius;
+            if radius.at_most > 0 && radius.at_most < radius.at_least {
+                let spot = self.spot(&format!("{path}.blast_radius.at_most"));
+                let what = format!(
+                    "`at_most` {} is less than `at_least` {}",
+                    radius.at_most, radius.at_least
+                );
+                self.problems.error(&codes::CONTRADICTION, spot, what);
+            }
+            if radius.percent.0 == 0.0 && radius.at_least == 0 {
+                let spot = self.spot(&format!("{path}.blast_radius"));
+                self.problems.error(
+                    &codes::CONTRADICTION,
+                    spot,
+                    format!("the blast radius of `{path}` allows no target"),
+                );
+            }
+        }
+        for precondition in &experiment.preconditions {
+            self.pattern("spec.preconditions.validator_pattern", &precondition.pattern);
+        }
+    }
+}

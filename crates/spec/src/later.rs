@@ -1,0 +1,41 @@
+//! What the design promises and this version does not do: recognised, so that nobody takes it for a misspelling.
+
+/// Faults of later versions, and what they will be.
+const FAULTS: &[(&str, &str)] = &[
+    ("delay", "network faults come with a later version"),
+    ("loss", "network faults come with a later version"),
+    ("duplicate", "network faults come with a later version"),
+    ("corrupt", "network faults come with a later version"),
+    ("reorder", "network faults come with a later version"),
+    ("rate", "network faults come with a later version"),
+    ("partition", "network faults come with a later version"),
+    ("connection_drop", "network faults come with a later version"),
+    ("connection_reset", "network faults come with a later version"),
+    ("network_disconnect", "network faults come with a later version"),
+    ("dns", "DNS faults come with a later version"),
+    ("http", "HTTP faults come with a later version"),
+    (
+        "memory_stress",
+        "memory stress comes with a later version; `memory_limit` is there",
+    ),
+    ("disk_fill", "disk faults come with a later version"),
+    ("disk_io", "disk faults come with a later version"),
+    ("file_corrupt", "disk faults come with a later version"),
+    ("file_delete", "disk faults come with a later version"),
+    ("clock_skew", "clock faults come with a later version"),
+    ("script", "faults by script come with a later version"),
+];
+
+/// Keys of the native format.
+pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {
+    match (definition, key) {
+        ("Inject", _) => FAULTS.iter().find(|(name, _)| *name == key).map(|(_, what)| *what),
+        ("Target", "interface" | "host" | "cgroup") => Some("targets are containers and processes"),
+        _ => None,
+    }
+}
+
+/// Keys of a `ChaosScenario`: all are there; what is missing is a type, not a key.
+pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
+    None
+}

@@ -1,0 +1,22 @@
+//! The JSON schemas of the formats, for editors and for the reference. The same schema reads the documents.
+
+use fracas_core::experiment::Format;
+use serde_json::{Value, json};
+
+/// The JSON schema (2020-12) of a format, with a description of every key.
+pub fn schema(format: Format) -> Value {
+    match format {
+        Format::Native => {
+            let mut schema = crate::native::shape().json().clone();
+            schema["title"] = json!("Fracas Experiment");
+            schema
+        }
+        Format::ChaosScenario => {
+            let mut schema = crate::scenario::shape().json().clone();
+            schema["title"] = json!("ChaosScenario");
+            // The bare form is for documents that exist; whoever writes a new one in an editor should write it whole.
+            schema["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
+            schema
+        }
+    }
+}

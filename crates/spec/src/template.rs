@@ -1,0 +1,86 @@
+//! Complete documents to begin with, every key explained. They load as they are.
+
+use fracas_core::experiment::Format;
+use fracas_core::params::Inject;
+use fracas_core::problem::{Problem, Result, codes};
+
+use crate::place::quoted;
+use crate::problems::{listed, nearest};
+use crate::scenario::types::{self, Fate};
+
+const NATIVE: &str = include_str!("templates/experiment.yaml");
+const SCENARIO: &str = include_str!("templates/scenario.yaml");
+
+/// A complete, commented document whose fault is of the type `fault`, one of the format's own names.
+///
+/// # Errors
+/// D004 if the format has no such fault in this version.
+pub fn template(format: Format, fault: &str) -> Result<String> {
+    let (text, found) = match format {
+        Format::Native => (NATIVE, native(fault).map(str::to_owned)),
+        Format::ChaosScenario => (
+            SCENARIO,
+            scenario(fault).map(|params| format!("type: {fault}\n      params: {params}")),
+        ),
+    };
+    let Some(found) = found else {
+        let known: Vec<&str> = match format {
+            Format::Native => Inject::NAMES.to_vec(),
+            Format::ChaosScenario => types::ALL
+                .iter()
+                .map(|known| known.name)
+                .filter(|name| scenario(name).is_some())
+                .collect(),
+        };
+        let next = match nearest(fault, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}", listed(known)),
+        };
+        return Err(Problem::new(
+            &codes::WRONG_VALUE,
+            format!("there is no template for the fault {}", quoted(fault)),
+        )
+        .next(next));
+    };
+    let (irreversible, text) = match format {
+        Format::Native => (fault == "process_kill", text),
+        Format::ChaosScenario => (false, text),
+    };
+    let text = text.replace("FAULT", &found);
+    Ok(if irreversible {
+        text.replace("allow_irreversible: false", "allow_irreversible: true")
+    } else {
+        text
+    })
+}
+
+fn native(fault: &str) -> Option<&'static str> {
+    Some(match fault {
+        "memory_limit" => "{ memory_limit: { limit: 512MiB } }",
+        "cpu_limit" => "{ cpu_limit: { percent: 50% } }",
+        "cpu_stress" => "{ cpu_stress: { percent: 150%, cores: 2 } }",
+        "pid_exhaustion" => "{ pid_exhaustion: { reserve: 0 } }",
+        "fd_exhaustion" => "{ fd_exhaustion: { reserve: 0 } }",
+        "process_pause" => "{ process_pause: { pattern: \"worker\", children: true } }",
+        "process_kill" => {
+            "{ process_kill: { signal: TERM, pattern: \"worker\", children: false, count: 3, interval: 10s } }"
+        }
+        "container_pause" => "{ container_pause: {} }",
+        "container_kill" => "{ container_kill: { signal: KILL, via: host, restart: true, restart_delay: 5s } }",
+        "container_stop" => "{ container_stop: { grace: 10s } }",
+        "container_restart" => "{ container_restart: { grace: 10s, delay: 5s, stagger: 0s } }",
+        _ => return None,
+    })
+}
+
+fn scenario(fault: &str) -> Option<&'static str> {
+    Some(match types::fate(fault)? {
+        Fate::Memory => "{ memory_mb: 512, method: limit }",
+        Fate::Cpu => "{ method: stress, cpu_percent: 50, cores: 1 }",
+        Fate::Restart => "{ grace_period: 10, restart_delay: 5, stagger: 0 }",
+        Fate::Kill => "{ signal: SIGKILL, restart: true, restart_delay: 5 }",
+        Fate::Pause => "{ duration: 30s, unpause: true }",
+        Fate::ProcessKill => "{ process_pattern: worker, signal: TERM, kill_children: false, count: 3, interval: 10 }",
+        Fate::Later | Fate::Ethereum | Fate::Never => return None,
+    })
+}

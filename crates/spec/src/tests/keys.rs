@@ -1,0 +1,106 @@
+//! Every key of both formats has a test of its name: two documents that differ only in that key give experiments that differ in
+//! what the key means, and in nothing else.
+
+use serde_json::Value;
+
+use super::{experiment, swap};
+use crate::schema;
+use fracas_core::experiment::Format;
+
+mod native;
+mod native_inject;
+mod scenario;
+
+/// Loads `base` and `base` with `old` replaced by `new`, and compares the experiments: at `at` (a JSON pointer) stands `before` in
+/// one and `after` in the other, and nowhere else is any difference.
+fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
+    let one = serde_json::to_value(experiment(base)).unwrap();
+    let other = serde_json::to_value(experiment(&swap(base, old, new))).unwrap();
+    let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    let seen = |value: &Value| {
+        value
+            .pointer(at)
+            .cloned()
+            .unwrap_or_else(|| panic!("nothing at {at} in {value:#}"))
+    };
+    assert_eq!(seen(&one), json(before), "before, at {at}");
+    assert_eq!(seen(&other), json(after), "after, at {at}");
+    let mut same = one;
+    *same.pointer_mut(at).unwrap() = seen(&other);
+    assert_eq!(same, other, "more than {at} differs");
+}
+
+/// Tests of keys: name, base document, `old => new` in it, and where the experiment changes from what to what.
+macro_rules! keys {
+    ($($name:ident: $base:expr, $old:literal => $new:literal, $at:literal, $before:literal => $after:literal;)*) => {
+        $(#[test] fn $name() { super::differ($base, $old, $new, $at, $before, $after); })*
+    };
+}
+use keys;
+
+/// The names of the leaves of a schema: every key that does not only hold other keys.
+fn leaves(root: &Value, schema: &Value, path: &str, out: &mut Vec<String>) {
+    let linked = schema["$ref"].as_str().and_then(|link| link.strip_prefix("#/$defs/"));
+    let schema = linked.map_or(schema, |name| &root["$defs"][name]);
+    let before = out.len();
+    let join = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}_{key}")
+        }
+    };
+    let variants = schema["oneOf"].as_array().into_iter().flatten();
+    for properties in variants
+        .chain([schema])
+        .filter_map(|part| part["properties"].as_object())
+    {
+        let ruled = schema["allOf"].is_array();
+        for (key, value) in properties.iter().filter(|(key, _)| !(ruled && *key == "params")) {
+            leaves(root, value, &join(key), out);
+        }
+    }
+    for rule in schema["allOf"].as_array().into_iter().flatten() {
+        let kind = rule["if"]["properties"]["type"]["enum"][0].as_str().unwrap();
+        leaves(
+            root,
+            &rule["then"]["properties"]["params"],
+            &join(&format!("params_{kind}")),
+            out,
+        );
+    }
+    if schema["items"].is_object() {
+        leaves(root, &schema["items"], path, out);
+    }
+    if out.len() == before && !path.is_empty() {
+        out.push(path.replace("apiVersion", "api_version"));
+    }
+}
+
+#[test]
+fn every_key_has_its_test() {
+    for (format, tests, least) in [
+        (
+            Format::Native,
+            concat!(include_str!("keys/native.rs"), include_str!("keys/native_inject.rs")),
+            80,
+        ),
+        (Format::ChaosScenario, include_str!("keys/scenario.rs"), 50),
+    ] {
+        let schema = schema(format);
+        let mut keys = Vec::new();
+        leaves(&schema, &schema, "", &mut keys);
+        keys.dedup();
+        assert!(
+            keys.len() >= least,
+            "the walker found only {} keys in {format:?}",
+            keys.len()
+        );
+        let tested = |key: &String| [":", "("].iter().any(|end| tests.contains(&format!(" key_{key}{end}")));
+        let missing: Vec<_> = keys.iter().filter(|key| !tested(key)).collect();
+        assert!(
+            missing.is_empty(),
+            "keys of {format:?} without a test `key_NAME`: {missing:#?}"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+use super::differ;
+
+/// Compares two faults in one document.
+fn inject(old: &str, new: &str, at: &str, before: &str, after: &str) {
+    let base = format!(
+        "
+apiVersion: fracas.dev/v1
+kind: Experiment
+metadata: {{ name: base }}
+targets: [{{ alias: a, container: {{ name: a }} }}]
+faults: [{{ name: f, target: a, allow_irreversible: true, inject: {{ {old} }} }}]
+duration: 2m
+"
+    );
+    differ(
+        &base,
+        old,
+        new,
+        format!("/faults/0/inject/{at}").trim_end_matches('/'),
+        before,
+        after,
+    );
+}
+
+macro_rules! faults {
+    ($($name:ident: $old:literal => $new:literal, $at:literal, $before:literal => $after:literal;)*) => {
+        $(#[test] fn $name() { inject($old, $new, $at, $before, $after); })*
+    };
+}
+
+faults! {
+    key_faults_inject_memory_limit_limit: "memory_limit: { limit: 64MiB }" => "memory_limit: { limit: 1GiB }", "memory_limit/limit", "64MiB" => "1GiB";
+    key_faults_inject_cpu_limit_percent: "cpu_limit: { percent: 50% }" => "cpu_limit: { percent: 60 }", "cpu_limit/percent", "\"50%\"" => "\"60%\"";
+    key_faults_inject_cpu_stress_percent: "cpu_stress: { percent: 37% }" => "cpu_stress: { percent: 150% }", "cpu_stress/percent", "\"37%\"" => "\"150%\"";
+    key_faults_inject_cpu_stress_cores: "cpu_stress: { percent: 50%, cores: 1 }" => "cpu_stress: { percent: 50%, cores: 2 }", "cpu_stress/cores", "1" => "2";
+    key_faults_inject_pid_exhaustion_reserve: "pid_exhaustion: {}" => "pid_exhaustion: { reserve: 3 }", "pid_exhaustion/reserve", "0" => "3";
+    key_faults_inject_fd_exhaustion_reserve: "fd_exhaustion: {}" => "fd_exhaustion: { reserve: 4 }", "fd_exhaustion/reserve", "0" => "4";
+    key_faults_inject_process_pause_pattern: "process_pause: { pattern: a }" => "process_pause: { pattern: b }", "process_pause/pattern", "a" => "b";
+    key_faults_inject_process_pause_children: "process_pause: {}" => "process_pause: { children: true }", "process_pause/children", "false" => "true";
+    key_faults_inject_process_kill_signal: "process_kill: {}" => "process_kill: { signal: sigterm }", "process_kill/signal", "KILL" => "TERM";
+    key_faults_inject_process_kill_pattern: "process_kill: { pattern: a }" => "process_kill: { pattern: b }", "process_kill/pattern", "a" => "b";
+    key_faults_inject_process_kill_children: "process_kill: {}" => "process_kill: { children: true }", "process_kill/children", "false" => "true";
+    key_faults_inject_process_kill_count: "process_kill: {}" => "process_kill: { count: 7 }", "process_kill/count", "1" => "7";
+    key_faults_inject_process_kill_interval: "process_kill: {}" => "process_kill: { interval: 3s }", "process_kill/interval", "1s" => "3s";
+    key_faults_inject_container_pause: "container_stop: {}" => "container_pause: {}", "", "{\"container_stop\":{\"grace\":\"10s\"}}" => "{\"container_pause\":{}}";
+    key_faults_inject_container_kill_signal: "container_kill: {}" => "container_kill: { signal: HUP }", "container_kill/signal", "KILL" => "HUP";
+    key_faults_inject_container_kill_via: "container_kill: {}" => "container_kill: { via: engine }", "container_kill/via", "host" => "engine";
+    key_faults_inject_container_kill_restart: "container_kill: {}" => "container_kill: { restart: false }", "container_kill/restart", "true" => "false";
+    key_faults_inject_container_kill_restart_delay: "container_kill: {}" => "container_kill: { restart_delay: 2s }", "container_kill/restart_delay", "0s" => "2s";
+    key_faults_inject_container_stop_grace: "container_stop: {}" => "container_stop: { grace: 3s }", "container_stop/grace", "10s" => "3s";
+    key_faults_inject_container_restart_grace: "container_restart: {}" => "container_restart: { grace: 3s }", "container_restart/grace", "10s" => "3s";
+    key_faults_inject_container_restart_delay: "container_restart: {}" => "container_restart: { delay: 4s }", "container_restart/delay", "0s" => "4s";
+    key_faults_inject_container_restart_stagger: "container_restart: {}" => "container_restart: { stagger: 5s }", "container_restart/stagger", "0s" => "5s";
+}
