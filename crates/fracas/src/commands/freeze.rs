@@ -20,13 +20,20 @@ pub(crate) fn freeze(common: &Common, freeze: &Freeze) -> Result<ExitCode> {
     let running = super::stop::running(&state)?;
     super::stop::wait(&state, &running, LIMIT)?;
     let what = if changed { "frozen" } else { "it was frozen already" };
-    print(&format!("{what}: {} runs stopped, new ones are refused until `fracas thaw`\n", running.len()))?;
+    print(&format!(
+        "{what}: {} runs stopped, new ones are refused until `fracas thaw`\n",
+        running.len()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn thaw(common: &Common) -> Result<ExitCode> {
     let state = State::open(&state_path(common)?)?;
     let changed = state.set_frozen(None)?;
-    print(if changed { "thawed: runs are allowed again\n" } else { "it was not frozen\n" })?;
+    print(if changed {
+        "thawed: runs are allowed again\n"
+    } else {
+        "it was not frozen\n"
+    })?;
     Ok(ExitCode::SUCCESS)
 }

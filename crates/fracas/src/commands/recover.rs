@@ -47,7 +47,10 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
 /// Recovers one run; true if nothing of it is left.
 fn one(path: &std::path::Path, run: &RunId) -> Result<bool> {
     let certificate = super::runtime()?.block_on(async {
-        let options = WorkerOptions { own_session: true, ..WorkerOptions::default() };
+        let options = WorkerOptions {
+            own_session: true,
+            ..WorkerOptions::default()
+        };
         let (client, _news) = Client::start(path, Task::Recover { run: run.clone() }, options).await?;
         client.end().await
     })?;
@@ -71,5 +74,6 @@ fn one(path: &std::path::Path, run: &RunId) -> Result<bool> {
 
 /// The id of a run, as a person gives it.
 pub(super) fn parse(text: &str) -> Result<RunId> {
-    text.parse().map_err(|error| Problem::new(&codes::NO_SUCH_RUN, format!("{text:?} is no run")).because(&error))
+    text.parse()
+        .map_err(|error| Problem::new(&codes::NO_SUCH_RUN, format!("{text:?} is no run")).because(&error))
 }

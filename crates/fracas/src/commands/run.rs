@@ -31,7 +31,11 @@ pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
     let format = loaded.experiment.format;
     let (listener, events) = mpsc::unbounded_channel();
     let order = Order {
-        notes: loaded.warnings.iter().map(|warning| format!("{}; {}", warning.what, warning.next.as_deref().unwrap_or_default())).collect(),
+        notes: loaded
+            .warnings
+            .iter()
+            .map(|warning| format!("{}; {}", warning.what, warning.next.as_deref().unwrap_or_default()))
+            .collect(),
         experiment: loaded.experiment,
         settings,
         dry: match run.dry_run {
@@ -68,7 +72,10 @@ pub(crate) fn load(file: &Path, document: &Document) -> Result<Loaded> {
         overrides.push((key.to_owned(), value.to_owned()));
     }
     let text = fracas_spec::read_file(file)?;
-    let source = Source { name: file.display().to_string(), text };
+    let source = Source {
+        name: file.display().to_string(),
+        text,
+    };
     match fracas_spec::load(&source, &overrides, &env) {
         Ok(loaded) => {
             if let Some(first) = loaded.unsupported.first()
@@ -99,15 +106,23 @@ async fn follow(mut events: mpsc::UnboundedReceiver<Event>, verbosity: Verbosity
 
 /// The question before harm.
 fn confirm(report: &Report) -> Result<()> {
-    if !fracas_linux::terminal::is_terminal(fracas_linux::terminal::Stream::Stdin) {
+    if !fracas_linux::terminal::stdin_is_terminal() {
         return Err(Problem::new(&codes::NOT_CONFIRMED, "there is no terminal to ask on"));
     }
-    tell(&format!("{} injections on {} targets. Go on? [y/N]", report.injections.len(), report.chosen()));
+    tell(&format!(
+        "{} injections on {} targets. Go on? [y/N]",
+        report.injections.len(),
+        report.chosen()
+    ));
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
         .map_err(|error| Problem::new(&codes::NOT_CONFIRMED, "cannot read the answer").because(&error))?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Problem::new(&codes::NOT_CONFIRMED, "nobody agreed to the run")) }
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Problem::new(&codes::NOT_CONFIRMED, "nobody agreed to the run"))
+    }
 }
 
 fn finish(ended: &Ended, format: Format, document: DocumentFormat) -> Result<()> {
@@ -120,7 +135,11 @@ fn finish(ended: &Ended, format: Format, document: DocumentFormat) -> Result<()>
     match format {
         Format::Json => print(&render(&ended.report, &[], fracas_report::Format::Json)?)?,
         Format::Text => {
-            let style = if document == DocumentFormat::ChaosScenario { Style::ChaosScenario } else { Style::Native };
+            let style = if document == DocumentFormat::ChaosScenario {
+                Style::ChaosScenario
+            } else {
+                Style::Native
+            };
             print(&summary(&ended.report, style))?;
             for file in &ended.files {
                 print(&format!("  Report: {}\n", file.display()))?;

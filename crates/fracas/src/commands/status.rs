@@ -37,11 +37,19 @@ struct Injection {
 pub(crate) fn command(common: &Common, status: &Status) -> Result<ExitCode> {
     let state = State::open(&state_path(common)?)?;
     let frozen = state.frozen()?.map(|why| why.trim().to_owned());
-    let runs: Vec<Run> = state.runs()?.iter().filter(|kept| kept.kept || kept.is_abandoned()).map(show).collect();
+    let runs: Vec<Run> = state
+        .runs()?
+        .iter()
+        .filter(|kept| kept.kept || kept.is_abandoned())
+        .map(show)
+        .collect();
     let left = runs.iter().any(|run| run.state != "running");
     let shown = Shown { frozen, runs };
     if status.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&shown).unwrap_or_default()))?;
+        print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&shown).unwrap_or_default()
+        ))?;
     } else {
         print(&text(&shown))?;
     }
@@ -66,7 +74,12 @@ fn show(kept: &Kept) -> Run {
         (false, None) => "left",
         (false, Some(_)) => "unreadable",
     };
-    Run { run: kept.run.to_string(), state, injections, problem }
+    Run {
+        run: kept.run.to_string(),
+        state,
+        injections,
+        problem,
+    }
 }
 
 fn text(shown: &Shown) -> String {
@@ -86,7 +99,13 @@ fn text(shown: &Shown) -> String {
             let _ = writeln!(text, "  {problem}");
         }
         for injection in &run.injections {
-            let _ = writeln!(text, "  {:<8} {} on {}", injection.state.word(), injection.fault, injection.target);
+            let _ = writeln!(
+                text,
+                "  {:<8} {} on {}",
+                injection.state.word(),
+                injection.fault,
+                injection.target
+            );
         }
     }
     if text.is_empty() {

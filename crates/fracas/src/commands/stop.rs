@@ -18,12 +18,16 @@ pub(crate) fn command(common: &Common, stop: &Stop) -> Result<ExitCode> {
         Some(run) => {
             let run = super::recover::parse(run)?;
             if !running.contains(&run) {
-                return Err(Problem::new(&codes::NO_SUCH_RUN, format!("run {run} is not running")).next("`fracas status` shows what is"));
+                return Err(Problem::new(&codes::NO_SUCH_RUN, format!("run {run} is not running"))
+                    .next("`fracas status` shows what is"));
             }
             vec![run]
         }
         None if !stop.all && running.len() > 1 => {
-            return Err(Problem::new(&codes::USAGE, format!("{} runs are running", running.len())).next("name one, or say `--all`"));
+            return Err(
+                Problem::new(&codes::USAGE, format!("{} runs are running", running.len()))
+                    .next("name one, or say `--all`"),
+            );
         }
         None => running,
     };
@@ -35,7 +39,9 @@ pub(crate) fn command(common: &Common, stop: &Stop) -> Result<ExitCode> {
         state
             .run_directory(run)?
             .write_atomic(STOP, b"fracas stop\n")
-            .map_err(|error| Problem::new(&codes::STATE_WRITE, format!("cannot ask run {run} to stop")).because(&error))?;
+            .map_err(|error| {
+                Problem::new(&codes::STATE_WRITE, format!("cannot ask run {run} to stop")).because(&error)
+            })?;
     }
     wait(&state, &chosen, stop.wait.0)?;
     for run in &chosen {
@@ -46,7 +52,12 @@ pub(crate) fn command(common: &Common, stop: &Stop) -> Result<ExitCode> {
 
 /// The runs whose guardian lives.
 pub(super) fn running(state: &State) -> Result<Vec<RunId>> {
-    Ok(state.runs()?.into_iter().filter(|kept| kept.kept).map(|kept| kept.run).collect())
+    Ok(state
+        .runs()?
+        .into_iter()
+        .filter(|kept| kept.kept)
+        .map(|kept| kept.run)
+        .collect())
 }
 
 /// Waits until these are over.
@@ -56,7 +67,11 @@ pub(super) fn wait(state: &State, runs: &[RunId], limit: std::time::Duration) ->
         let still: Vec<_> = running(state)?.into_iter().filter(|run| runs.contains(run)).collect();
         let Some(run) = still.first() else { return Ok(()) };
         if began.elapsed() > limit {
-            return Err(Problem::new(&codes::RESIDUE, format!("run {run} is still being undone after {limit:?}")).next("`fracas status` shows when it is done"));
+            return Err(Problem::new(
+                &codes::RESIDUE,
+                format!("run {run} is still being undone after {limit:?}"),
+            )
+            .next("`fracas status` shows when it is done"));
         }
         std::thread::park_timeout(std::time::Duration::from_millis(20));
     }

@@ -12,7 +12,9 @@ pub(crate) fn run(name: &str) -> ExitCode {
             fracas_guardian::serve::main()
         }
         _ => {
-            tell(&format!("error: there is no worker {name:?}; workers are started by Fracas only"));
+            tell(&format!(
+                "error: there is no worker {name:?}; workers are started by Fracas only"
+            ));
             return ExitCode::from(2);
         }
     };
