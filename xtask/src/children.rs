@@ -8,9 +8,11 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::{Context as _, Result, bail};
 
 /// The workspace's root: the folder above this crate.
+///
+/// `cargo run` says at run time where the crate lies; what was compiled in may be another clone that shares the target folder.
 pub(crate) fn root() -> Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
+    let ours = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    ours.parent()
         .map(Path::to_owned)
         .context("xtask lies in the workspace's root")
 }

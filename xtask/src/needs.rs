@@ -27,6 +27,11 @@ const NEEDS: &[Need] = &[
         package: "busybox-static",
     },
     Need {
+        // libFuzzer is C++.
+        program: "c++",
+        package: "g++",
+    },
+    Need {
         program: "ip",
         package: "iproute2",
     },
