@@ -5,6 +5,8 @@ pub(crate) mod document;
 mod faults;
 pub(crate) mod types;
 
+use std::collections::BTreeSet;
+
 use fracas_core::experiment::{
     BlastRadius, ContainerSelector, Experiment, Format, OnTargetFailure, Pattern, Precondition, Recovery, Selector,
     TargetSpec,
@@ -96,9 +98,32 @@ pub(crate) fn load(
     let spec = document.spec;
     let metadata = document.metadata;
     let quarter = Span(spec.duration.0 / 4);
-    let targets = spec.targets.into_iter().enumerate();
-    let faults = spec.faults.into_iter().enumerate();
-    let criteria = spec.success_criteria.into_iter().enumerate();
+    let (targets, target_origins) = check::each(spec.targets, |index, one| target(index, one, root, problems));
+    let (mut faults, fault_origins) = check::each(spec.faults, |index, one| faults::read(index, one, root, problems));
+    let (mut probes, probe_origins) = check::each(spec.success_criteria, |index, one| {
+        criteria::read(index, one, root, problems)
+    });
+    let origins = check::Origins {
+        targets: target_origins,
+        faults: fault_origins,
+        probes: probe_origins,
+    };
+    distinct(
+        &mut faults,
+        &origins.faults,
+        |fault| &mut fault.name,
+        ("spec.faults", "phase"),
+        root,
+        problems,
+    );
+    distinct(
+        &mut probes,
+        &origins.probes,
+        |probe| &mut probe.name,
+        ("spec.success_criteria", "name"),
+        root,
+        problems,
+    );
     let experiment = Experiment {
         format: Format::ChaosScenario,
         name: metadata
@@ -116,12 +141,8 @@ pub(crate) fn load(
             within: Span::secs(60),
             stable_for: Span::default(),
         },
-        probes: criteria
-            .filter_map(|(index, criterion)| criteria::read(index, criterion, root, problems))
-            .collect(),
-        targets: targets
-            .filter_map(|(index, one)| target(index, one, root, problems))
-            .collect(),
+        probes,
+        targets,
         preconditions: spec
             .preconditions
             .map(|wanted| Precondition {
@@ -130,9 +151,7 @@ pub(crate) fn load(
             })
             .into_iter()
             .collect(),
-        faults: faults
-            .filter_map(|(index, fault)| faults::read(index, fault, root, problems))
-            .collect(),
+        faults,
         execution: spec.execution_mode,
         on_target_failure: OnTargetFailure::Rollback,
         duration: spec.duration,
@@ -145,8 +164,42 @@ pub(crate) fn load(
         ),
         metrics: spec.metrics,
     };
-    check::experiment(&experiment, &check::SCENARIO, root, problems);
+    check::experiment(&experiment, &check::SCENARIO, &origins, root, problems);
     Some(experiment)
+}
+
+/// Gives every item a name of its own: seed 0 takes a name for a label, so that two may share it. A warning says what it became.
+fn distinct<T>(
+    items: &mut [T],
+    origins: &[usize],
+    name_of: impl Fn(&mut T) -> &mut String,
+    (list, key): (&str, &str),
+    root: &Node,
+    problems: &mut Problems<'_>,
+) {
+    let mut taken = BTreeSet::new();
+    for (item, origin) in items.iter_mut().zip(origins) {
+        let name = name_of(item);
+        let spot = root.nearest(&format!("{list}[{origin}].{key}")).spot;
+        if name.is_empty() {
+            problems.error(&codes::WRONG_VALUE, spot, format!("a `{key}` in `{list}` is empty"));
+        }
+        if let Some(free) = (2_u32..)
+            .map(|n| format!("{name}-{n}"))
+            .find(|free| !taken.contains(free))
+            .filter(|_| taken.contains(name))
+        {
+            let what = format!("{} is the `{key}` of more than one item of `{list}`", quoted(name));
+            problems.warn(
+                &codes::DUPLICATE_NAME,
+                spot,
+                what,
+                format!("this one is called {} in the report", quoted(&free)),
+            );
+            *name = free;
+        }
+        taken.insert(name.clone());
+    }
 }
 
 /// Checks what stands above `spec`.

@@ -8,18 +8,15 @@ use super::Check;
 impl Check<'_, '_> {
     pub(super) fn targets(&mut self) {
         let (experiment, list) = (self.experiment, self.paths.targets);
-        self.unique(
-            list,
-            "alias",
-            experiment.targets.iter().map(|target| target.alias.as_str()),
-        );
-        for (index, target) in experiment.targets.iter().enumerate() {
-            let path = format!("{list}[{index}]");
+        self.unique(list, "alias");
+        for (position, target) in experiment.targets.iter().enumerate() {
+            let path = format!("{list}[{}]", self.origins.targets[position]);
             match &target.selector {
                 Selector::Container(container) => {
-                    let (name, id) = match self.paths.params {
-                        "params" => ("selector.pattern", "selector.container_id"),
-                        _ => ("container.name", "container.id"),
+                    let (name, id) = if self.native() {
+                        ("container.name", "container.id")
+                    } else {
+                        ("selector.pattern", "selector.container_id")
                     };
                     if let Some(pattern) = &container.name {
                         self.pattern(&format!("{path}.{name}"), pattern);
