@@ -2,7 +2,9 @@
 
 pub(crate) mod document;
 
-use fracas_core::experiment::{ContainerSelector, Experiment, FaultSpec, Format, Pattern, Selector, TargetSpec};
+use fracas_core::experiment::{
+    ContainerSelector, Experiment, FaultSpec, Format, Pattern, ProcessSelector, Selector, TargetSpec,
+};
 use fracas_core::probe::{Moment, Over, Probe, Source, When};
 use fracas_core::problem::codes;
 use fracas_core::units::Span;
@@ -172,7 +174,11 @@ fn target(index: usize, target: document::Target, root: &Node, problems: &mut Pr
     let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
     let selector = one(found, &["container", "process"], &path, root, problems)?;
     let node = root.nearest(&format!("{path}.{}", names[0]));
-    if node.entries().is_some_and(<[_]>::is_empty) {
+    let all = match &selector {
+        Selector::Container(container) => *container == ContainerSelector::default(),
+        Selector::Process(process) => *process == ProcessSelector::default(),
+    };
+    if all {
         let next = "say which, for example by `name`; a selector that matches everything is never meant";
         problems.error_next(
             &codes::WRONG_VALUE,

@@ -54,6 +54,9 @@ fn schema<T: JsonSchema>() -> Value {
 fn pattern(text: &str) -> Pattern {
     if text == "*" {
         Pattern::Contains(String::new())
+    } else if text.is_empty() {
+        // It would match everything, and nobody means that: the check refuses an empty expression.
+        Pattern::Anywhere(String::new())
     } else if text.contains(|c| r"\[](){}^$+?.|".contains(c)) {
         Pattern::Anywhere(text.to_owned())
     } else {
@@ -65,7 +68,7 @@ fn pattern(text: &str) -> Pattern {
 fn regex(text: &str) -> String {
     match pattern(text) {
         // Left as it is, for the check to refuse in the author's words: brackets around it could make it whole.
-        Pattern::Anywhere(regex) if regex::Regex::new(&regex).is_err() => regex,
+        Pattern::Anywhere(regex) if regex.is_empty() || regex::Regex::new(&regex).is_err() => regex,
         Pattern::Whole(regex) | Pattern::Anywhere(regex) => format!("(?s:.*)(?:{regex})(?s:.*)"),
         Pattern::Contains(text) => format!("(?s:.*){}(?s:.*)", regex::escape(&text)),
     }
@@ -184,11 +187,11 @@ fn distinct<T>(
         if name.is_empty() {
             problems.error(&codes::WRONG_VALUE, spot, format!("a `{key}` in `{list}` is empty"));
         }
-        if let Some(free) = (2_u32..)
+        // Of one candidate more than there are names, at least one is free.
+        let free = (2..origins.len() + 3)
             .map(|n| format!("{name}-{n}"))
-            .find(|free| !taken.contains(free))
-            .filter(|_| taken.contains(name))
-        {
+            .find(|free| !taken.contains(free));
+        if let Some(free) = free.filter(|_| taken.contains(name)) {
             let what = format!("{} is the `{key}` of more than one item of `{list}`", quoted(name));
             problems.warn(
                 &codes::DUPLICATE_NAME,
@@ -263,7 +266,8 @@ fn target(index: usize, target: document::Target, root: &Node, problems: &mut Pr
     }
     let asked = ["enclave", "pattern", "labels", "container_id", "service_name"];
     let node = root.nearest(&format!("spec.targets[{index}].selector"));
-    if asked.iter().all(|key| node.get(key).is_none()) {
+    let said = |key: &&str| node.get(key).is_some_and(|value| value.entries() != Some(&[]));
+    if !asked.iter().any(said) {
         let next = "add `pattern`, `labels`, `container_id` or `service_name`; the pattern `*` is all";
         problems.error_next(
             &codes::MISSING_KEY,

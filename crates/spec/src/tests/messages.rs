@@ -157,6 +157,13 @@ fn sense() {
             ),
             ("{ name: web }", "{ name: \"web-(\" }"),
             ("{ name: web }", "{ id: xyz }"),
+            ("{ name: web }", "{ name: \"\", image: \"\" }"),
+            ("{ name: web }", "{ labels: {} }"),
+            ("container: { name: web }", "process: { cgroup: / }"),
+            (
+                "inject: { memory_limit: { limit: 64MiB } }",
+                "allow_irreversible: true\n    inject: { process_kill: { pattern: \"\" } }",
+            ),
             ("{ name: web }", "{}"),
             ("container: { name: web }", "blast_radius: {}"),
             (
@@ -315,6 +322,12 @@ fn scenario() {
             ("duration: 2m", "duration: 2m\n  interval: 3m"),
             ("{ pattern: web }", "{ type: docker_container }"),
             ("{ pattern: web }", "{ pattern: \"web-[\" }"),
+            ("{ pattern: web }", "{ pattern: \"\", service_name: \"\" }"),
+            ("{ pattern: web }", "{ labels: {} }"),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: process_kill\n      params: { process_pattern: \"\" }",
+            ),
             ("{ pattern: web }", "{ pattern: \"web*\" }"),
             (
                 "{ pattern: web }",
