@@ -1,1 +1,76 @@
-fn main() {}
+//! The project's own tasks: `cargo xtask ci` installs what the tests need and runs them all. `cargo xtask` lists the others.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a task runner starts programs; the bans are for the product"
+)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to a person"
+)]
+
+mod children;
+mod ci;
+mod engine;
+mod fuzz;
+mod generated;
+mod killmatrix;
+mod needs;
+mod steps;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  ci                  everything: installs what tests need, checks, builds, tests; what CI runs
+  install             installs the programs that tests need (Debian packages, cargo-nextest)
+  tidy                checks the habits that no compiler checks: layers, words, papers, key tests
+  engine              starts a Docker engine of its own for tests, until Ctrl-C; prints the line to export
+  schema [--check]    writes docs/reference/*.schema.json from the binary, or says which are out of date
+  docs [--check]      writes docs/reference/*.md from the schemas, or says which are out of date
+  killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
+  fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["install"] => needs::install(),
+        ["tidy"] => tidy::run(&children::root()?),
+        ["engine"] => engine::foreground(),
+        ["schema"] => generated::schemas(generated::Mode::Write),
+        ["schema", "--check"] => generated::schemas(generated::Mode::Check),
+        ["docs"] => generated::pages(generated::Mode::Write),
+        ["docs", "--check"] => generated::pages(generated::Mode::Check),
+        ["killmatrix"] => killmatrix::run(false),
+        ["killmatrix", "--full"] => killmatrix::run(true),
+        ["fuzz"] => fuzz::run(fuzz::SECONDS),
+        ["fuzz", "--seconds", seconds] => {
+            let seconds: u32 = seconds
+                .parse()
+                .with_context(|| format!("--seconds {seconds}: not a whole number"))?;
+            fuzz::run(seconds)
+        }
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no such task: {}\n\n{USAGE}", other.join(" ")),
+    }
+}

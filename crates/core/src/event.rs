@@ -133,8 +133,8 @@ pub enum What {
     ProbeRead {
         /// Its name.
         probe: String,
-        /// In which moment.
-        moment: Moment,
+        /// In which moment; `None` between two faults, where only danger is looked for.
+        moment: Option<Moment>,
         /// What it gave.
         reading: Reading,
         /// Why it violates its expectation, if it does.
@@ -206,7 +206,9 @@ pub struct Judgement {
     pub passed: bool,
     /// Whether that counts for the verdict.
     pub critical: bool,
-    /// The value that decided.
+    /// The value that decided. In JSON, NaN and infinity are texts.
+    #[serde(default, with = "crate::number::optional")]
+    #[schemars(with = "Option<crate::number::Number>")]
     pub value: Option<f64>,
     /// In words: `value 1 meets threshold == 1`.
     pub message: String,

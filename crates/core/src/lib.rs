@@ -4,10 +4,13 @@
 pub mod event;
 pub mod experiment;
 pub mod ids;
+pub mod judge;
+pub mod number;
 pub mod params;
 pub mod probe;
 pub mod problem;
 pub mod record;
+pub mod run;
 pub mod seed;
 pub mod target;
 pub mod units;

@@ -390,8 +390,9 @@ impl JsonSchema for Expect {
 /// What one measurement gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reading {
-    /// The values, one per series; empty is "no data".
-    #[serde(default)]
+    /// The values, one per series; empty is "no data". In JSON, NaN and infinity are texts.
+    #[serde(default, with = "crate::number::list")]
+    #[schemars(with = "Vec<crate::number::Number>")]
     pub values: Vec<f64>,
     /// How old the data behind it is, where that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]

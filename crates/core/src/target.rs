@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct ProcessIdentity {
     /// The pid in the namespace of Fracas.
     pub pid: u32,
-    /// Start in clock ticks since boot: field 22 of `/proc/PID/stat`, see proc_pid_stat(5).
+    /// Start in clock ticks since boot: field 22 of `/proc/PID/stat`, see `proc_pid_stat(5)`.
     pub start: u64,
     /// `/proc/sys/kernel/random/boot_id`: what was written before a reboot names nothing after it.
     pub boot: String,

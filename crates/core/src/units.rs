@@ -20,7 +20,7 @@ pub struct Span(pub Duration);
 
 impl Span {
     /// The longest span that a document can ask for.
-    pub const MAX: Self = Self(Duration::from_secs(30 * 24 * 3600));
+    pub const MAX: Self = Self(Duration::from_hours(30 * 24));
 
     /// A span of whole seconds.
     pub const fn secs(n: u64) -> Self {

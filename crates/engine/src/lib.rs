@@ -1,1 +1,13 @@
-//! To come.
+//! Drives a run from an experiment to its report. Decides nothing about faults (the guardian does) and nothing about verdicts (the
+//! machine in `fracas-core` does): it connects the two with the world, and records all that happens.
+
+mod drive;
+mod order;
+mod prepare;
+mod recorder;
+mod run;
+mod stops;
+
+pub use order::{Confirm, Dry, Ended, Order, Settings};
+pub use prepare::{Prepared, ready_to_run};
+pub use run::run;

@@ -1,1 +1,23 @@
-//! To come.
+//! Linux, as Fracas needs it: processes, control groups, claims, private state, workers, and the guardian's protection of itself.
+//!
+//! This is the only crate with `unsafe`, raw system calls and child processes. Nothing here knows what a fault is: the functions
+//! read and change single things, and say exactly what the kernel answered.
+//!
+//! Errors are [`std::io::Error`] whose text names the file or the process; [`error::errno`] gives the kernel's number behind it.
+
+pub mod burn;
+pub mod cgroup;
+pub mod child;
+pub mod claim;
+pub mod clock;
+pub mod command;
+pub mod error;
+pub mod file;
+pub mod guard;
+pub mod kernel;
+pub mod limits;
+pub mod privileges;
+pub mod process;
+pub mod signals;
+pub mod state_dir;
+pub mod terminal;

@@ -82,3 +82,27 @@ fn no_data_is_a_violation_and_a_danger() {
         assert!(reading.endangers(expect("> 5")).is_some());
     }
 }
+
+#[test]
+fn a_reading_that_is_no_number_survives_the_record() {
+    let reading = Reading {
+        values: vec![1.0, f64::NAN, f64::INFINITY],
+        age: Some(Span::millis(1500)),
+        stale: false,
+        error: None,
+    };
+    let text = serde_json::to_string(&reading).unwrap();
+    assert_eq!(
+        text,
+        r#"{"values":[1.0,"NaN","Infinity"],"age":"1s500ms","stale":false}"#
+    );
+    let back: Reading = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.values[0].to_bits(), 1.0f64.to_bits());
+    assert!(back.values[1].is_nan());
+    assert_eq!(back.values[2].to_bits(), f64::INFINITY.to_bits());
+    // An answer that says "not a number" must not come back as "no data", which is another finding.
+    assert_eq!(
+        back.violates(expect("< 5")).as_deref(),
+        Some("value NaN fails threshold < 5")
+    );
+}

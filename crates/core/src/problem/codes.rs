@@ -164,6 +164,9 @@ codes! {
     ENGINE_ANSWER = "X002", "the container engine answered something unexpected",
         "The answer is not what the engine's API promises.",
         "see the cause; check that DOCKER_HOST really is an engine";
+    ENGINE_REFUSED = "X003", "the container engine refused",
+        "The engine understood what was asked and did not do it.",
+        "see the cause";
 
     UNKNOWN = "I000", "a problem of another version",
         "The code comes from a different version of Fracas.",

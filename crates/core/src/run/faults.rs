@@ -1,0 +1,292 @@
+//! When faults come and go.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Command, Machine};
+use crate::event::{StopCause, What};
+use crate::experiment::{Execution, Experiment, OnTargetFailure};
+use crate::ids::InjectionId;
+use crate::problem::Said;
+use crate::record::{Dose, Landed};
+
+/// A planned injection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injection {
+    /// Its number.
+    pub id: InjectionId,
+    /// Which fault of the experiment.
+    pub fault: usize,
+}
+
+/// How long after a fault came on its dose is read first.
+const SETTLE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Faults {
+    execution: Execution,
+    measure_every: Duration,
+    faults: Vec<Fault>,
+    injections: Vec<One>,
+    /// When the first came on.
+    first_on: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    start: Duration,
+    duration: Option<Duration>,
+    stage: Stage,
+    /// When it is to begin: known once its turn has come.
+    begins: Option<Duration>,
+    /// When it came on.
+    came_on: Option<Duration>,
+    measure_due: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Waiting,
+    Applying,
+    On,
+    /// Its dose is read a last time before it goes.
+    Weighing,
+    Reverting,
+    Over,
+}
+
+#[derive(Debug)]
+pub(super) struct One {
+    pub(super) id: InjectionId,
+    fault: usize,
+    on: bool,
+    pub(super) was_on: bool,
+    pub(super) failed: Option<Said>,
+    pub(super) dose: Option<Dose>,
+}
+
+impl Faults {
+    pub(super) fn new(experiment: &Experiment, injections: Vec<Injection>) -> Self {
+        let fault = |spec: &crate::experiment::FaultSpec| Fault {
+            start: spec.start.0,
+            duration: spec.duration.map(|duration| duration.0),
+            stage: Stage::Waiting,
+            begins: None,
+            came_on: None,
+            measure_due: None,
+        };
+        let one = |injection: Injection| One {
+            id: injection.id,
+            fault: injection.fault,
+            on: false,
+            was_on: false,
+            failed: None,
+            dose: None,
+        };
+        Self {
+            execution: experiment.execution,
+            measure_every: experiment.interval.0.max(SETTLE),
+            faults: experiment.faults.iter().map(fault).collect(),
+            injections: injections.into_iter().map(one).collect(),
+            first_on: None,
+        }
+    }
+
+    pub(super) fn any_on(&self) -> bool {
+        self.injections.iter().any(|one| one.on)
+    }
+
+    pub(super) fn first_on(&self) -> Option<Duration> {
+        self.first_on
+    }
+
+    pub(super) fn injections(&self) -> &[One] {
+        &self.injections
+    }
+
+    pub(super) fn is_on(&self, injection: InjectionId) -> bool {
+        let one = self.injections.iter().find(|one| one.id == injection);
+        one.is_some_and(|one| one.on && self.faults[one.fault].stage == Stage::On)
+    }
+
+    pub(super) fn on(&self) -> Vec<InjectionId> {
+        self.injections.iter().filter(|one| one.on).map(|one| one.id).collect()
+    }
+
+    /// Zero is here: the first may begin.
+    pub(super) fn begin(&mut self, zero: Duration) {
+        for (index, fault) in self.faults.iter_mut().enumerate() {
+            if index == 0 || self.execution == Execution::Parallel {
+                fault.begins = Some(zero + fault.start);
+            }
+        }
+    }
+
+    /// Whether all faults with the earliest start have come on or failed.
+    pub(super) fn are_first_on(&self) -> bool {
+        let earliest = self.faults.iter().filter_map(|fault| fault.begins).min();
+        self.faults
+            .iter()
+            .filter(|fault| fault.begins.is_some() && fault.begins == earliest)
+            .all(|fault| fault.stage >= Stage::On)
+    }
+
+    pub(super) fn next(&self) -> Option<Duration> {
+        let of = |fault: &Fault| match fault.stage {
+            Stage::Waiting => fault.begins,
+            Stage::On => [fault.ends(), fault.measure_due].into_iter().flatten().min(),
+            _ => None,
+        };
+        self.faults.iter().filter_map(of).min()
+    }
+
+    fn of(&self, fault: usize) -> Vec<InjectionId> {
+        self.injections
+            .iter()
+            .filter(|one| one.fault == fault)
+            .map(|one| one.id)
+            .collect()
+    }
+
+    fn on_of(&self, fault: usize) -> Vec<InjectionId> {
+        self.injections
+            .iter()
+            .filter(|one| one.fault == fault && one.on)
+            .map(|one| one.id)
+            .collect()
+    }
+}
+
+impl Fault {
+    fn ends(&self) -> Option<Duration> {
+        Some(self.came_on? + self.duration?)
+    }
+}
+
+impl Machine {
+    /// Puts on what is due, weighs what is on, takes off what is over. `begin` is false once no fault may come any more.
+    pub(super) fn move_faults(&mut self, now: Duration, begin: bool) {
+        for index in 0..self.faults.faults.len() {
+            let fault = &self.faults.faults[index];
+            match fault.stage {
+                Stage::Waiting if begin && fault.begins.is_some_and(|at| at <= now) => {
+                    let ids = self.faults.of(index);
+                    self.faults.faults[index].stage = Stage::Applying;
+                    self.do_(Command::Apply(ids));
+                }
+                Stage::On if fault.ends().is_some_and(|at| at <= now) => {
+                    let ids = self.faults.on_of(index);
+                    self.faults.faults[index].stage = Stage::Weighing;
+                    self.do_(Command::Measure(ids));
+                }
+                Stage::On if fault.measure_due.is_some_and(|at| at <= now) => {
+                    let ids = self.faults.on_of(index);
+                    self.faults.faults[index].measure_due = Some(now + self.faults.measure_every);
+                    self.do_(Command::Measure(ids));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn take_applied(&mut self, now: Duration, results: Vec<(InjectionId, Result<(), Said>)>) {
+        let mut failed = false;
+        let mut touched = BTreeSet::new();
+        for (id, result) in results {
+            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else {
+                continue;
+            };
+            touched.insert(one.fault);
+            match result {
+                Ok(()) => {
+                    one.on = true;
+                    one.was_on = true;
+                    self.faults.first_on.get_or_insert(now);
+                }
+                Err(said) => {
+                    failed = true;
+                    one.failed = Some(said);
+                }
+            }
+        }
+        for index in touched {
+            let any = !self.faults.on_of(index).is_empty();
+            let fault = &mut self.faults.faults[index];
+            if fault.stage != Stage::Applying {
+                continue;
+            }
+            fault.came_on = Some(now);
+            fault.measure_due = Some(now + SETTLE);
+            fault.stage = if any { Stage::On } else { Stage::Over };
+            if !any {
+                self.next_in_sequence(now, index);
+            }
+        }
+        if failed && self.experiment.on_target_failure == OnTargetFailure::Rollback {
+            self.take_stop(now, StopCause::ApplyFailed);
+        }
+    }
+
+    pub(super) fn take_doses(&mut self, _now: Duration, doses: Vec<(InjectionId, Result<Dose, Said>)>) {
+        let mut weighed = BTreeSet::new();
+        for (id, result) in doses {
+            let Some(one) = self.faults.injections.iter_mut().find(|one| one.id == id) else {
+                continue;
+            };
+            weighed.insert(one.fault);
+            let dose = match result {
+                Ok(dose) => dose,
+                Err(said) => Dose {
+                    asked: "as planned".to_owned(),
+                    delivered: "unknown".to_owned(),
+                    landed: Landed::Unmeasured(said.to_string()),
+                    effect: None,
+                },
+            };
+            // A meter that fails once does not unsay what it said before, nor does a dose read after the end.
+            let keep = matches!(dose.landed, Landed::Unmeasured(_)) && one.dose.is_some() || !one.on;
+            if !keep {
+                one.dose = Some(dose.clone());
+                self.emit(What::DoseMeasured { injection: id, dose });
+            }
+        }
+        for index in weighed {
+            if self.faults.faults[index].stage == Stage::Weighing {
+                self.faults.faults[index].stage = Stage::Reverting;
+                let ids = self.faults.on_of(index);
+                self.do_(Command::Revert(ids));
+            }
+        }
+    }
+
+    pub(super) fn take_reverted(&mut self, now: Duration, injections: &[InjectionId]) {
+        let mut touched = BTreeSet::new();
+        for one in self
+            .faults
+            .injections
+            .iter_mut()
+            .filter(|one| injections.contains(&one.id))
+        {
+            one.on = false;
+            touched.insert(one.fault);
+        }
+        for index in touched {
+            if self.faults.faults[index].stage == Stage::Reverting && self.faults.on_of(index).is_empty() {
+                self.faults.faults[index].stage = Stage::Over;
+                self.next_in_sequence(now, index);
+            }
+        }
+        if self.phase == crate::event::Phase::Rollback {
+            self.rolled_back(now);
+        }
+    }
+
+    fn next_in_sequence(&mut self, now: Duration, index: usize) {
+        if self.faults.execution == Execution::Sequential
+            && let Some(next) = self.faults.faults.get_mut(index + 1)
+            && next.begins.is_none()
+        {
+            next.begins = Some(now + next.start);
+        }
+    }
+}

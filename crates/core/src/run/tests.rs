@@ -1,0 +1,483 @@
+//! The machine driven by a simulated world: answers come at once, or as the test says.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::event::Hypothesis;
+use crate::experiment::{
+    BlastRadius, Execution, FaultSpec, Format, OnTargetFailure, Pattern, Recovery, Selector, TargetSpec,
+};
+use crate::params::{Inject, ProcessPause};
+use crate::probe::{Over, Probe, Source, Tcp, When};
+use crate::record::{Certified, Landed, State};
+use crate::units::Span;
+
+fn probe(name: &str, expect: Option<&str>, abort: Option<&str>, when: &[(Moment, Over)]) -> Probe {
+    Probe {
+        name: name.into(),
+        description: None,
+        source: Source::Tcp(Tcp {
+            address: "127.0.0.1:1".into(),
+            timeout: Span::secs(1),
+            measure: Default::default(),
+        }),
+        expect: expect.map(|text| text.parse().unwrap()),
+        abort: abort.map(|text| text.parse().unwrap()),
+        when: when
+            .iter()
+            .map(|(moment, over)| When {
+                moment: *moment,
+                over: *over,
+            })
+            .collect(),
+        critical: true,
+    }
+}
+
+const ALWAYS: &[(Moment, Over)] = &[
+    (Moment::Before, Over::Whole),
+    (Moment::During, Over::Whole),
+    (Moment::After, Over::Last),
+];
+
+fn fault(name: &str, start: u64, duration: Option<u64>) -> FaultSpec {
+    FaultSpec {
+        name: name.into(),
+        description: None,
+        target: "t".into(),
+        inject: Inject::ProcessPause(ProcessPause::default()),
+        start: Span::secs(start),
+        duration: duration.map(Span::secs),
+        allow_irreversible: false,
+    }
+}
+
+fn experiment(probes: Vec<Probe>, faults: Vec<FaultSpec>) -> Experiment {
+    Experiment {
+        format: Format::Native,
+        name: "e".into(),
+        description: None,
+        owner: None,
+        version: None,
+        tags: vec![],
+        seed: None,
+        interval: Span::secs(1),
+        warmup: Span::secs(3),
+        recovery: Recovery {
+            within: Span::secs(10),
+            stable_for: Span::secs(2),
+        },
+        probes,
+        targets: vec![TargetSpec {
+            alias: "t".into(),
+            selector: Selector::Container(crate::experiment::ContainerSelector {
+                name: Some(Pattern::Whole("t".into())),
+                ..Default::default()
+            }),
+            blast_radius: BlastRadius::default(),
+        }],
+        preconditions: vec![],
+        faults,
+        execution: Execution::Parallel,
+        on_target_failure: OnTargetFailure::Rollback,
+        duration: Span::secs(10),
+        cooldown: Span::default(),
+        max_duration: Span::secs(60),
+        metrics: vec![],
+    }
+}
+
+/// What the world does when it is asked.
+struct World {
+    value: Box<dyn FnMut(Duration) -> f64>,
+    applies: Box<dyn FnMut(InjectionId) -> bool>,
+    landed: Landed,
+    residue: bool,
+    on: BTreeMap<InjectionId, bool>,
+    log: Vec<(Duration, String)>,
+    events: Vec<What>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            value: Box::new(|_| 1.0),
+            applies: Box::new(|_| true),
+            landed: Landed::Yes,
+            residue: false,
+            on: BTreeMap::new(),
+            log: vec![],
+            events: vec![],
+        }
+    }
+
+    fn when(&self, what: &str) -> Option<u64> {
+        self.log
+            .iter()
+            .find(|(_, did)| did == what)
+            .map(|(at, _)| at.as_millis() as u64)
+    }
+
+    fn answer(&mut self, now: Duration, command: Command) -> Option<Input> {
+        let list = |word: &str, ids: &[InjectionId]| {
+            format!(
+                "{word} {}",
+                ids.iter().map(|id| id.0.to_string()).collect::<Vec<_>>().join(",")
+            )
+        };
+        Some(match command {
+            Command::Emit(what) => {
+                self.events.push(what);
+                return None;
+            }
+            Command::Read { probe } => Input::Read {
+                probe,
+                reading: Reading::of((self.value)(now)),
+            },
+            Command::ReadMetrics | Command::Follow(_) => return None,
+            Command::Apply(ids) => {
+                self.log.push((now, list("apply", &ids)));
+                Input::Applied(
+                    ids.into_iter()
+                        .map(|id| {
+                            let done = (self.applies)(id);
+                            self.on.insert(id, done);
+                            let said = Said {
+                                code: "F002".into(),
+                                what: "no".into(),
+                                causes: vec![],
+                                next: String::new(),
+                                place: None,
+                            };
+                            (id, if done { Ok(()) } else { Err(said) })
+                        })
+                        .collect(),
+                )
+            }
+            Command::Measure(ids) => {
+                let dose = Dose {
+                    asked: "x".into(),
+                    delivered: "x".into(),
+                    landed: self.landed.clone(),
+                    effect: None,
+                };
+                Input::Measured(ids.into_iter().map(|id| (id, Ok(dose.clone()))).collect())
+            }
+            Command::Revert(ids) => {
+                self.log.push((now, list("revert", &ids)));
+                for id in &ids {
+                    self.on.insert(*id, false);
+                }
+                Input::Reverted(ids)
+            }
+            Command::Certify => {
+                let line = Certified {
+                    injection: InjectionId(0),
+                    fault: "f".into(),
+                    target: "t".into(),
+                    state: if self.residue { State::Residue } else { State::Clean },
+                    undo: "u".into(),
+                    seen: "s".into(),
+                    millis: 1,
+                    engine_millis: 0,
+                    manual: vec![],
+                };
+                Input::Certified(Certificate { lines: vec![line] })
+            }
+            Command::Finish(verdict) => {
+                self.log.push((now, format!("finish {}", verdict.word())));
+                return None;
+            }
+        })
+    }
+}
+
+/// Runs to the end; `stop` is put in at its time. Gives the verdict and its reason.
+fn run(
+    experiment: Experiment,
+    world: &mut World,
+    stop: Option<(Duration, StopCause)>,
+) -> (Verdict, String, Hypothesis) {
+    let injections = (0..experiment.faults.len())
+        .map(|fault| Injection {
+            id: InjectionId(fault as u32),
+            fault,
+        })
+        .collect();
+    let mut machine = Machine::new(experiment, injections);
+    let mut now = Duration::ZERO;
+    let mut inputs = VecDeque::from([Input::Tick]);
+    let mut stop = stop;
+    for _ in 0..100_000 {
+        let input = inputs.pop_front().unwrap_or(Input::Tick);
+        for command in machine.on(now, input) {
+            if let Command::Finish(verdict) = &command {
+                let verdict = *verdict;
+                world.answer(now, command);
+                let ended = world.events.iter().rev().find_map(|what| match what {
+                    What::RunEnded { why, hypothesis, .. } => Some((why.clone(), *hypothesis)),
+                    _ => None,
+                });
+                let (why, hypothesis) = ended.unwrap();
+                return (verdict, why, hypothesis);
+            }
+            inputs.extend(world.answer(now, command));
+        }
+        if inputs.is_empty() {
+            let next = machine.next();
+            match &stop {
+                Some((at, cause)) if *at <= next => {
+                    now = *at;
+                    inputs.push_back(Input::Stop(cause.clone()));
+                    stop = None;
+                }
+                _ => {
+                    assert!(
+                        next != Duration::MAX,
+                        "the machine waits for ever in {:?}",
+                        machine.phase()
+                    );
+                    assert!(
+                        next > now || machine.phase() >= Phase::Rollback || next == now,
+                        "time goes back"
+                    );
+                    now = next.max(now + Duration::from_micros(1));
+                }
+            }
+        }
+    }
+    panic!(
+        "the machine never ends: {now:?} in {:?}, next {:?}, {machine:?}",
+        machine.phase(),
+        machine.next()
+    );
+}
+
+#[test]
+fn a_run_that_holds_passes_and_goes_through_every_phase_in_order() {
+    let mut world = World::new();
+    let (verdict, _, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!((verdict, hypothesis), (Verdict::Passed, Hypothesis::Maintained));
+    let phases: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|what| {
+            if let What::PhaseEntered { phase, .. } = what {
+                Some(*phase)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(phases, Phase::ALL[3..]);
+    assert_eq!(world.when("apply 0"), Some(3000));
+    assert_eq!(world.when("revert 0"), Some(13_000));
+}
+
+#[test]
+fn an_unhealthy_baseline_injects_nothing() {
+    let mut world = World::new();
+    world.value = Box::new(|_| 0.0);
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!((verdict, hypothesis), (Verdict::Aborted, Hypothesis::NotEvaluated));
+    assert!(why.starts_with("baseline: p"), "{why}");
+    assert_eq!(world.when("apply 0"), None);
+}
+
+#[test]
+fn a_critical_criterion_is_judged_once_at_the_end_of_the_warm_up() {
+    let once = &[(Moment::Before, Over::Last), (Moment::During, Over::Last)];
+    let mut world = World::new();
+    // Bad at first, good at the end of the warm-up.
+    world.value = Box::new(|now| if now < Duration::from_secs(2) { 0.0 } else { 1.0 });
+    let (verdict, ..) = run(
+        experiment(vec![probe("p", Some("== 1"), None, once)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Passed);
+}
+
+#[test]
+fn a_violation_during_the_faults_fails_but_does_not_stop() {
+    let mut world = World::new();
+    world.value = Box::new(|now| if (6..8).contains(&now.as_secs()) { 0.0 } else { 1.0 });
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!((verdict, hypothesis), (Verdict::Failed, Hypothesis::Violated), "{why}");
+    assert_eq!(world.when("revert 0"), Some(13_000));
+}
+
+#[test]
+fn a_crossed_abort_threshold_begins_rollback_with_the_very_reading() {
+    let mut world = World::new();
+    world.value = Box::new(|now| if now >= Duration::from_millis(5500) { 9.0 } else { 1.0 });
+    let (verdict, why, _) = run(
+        experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Aborted, "{why}");
+    assert_eq!(world.when("revert 0"), Some(6000));
+}
+
+#[test]
+fn a_probe_without_data_is_danger() {
+    let mut world = World::new();
+    world.value = Box::new(|now| {
+        if now >= Duration::from_millis(5500) {
+            f64::NAN
+        } else {
+            1.0
+        }
+    });
+    let (verdict, ..) = run(
+        experiment(vec![probe("p", None, Some("> 5"), ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Aborted);
+}
+
+#[test]
+fn faults_come_and_go_at_their_own_times() {
+    let mut world = World::new();
+    let (verdict, ..) = run(
+        experiment(vec![], vec![fault("a", 0, Some(4)), fault("b", 2, Some(3))]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Passed);
+    for (what, at) in [
+        ("apply 0", 3000),
+        ("apply 1", 5000),
+        ("revert 0", 7000),
+        ("revert 1", 8000),
+    ] {
+        assert_eq!(world.when(what), Some(at), "{what}");
+    }
+}
+
+#[test]
+fn sequential_faults_wait_for_the_one_before() {
+    let mut sequential = experiment(vec![], vec![fault("a", 0, Some(4)), fault("b", 2, Some(3))]);
+    sequential.execution = Execution::Sequential;
+    let mut world = World::new();
+    run(sequential, &mut world, None);
+    for (what, at) in [
+        ("apply 0", 3000),
+        ("revert 0", 7000),
+        ("apply 1", 9000),
+        ("revert 1", 12_000),
+    ] {
+        assert_eq!(world.when(what), Some(at), "{what}");
+    }
+}
+
+#[test]
+fn the_cooldown_keeps_the_faults() {
+    let mut scenario = experiment(vec![], vec![fault("a", 0, None)]);
+    scenario.cooldown = Span::secs(5);
+    let mut world = World::new();
+    run(scenario, &mut world, None);
+    assert_eq!(world.when("revert 0"), Some(18_000));
+}
+
+#[test]
+fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
+    let mut world = World::new();
+    world.landed = Landed::No("nothing seen".into());
+    let (verdict, why, _) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
+    assert_eq!(verdict, Verdict::Inconclusive, "{why}");
+    let mut world = World::new();
+    world.residue = true;
+    let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
+    assert_eq!(verdict, Verdict::Residue);
+}
+
+#[test]
+fn a_failed_apply_rolls_back_or_goes_on_as_the_document_says() {
+    let mut world = World::new();
+    world.applies = Box::new(|id| id.0 == 0);
+    let (verdict, ..) = run(
+        experiment(vec![], vec![fault("a", 0, None), fault("b", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Error);
+    assert_eq!(world.when("revert 0,1"), Some(3000));
+    let mut going_on = experiment(vec![], vec![fault("a", 0, None), fault("b", 0, None)]);
+    going_on.on_target_failure = OnTargetFailure::Continue;
+    let mut world = World::new();
+    world.applies = Box::new(|id| id.0 == 0);
+    let (verdict, ..) = run(going_on, &mut world, None);
+    assert_eq!(verdict, Verdict::Inconclusive);
+    assert_eq!(world.when("revert 0,1"), Some(13_000));
+}
+
+#[test]
+fn the_maximum_duration_ends_everything() {
+    let mut short = experiment(vec![], vec![fault("a", 0, None)]);
+    short.max_duration = Span::secs(4);
+    let mut world = World::new();
+    let (verdict, why, _) = run(short, &mut world, None);
+    assert_eq!(verdict, Verdict::Aborted, "{why}");
+    assert_eq!(world.when("revert 0"), Some(7000));
+}
+
+#[test]
+fn a_system_that_does_not_recover_fails() {
+    let mut world = World::new();
+    world.value = Box::new(|now| if now > Duration::from_secs(13) { 0.0 } else { 1.0 });
+    let (verdict, why, hypothesis) = run(
+        experiment(vec![probe("p", Some("== 1"), None, ALWAYS)], vec![fault("a", 0, None)]),
+        &mut world,
+        None,
+    );
+    assert_eq!((verdict, hypothesis), (Verdict::Failed, Hypothesis::Violated), "{why}");
+}
+
+#[test]
+fn a_criterion_that_is_not_critical_never_changes_the_verdict() {
+    let mut lenient = probe("p", Some("== 1"), None, &[(Moment::During, Over::Whole)]);
+    lenient.critical = false;
+    let mut world = World::new();
+    world.value = Box::new(|_| 0.0);
+    let (verdict, ..) = run(experiment(vec![lenient], vec![fault("a", 0, None)]), &mut world, None);
+    assert_eq!(verdict, Verdict::Passed);
+}
+
+proptest! {
+    /// Whenever a run is stopped: it ends, nothing stays on, and nothing is applied after the rollback began.
+    #[test]
+    fn a_stop_at_any_moment_leaves_nothing_on(
+        at in 0u64..20_000,
+        starts in proptest::collection::vec((0u64..9, proptest::option::of(1u64..5)), 1..5),
+        sequential: bool,
+        bad_from in 0u64..20_000,
+    ) {
+        let faults = starts.iter().enumerate().map(|(i, (start, duration))| fault(&i.to_string(), *start, *duration)).collect();
+        let mut plan = experiment(vec![probe("p", Some("== 1"), Some("> 5"), ALWAYS)], faults);
+        plan.execution = if sequential { Execution::Sequential } else { Execution::Parallel };
+        let mut world = World::new();
+        world.value = Box::new(move |now| if now.as_millis() as u64 > bad_from { 9.0 } else { 1.0 });
+        run(plan, &mut world, Some((Duration::from_millis(at), StopCause::Signal("SIGINT".into()))));
+        prop_assert!(world.on.values().all(|on| !on));
+        let last_revert = world.log.iter().rposition(|(_, did)| did.starts_with("revert"));
+        let last_apply = world.log.iter().rposition(|(_, did)| did.starts_with("apply"));
+        prop_assert!(last_apply.is_none() || last_apply < last_revert);
+    }
+}

@@ -1,0 +1,280 @@
+//! What an engine knows of its containers.
+
+use std::collections::BTreeMap;
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::ListContainersOptions;
+use fracas_core::problem::Result;
+use serde_json::Value;
+
+use crate::answer;
+use crate::engine::{Engine, checked};
+
+/// A container in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The full id.
+    pub id: String,
+    /// The name, without the leading slash.
+    pub name: String,
+    /// The image as the container was made from.
+    pub image: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its state.
+    pub status: Status,
+}
+
+/// The state of a container in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Made, never started.
+    Created,
+    /// Its init runs.
+    Running,
+    /// Its init runs, frozen.
+    Paused,
+    /// Its init ended, and the restart policy will start another.
+    Restarting,
+    /// Its init ended.
+    Exited,
+    /// It is being removed.
+    Removing,
+    /// The engine failed to remove it.
+    Dead,
+    /// A word that this version does not know.
+    Other,
+}
+
+impl Status {
+    fn of(word: &str) -> Self {
+        match word {
+            "created" => Self::Created,
+            "running" => Self::Running,
+            "paused" => Self::Paused,
+            "restarting" => Self::Restarting,
+            "exited" => Self::Exited,
+            "removing" => Self::Removing,
+            "dead" => Self::Dead,
+            _ => Self::Other,
+        }
+    }
+
+    /// The word of the engine.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+            Self::Other => "in an unknown state",
+        }
+    }
+}
+
+/// What a container's own health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It has none.
+    None,
+    /// Not yet known.
+    Starting,
+    /// It passes.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+}
+
+/// A container in detail.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Details {
+    /// The full id.
+    pub id: String,
+    /// The name, without the leading slash.
+    pub name: String,
+    /// The image as the container was made from.
+    pub image: String,
+    /// How it runs.
+    pub state: State,
+    /// When the engine starts it again by itself.
+    pub restart_policy: RestartPolicy,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its networks with its first address in each, empty where it has none.
+    pub networks: BTreeMap<String, String>,
+    /// Its limits, as the engine has them configured.
+    pub limits: Limits,
+    /// The parent of its control group; empty for the engine's default.
+    pub cgroup_parent: String,
+    /// Everything that the engine says and this version knows, for comparison before and after.
+    pub raw: Value,
+}
+
+/// How a container runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// In one word.
+    pub status: Status,
+    /// Whether its init runs; also true while it is paused, and in some engines while it is restarting.
+    pub running: bool,
+    /// Whether it is frozen.
+    pub paused: bool,
+    /// Whether the restart policy is about to start it.
+    pub restarting: bool,
+    /// Its init, seen from the engine's machine; none when it does not run.
+    pub pid: Option<u32>,
+    /// When its init started, RFC 3339; of the last one when it does not run.
+    pub started_at: String,
+    /// With what its last init ended.
+    pub exit_code: i64,
+    /// How often the restart policy started it.
+    pub restart_count: u64,
+    /// Its health check.
+    pub health: Health,
+}
+
+/// When an engine starts a container again by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// `no`, `always`, `unless-stopped` or `on-failure`.
+    pub name: String,
+    /// For `on-failure`: how often at most; 0 is without end.
+    pub maximum: u64,
+}
+
+/// The limits of a container in the engine's configuration; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Memory in bytes.
+    pub memory: i64,
+    /// Memory and swap together in bytes; -1 is without bound.
+    pub memory_swap: i64,
+    /// Processors in billionths.
+    pub nano_cpus: i64,
+    /// Microseconds of processor time per period.
+    pub cpu_quota: i64,
+    /// The period in microseconds.
+    pub cpu_period: i64,
+    /// Processes; -1 is none too.
+    pub pids: i64,
+}
+
+impl Engine {
+    /// The containers: those that run, or all.
+    pub async fn list(&self, all: bool) -> Result<Vec<Summary>> {
+        let doing = "list containers";
+        let options = ListContainersOptions {
+            all,
+            ..Default::default()
+        };
+        let list = self.call(doing, self.docker().list_containers(Some(options))).await?;
+        list.into_iter()
+            .map(|found| {
+                let id = found.id.unwrap_or_default();
+                if id.is_empty() {
+                    return Err(answer::nonsense(self.place(), doing, "a container has no id"));
+                }
+                // Links add names with more slashes: `/other/alias`. The own name has one.
+                let names = found.names.unwrap_or_default();
+                let own = names
+                    .iter()
+                    .find_map(|n| n.strip_prefix('/').filter(|n| !n.contains('/')));
+                Ok(Summary {
+                    name: own.unwrap_or(&id).to_owned(),
+                    image: found.image.unwrap_or_default(),
+                    labels: found.labels.unwrap_or_default().into_iter().collect(),
+                    status: found.state.map_or(Status::Other, |state| Status::of(state.as_ref())),
+                    id,
+                })
+            })
+            .collect()
+    }
+
+    /// A container in detail, by name or id; `None` if there is no such container.
+    pub async fn inspect(&self, id: &str) -> Result<Option<Details>> {
+        let doing = format!("describe container {}", checked(id)?);
+        let asked = self.docker().inspect_container(id, None);
+        let found = match self.within(std::time::Duration::from_secs(5), &doing, asked).await? {
+            Ok(found) => found,
+            Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 404,
+                message,
+            }) if message.contains("o such container") => return Ok(None),
+            Err(error) => return Err(answer::problem(self.place(), &doing, &error)),
+        };
+        details(found)
+            .map(Some)
+            .map_err(|why| answer::nonsense(self.place(), &doing, why))
+    }
+}
+
+fn details(found: ContainerInspectResponse) -> Result<Details, String> {
+    let raw = serde_json::to_value(&found).map_err(|error| error.to_string())?;
+    let missing = |what: &str| format!("the answer has no {what}");
+    let state = found.state.ok_or_else(|| missing("state"))?;
+    let host = found.host_config.unwrap_or_default();
+    let config = found.config.unwrap_or_default();
+    let policy = host.restart_policy.unwrap_or_default();
+    let status = Status::of(&state.status.map(|word| word.to_string()).unwrap_or_default());
+    let networks = found.network_settings.and_then(|settings| settings.networks);
+    Ok(Details {
+        id: found.id.filter(|id| !id.is_empty()).ok_or_else(|| missing("id"))?,
+        name: found
+            .name
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .ok_or_else(|| missing("name"))?,
+        image: config.image.unwrap_or_default(),
+        state: State {
+            status,
+            running: state.running.unwrap_or_default(),
+            paused: state.paused.unwrap_or_default(),
+            restarting: state.restarting.unwrap_or_default(),
+            pid: state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0),
+            started_at: state.started_at.unwrap_or_default(),
+            exit_code: state.exit_code.unwrap_or_default(),
+            restart_count: found
+                .restart_count
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or_default(),
+            health: match state.health.and_then(|health| health.status) {
+                Some(bollard::models::HealthStatusEnum::STARTING) => Health::Starting,
+                Some(bollard::models::HealthStatusEnum::HEALTHY) => Health::Healthy,
+                Some(bollard::models::HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+                _ => Health::None,
+            },
+        },
+        restart_policy: RestartPolicy {
+            name: policy
+                .name
+                .map(|name| name.to_string())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| "no".to_owned()),
+            maximum: policy
+                .maximum_retry_count
+                .and_then(|n| u64::try_from(n).ok())
+                .unwrap_or_default(),
+        },
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        networks: networks
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, end)| {
+                let four = end.ip_address.filter(|ip| !ip.is_empty());
+                (name, four.or(end.global_ipv6_address).unwrap_or_default())
+            })
+            .collect(),
+        limits: Limits {
+            memory: host.memory.unwrap_or_default(),
+            memory_swap: host.memory_swap.unwrap_or_default(),
+            nano_cpus: host.nano_cpus.unwrap_or_default(),
+            cpu_quota: host.cpu_quota.unwrap_or_default(),
+            cpu_period: host.cpu_period.unwrap_or_default(),
+            pids: host.pids_limit.unwrap_or_default(),
+        },
+        cgroup_parent: host.cgroup_parent.unwrap_or_default(),
+        raw,
+    })
+}

@@ -1,0 +1,204 @@
+//! A connection to one engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+use fracas_core::problem::codes::{ENGINE_ANSWER, ENGINE_REFUSED, ENGINE_UNREACHABLE};
+use fracas_core::problem::{Problem, Result};
+
+use crate::address::Address;
+use crate::answer;
+use crate::transport::{LONGEST, Transport};
+
+/// How long any call may take that does not itself wait for a container.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The oldest API that is spoken: Docker 18.09, the first with everything that is asked here.
+const OLDEST: (u32, u32) = (1, 39);
+
+/// One container engine. Cloning is cheap; clones share the negotiated version. Every call opens its own connection, so that a
+/// dropped call is a closed connection and calls never wait for each other.
+#[derive(Clone)]
+pub struct Engine {
+    docker: Docker,
+    transport: Arc<Transport>,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// The newest API version of the engine, e.g. `1.41`.
+    pub api: String,
+    /// The version of the engine, e.g. `20.10.24`.
+    pub server: String,
+    /// The kernel under it.
+    pub kernel: String,
+    /// `cgroupfs` or `systemd`; decides the paths of control groups.
+    pub cgroup_driver: String,
+    /// `1` or `2`.
+    pub cgroup_version: String,
+}
+
+impl Engine {
+    /// Finds the engine and agrees with it on an API version.
+    ///
+    /// `address` is `unix:///path`, `tcp://host:port` or `http://host:port`; without one the variable `DOCKER_HOST` decides, and
+    /// without that `unix:///var/run/docker.sock`. Takes at most 5 s. X001: nobody is there. X002: somebody else is there.
+    pub async fn connect(address: Option<&str>) -> Result<Self> {
+        let from_environment = match address {
+            Some(_) => None,
+            None => std::env::var("DOCKER_HOST").ok(),
+        };
+        let address = Address::parse(address.or(from_environment.as_deref()))?;
+        let transport = Arc::new(Transport::new(address));
+        let way = Arc::clone(&transport);
+        // The base only has to parse; the transport knows the real address. Its timeout is in seconds and does not cover the
+        // body: `call` has the real ones.
+        let docker = Docker::connect_with_custom_transport(
+            move |request| {
+                let way = Arc::clone(&way);
+                async move { way.send(request).await }
+            },
+            Some("http://engine"),
+            LONGEST.as_secs(),
+            API_DEFAULT_VERSION,
+        )
+        .map_err(|error| answer::problem(transport.address(), "say its version", &error))?;
+        let engine = Self { docker, transport };
+        let api = engine.negotiate().await?;
+        engine.transport.speak(api);
+        Ok(engine)
+    }
+
+    async fn negotiate(&self) -> Result<String> {
+        let doing = "say its version";
+        let version = self.call(doing, self.docker.version()).await.map_err(|problem| {
+            // Before it said its version nobody is known to be an engine: a refusal is nonsense too.
+            if problem.code == &ENGINE_REFUSED {
+                let mut said = Problem::new(&ENGINE_ANSWER, problem.what.clone());
+                said.causes.clone_from(&problem.causes);
+                said
+            } else {
+                problem
+            }
+        })?;
+        let text = version.api_version.unwrap_or_default();
+        let Some(theirs) = number(&text) else {
+            return Err(answer::nonsense(
+                self.transport.address(),
+                doing,
+                format!("its API version is {text:?}"),
+            ));
+        };
+        if theirs < OLDEST {
+            return Err(answer::nonsense(
+                self.transport.address(),
+                doing,
+                format!("its API version is {text}, older than {}.{}", OLDEST.0, OLDEST.1),
+            )
+            .next("update the engine"));
+        }
+        let ours = (
+            API_DEFAULT_VERSION.major_version as u32,
+            API_DEFAULT_VERSION.minor_version as u32,
+        );
+        let (major, minor) = theirs.min(ours);
+        Ok(format!("{major}.{minor}"))
+    }
+
+    /// The address, as `unix:///path` or `tcp://host:port`.
+    pub fn address(&self) -> String {
+        self.transport.address().to_string()
+    }
+
+    /// Whether the address is on this machine: a socket in the file system, or a loopback address.
+    pub fn is_local(&self) -> bool {
+        self.transport.address().is_local()
+    }
+
+    /// Sets `descriptors` descriptors aside for later calls of this engine and its clones, so that a way back exists when the
+    /// process has no free one left. Every call that needs one uses it up; call again to fill up.
+    pub fn reserve(&self, descriptors: usize) -> Result<()> {
+        self.transport.reserve(descriptors).map_err(|error| {
+            Problem::new(&ENGINE_UNREACHABLE, "no descriptor can be set aside for the engine").because(&error)
+        })
+    }
+
+    /// What the engine says of itself.
+    pub async fn version(&self) -> Result<Version> {
+        let version = self.call("say its version", self.docker.version()).await?;
+        let info = self.call("describe itself", self.docker.info()).await?;
+        Ok(Version {
+            api: version.api_version.unwrap_or_default(),
+            server: version.version.unwrap_or_default(),
+            kernel: version.kernel_version.unwrap_or_default(),
+            cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
+            cgroup_version: info
+                .cgroup_version
+                .map(|version| version.to_string())
+                .unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    pub(crate) fn place(&self) -> &Address {
+        self.transport.address()
+    }
+
+    /// A call within the usual time.
+    pub(crate) async fn call<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T> {
+        self.within(LIMIT, doing, call)
+            .await?
+            .map_err(|error| answer::problem(self.place(), doing, &error))
+    }
+
+    /// A call within a time of its own, with the engine's refusal left to the caller.
+    pub(crate) async fn within<T>(
+        &self,
+        limit: Duration,
+        doing: &str,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<Result<T, bollard::errors::Error>> {
+        let limit = limit.min(LONGEST);
+        tokio::time::timeout(limit, call)
+            .await
+            .map_err(|_| answer::late(self.place(), doing, limit))
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({})", self.place())
+    }
+}
+
+/// `1.41` as numbers.
+fn number(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether a text can be part of a path of the API: the characters that engines allow in names and ids, see `RestrictedNameChars`
+/// in moby. Anything else could name another path.
+pub(crate) fn checked(name: &str) -> Result<&str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let dots = name.chars().all(|c| c == '.');
+    if name.is_empty() || name.len() > 255 || dots || !name.chars().all(good) {
+        return Err(Problem::new(
+            &ENGINE_REFUSED,
+            format!("{name:?} is neither the name nor the id of a container"),
+        )
+        .since("names have letters, digits, and . _ -"));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests;

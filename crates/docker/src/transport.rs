@@ -1,0 +1,159 @@
+//! One bounded connection per call.
+//!
+//! bollard's own transports read answers of any length into memory. This one gives every call a fresh connection that ends after
+//! [`LARGEST`] bytes or [`LONGEST`] time, whichever comes first, and writes the negotiated API version into the path, which bollard
+//! drops when it joins path and base.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard::BollardRequest;
+use bollard::errors::Error;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::{Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::address::Address;
+
+/// The largest answer that is read: a list of ten thousand containers is about 40 MiB.
+const LARGEST: u64 = 64 << 20;
+/// No connection lives longer, whatever the call.
+pub(crate) const LONGEST: Duration = Duration::from_mins(3);
+
+/// An answer that is longer than any honest one.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is longer than {} MiB", LARGEST >> 20)]
+pub(crate) struct TooLong;
+
+/// The way to one engine.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    address: Address,
+    /// `1.41`, once it was negotiated.
+    api: OnceLock<String>,
+    /// Descriptors that are given back to the kernel when a connection finds none free.
+    spare: Mutex<Vec<OwnedFd>>,
+}
+
+impl Transport {
+    pub(crate) fn new(address: Address) -> Self {
+        Self {
+            address,
+            api: OnceLock::new(),
+            spare: Mutex::new(Vec::new()),
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Fixes the API version of all later requests.
+    pub(crate) fn speak(&self, api: String) {
+        // Negotiation happens once per engine; a second answer would not be more right than the first.
+        let _first_wins = self.api.set(api);
+    }
+
+    /// Sets descriptors aside, so that a call can be made when the process has no free one left.
+    pub(crate) fn reserve(&self, descriptors: usize) -> io::Result<()> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        while spare.len() < descriptors {
+            spare.push(std::fs::File::open("/dev/null")?.into());
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        match self.open().await {
+            // EMFILE is 24 on every Linux: a socket needs one descriptor, and one was kept for this.
+            Err(error) if error.raw_os_error() == Some(24) => {
+                let kept = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                if kept.is_none() {
+                    return Err(error);
+                }
+                drop(kept);
+                self.open().await
+            }
+            other => other,
+        }
+    }
+
+    async fn open(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match &self.address {
+            Address::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Address::Tcp { host, port } => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
+        })
+    }
+
+    /// Sends one request and gives the answer as far as its head.
+    pub(crate) async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let path = match self.api.get() {
+            Some(api) => format!("/v{api}{path}"),
+            None => path.to_owned(),
+        };
+        *request.uri_mut() = path.parse()?;
+        let host = HeaderValue::from_str(&self.address.host_header()).map_err(hyper::http::Error::from)?;
+        request.headers_mut().insert(HOST, host);
+
+        let stream = Bounded {
+            inner: self.connect().await?,
+            left: LARGEST,
+        };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the call: when the answer is dropped, hyper closes the connection, and the time limit is the last resort.
+        tokio::spawn(tokio::time::timeout(LONGEST, connection));
+        let response = sender.send_request(request).await?;
+        // bollard takes "it was so already" for "it was done"; callers want to know.
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Err(Error::DockerResponseServerError {
+                status_code: StatusCode::NOT_MODIFIED.as_u16(),
+                message: String::new(),
+            });
+        }
+        Ok(response)
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A stream that refuses to be read beyond its bound.
+struct Bounded {
+    inner: Box<dyn Stream>,
+    left: u64,
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Ready(Err(io::Error::other(TooLong)));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.left = self.left.saturating_sub((buf.filled().len() - before) as u64);
+        polled
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}

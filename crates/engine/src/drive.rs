@@ -1,0 +1,415 @@
+//! The loop that connects the machine of the run with the guardian, the probes, the clock and the world.
+
+mod follow;
+mod lifeline;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fracas_core::event::{Hypothesis, Phase, StopCause, Verdict, What};
+use fracas_core::experiment::Experiment;
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::probe::{Probe, Prometheus, Reading, Source};
+use fracas_core::problem::{Problem, Result, Said, codes};
+use fracas_core::record::{Dose, Landed, UndoClass};
+use fracas_core::run::{Command, Input, Machine};
+use fracas_core::target::Target;
+use fracas_core::units::Span;
+use fracas_guardian::protocol::FromGuardian;
+use fracas_probe::{Prober, ReadContext};
+use tokio::sync::mpsc;
+
+use crate::order::{Dry, Settings};
+use crate::prepare::Prepared;
+use crate::recorder::Recorder;
+use crate::stops::{Heard, Stops};
+use follow::Follower;
+use lifeline::Lifeline;
+
+/// What comes back from work that was begun.
+enum Back {
+    /// For the machine.
+    Input(Input),
+    /// A metric was read.
+    Metric(String, Reading),
+    /// Targets came back after a restart, or a step of putting the faults on them again is done.
+    Follow(follow::Step),
+    /// The guardian does not answer.
+    Hung,
+}
+
+/// What the loop works with.
+struct Driver<'a> {
+    machine: Machine,
+    experiment: Arc<Experiment>,
+    lifeline: Lifeline,
+    prober: Arc<Prober>,
+    targets: Arc<Vec<Target>>,
+    follower: Follower,
+    first_applied: Option<SystemTime>,
+    dry: bool,
+    back: mpsc::UnboundedSender<Back>,
+    recorder: &'a mut Recorder,
+    ended: Option<Verdict>,
+    /// What is being waited for, for a person who asks a second time.
+    undoing: bool,
+}
+
+pub(crate) async fn drive(
+    experiment: Experiment,
+    prepared: Prepared,
+    dry: Dry,
+    settings: &Settings,
+    run: &RunId,
+    stops: &mut Stops,
+    recorder: &mut Recorder,
+) -> Result<()> {
+    let Prepared {
+        client,
+        mut news,
+        engine,
+        prober,
+        targets,
+        injections,
+        planned,
+    } = prepared;
+    if dry == Dry::Quick {
+        return look_only(&experiment, &prober, &targets, &client, recorder).await;
+    }
+    let (back, mut backs) = mpsc::unbounded_channel();
+    let lifeline = Lifeline::new(client, settings.state.clone(), run.clone());
+    lifeline.watch(back.clone());
+    let mut driver = Driver {
+        machine: Machine::new(experiment.clone(), injections),
+        experiment: Arc::new(experiment),
+        lifeline,
+        prober: Arc::new(prober),
+        targets: Arc::new(targets),
+        follower: Follower::new(planned, engine),
+        first_applied: None,
+        dry: dry != Dry::No,
+        back,
+        recorder,
+        ended: None,
+        undoing: false,
+    };
+    driver.put(Input::Tick);
+    while driver.ended.is_none() {
+        let due = tokio::time::Instant::from_std(driver.recorder.began())
+            + driver
+                .machine
+                .next()
+                .min(Duration::from_hours(24))
+                .max(Duration::from_millis(1));
+        tokio::select! {
+            biased;
+            heard = stops.next() => driver.hear(heard)?,
+            message = news.recv(), if !driver.lifeline.is_lost() => match message {
+                Some(message) => driver.news(message),
+                None => driver.lose_guardian("the guardian ended"),
+            },
+            Some(back) = backs.recv() => driver.take(back).await,
+            () = tokio::time::sleep_until(due) => driver.put(Input::Tick),
+        }
+    }
+    Ok(())
+}
+
+impl Driver<'_> {
+    /// Gives the machine an input and does what it says.
+    fn put(&mut self, input: Input) {
+        let commands = self.machine.on(self.recorder.now(), input);
+        for command in commands {
+            self.carry_out(command);
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Emit(what) => self.recorder.emit(what),
+            Command::Read { probe } => self.read(probe),
+            Command::ReadMetrics => self.read_metrics(),
+            Command::Follow(injections) if self.dry => drop(injections),
+            Command::Follow(injections) => self.follower.look(&injections, self.back.clone()),
+            Command::Apply(injections) if self.dry => {
+                self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
+            }
+            Command::Apply(injections) => {
+                self.first_applied.get_or_insert_with(SystemTime::now);
+                let applied = self.lifeline.client().apply(injections.clone());
+                self.answer(async move {
+                    Input::Applied(applied.await.unwrap_or_else(|problem| failed(&injections, &problem)))
+                });
+            }
+            Command::Measure(injections) if self.dry => {
+                let dose = |id| {
+                    let words = "dry run: nothing was applied".to_owned();
+                    (
+                        id,
+                        Ok(Dose {
+                            asked: words.clone(),
+                            delivered: words,
+                            landed: Landed::Yes,
+                            effect: None,
+                        }),
+                    )
+                };
+                self.answer(async move { Input::Measured(injections.into_iter().map(dose).collect()) });
+            }
+            Command::Measure(injections) => {
+                let measured = self.lifeline.client().measure(injections.clone());
+                self.answer(async move {
+                    // A meter that hangs must not keep a fault on.
+                    let limit = Duration::from_secs(5);
+                    let measured = tokio::time::timeout(limit, measured).await;
+                    let late = |_| {
+                        Problem::new(
+                            &codes::FAULT_MEASURE,
+                            format!("the meter did not answer within {limit:?}"),
+                        )
+                    };
+                    Input::Measured(
+                        measured
+                            .map_err(late)
+                            .flatten()
+                            .unwrap_or_else(|problem| failed(&injections, &problem)),
+                    )
+                });
+            }
+            Command::Revert(injections) => {
+                self.undoing = true;
+                if self.lifeline.is_lost() {
+                    return self.recover(injections);
+                }
+                let reverted = self.lifeline.client().revert(injections.clone());
+                // If the guardian is lost meanwhile, the recovery answers in its place.
+                let back = self.back.clone();
+                tokio::spawn(async move {
+                    if reverted.await.is_ok() {
+                        let _ = back.send(Back::Input(Input::Reverted(injections)));
+                    }
+                });
+            }
+            Command::Certify => {
+                if let Some(certificate) = self.lifeline.recovered() {
+                    return self.answer(async move { Input::Certified(certificate) });
+                }
+                if self.lifeline.is_lost() {
+                    return self.recover(Vec::new());
+                }
+                let ended = self.lifeline.client().end();
+                let back = self.back.clone();
+                tokio::spawn(async move {
+                    if let Ok(certificate) = ended.await {
+                        let _ = back.send(Back::Input(Input::Certified(certificate)));
+                    }
+                });
+            }
+            Command::Finish(verdict) => self.ended = Some(verdict),
+        }
+    }
+
+    /// Begins work whose result is an input.
+    fn answer(&self, work: impl Future<Output = Input> + Send + 'static) {
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            let _ = back.send(Back::Input(work.await));
+        });
+    }
+
+    async fn take(&mut self, back: Back) {
+        match back {
+            Back::Input(input) => self.put(input),
+            Back::Metric(metric, reading) => self.recorder.emit(What::MetricRead { metric, reading }),
+            Back::Follow(step) => {
+                let still = |id: InjectionId| self.machine.is_on(id);
+                let (events, inputs) = self
+                    .follower
+                    .step(step, &still, self.lifeline.client(), self.back.clone());
+                for what in events {
+                    self.recorder.emit(what);
+                }
+                for input in inputs {
+                    self.put(input);
+                }
+            }
+            Back::Hung => {
+                if !self.lifeline.is_lost() {
+                    if let Err(problem) = self.lifeline.client().kill().await {
+                        self.recorder.failed(&problem);
+                    }
+                    self.lose_guardian("the guardian did not answer and was ended");
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<()> {
+        match heard {
+            Heard::Stop(cause) => self.put(Input::Stop(cause)),
+            Heard::Again(2) => {
+                let text = if self.undoing {
+                    "waiting until every fault is undone and was seen to be gone"
+                } else {
+                    "waiting for the end of the run"
+                };
+                self.recorder
+                    .note(format!("{text}; once more leaves it to the guardian"));
+            }
+            // The guardian sees the runner die and undoes what is left by itself.
+            Heard::Again(_) => {
+                return Err(Problem::new(
+                    &codes::RESIDUE,
+                    "the run was left to the guardian, which goes on undoing",
+                )
+                .next("`fracas status` shows when it is done"));
+            }
+        }
+        Ok(())
+    }
+
+    fn news(&mut self, message: FromGuardian) {
+        match message {
+            FromGuardian::State { injection, state, how } => {
+                self.recorder.emit(What::Injection { injection, state, how })
+            }
+            FromGuardian::Failed { injection, problem } => {
+                self.recorder.emit(What::InjectionFailed { injection, problem })
+            }
+            FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
+        }
+    }
+
+    fn lose_guardian(&mut self, why: &str) {
+        // After its last answer a guardian ends: that is no loss.
+        if self.ended.is_some() || self.lifeline.is_lost() || self.machine.has_certificate() {
+            return;
+        }
+        self.recorder
+            .note(format!("{why}; another one recovers from the ledger"));
+        self.lifeline.lose();
+        let rolling_back = self.machine.phase() >= Phase::Rollback;
+        self.put(Input::Stop(StopCause::GuardianLost));
+        if rolling_back {
+            self.recover(Vec::new());
+        }
+    }
+
+    /// A new guardian undoes everything from the ledger.
+    fn recover(&mut self, injections: Vec<InjectionId>) {
+        let recovery = self.lifeline.recover();
+        let back = self.back.clone();
+        let all: Vec<_> = if injections.is_empty() {
+            self.follower.all()
+        } else {
+            injections
+        };
+        let recovered = self.lifeline.remember();
+        tokio::spawn(async move {
+            let certificate = match recovery.await {
+                Ok(certificate) => certificate,
+                Err(problem) => lifeline::unrecovered(&problem),
+            };
+            recovered.keep(certificate.clone());
+            let _ = back.send(Back::Input(Input::Reverted(all)));
+            let _ = back.send(Back::Input(Input::Certified(certificate)));
+        });
+    }
+
+    fn read(&self, index: usize) {
+        let Some(probe) = self.experiment.probes.get(index).cloned() else {
+            return;
+        };
+        let (prober, targets, since) = (Arc::clone(&self.prober), Arc::clone(&self.targets), self.first_applied);
+        self.answer(async move {
+            let context = ReadContext {
+                since_injection: since,
+                targets: &targets,
+            };
+            Input::Read {
+                probe: index,
+                reading: prober.read(&probe, &context).await,
+            }
+        });
+    }
+
+    fn read_metrics(&self) {
+        for metric in &self.experiment.metrics {
+            let probe = metric_probe(metric);
+            let (prober, back, metric) = (Arc::clone(&self.prober), self.back.clone(), metric.clone());
+            tokio::spawn(async move {
+                let reading = prober.read(&probe, &ReadContext::default()).await;
+                let _ = back.send(Back::Metric(metric, reading));
+            });
+        }
+    }
+}
+
+fn failed<T>(injections: &[InjectionId], problem: &Problem) -> Vec<(InjectionId, std::result::Result<T, Said>)> {
+    injections.iter().map(|id| (*id, Err(Said::from(problem)))).collect()
+}
+
+/// A metric of the document as a probe without judgement.
+fn metric_probe(metric: &str) -> Probe {
+    Probe {
+        name: metric.to_owned(),
+        description: None,
+        source: Source::Prometheus(Prometheus {
+            query: metric.to_owned(),
+            url: None,
+            scrape_interval: Span::secs(15),
+            timeout: Span::secs(10),
+        }),
+        expect: None,
+        abort: None,
+        when: Vec::new(),
+        critical: false,
+    }
+}
+
+/// A dry run without waiting: every probe once, and the guardian goes home.
+async fn look_only(
+    experiment: &Experiment,
+    prober: &Prober,
+    targets: &[Target],
+    client: &fracas_guardian::Client,
+    recorder: &mut Recorder,
+) -> Result<()> {
+    for probe in &experiment.probes {
+        let reading = prober
+            .read(
+                probe,
+                &ReadContext {
+                    since_injection: None,
+                    targets,
+                },
+            )
+            .await;
+        let violation = probe.expect.and_then(|expect| reading.violates(expect));
+        let danger = probe.abort.and_then(|abort| reading.endangers(abort));
+        recorder.emit(What::ProbeRead {
+            probe: probe.name.clone(),
+            moment: None,
+            reading,
+            violation,
+            danger,
+        });
+    }
+    let certificate = client.end().await?;
+    recorder.emit(What::Certified { certificate });
+    recorder.emit(What::RunEnded {
+        verdict: Verdict::Passed,
+        why: "dry run: nothing was applied".to_owned(),
+        hypothesis: Hypothesis::NotEvaluated,
+        decisions: (0, String::new()),
+    });
+    Ok(())
+}
+
+/// Whether an injection lives in its target, so that it must be put on again when that restarts.
+fn lives_in_target(undo: UndoClass) -> bool {
+    undo == UndoClass::Exact
+}
+
+type PlannedMap = BTreeMap<InjectionId, (Target, UndoClass)>;

@@ -1,0 +1,73 @@
+//! What a run is asked to do, and what it gives back.
+
+use std::path::PathBuf;
+
+use fracas_core::event::{Event, Verdict};
+use fracas_core::experiment::Experiment;
+use fracas_core::problem::Problem;
+use fracas_report::Report;
+use tokio::sync::mpsc;
+
+/// A run that is wanted.
+pub struct Order {
+    /// What to do.
+    pub experiment: Experiment,
+    /// What the document's reader warned of; recorded as notes.
+    pub notes: Vec<String>,
+    /// Where and with what.
+    pub settings: Settings,
+    /// Whether anything is applied.
+    pub dry: Dry,
+    /// Asks a person once everything is planned and nothing is touched. `None` is agreed to beforehand.
+    pub confirm: Option<Confirm>,
+    /// Gets every event as it happens.
+    pub listener: mpsc::UnboundedSender<Event>,
+}
+
+/// Asks a person whether the plan, as the report shows it so far, may be carried out.
+pub type Confirm = Box<dyn FnOnce(&Report) -> fracas_core::problem::Result<()> + Send>;
+
+/// How much of a run is only shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dry {
+    /// Nothing: it is done.
+    No,
+    /// Everything but the waiting: targets, plan, one reading of each probe.
+    Quick,
+    /// Everything but the faults themselves, with all waiting.
+    Full,
+}
+
+/// Where and with what a run is done.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where the report goes; default: the directory of the run in the state directory.
+    pub out: Option<PathBuf>,
+    /// Where the report file of a `ChaosScenario` goes.
+    pub reports: PathBuf,
+    /// How many of these are kept; 0 keeps all.
+    pub keep_last: usize,
+    /// Base address of Prometheus.
+    pub prometheus_url: Option<String>,
+    /// Address of the container engine; `None` is the engine's default.
+    pub docker_host: Option<String>,
+    /// A file whose appearance stops the run.
+    pub stop_file: PathBuf,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Everything about it.
+    pub report: Report,
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+    /// What went wrong without changing the verdict: a report that could not be written.
+    pub problems: Vec<Box<Problem>>,
+    /// What failed the run, in the form for a person.
+    pub failure: Option<Box<Problem>>,
+}

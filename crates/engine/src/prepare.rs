@@ -1,0 +1,246 @@
+//! Everything that comes before the first fault and can only succeed or fail: targets, needs, plans, the guardian.
+
+use std::collections::BTreeMap;
+
+use fracas_core::event::{Outcome, Phase, What};
+use fracas_core::experiment::{Experiment, Selector};
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::problem::{Problem, Result, Said, codes};
+use fracas_core::record::UndoClass;
+use fracas_core::run::Injection;
+use fracas_core::seed::Seed;
+use fracas_core::target::Target;
+use fracas_docker::Engine;
+use fracas_guardian::Client;
+use fracas_guardian::client::News;
+use fracas_guardian::protocol::{Planned, Task, Wanted};
+use fracas_guardian::state::State;
+use fracas_linux::child::WorkerOptions;
+use fracas_probe::Prober;
+
+use crate::order::{Dry, Settings};
+use crate::recorder::Recorder;
+
+/// A run that may begin.
+pub struct Prepared {
+    /// The guardian.
+    pub(crate) client: Client,
+    /// What it says unasked.
+    pub(crate) news: News,
+    /// The container engine, where one is needed.
+    pub(crate) engine: Option<Engine>,
+    /// The measurements.
+    pub(crate) prober: Prober,
+    /// All targets.
+    pub(crate) targets: Vec<Target>,
+    /// The injections, for the machine.
+    pub(crate) injections: Vec<Injection>,
+    /// The target of each, and how it is undone.
+    pub(crate) planned: BTreeMap<InjectionId, (Target, UndoClass)>,
+}
+
+/// Whether nothing of earlier runs stands in the way of a new one.
+///
+/// # Errors
+/// G005 if a run died without being cleaned up.
+pub fn ready_to_run(state: &State) -> Result<()> {
+    let abandoned: Vec<_> = state
+        .runs()?
+        .into_iter()
+        .filter(fracas_guardian::state::Kept::is_abandoned)
+        .map(|kept| kept.run.to_string())
+        .collect();
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        &codes::UNFINISHED,
+        format!("run {} was not cleaned up", abandoned.join(", ")),
+    ))
+}
+
+/// Prepares a run.
+pub(crate) async fn prepare(
+    experiment: &Experiment,
+    settings: &Settings,
+    run: &RunId,
+    seed: Seed,
+    dry: Dry,
+    recorder: &mut Recorder,
+) -> Result<Prepared> {
+    recorder.emit(What::PhaseEntered {
+        phase: Phase::Discover,
+        expected: None,
+    });
+    let engine = connect(experiment, settings).await?;
+    let targets = discover(experiment, engine.as_ref(), seed, recorder).await?;
+    recorder.emit(What::PhaseLeft {
+        phase: Phase::Discover,
+        outcome: Outcome::Done,
+    });
+    recorder.emit(What::PhaseEntered {
+        phase: Phase::Prepare,
+        expected: None,
+    });
+    let prober = Prober::new(fracas_probe::Settings {
+        prometheus_url: settings.prometheus_url.clone(),
+        docker_host: settings.docker_host.clone(),
+    })?;
+    for probe in &experiment.probes {
+        prober.check(&probe.source).await.map_err(|mut problem| {
+            problem.what = format!("probe `{}`: {}", probe.name, problem.what);
+            problem
+        })?;
+    }
+    let engines = engine.iter().map(|engine| engine.address().to_owned()).collect();
+    let task = Task::Run {
+        run: run.clone(),
+        engines,
+        dry: dry != Dry::No,
+    };
+    let options = WorkerOptions {
+        own_session: true,
+        ..WorkerOptions::default()
+    };
+    let (client, news) = Client::start(&settings.state, task, options).await?;
+    for weak in client.weak() {
+        recorder.note(format!("the guardian is weaker than it could be: {weak}"));
+    }
+    let wanted = wanted(experiment, &targets);
+    let (injections, planned) = plan(experiment, &client, wanted, recorder).await?;
+    recorder.emit(What::PhaseLeft {
+        phase: Phase::Prepare,
+        outcome: Outcome::Done,
+    });
+    Ok(Prepared {
+        client,
+        news,
+        engine,
+        prober,
+        targets,
+        injections,
+        planned,
+    })
+}
+
+async fn connect(experiment: &Experiment, settings: &Settings) -> Result<Option<Engine>> {
+    if !fracas_targets::needs_engine(&experiment.targets, &experiment.preconditions) {
+        return Ok(None);
+    }
+    let engine = Engine::connect(settings.docker_host.as_deref()).await?;
+    if experiment
+        .targets
+        .iter()
+        .any(|target| matches!(target.selector, Selector::Container(_)))
+    {
+        // Every fault of this version works on the kernel under the container, or signals its processes.
+        fracas_targets::check_local(&engine)?;
+    }
+    Ok(Some(engine))
+}
+
+async fn discover(
+    experiment: &Experiment,
+    engine: Option<&Engine>,
+    seed: Seed,
+    recorder: &mut Recorder,
+) -> Result<Vec<Target>> {
+    let found = fracas_targets::discover(&experiment.targets, &experiment.preconditions, engine, seed).await?;
+    let mut targets = Vec::new();
+    for chosen in found.chosen {
+        for decision in chosen.decisions {
+            recorder.emit(What::Decided {
+                purpose: decision.purpose,
+                identity: decision.identity,
+                ordinal: decision.ordinal,
+                chosen: decision.chosen,
+            });
+        }
+        targets.extend(chosen.targets.clone());
+        recorder.emit(What::TargetsChosen {
+            alias: chosen.alias,
+            candidates: chosen.candidates,
+            sum: chosen.sum,
+            chosen: chosen.targets,
+        });
+    }
+    for note in found.notes {
+        recorder.note(note);
+    }
+    Ok(targets)
+}
+
+/// Every fault on each of its targets, in the order of the document.
+fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
+    let mut wanted = Vec::new();
+    for (fault, spec) in experiment.faults.iter().enumerate() {
+        for target in targets.iter().filter(|target| target.alias == spec.target) {
+            let injection = InjectionId(wanted.len() as u32);
+            wanted.push((
+                fault,
+                Wanted {
+                    injection,
+                    fault: spec.inject.name().to_owned(),
+                    params: spec.inject.params(),
+                    target: target.clone(),
+                    at_most: experiment.max_duration,
+                    allow_irreversible: spec.allow_irreversible,
+                },
+            ));
+        }
+    }
+    wanted
+}
+
+type Plan = (Vec<Injection>, BTreeMap<InjectionId, (Target, UndoClass)>);
+
+/// Plans all injections. Refused if one cannot be planned: nothing has been touched, and the rest alone is not what was asked.
+async fn plan(
+    experiment: &Experiment,
+    client: &Client,
+    wanted: Vec<(usize, Wanted)>,
+    recorder: &mut Recorder,
+) -> Result<Plan> {
+    let answers: Vec<std::result::Result<Planned, Said>> = client
+        .plan(wanted.iter().map(|(_, wanted)| wanted.clone()).collect())
+        .await?;
+    let mut first: Option<Box<Problem>> = None;
+    let mut injections = Vec::new();
+    let mut planned = BTreeMap::new();
+    for ((fault, wanted), answer) in wanted.into_iter().zip(answers) {
+        let spec = &experiment.faults[fault];
+        match answer {
+            Ok(plan) => {
+                recorder.emit(What::Planned {
+                    injection: plan.injection,
+                    fault: spec.name.clone(),
+                    kind: wanted.fault,
+                    target: wanted.target.identity.clone(),
+                    undo: plan.undo,
+                    change: plan.change,
+                    start: spec.start,
+                    duration: spec.duration,
+                });
+                injections.push(Injection {
+                    id: plan.injection,
+                    fault,
+                });
+                planned.insert(plan.injection, (wanted.target, plan.undo));
+            }
+            Err(said) => {
+                recorder.emit(What::InjectionFailed {
+                    injection: wanted.injection,
+                    problem: said.clone(),
+                });
+                first = Some(match first.take() {
+                    None => said.into(),
+                    Some(problem) => problem.since(format!("also: {said}")),
+                });
+            }
+        }
+    }
+    match first {
+        None => Ok((injections, planned)),
+        Some(problem) => Err(problem),
+    }
+}

@@ -1,0 +1,139 @@
+//! One file of a control group that is changed and put back by compare and set.
+//!
+//! What was there before and what we wrote are recorded. On the way back: ours is there: restore; before is there: nothing to do;
+//! anything else: somebody decided otherwise, and it is left.
+
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::record::{Reverted, Seen};
+use fracas_core::target::CgroupIdentity;
+use fracas_linux::cgroup::{Cgroup, Controller};
+use serde::{Deserialize, Serialize};
+
+/// The undo of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelFile {
+    /// The group.
+    pub cgroup: CgroupIdentity,
+    /// Its controller.
+    pub controller: Controller,
+    /// The file's name in the group.
+    pub file: String,
+    /// What it held.
+    pub before: String,
+    /// What the fault writes, in the form in which the kernel reads it back.
+    pub ours: String,
+    /// What is written to restore `before`, where that differs from what is read (v1 reads "unlimited" as a huge number).
+    pub restore: String,
+}
+
+impl KernelFile {
+    /// The group, if it is still that group.
+    pub fn open(&self) -> Result<Option<Cgroup>> {
+        Cgroup::open(&self.cgroup, self.controller).map_err(|error| {
+            Problem::new(
+                &codes::TARGET_READ,
+                format!("cannot open the control group {}", self.cgroup.path),
+            )
+            .because(&error)
+        })
+    }
+
+    /// The value now; `None` if the group is gone.
+    pub fn now(&self) -> Result<Option<String>> {
+        let Some(group) = self.open()? else { return Ok(None) };
+        match group.read(&self.file) {
+            Ok(value) => Ok(Some(value)),
+            // The directory was there and its file is not: the group is being removed.
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => {
+                Err(Problem::new(&codes::FAULT_OBSERVE, format!("cannot read {}", self.path())).because(&error))
+            }
+        }
+    }
+
+    /// Writes our value, unless the file no longer holds what was planned.
+    pub fn apply(&self) -> Result<()> {
+        let group = self.open()?.ok_or_else(|| {
+            Problem::new(
+                &codes::TARGET_GONE,
+                format!("the control group {} is gone", self.cgroup.path),
+            )
+        })?;
+        let now = group.read(&self.file).map_err(|error| {
+            Problem::new(&codes::FAULT_APPLY, format!("cannot read {}", self.path())).because(&error)
+        })?;
+        if now != self.before {
+            return Err(Problem::new(
+                &codes::FAULT_APPLY,
+                format!(
+                    "{} holds {now}, not {} as planned: somebody changes it",
+                    self.path(),
+                    self.before
+                ),
+            ));
+        }
+        group.write(&self.file, &self.ours).map_err(|error| {
+            Problem::new(
+                &codes::FAULT_APPLY,
+                format!("cannot write {} to {}", self.ours, self.path()),
+            )
+            .because(&error)
+        })
+    }
+
+    /// Compare and set.
+    pub fn revert(&self) -> Result<Reverted> {
+        let Some(now) = self.now()? else {
+            return Ok(Reverted::AlreadyGone);
+        };
+        if now == self.before {
+            return Ok(Reverted::AlreadyGone);
+        }
+        if now != self.ours {
+            return Ok(Reverted::Foreign {
+                before: self.before.clone(),
+                ours: self.ours.clone(),
+                now,
+            });
+        }
+        let Some(group) = self.open()? else {
+            return Ok(Reverted::AlreadyGone);
+        };
+        match group.write(&self.file, &self.restore) {
+            Ok(()) => Ok(Reverted::Restored),
+            Err(error) if is_gone(&error) => Ok(Reverted::AlreadyGone),
+            Err(error) => Err(Problem::new(
+                &codes::FAULT_REVERT,
+                format!("cannot write {} to {}", self.restore, self.path()),
+            )
+            .because(&error)),
+        }
+    }
+
+    /// What is there.
+    pub fn observe(&self) -> Result<Seen> {
+        Ok(match self.now()? {
+            None => Seen::TargetGone,
+            Some(now) if now == self.before => Seen::Original,
+            Some(now) if now == self.ours => Seen::Ours(format!("{} holds {now}", self.path())),
+            Some(now) => Seen::Foreign(format!("{} holds {now}", self.path())),
+        })
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.cgroup.path, self.file)
+    }
+
+    /// What a person types to restore it.
+    pub fn manual(&self) -> String {
+        format!("echo {} > {}", self.restore, self.path())
+    }
+}
+
+/// Whether an error says that the group went away under us: ENOENT for the file, ENODEV for an open file of a removed group
+/// (kernfs_fop_read_iter and cgroup_file_write, kernel/cgroup/cgroup.c).
+pub fn is_gone(error: &std::io::Error) -> bool {
+    const ENODEV: i32 = 19;
+    error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
+}

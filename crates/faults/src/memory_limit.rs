@@ -1,0 +1,253 @@
+//! `memory_limit`: lowers the memory limit of the target's control group.
+//!
+//! v1 has two files, memory and memory+swap, and the kernel keeps the first below the second (mm/memcontrol-v1.c,
+//! mem_cgroup_resize_max): on the way down memory comes first, on the way up memory+swap. v2 has memory.max and memory.swap.max,
+//! which are independent. Both files are restored; each by compare and set.
+
+use fracas_core::params;
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
+use fracas_core::target::Target;
+use fracas_core::units::Size;
+use fracas_linux::cgroup::{self, Cgroup, Controller, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::kernel_file::KernelFile;
+use crate::{Context, Fault, Needs, Resource};
+
+/// See [`params::MemoryLimit`].
+#[derive(Debug)]
+pub struct MemoryLimit;
+
+/// The files, in the order in which they are lowered; they are raised in the opposite order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    files: Vec<KernelFile>,
+}
+
+/// Smaller limits kill a process before it can be measured.
+const SMALLEST: u64 = 4 << 20;
+
+impl Fault for MemoryLimit {
+    const NAME: &'static str = "memory_limit";
+    type Params = params::MemoryLimit;
+    type Undo = Undo;
+
+    fn undo_class(_: &params::MemoryLimit) -> UndoClass {
+        UndoClass::Exact
+    }
+
+    fn needs(_: &params::MemoryLimit) -> Needs {
+        Needs {
+            root: true,
+            local: true,
+            container: false,
+        }
+    }
+
+    async fn plan(params: &params::MemoryLimit, target: &Target, _: &Context) -> Result<Undo> {
+        let refuse = |what: String| Problem::new(&codes::FAULT_PLAN, format!("memory_limit on {target}: {what}"));
+        let pid = target.process().pid;
+        let group = cgroup::of(pid, Controller::Memory)
+            .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
+            .ok_or_else(|| refuse("this system has no memory controller".into()))?;
+        if group
+            .is_root()
+            .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
+        {
+            return Err(
+                refuse("the process is in the root group, whose limit would be the whole machine's".into())
+                    .next("put the process into a control group of its own"),
+            );
+        }
+        // The kernel rounds down to pages (page_counter_memparse); what it reads back must be what we call ours.
+        let limit = params.limit.0 / 4096 * 4096;
+        if limit < SMALLEST {
+            return Err(refuse(format!("{} is below {}", params.limit, Size(SMALLEST))));
+        }
+        let files = match group.version() {
+            Version::V1 => v1_files(&group, limit),
+            Version::V2 => v2_files(&group, limit),
+        }
+        .map_err(|error| refuse("the present limits cannot be read".into()).because(&error))?;
+        let (usage, before) = usage_and_limit(&group)
+            .map_err(|error| refuse("the present usage cannot be read".into()).because(&error))?;
+        if usage > limit {
+            // v1 answers EBUSY, v2 would kill at once: neither is a limit that was put on.
+            return Err(
+                refuse(format!("{} is below the present usage of {usage} bytes", params.limit))
+                    .next("raise the limit above the usage, or see `memory_stress` for filling memory"),
+            );
+        }
+        if before.is_some_and(|before| before <= limit) {
+            return Err(refuse(format!(
+                "{} is not below the present limit of {} bytes",
+                params.limit,
+                before.unwrap_or_default()
+            )));
+        }
+        Ok(Undo { files })
+    }
+
+    fn change(params: &params::MemoryLimit, undo: &Undo) -> String {
+        let before = undo.files.first().map_or("?", |file| human(&file.before));
+        format!("memory limit {before} → {}, then back", params.limit)
+    }
+
+    fn resources(undo: &Undo) -> Vec<Resource> {
+        undo.files
+            .iter()
+            .map(|file| Resource {
+                key: format!("{}@{}", file.path(), file.cgroup.inode),
+                object: Some(file.cgroup.path.clone()),
+            })
+            .collect()
+    }
+
+    async fn apply(_: &params::MemoryLimit, undo: &Undo, _: &Context) -> Result<()> {
+        undo.files.iter().try_for_each(KernelFile::apply)
+    }
+
+    async fn measure(params: &params::MemoryLimit, undo: &Undo, _: &Context) -> Result<Dose> {
+        let asked = format!("memory limit {}", params.limit);
+        let Some(file) = undo.files.first() else {
+            return Err(Problem::new(&codes::INSIDE, "a memory limit without files"));
+        };
+        let Some(group) = file.open()? else {
+            return Ok(Dose {
+                asked,
+                delivered: "the target is gone".into(),
+                landed: Landed::No("the target is gone".into()),
+                effect: None,
+            });
+        };
+        let unreadable = |error: std::io::Error| {
+            Problem::new(&codes::FAULT_MEASURE, format!("cannot read {}", file.path())).because(&error)
+        };
+        let now = group.read(&file.file).map_err(unreadable)?;
+        let hits = hits(&group).map_err(unreadable)?;
+        let landed = if now == file.ours {
+            Landed::Yes
+        } else {
+            Landed::No(format!("{} holds {now}, not {}", file.path(), file.ours))
+        };
+        let effect = if hits > 0 {
+            format!("the limit was hit {hits} times")
+        } else {
+            "in force, never reached".to_owned()
+        };
+        Ok(Dose {
+            asked,
+            delivered: format!("{now} bytes in {}", file.file),
+            landed,
+            effect: Some(effect),
+        })
+    }
+
+    async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
+        let mut outcome = Reverted::AlreadyGone;
+        for file in undo.files.iter().rev() {
+            match file.revert()? {
+                Reverted::AlreadyGone => {}
+                Reverted::Restored if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
+                Reverted::Restored => {}
+                foreign @ Reverted::Foreign { .. } => outcome = foreign,
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
+        worst(undo.files.iter().map(KernelFile::observe))
+    }
+
+    fn manual(undo: &Undo) -> Vec<String> {
+        undo.files.iter().rev().map(KernelFile::manual).collect()
+    }
+}
+
+/// What is seen over several files: ours in one is ours, then foreign in one is foreign.
+pub(crate) fn worst(seen: impl Iterator<Item = Result<Seen>>) -> Result<Seen> {
+    let rank = |seen: &Seen| match seen {
+        Seen::TargetGone => 0,
+        Seen::Original => 1,
+        Seen::Foreign(_) => 2,
+        Seen::Ours(_) => 3,
+    };
+    let mut worst = Seen::TargetGone;
+    for one in seen {
+        let one = one?;
+        if rank(&one) > rank(&worst) {
+            worst = one;
+        }
+    }
+    Ok(worst)
+}
+
+fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
+    let before = group.read(name)?;
+    Ok(KernelFile {
+        cgroup: group.identity().clone(),
+        controller: Controller::Memory,
+        file: name.to_owned(),
+        // v1 shows "no limit" as the largest page count and takes that number back: exact.
+        restore: before.clone(),
+        before,
+        ours: ours.to_string(),
+    })
+}
+
+fn v1_files(group: &Cgroup, limit: u64) -> std::io::Result<Vec<KernelFile>> {
+    let mut files = vec![file(group, "memory.limit_in_bytes", limit)?];
+    match file(group, "memory.memsw.limit_in_bytes", limit) {
+        Ok(swap) => files.push(swap),
+        // Kernels without swap accounting have no such file.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(files)
+}
+
+fn v2_files(group: &Cgroup, limit: u64) -> std::io::Result<Vec<KernelFile>> {
+    let mut files = vec![file(group, "memory.max", limit)?];
+    match file(group, "memory.swap.max", 0) {
+        // No swap allowed already: nothing to change.
+        Ok(swap) if swap.before == "0" => {}
+        Ok(swap) => files.push(swap),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    Ok(files)
+}
+
+fn usage_and_limit(group: &Cgroup) -> std::io::Result<(u64, Option<u64>)> {
+    let (usage, limit) = match group.version() {
+        Version::V1 => ("memory.usage_in_bytes", "memory.limit_in_bytes"),
+        Version::V2 => ("memory.current", "memory.max"),
+    };
+    let number = |text: String| text.parse::<u64>().map_err(std::io::Error::other);
+    let limit = group.read(limit)?;
+    Ok((
+        number(group.read(usage)?)?,
+        if limit == "max" { None } else { Some(number(limit)?) },
+    ))
+}
+
+fn hits(group: &Cgroup) -> std::io::Result<u64> {
+    match group.version() {
+        Version::V1 => group.read("memory.failcnt")?.parse().map_err(std::io::Error::other),
+        Version::V2 => {
+            let events = group.read("memory.events")?;
+            let max = events.lines().find_map(|line| line.strip_prefix("max ")).unwrap_or("0");
+            max.parse().map_err(std::io::Error::other)
+        }
+    }
+}
+
+/// "unlimited" where the kernel shows its largest page count (v1) or `max` (v2).
+fn human(value: &str) -> &str {
+    match value.parse::<u64>() {
+        Ok(bytes) if bytes < i64::MAX as u64 / 4096 * 4096 => value,
+        _ => "unlimited",
+    }
+}

@@ -1,0 +1,75 @@
+//! `fracas recover`: undoes what runs left whose processes died.
+
+use std::process::ExitCode;
+
+use fracas_core::ids::RunId;
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_guardian::Client;
+use fracas_guardian::protocol::Task;
+use fracas_guardian::state::{Kept, State};
+use fracas_linux::child::WorkerOptions;
+
+use crate::cli::{Common, Recover};
+use crate::output::{print, tell};
+use crate::settings::state_path;
+
+pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
+    let path = state_path(common)?;
+    let state = State::open(&path)?;
+    let wanted = recover.run.as_deref().map(parse).transpose()?;
+    let runs = state.runs()?;
+    if let Some(run) = &wanted
+        && !runs.iter().any(|kept| kept.run == *run)
+    {
+        return Err(Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}")));
+    }
+    let abandoned: Vec<_> = runs
+        .into_iter()
+        .filter(Kept::is_abandoned)
+        .map(|kept| kept.run)
+        .filter(|run| wanted.as_ref().is_none_or(|wanted| wanted == run))
+        .collect();
+    // The groups of guardians that were killed; nothing of a target is in them.
+    if let Err(error) = fracas_linux::guard::sweep() {
+        tell(&format!("note: {error}"));
+    }
+    if abandoned.is_empty() {
+        print("nothing to recover\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut clean = true;
+    for run in abandoned {
+        clean &= one(&path, &run)?;
+    }
+    Ok(ExitCode::from(if clean { 0 } else { 4 }))
+}
+
+/// Recovers one run; true if nothing of it is left.
+fn one(path: &std::path::Path, run: &RunId) -> Result<bool> {
+    let certificate = super::runtime()?.block_on(async {
+        let options = WorkerOptions { own_session: true, ..WorkerOptions::default() };
+        let (client, _news) = Client::start(path, Task::Recover { run: run.clone() }, options).await?;
+        client.end().await
+    })?;
+    print(&format!("run {run}\n"))?;
+    for line in &certificate.lines {
+        print(&format!(
+            "  {:<8} {} on {}: {}; {} ({} ms)\n",
+            line.state.word(),
+            line.fault,
+            line.target,
+            line.undo,
+            line.seen,
+            line.millis
+        ))?;
+        for manual in &line.manual {
+            print(&format!("           by hand: {manual}\n"))?;
+        }
+    }
+    Ok(certificate.is_clean())
+}
+
+/// The id of a run, as a person gives it.
+pub(super) fn parse(text: &str) -> Result<RunId> {
+    text.parse().map_err(|error| Problem::new(&codes::NO_SUCH_RUN, format!("{text:?} is no run")).because(&error))
+}

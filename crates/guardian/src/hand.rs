@@ -1,0 +1,500 @@
+//! The injections that a guardian holds: planned, applied, measured, undone.
+
+mod undo;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::problem::{Problem, Result, Said, codes};
+use fracas_core::record::{Certificate, Certified, Dose, State, UndoClass};
+use fracas_core::target::Target;
+use fracas_faults::{Context, Engines, Entry, Nursery};
+use futures_util::future::join_all;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use crate::claims::Claims;
+use crate::ledger::{Contents, Ledger, PlannedRecord, Record};
+use crate::protocol::{FromGuardian, Planned, Wanted};
+
+/// All injections of one run.
+pub struct Hand {
+    run: RunId,
+    state: crate::state::State,
+    ledger: Mutex<Option<Ledger>>,
+    claims: Mutex<Claims>,
+    engines: Engines,
+    nursery: Nursery,
+    slots: Mutex<BTreeMap<InjectionId, Arc<Slot>>>,
+    /// Where news goes; nobody listening is no reason to stop.
+    news: mpsc::UnboundedSender<FromGuardian>,
+}
+
+/// One injection.
+struct Slot {
+    entry: &'static Entry,
+    context: Context,
+    /// Held while something is done with it.
+    work: tokio::sync::Mutex<Work>,
+    /// Set to true to make a running apply let go.
+    cancel: watch::Sender<bool>,
+}
+
+/// What is known of an injection.
+struct Work {
+    wanted: Wanted,
+    /// The way back, once planned; the one in the ledger, once applied.
+    undo: Option<Value>,
+    /// Where it stands; `None` while nothing of it is in the ledger.
+    state: Option<State>,
+    /// Until when, in CLOCK_BOOTTIME, an engine call of an apply that was cut off may still take effect.
+    not_after: Duration,
+    /// The line of the certificate.
+    line: Option<Certified>,
+}
+
+impl Hand {
+    /// The hand of a new run. `ledger` is `None` for a dry run, which applies nothing.
+    pub fn new(
+        run: RunId,
+        state: crate::state::State,
+        ledger: Option<Ledger>,
+        engines: Engines,
+        news: mpsc::UnboundedSender<FromGuardian>,
+    ) -> Self {
+        Self {
+            run,
+            state,
+            ledger: Mutex::new(ledger),
+            claims: Mutex::default(),
+            engines,
+            nursery: Nursery::default(),
+            slots: Mutex::default(),
+            news,
+        }
+    }
+
+    /// Takes over what a dead guardian left, from its ledger. Returns what could not be taken over, as lines of the certificate.
+    pub fn adopt(&self, contents: &Contents) -> Vec<Certified> {
+        let mut lost = Vec::new();
+        for entry in contents.entries.values() {
+            let planned = &entry.planned;
+            let Some(fault) = fracas_faults::find(&planned.fault) else {
+                lost.push(Certified {
+                    injection: planned.injection,
+                    fault: planned.fault.clone(),
+                    target: planned.target.identity.clone(),
+                    state: if entry.state.is_over() {
+                        entry.state
+                    } else {
+                        State::Residue
+                    },
+                    undo: "this Fracas does not know the fault".to_owned(),
+                    seen: "not looked at".to_owned(),
+                    millis: 0,
+                    engine_millis: 0,
+                    manual: vec![format!("fracas recover, with the version that made run {}", self.run)],
+                });
+                continue;
+            };
+            let wanted = Wanted {
+                injection: planned.injection,
+                fault: planned.fault.clone(),
+                params: planned.params.clone(),
+                target: planned.target.clone(),
+                at_most: fracas_core::units::Span::MAX,
+                allow_irreversible: true,
+            };
+            let slot = self.slot(fault, wanted);
+            if let Ok(mut work) = slot.work.try_lock() {
+                work.undo = Some(planned.undo.clone());
+                work.state = Some(entry.state);
+                work.not_after = Duration::from_millis(planned.not_after_ms);
+            }
+            self.slots().insert(planned.injection, slot);
+        }
+        lost
+    }
+
+    /// Plans one injection: its way back is found, its resources are claimed. Nothing is touched.
+    pub async fn plan(&self, wanted: Wanted) -> Result<Planned> {
+        let entry = fracas_faults::find(&wanted.fault)
+            .ok_or_else(|| Problem::new(&codes::NOT_AVAILABLE, format!("there is no fault `{}`", wanted.fault)))?;
+        let class = (entry.undo_class)(&wanted.params)?;
+        if class == UndoClass::None && !wanted.allow_irreversible {
+            return Err(Problem::new(
+                &codes::IRREVERSIBLE,
+                format!("{} on {} has no way back", wanted.fault, wanted.target),
+            ));
+        }
+        let injection = wanted.injection;
+        let slot = self.slot(entry, wanted);
+        let change = {
+            let mut work = slot.work.lock().await;
+            self.find_way_back(&slot, &mut work).await?
+        };
+        self.slots().insert(injection, slot);
+        Ok(Planned {
+            injection,
+            undo: class,
+            change,
+        })
+    }
+
+    /// Plans anew on another target: the one that came back after a restart.
+    pub async fn retarget(&self, injection: InjectionId, target: Target) -> Result<Planned> {
+        let slot = self.get(injection)?;
+        let wanted = {
+            let work = slot.work.lock().await;
+            if work.state.is_some_and(|state| !state.is_over()) {
+                return Err(Problem::new(
+                    &codes::INSIDE,
+                    format!("injection {injection} is still on its former target"),
+                ));
+            }
+            Wanted {
+                target,
+                ..work.wanted.clone()
+            }
+        };
+        self.claims().release(injection);
+        self.plan(wanted).await
+    }
+
+    /// Finds the way back from the target as it is now and claims what it needs. Says the change in words.
+    async fn find_way_back(&self, slot: &Slot, work: &mut Work) -> Result<String> {
+        let Wanted {
+            injection,
+            fault,
+            params,
+            target,
+            ..
+        } = &work.wanted;
+        let undo = guarded((slot.entry.plan)(params, target, &slot.context)).await?;
+        let resources = (slot.entry.resources)(&undo)?;
+        self.claims()
+            .take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;
+        let change = (slot.entry.change)(params, &undo)?;
+        work.undo = Some(undo);
+        Ok(change)
+    }
+
+    /// Makes ready for an apply that was just asked for: a former cancellation no longer counts. To be called in the order in which
+    /// questions come, before [`Hand::apply`] runs beside others.
+    pub fn allow(&self, injections: &[InjectionId]) {
+        self.set_cancelled(injections, false);
+    }
+
+    /// Makes whatever is being applied let go, also what has not begun yet. To be called in the order in which questions come, before
+    /// [`Hand::revert`] runs beside others.
+    pub fn cancel(&self, injections: &[InjectionId]) {
+        self.set_cancelled(injections, true);
+    }
+
+    /// [`Hand::cancel`] for everything.
+    pub fn cancel_all(&self) {
+        self.cancel(&self.all());
+    }
+
+    /// Puts injections on. All ways back are on disk, in one write, before the first is applied. What fails is undone at once.
+    pub async fn apply(self: &Arc<Self>, injections: &[InjectionId]) -> Vec<(InjectionId, Result<(), Said>)> {
+        let mut ready = Vec::new();
+        let mut answers = Vec::new();
+        let mut records = Vec::new();
+        for injection in injections {
+            match self.prepare_apply(*injection).await {
+                Ok(record) => {
+                    ready.push(*injection);
+                    records.push(Record::Planned(Box::new(record)));
+                }
+                Err(problem) => answers.push((*injection, Err(self.failed(*injection, &problem)))),
+            }
+        }
+        if let Err(problem) = self.record_first(&records) {
+            answers.extend(
+                ready
+                    .iter()
+                    .map(|injection| (*injection, Err(self.failed(*injection, &problem)))),
+            );
+            return answers;
+        }
+        for injection in &ready {
+            if let Ok(slot) = self.get(*injection) {
+                slot.work.lock().await.state = Some(State::Planned);
+            }
+            self.tell_state(*injection, State::Planned, "its way back is on disk");
+        }
+        let applied = join_all(ready.iter().map(|injection| async move {
+            (
+                *injection,
+                self.apply_one(*injection)
+                    .await
+                    .map_err(|problem| self.failed(*injection, &problem)),
+            )
+        }))
+        .await;
+        let done: Vec<_> = applied
+            .iter()
+            .filter(|(_, result)| result.is_ok())
+            .map(|(injection, _)| Record::Became {
+                injection: *injection,
+                state: State::Applied,
+            })
+            .collect();
+        // It is on, whether or not that can be written: `planned` alone makes it be undone.
+        if let Err(problem) = self.record(&done) {
+            for (injection, _) in &applied {
+                self.failed(*injection, &problem);
+            }
+        }
+        join_all(
+            applied
+                .iter()
+                .filter(|(_, result)| result.is_err())
+                .map(|(injection, _)| self.undo(*injection)),
+        )
+        .await;
+        answers.extend(applied);
+        answers
+    }
+
+    /// Plans again, from the target as it is now: between plan and apply somebody may have changed what must be restored.
+    async fn prepare_apply(&self, injection: InjectionId) -> Result<PlannedRecord> {
+        let slot = self.get(injection)?;
+        let mut work = slot.work.lock().await;
+        if work.state.is_some_and(|state| !state.is_over()) {
+            return Err(Problem::new(
+                &codes::INSIDE,
+                format!("injection {injection} is on already"),
+            ));
+        }
+        self.find_way_back(&slot, &mut work).await?;
+        let in_flight = (slot.entry.in_flight)(&work.wanted.params)?;
+        work.not_after = if in_flight.is_zero() {
+            Duration::ZERO
+        } else {
+            fracas_linux::clock::boottime() + in_flight
+        };
+        work.line = None;
+        Ok(PlannedRecord {
+            injection,
+            fault: work.wanted.fault.clone(),
+            params: work.wanted.params.clone(),
+            target: work.wanted.target.clone(),
+            undo: work.undo.clone().unwrap_or_default(),
+            not_after_ms: work.not_after.as_millis() as u64,
+        })
+    }
+
+    async fn apply_one(&self, injection: InjectionId) -> Result<()> {
+        let slot = self.get(injection)?;
+        let mut work = slot.work.lock().await;
+        let undo = work.undo.clone().unwrap_or_default();
+        let mut cancel = slot.cancel.subscribe();
+        let outcome = tokio::select! {
+            biased;
+            // A cut-off call leaves `not_after` standing: the engine may still do what it was asked.
+            _ = cancel.wait_for(|cancelled| *cancelled) => Err(Problem::new(&codes::FAULT_APPLY, "it was stopped while it was being applied")),
+            done = guarded((slot.entry.apply)(&work.wanted.params, &undo, &slot.context)) => {
+                if done.is_ok() {
+                    work.not_after = Duration::ZERO;
+                }
+                done
+            }
+        };
+        outcome?;
+        work.state = Some(State::Applied);
+        self.tell_state(injection, State::Applied, "applied");
+        Ok(())
+    }
+
+    /// Reads the doses of injections.
+    pub async fn measure(&self, injections: &[InjectionId]) -> Vec<(InjectionId, Result<Dose, Said>)> {
+        join_all(injections.iter().map(|injection| async move {
+            let measured = async {
+                let slot = self.get(*injection)?;
+                // Without waiting: what is being applied or undone has no dose.
+                let work = slot
+                    .work
+                    .try_lock()
+                    .map_err(|_| Problem::new(&codes::FAULT_MEASURE, "it is being applied or undone"))?;
+                let undo = work.undo.clone().unwrap_or_default();
+                guarded((slot.entry.measure)(&work.wanted.params, &undo, &slot.context)).await
+            };
+            (*injection, measured.await.map_err(|problem| Said::from(&*problem)))
+        }))
+        .await
+    }
+
+    /// Undoes these: last in first out on each target, targets in parallel. [`Hand::cancel`] comes first.
+    pub async fn revert(&self, injections: &[InjectionId]) -> Vec<Certified> {
+        let mut by_target: BTreeMap<String, Vec<InjectionId>> = BTreeMap::new();
+        for injection in injections {
+            let Ok(slot) = self.get(*injection) else { continue };
+            let target = slot.work.lock().await.wanted.target.identity.clone();
+            by_target.entry(target).or_default().push(*injection);
+        }
+        let lines = join_all(by_target.into_values().map(|mut injections| async move {
+            injections.sort_unstable();
+            let mut lines = Vec::new();
+            for injection in injections.into_iter().rev() {
+                lines.extend(self.undo(injection).await);
+            }
+            lines
+        }))
+        .await;
+        lines.into_iter().flatten().collect()
+    }
+
+    /// Undoes everything that is not over, and says how everything ended.
+    pub async fn revert_all(&self) -> Certificate {
+        let all = self.all();
+        self.cancel(&all);
+        self.revert(&all).await;
+        let mut lines = Vec::new();
+        for injection in all {
+            if let Ok(slot) = self.get(injection) {
+                lines.extend(slot.work.lock().await.line.clone());
+            }
+        }
+        Certificate { lines }
+    }
+
+    /// Looks once more at everything that was ever on, from the system: what counts is what is there at the end.
+    pub async fn certify(&self) -> Certificate {
+        let mut certificate = self.revert_all().await;
+        for line in &mut certificate.lines {
+            let Ok(slot) = self.get(line.injection) else { continue };
+            let work = slot.work.lock().await;
+            undo::look_again(&slot, &work, line).await;
+        }
+        certificate
+    }
+
+    /// Records the end, if everything is over.
+    pub fn end(&self, certificate: &Certificate) -> Result<()> {
+        if certificate.is_clean() {
+            self.record(&[Record::Ended])
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets go of workers that have ended.
+    pub fn reap(&self) {
+        self.nursery.reap();
+    }
+
+    /// The engines, to connect to them early.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
+    }
+
+    /// What an injection may last at most.
+    pub async fn at_most(&self, injection: InjectionId) -> Option<Duration> {
+        let slot = self.get(injection).ok()?;
+        let work = slot.work.lock().await;
+        Some(work.wanted.at_most.0)
+    }
+
+    fn slot(&self, entry: &'static Entry, wanted: Wanted) -> Arc<Slot> {
+        let context = Context {
+            run: self.run.clone(),
+            injection: wanted.injection,
+            engines: self.engines.clone(),
+            nursery: self.nursery.clone(),
+        };
+        let work = Work {
+            wanted,
+            undo: None,
+            state: None,
+            not_after: Duration::ZERO,
+            line: None,
+        };
+        Arc::new(Slot {
+            entry,
+            context,
+            work: tokio::sync::Mutex::new(work),
+            cancel: watch::Sender::new(false),
+        })
+    }
+
+    fn get(&self, injection: InjectionId) -> Result<Arc<Slot>> {
+        self.slots()
+            .get(&injection)
+            .cloned()
+            .ok_or_else(|| Problem::new(&codes::INSIDE, format!("there is no injection {injection}")))
+    }
+
+    fn all(&self) -> Vec<InjectionId> {
+        self.slots().keys().copied().collect()
+    }
+
+    fn set_cancelled(&self, injections: &[InjectionId], cancelled: bool) {
+        let slots = self.slots();
+        for slot in injections.iter().filter_map(|injection| slots.get(injection)) {
+            slot.cancel.send_replace(cancelled);
+        }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<InjectionId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes records that must be on disk before anything is done.
+    fn record_first(&self, records: &[Record]) -> Result<()> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ledger) = ledger.as_mut() else {
+            return Err(Problem::new(&codes::INSIDE, "a dry run was asked to apply"));
+        };
+        ledger.reserve(records.len())?;
+        ledger.append(records)
+    }
+
+    /// Writes what has happened; without a ledger there is nothing to write to.
+    fn record(&self, records: &[Record]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.as_mut().map_or(Ok(()), |ledger| ledger.append(records))
+    }
+
+    fn tell_state(&self, injection: InjectionId, state: State, how: &str) {
+        let _ = self.news.send(FromGuardian::State {
+            injection,
+            state,
+            how: how.to_owned(),
+        });
+    }
+
+    fn failed(&self, injection: InjectionId, problem: &Problem) -> Said {
+        let said = Said::from(problem);
+        let _ = self.news.send(FromGuardian::Failed {
+            injection,
+            problem: said.clone(),
+        });
+        said
+    }
+}
+
+/// A fault's function must not take the guardian with it: a panic is an error like any other.
+async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    use futures_util::FutureExt;
+    match std::panic::AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_default();
+            Err(Problem::new(&codes::INSIDE, format!("a fault panicked: {text}")))
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Taking one injection off, and being sure.
+
+use std::time::{Duration, Instant};
+
+use fracas_core::ids::InjectionId;
+use fracas_core::problem::Result;
+use fracas_core::record::{Certified, Reverted, Seen, State};
+use serde_json::Value;
+
+use super::{Hand, Slot, Work, guarded};
+use crate::ledger::Record;
+
+/// How long an undo is tried again while our value is still seen, or an error stands in the way. Longer only delays the message to
+/// the person who must help.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How one attempt ended.
+struct Attempt {
+    state: State,
+    undo: String,
+    seen: String,
+}
+
+impl Hand {
+    /// Undoes one injection and gives its line; `None` if it was never on.
+    pub(super) async fn undo(&self, injection: InjectionId) -> Option<Certified> {
+        let slot = self.get(injection).ok()?;
+        let mut work = slot.work.lock().await;
+        let state = work.state?;
+        if state.is_over() && work.line.is_some() {
+            return work.line.clone();
+        }
+        let undo = work.undo.clone().unwrap_or_default();
+        let began = Instant::now();
+        let mut attempt = until_gone(&slot, &undo).await;
+        let mut waited = Duration::ZERO;
+        // An engine call that was cut off may take effect after our undo. Only what is seen after it cannot any more is evidence.
+        let left = work.not_after.saturating_sub(fracas_linux::clock::boottime());
+        if !left.is_zero() {
+            tokio::time::sleep(left).await;
+            waited = left;
+            let again = until_gone(&slot, &undo).await;
+            if again.undo != "nothing was left to undo" {
+                attempt.undo = again.undo;
+            }
+            (attempt.state, attempt.seen) = (again.state, again.seen);
+        }
+        work.not_after = Duration::ZERO;
+        work.state = Some(attempt.state);
+        let line = Certified {
+            injection,
+            fault: work.wanted.fault.clone(),
+            target: work.wanted.target.identity.clone(),
+            state: attempt.state,
+            undo: attempt.undo,
+            seen: attempt.seen,
+            millis: began.elapsed().as_millis() as u64,
+            engine_millis: waited.as_millis() as u64,
+            manual: if attempt.state.is_over() {
+                Vec::new()
+            } else {
+                (slot.entry.manual)(&undo).unwrap_or_default()
+            },
+        };
+        work.line = Some(line.clone());
+        drop(work);
+        // Reverted first, recorded if it can be: a full disk must not keep a fault on.
+        let recorded = self.record(&[Record::Became {
+            injection,
+            state: line.state,
+        }]);
+        if line.state.is_over() {
+            self.claims().release(injection);
+        }
+        self.tell_state(injection, line.state, &line.undo);
+        if let Err(problem) = recorded {
+            self.failed(injection, &problem);
+        }
+        Some(line)
+    }
+}
+
+/// Reverts and observes until the system shows that it is gone, or patience ends.
+async fn until_gone(slot: &Slot, undo: &Value) -> Attempt {
+    let began = Instant::now();
+    let mut did = None;
+    loop {
+        let reverted = guarded((slot.entry.revert)(undo, &slot.context)).await;
+        let seen = guarded((slot.entry.observe)(undo, &slot.context)).await;
+        // What the first successful revert did is what happened; later ones find nothing left.
+        if let Ok(reverted) = &reverted
+            && (did.is_none() || did == Some(Reverted::AlreadyGone))
+        {
+            did = Some(reverted.clone());
+        }
+        let attempt = judge(did.as_ref(), &reverted, &seen);
+        if attempt.state.is_over() || began.elapsed() > PATIENCE {
+            return attempt;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn judge(did: Option<&Reverted>, reverted: &Result<Reverted>, seen: &Result<Seen>) -> Attempt {
+    let undo = match (did, reverted) {
+        (_, Err(problem)) => problem.line(),
+        (Some(Reverted::Restored), _) => "restored".to_owned(),
+        (Some(Reverted::Foreign { before, ours, now }), _) => {
+            format!("left: it was {before}, ours {ours}, somebody made it {now}")
+        }
+        (Some(Reverted::AlreadyGone) | None, _) => "nothing was left to undo".to_owned(),
+    };
+    let (state, seen) = match seen {
+        Err(problem) => (State::Residue, format!("cannot be seen: {}", problem.line())),
+        Ok(Seen::Original) => (State::Clean, "as before".to_owned()),
+        Ok(Seen::TargetGone) => (State::Clean, "the target is gone, and the fault with it".to_owned()),
+        Ok(Seen::Ours(what)) => (State::Residue, what.clone()),
+        // Only if revert saw the stranger too: a value that is neither and that revert did not see is one that is just changing.
+        Ok(Seen::Foreign(what)) if matches!(reverted, Ok(Reverted::Foreign { .. })) => (State::Foreign, what.clone()),
+        Ok(Seen::Foreign(what)) => (State::Residue, what.clone()),
+    };
+    // An undo that failed while nothing of ours is seen is still clean: what counts is what is there.
+    Attempt { state, undo, seen }
+}
+
+/// Looks at an injection that is over, once more, at the end of the run.
+pub(super) async fn look_again(slot: &Slot, work: &Work, line: &mut Certified) {
+    let Some(undo) = &work.undo else { return };
+    match guarded((slot.entry.observe)(undo, &slot.context)).await {
+        Ok(Seen::Ours(what)) => {
+            line.state = State::Residue;
+            line.seen = what;
+            line.manual = (slot.entry.manual)(undo).unwrap_or_default();
+        }
+        Err(problem) => {
+            line.state = State::Residue;
+            line.seen = format!("cannot be seen: {}", problem.line());
+            line.manual = (slot.entry.manual)(undo).unwrap_or_default();
+        }
+        Ok(Seen::Original | Seen::TargetGone | Seen::Foreign(_)) => {}
+    }
+}

@@ -1,0 +1,151 @@
+//! The ledger as a file that is being written.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_linux::claim;
+use fracas_linux::state_dir::PrivateDir;
+
+use super::contents::{Contents, HEADER, MAGIC};
+use super::record::{Record, VERSION};
+
+/// Its name in the directory of the run.
+pub(super) const NAME: &str = "ledger";
+
+/// Room for the records that every run has, and for those that say how injections ended.
+const FIXED: u64 = 64 << 10;
+/// Room for one injection: its plan with the target and the undo, planned again after restarts, and its states.
+const PER_INJECTION: u64 = 16 << 10;
+
+/// A ledger that is being written. Holds the lock that says so.
+#[derive(Debug)]
+pub struct Ledger {
+    file: File,
+    at: u64,
+    room: u64,
+}
+
+impl Ledger {
+    /// Makes the ledger of a new run with room for so many injections.
+    pub fn create(directory: &PrivateDir, injections: usize) -> Result<Self> {
+        let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
+        let file = directory
+            .create_new_dsync(NAME)
+            .map_err(|error| failed("cannot make").because(&error))?;
+        if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
+            return Err(failed("somebody else holds"));
+        }
+        let mut ledger = Self {
+            file,
+            at: HEADER as u64,
+            room: 0,
+        };
+        ledger.reserve(injections)?;
+        let mut header = [0; HEADER];
+        header[..6].copy_from_slice(MAGIC);
+        header[6..].copy_from_slice(&VERSION.to_le_bytes());
+        ledger.write_at(&header, 0)?;
+        directory
+            .sync()
+            .map_err(|error| failed("cannot make durable").because(&error))?;
+        Ok(ledger)
+    }
+
+    /// Opens the ledger of a dead run to go on with it. `None` if its guardian lives: the lock is held.
+    pub fn open(directory: &PrivateDir) -> Result<Option<(Self, Contents)>> {
+        let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
+        let Some(file) = directory
+            .open_dsync(NAME)
+            .map_err(|error| failed("cannot open").because(&error))?
+        else {
+            return Err(failed("there is no").next("the run ended before it touched anything"));
+        };
+        if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
+            return Ok(None);
+        }
+        let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
+        let contents = Contents::parse(&bytes)?;
+        let ledger = Self {
+            file,
+            at: contents.length as u64,
+            room: bytes.len() as u64,
+        };
+        if contents.torn {
+            // The torn record is overwritten with zeros, so that what follows it later is not read as its rest.
+            let rest = vec![0; (bytes.len() - contents.length).min(PER_INJECTION as usize)];
+            ledger.write_at(&rest, ledger.at)?;
+        }
+        Ok(Some((ledger, contents)))
+    }
+
+    /// What the ledger in this directory says, without touching or locking it, and whether its guardian lives.
+    pub fn look(directory: &PrivateDir) -> Result<Option<(Contents, bool)>> {
+        let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
+        let Some(file) = directory
+            .open(NAME)
+            .map_err(|error| failed("cannot open").because(&error))?
+        else {
+            return Ok(None);
+        };
+        let kept = !claim::lock(&file).map_err(|error| failed("cannot lock").because(&error))?;
+        let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
+        Ok(Some((Contents::parse(&bytes)?, kept)))
+    }
+
+    /// Makes room for so many more injections. After this, records of usual length cannot fail for want of space.
+    pub fn reserve(&mut self, injections: usize) -> Result<()> {
+        let room = self.at + FIXED + PER_INJECTION * injections as u64;
+        if room > self.room {
+            fracas_linux::file::allocate(&self.file, room)
+                .map_err(|error| Problem::new(&codes::LEDGER, "cannot reserve space for the ledger").because(&error))?;
+            self.room = room;
+        }
+        Ok(())
+    }
+
+    /// Appends records in one write. When it returns they are on disk.
+    pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        let mut frame = Vec::new();
+        for record in records {
+            let body = serde_json::to_vec(record)
+                .map_err(|error| Problem::new(&codes::INSIDE, "a record cannot be written").because(&error))?;
+            frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+            frame.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+            frame.extend_from_slice(&body);
+        }
+        self.write_at(&frame, self.at)?;
+        self.at += frame.len() as u64;
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, at)
+            .map_err(|error| Problem::new(&codes::LEDGER, "cannot write the ledger").because(&error))
+    }
+}
+
+/// Locks the ledger. Somebody who only looks ([`Ledger::look`]) holds the lock for a moment: that is waited for.
+fn lock(file: &File) -> std::io::Result<bool> {
+    for _ in 0..20 {
+        if claim::lock(file)? {
+            return Ok(true);
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+    Ok(false)
+}
+
+/// The longest ledger that is believed: a thousand injections planned many times over.
+const LONGEST: u64 = 256 << 20;
+
+fn read(file: &File) -> std::io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    if length > LONGEST {
+        return Err(std::io::Error::other(format!("it has {length} bytes")));
+    }
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

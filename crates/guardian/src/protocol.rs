@@ -1,0 +1,195 @@
+//! What runner and guardian say to each other: JSON in frames over a socket pair.
+
+use std::time::Duration;
+
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::problem::Said;
+use fracas_core::record::{Certificate, Certified, Dose, State, UndoClass};
+use fracas_core::target::{ProcessIdentity, Target};
+use fracas_core::units::Span;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How often a runner says that it lives.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// Longer than any true message; a length beyond it is nonsense, not a reason to allocate.
+const LONGEST: usize = 64 << 20;
+
+/// From the runner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToGuardian {
+    /// The first message.
+    Hello(Hello),
+    /// The runner lives.
+    Beat,
+    /// A question; the answer carries the same number.
+    Ask {
+        /// Numbers questions.
+        number: u64,
+        /// What.
+        what: Ask,
+    },
+}
+
+/// Who the runner is and what the guardian is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The runner: the guardian watches it, and kills it if it is unheard for too long.
+    pub runner: ProcessIdentity,
+    /// The state directory.
+    pub state: String,
+    /// What for.
+    pub task: Task,
+}
+
+/// What a guardian is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// A new run.
+    Run {
+        /// Its id.
+        run: RunId,
+        /// The engines that it will need; connected before the guardian says that it is ready.
+        engines: Vec<String>,
+        /// Nothing will be applied: no ledger is made.
+        dry: bool,
+    },
+    /// Cleaning up after a run whose runner and guardian are dead.
+    Recover {
+        /// Its id.
+        run: RunId,
+    },
+}
+
+/// A question to the guardian.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Plan these; nothing is touched. Answer: [`Answer::Planned`].
+    Plan(Vec<Wanted>),
+    /// Put these on: planned again, written to the ledger in one write, applied in parallel. Answer: [`Answer::Applied`].
+    Apply(Vec<InjectionId>),
+    /// Read their doses. Answer: [`Answer::Measured`].
+    Measure(Vec<InjectionId>),
+    /// Undo these: last in first out on each target, targets in parallel. Answer: [`Answer::Reverted`].
+    Revert(Vec<InjectionId>),
+    /// The target of these restarted as this one: forget the old and be ready to apply again. Answer: [`Answer::Planned`].
+    Retarget(Vec<(InjectionId, Target)>),
+    /// Say something. Answer: [`Answer::Pong`].
+    Ping,
+    /// Undo whatever is left, prove it and end. Answer: [`Answer::Ended`].
+    End,
+}
+
+/// An injection that is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Its number.
+    pub injection: InjectionId,
+    /// The fault's type.
+    pub fault: String,
+    /// Its parameters.
+    pub params: Value,
+    /// On what.
+    pub target: Target,
+    /// After this long it is undone even if nobody asks: no fault is for ever.
+    pub at_most: Span,
+    /// Agrees to a fault without a way back.
+    pub allow_irreversible: bool,
+}
+
+/// From the guardian.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromGuardian {
+    /// It is ready: whatever it needs to revert is reserved.
+    Ready {
+        /// What it could not reserve, in words: weaker, but no reason to refuse.
+        weak: Vec<String>,
+    },
+    /// It cannot serve, and ends.
+    Refused(Said),
+    /// The answer to a question.
+    Answer {
+        /// The question's number.
+        number: u64,
+        /// What.
+        what: Answer,
+    },
+    /// An injection came into a state: said as it happens, also unasked.
+    State {
+        /// Which.
+        injection: InjectionId,
+        /// Into what.
+        state: State,
+        /// What led to it.
+        how: String,
+    },
+    /// An injection failed.
+    Failed {
+        /// Which.
+        injection: InjectionId,
+        /// Why.
+        problem: Said,
+    },
+}
+
+/// An answer of the guardian.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// One for each that was wanted, in order.
+    Planned(Vec<Result<Planned, Said>>),
+    /// One for each, in order.
+    Applied(Vec<(InjectionId, Result<(), Said>)>),
+    /// One for each, in order.
+    Measured(Vec<(InjectionId, Result<Dose, Said>)>),
+    /// One for each that was ever on.
+    Reverted(Vec<Certified>),
+    /// It lives.
+    Pong,
+    /// The proof.
+    Ended(Certificate),
+}
+
+/// What a planned injection will do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Which.
+    pub injection: InjectionId,
+    /// How it is undone.
+    pub undo: UndoClass,
+    /// The change and its way back, in words.
+    pub change: String,
+}
+
+/// Writes one message.
+pub async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &T) -> std::io::Result<()> {
+    let body = serde_json::to_vec(message).map_err(std::io::Error::other)?;
+    let mut frame = Vec::with_capacity(body.len() + 4);
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&body);
+    to.write_all(&frame).await
+}
+
+/// Reads one message; `None` when the other side is gone.
+pub async fn receive<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Option<T>> {
+    let mut length = [0u8; 4];
+    match from.read_exact(&mut length).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > LONGEST {
+        return Err(std::io::Error::other(format!("a message of {length} bytes")));
+    }
+    let mut body = vec![0; length];
+    from.read_exact(&mut body).await?;
+    serde_json::from_slice(&body).map(Some).map_err(std::io::Error::other)
+}

@@ -1,0 +1,364 @@
+//! The guardian as a process: `fracas worker guardian`.
+
+mod log;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fracas_core::ids::InjectionId;
+use fracas_core::problem::{Problem, Result, Said, codes};
+use fracas_core::record::Certificate;
+use fracas_faults::Engines;
+use fracas_linux::guard;
+use fracas_linux::process::Process;
+use fracas_linux::state_dir::PrivateDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::log::Log;
+use crate::hand::Hand;
+use crate::lease::{Lease, TICK};
+use crate::ledger::{Ledger, Record};
+use crate::protocol::{Answer, Ask, FromGuardian, Hello, Task, ToGuardian, receive, send};
+use crate::state::State;
+
+/// The certificate's name in the directory of a run.
+pub const CERTIFICATE: &str = "certificate.json";
+
+/// How long the first message may take. A guardian that nobody greets has nothing to guard.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// The main of the guardian. Returns when everything is undone.
+///
+/// One thread: PDEATHSIG of workers fires when the *thread* that started them ends (prctl(2)), and reverting must not need a new
+/// thread on a machine without a free pid.
+pub fn main() -> Result<()> {
+    // Ctrl-C is the runner's business.
+    let ignored = fracas_linux::signals::ignore_terminal();
+    ignored.map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot set what signals do").because(&error))?;
+    let entrenched = guard::entrench();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot start").because(&error))?;
+    let done = runtime.block_on(serve(weaknesses(&entrenched)));
+    // What is still running would hold the process: everything that matters has been awaited.
+    runtime.shutdown_background();
+    // A group that stays is found by the sweep of the next recovery.
+    let _ = guard::leave(entrenched);
+    done
+}
+
+/// What could not be reserved, in words.
+fn weaknesses(entrenched: &guard::Entrenched) -> Vec<String> {
+    [
+        entrenched.session.as_ref().err(),
+        entrenched.oom_score_adj.as_ref().err(),
+        entrenched.own_cgroup.as_ref().err(),
+        entrenched.mlocked.as_ref().err(),
+    ]
+    .into_iter()
+    .flatten()
+    .cloned()
+    .collect()
+}
+
+async fn serve(weak: Vec<String>) -> Result<()> {
+    let broken = |error: std::io::Error| {
+        Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error)
+    };
+    let socket = fracas_linux::child::parent_socket().map_err(broken)?;
+    socket.set_nonblocking(true).map_err(broken)?;
+    let (mut from, mut to) = UnixStream::from_std(socket).map_err(broken)?.into_split();
+    let first = tokio::time::timeout(GREETING, receive::<ToGuardian>(&mut from)).await;
+    let Ok(Ok(Some(ToGuardian::Hello(hello)))) = first else {
+        return Err(Problem::new(&codes::GUARDIAN_START, "nobody greeted the guardian"));
+    };
+    let (news, heard) = mpsc::unbounded_channel();
+    match prepare(&hello, news).await {
+        Ok(guardian) => {
+            send(&mut to, &FromGuardian::Ready { weak }).await.map_err(broken)?;
+            let writer = tokio::spawn(tell(heard, to));
+            guardian.serve(from).await;
+            let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
+            Ok(())
+        }
+        Err(problem) => {
+            let _ = send(&mut to, &FromGuardian::Refused(Said::from(&*problem))).await;
+            Err(problem)
+        }
+    }
+}
+
+/// Writes news to the runner until there are none. A runner that does not read or is gone stops nothing.
+async fn tell(mut heard: mpsc::UnboundedReceiver<FromGuardian>, mut to: OwnedWriteHalf) {
+    while let Some(message) = heard.recv().await {
+        if send(&mut to, &message).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+    // Keeps taking, so that nothing piles up.
+    while heard.recv().await.is_some() {}
+}
+
+struct Guardian {
+    hand: Arc<Hand>,
+    lease: Lease,
+    log: Log,
+    directory: Option<PrivateDir>,
+    news: mpsc::UnboundedSender<FromGuardian>,
+    lost: Vec<fracas_core::record::Certified>,
+    recovering: bool,
+    /// Descriptors in hand for the revert.
+    spare: guard::Spare,
+}
+
+/// So many descriptors are kept for reverting: targets are undone in parallel, but the kernel's files one by one.
+const SPARE: usize = 32;
+
+async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Result<Guardian> {
+    let start = |what: &str| Problem::new(&codes::GUARDIAN_START, what.to_owned());
+    let state = State::open(Path::new(&hello.state))?;
+    let runner = Process::open(&hello.runner)
+        .map_err(|error| start("cannot watch the runner").because(&error))?
+        .ok_or_else(|| start("the runner is gone"))?;
+    let engines = Engines::default();
+    let (run, recovering) = match &hello.task {
+        Task::Run { run, .. } => (run.clone(), false),
+        Task::Recover { run } => (run.clone(), true),
+    };
+    let directory = state.run_directory(&run)?;
+    let mut lost = Vec::new();
+    let (hand, directory) = match &hello.task {
+        Task::Run {
+            engines: addresses,
+            dry,
+            ..
+        } => {
+            for address in addresses {
+                engines.at(address).await?;
+            }
+            let ledger = if *dry {
+                None
+            } else {
+                Some(begin(&directory, &hello.runner, &run)?)
+            };
+            let directory = (!dry).then_some(directory);
+            (Hand::new(run, state, ledger, engines, news.clone()), directory)
+        }
+        Task::Recover { .. } => {
+            let Some((ledger, contents)) = Ledger::open(&directory)? else {
+                return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian"))
+                    .next(format!("`fracas stop {run}`")));
+            };
+            let hand = Hand::new(run, state, Some(ledger), engines, news.clone());
+            lost = hand.adopt(&contents);
+            (hand, Some(directory))
+        }
+    };
+    let log = Log::new(directory.as_ref());
+    let spare = guard::Spare::keep(SPARE).map_err(|error| start("cannot keep descriptors in hand").because(&error))?;
+    Ok(Guardian {
+        hand: Arc::new(hand),
+        lease: Lease::new(runner),
+        log,
+        directory,
+        news,
+        lost,
+        recovering,
+        spare,
+    })
+}
+
+fn begin(
+    directory: &PrivateDir,
+    runner: &fracas_core::target::ProcessIdentity,
+    run: &fracas_core::ids::RunId,
+) -> Result<Ledger> {
+    let itself = fracas_linux::process::identity(std::process::id())
+        .ok()
+        .flatten()
+        .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "the guardian cannot read its own identity"))?;
+    let mut ledger = Ledger::create(directory, 64)?;
+    ledger.append(&[Record::Began {
+        run: run.clone(),
+        runner: runner.clone(),
+        guardian: itself,
+    }])?;
+    Ok(ledger)
+}
+
+impl Guardian {
+    /// Serves until the end was asked for, or the runner is lost and everything is undone.
+    async fn serve(mut self, mut from: OwnedReadHalf) {
+        let (asked, mut asks) = mpsc::channel(64);
+        let reader = tokio::spawn(async move {
+            while let Ok(Some(message)) = receive::<ToGuardian>(&mut from).await {
+                if asked.send(message).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let mut terminate = fracas_linux::signals::Stops::listen().ok();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut work: JoinSet<()> = JoinSet::new();
+        let mut deadlines: Vec<(tokio::time::Instant, InjectionId)> = Vec::new();
+        let why = loop {
+            tokio::select! {
+                biased;
+                ended = self.lease.runner().ended() => break match ended {
+                    Ok(()) => "the runner died".to_owned(),
+                    Err(error) => format!("the runner cannot be watched: {error}"),
+                },
+                name = next_termination(&mut terminate) => break format!("{name} to the guardian"),
+                message = asks.recv() => match message {
+                    Some(ToGuardian::Beat | ToGuardian::Hello(_)) => self.lease.heard(),
+                    Some(ToGuardian::Ask { number, what: Ask::End }) => {
+                        let certificate = self.finish(&mut work, "the runner asked").await;
+                        let _ = self.news.send(FromGuardian::Answer { number, what: Answer::Ended(certificate) });
+                        reader.abort();
+                        return;
+                    }
+                    Some(ToGuardian::Ask { number, what }) => {
+                        self.lease.heard();
+                        if let Ask::Apply(injections) = &what {
+                            for injection in injections {
+                                if let Some(at_most) = self.hand.at_most(*injection).await {
+                                    deadlines.retain(|(_, other)| other != injection);
+                                    deadlines.push((tokio::time::Instant::now() + at_most, *injection));
+                                }
+                            }
+                        }
+                        self.answer(number, what, &mut work);
+                    }
+                    // The socket is closed: the runner is dying, or has lost its mind.
+                    None => break "the runner hung up".to_owned(),
+                },
+                _ = tick.tick() => {
+                    self.hand.reap();
+                    while work.try_join_next().is_some() {}
+                    self.expire(&mut deadlines, &mut work);
+                    if self.lease.look() {
+                        break "the runner was unheard for too long".to_owned();
+                    }
+                }
+            }
+        };
+        reader.abort();
+        self.log.line(&why);
+        self.lose_runner(&mut work, &why).await;
+    }
+
+    /// The runner is lost: it is made sure that it is dead, then everything is undone.
+    async fn lose_runner(&mut self, work: &mut JoinSet<()>, why: &str) {
+        // Applies that are under way let go meanwhile.
+        self.hand.cancel_all();
+        if let Err(error) = self.lease.end_runner().await {
+            // It may act again, and still the faults cannot stay: undone now, and said.
+            self.log.line(&format!("the runner cannot be ended: {error}"));
+        }
+        let certificate = self.finish(work, why).await;
+        self.log.line(if certificate.is_clean() {
+            "everything is undone"
+        } else {
+            "something is left"
+        });
+    }
+
+    /// Undoes what is left, proves it, writes the proof.
+    async fn finish(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
+        self.hand.cancel_all();
+        self.spare.release();
+        while work.join_next().await.is_some() {}
+        let mut certificate = self.hand.certify().await;
+        certificate.lines.append(&mut self.lost);
+        if let Err(problem) = self.hand.end(&certificate) {
+            self.log.line(&problem.line());
+        }
+        if let Some(directory) = &self.directory {
+            let text = serde_json::to_vec_pretty(&certificate).unwrap_or_default();
+            if let Err(error) = directory.write_atomic(CERTIFICATE, &text) {
+                self.log.line(&format!("cannot write the certificate: {error}"));
+            }
+        }
+        self.log.line(&format!("ended: {why}"));
+        self.hand.reap();
+        certificate
+    }
+
+    /// Answers one question, beside others.
+    fn answer(&self, number: u64, what: Ask, work: &mut JoinSet<()>) {
+        let (hand, news) = (Arc::clone(&self.hand), self.news.clone());
+        let allowed = !self.recovering;
+        match &what {
+            Ask::Apply(injections) if allowed => hand.allow(injections),
+            Ask::Revert(injections) => hand.cancel(injections),
+            _ => {}
+        }
+        work.spawn(async move {
+            let what = match what {
+                Ask::Plan(wanted) => {
+                    // One after the other: which of two conflicting injections is refused must not depend on chance.
+                    let mut planned = Vec::new();
+                    for wanted in wanted {
+                        planned.push(hand.plan(wanted).await.map_err(|problem| Said::from(&*problem)));
+                    }
+                    Answer::Planned(planned)
+                }
+                Ask::Retarget(pairs) => {
+                    let mut planned = Vec::new();
+                    for (injection, target) in pairs {
+                        planned.push(
+                            hand.retarget(injection, target)
+                                .await
+                                .map_err(|problem| Said::from(&*problem)),
+                        );
+                    }
+                    Answer::Planned(planned)
+                }
+                Ask::Apply(injections) if allowed => Answer::Applied(hand.apply(&injections).await),
+                Ask::Apply(_) => Answer::Applied(Vec::new()),
+                Ask::Measure(injections) => Answer::Measured(hand.measure(&injections).await),
+                Ask::Revert(injections) => Answer::Reverted(hand.revert(&injections).await),
+                Ask::Ping => Answer::Pong,
+                // Taken by the caller.
+                Ask::End => return,
+            };
+            let _ = news.send(FromGuardian::Answer { number, what });
+        });
+    }
+
+    /// Undoes injections that are on for longer than they may: the runner should have asked before.
+    fn expire(&self, deadlines: &mut Vec<(tokio::time::Instant, InjectionId)>, work: &mut JoinSet<()>) {
+        let now = tokio::time::Instant::now();
+        let expired: Vec<_> = deadlines
+            .extract_if(.., |(at, _)| *at <= now)
+            .map(|(_, injection)| injection)
+            .collect();
+        if !expired.is_empty() {
+            self.hand.cancel(&expired);
+            let hand = Arc::clone(&self.hand);
+            work.spawn(async move {
+                hand.revert(&expired).await;
+            });
+        }
+    }
+}
+
+/// SIGTERM alone ends a guardian before its runner: the machine is going down. The others are listened for and not heard.
+async fn next_termination(stops: &mut Option<fracas_linux::signals::Stops>) -> &'static str {
+    match stops {
+        Some(stops) => loop {
+            if stops.next().await == fracas_linux::signals::Stop::Terminate {
+                return "SIGTERM";
+            }
+        },
+        None => std::future::pending().await,
+    }
+}

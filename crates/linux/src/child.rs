@@ -1,0 +1,82 @@
+//! Workers: processes of our own binary, each with a socket to the one that started it.
+//!
+//! A worker inherits nothing but its socket (as descriptor 0), the null device (1), and what it shall have as descriptor 2. It
+//! joins its control groups and gets its session before the new program begins, so there is no moment at which it runs elsewhere.
+
+mod worker;
+
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+
+use crate::cgroup::Cgroup;
+use crate::error::{Context, invalid};
+
+pub use worker::{Worker, start_worker};
+pub(crate) use worker::{before_exec, close_at_exec};
+
+/// Where a worker's standard error goes.
+#[derive(Debug, Default)]
+pub enum Stderr {
+    /// Where ours goes.
+    #[default]
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// Into this file.
+    File(File),
+}
+
+/// How a worker is started. The default is a plain child.
+#[derive(Debug, Default)]
+pub struct WorkerOptions {
+    /// In a session of its own: signals of the terminal and of our process group do not reach it.
+    pub own_session: bool,
+    /// The kernel kills it when the *thread* that started it ends (`PR_SET_PDEATHSIG`, see prctl(2)): start such workers from a
+    /// thread that lives as long as the process, never from a pool.
+    pub die_with_parent: bool,
+    /// The groups that it joins before the program begins.
+    pub cgroups: Vec<Cgroup>,
+    /// Its `oom_score_adj`; otherwise it inherits ours, and a guardian's is the lowest there is. Raising is always allowed.
+    pub oom_score_adj: Option<i32>,
+    /// Where its standard error goes.
+    pub stderr: Stderr,
+    /// Variables of its environment besides ours.
+    pub env: Vec<(String, String)>,
+    /// Another program than this one.
+    pub program: Option<PathBuf>,
+}
+
+/// In a worker: takes the socket to the one that started it, and puts the null device in its place as descriptor 0.
+///
+/// An error when descriptor 0 is no socket: then nobody of ours started this process, or the socket was taken already.
+pub fn parent_socket() -> io::Result<UnixStream> {
+    let stdin = io::stdin();
+    let stat = fstat(&stdin).context(|| "cannot look at descriptor 0".into())?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+        return Err(invalid(
+            "descriptor 0 is no socket: a worker is started by Fracas only, and takes its socket once",
+        ));
+    }
+    let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3).context(|| "cannot take descriptor 0".into())?;
+    let null =
+        open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).context(|| "cannot open /dev/null".into())?;
+    #[expect(unsafe_code, reason = "descriptor 0 has no owner in Rust")]
+    // SAFETY: descriptor 0 is open, for it was just duplicated, and ManuallyDrop never closes it.
+    let mut stdin = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(0) });
+    rustix::io::dup2(&null, &mut stdin).context(|| "cannot replace descriptor 0".into())?;
+    Ok(UnixStream::from(socket))
+}
+
+/// In a worker: the name by which `ps` and `/proc/PID/comm` know it; the kernel keeps 15 bytes. Without it the name is `exe`, for
+/// workers are started by `/proc/self/exe`.
+pub fn set_name(name: &str) -> io::Result<()> {
+    let short: Vec<u8> = name.bytes().take(15).collect();
+    let name = std::ffi::CString::new(short).map_err(io::Error::from)?;
+    rustix::thread::set_name(&name).context(|| "cannot set the name of the process".into())
+}

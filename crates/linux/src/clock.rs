@@ -1,0 +1,33 @@
+//! The clock that counts while the machine sleeps.
+
+use std::time::Duration;
+
+use rustix::thread::ClockId;
+use rustix::time::clock_gettime;
+
+/// The time since boot, suspended time included (`CLOCK_BOOTTIME`, clock_gettime(2)): the clock for leases, for a machine that
+/// slept must not look as if no time had passed. Nobody can set it.
+pub fn boottime() -> Duration {
+    read(ClockId::Boottime)
+}
+
+/// A clock that never goes back and never shows a negative time.
+pub(crate) fn read(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_agrees_with_proc_uptime() {
+        let before = boottime();
+        let text = std::fs::read_to_string("/proc/uptime").unwrap();
+        let uptime: f64 = text.split(' ').next().unwrap().parse().unwrap();
+        let after = boottime();
+        assert!(before <= after);
+        // Two decimals; a container may have its own /proc/uptime (lxcfs), which is younger.
+        assert!(uptime <= after.as_secs_f64() + 0.01);
+    }
+}

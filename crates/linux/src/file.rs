@@ -1,0 +1,100 @@
+//! Files as a ledger and a disk fault need them.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{FallocateFlags, Mode, OFlags, StatVfsMountFlags, fallocate, fstatvfs, open, statvfs};
+
+use crate::error::Context;
+
+/// Takes room on the disk for the first `len` bytes, so that writing there needs none later. The file is at least as long then,
+/// and what was not written reads as zeroes.
+///
+/// A file system without fallocate(2) (`EOPNOTSUPP`) is an error: room that is only hoped for is no room.
+pub fn allocate(file: &File, len: u64) -> io::Result<()> {
+    rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len))
+        .context(|| format!("cannot take room for {len} bytes on the disk"))
+}
+
+/// Opens a file for appending, made with mode 0600 if it is not there; each write returns when its bytes are on disk. A symbolic
+/// link is refused.
+pub fn open_dsync_append(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::DSYNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    open(path, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .context(|| format!("cannot open {} for appending", path.display()))
+}
+
+/// A file system's size and room, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// All of it.
+    pub total: u64,
+    /// What users may still take; root may take more.
+    pub available: u64,
+    /// Whether it is mounted for reading only.
+    pub read_only: bool,
+}
+
+/// The room on the file system that holds this path.
+pub fn room(path: &Path) -> io::Result<Room> {
+    statvfs(path)
+        .map(|stat| Room::from(&stat))
+        .context(|| format!("cannot look at the file system of {}", path.display()))
+}
+
+/// The room on the file system that holds this open file.
+pub fn room_of(file: impl AsFd) -> io::Result<Room> {
+    fstatvfs(file)
+        .map(|stat| Room::from(&stat))
+        .context(|| "cannot look at the file system of an open file".into())
+}
+
+impl From<&rustix::fs::StatVfs> for Room {
+    fn from(stat: &rustix::fs::StatVfs) -> Self {
+        Self {
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            available: stat.f_bavail.saturating_mul(stat.f_frsize),
+            read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn room_is_taken_and_can_be_seen() {
+        let file = tempfile::tempfile().unwrap();
+        allocate(&file, 1 << 20).unwrap();
+        let meta = file.metadata().unwrap();
+        assert_eq!(meta.len(), 1 << 20);
+        assert!(meta.blocks() * 512 >= 1 << 20);
+        let room = room_of(&file).unwrap();
+        assert!(room.total >= room.available && room.total > 0 && !room.read_only);
+        let refused = allocate(&file, u64::from(u32::MAX) << 30).unwrap_err();
+        assert!(refused.to_string().contains("cannot take room"), "{refused}");
+    }
+
+    #[test]
+    fn appending_keeps_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        for word in [b"a", b"b"] {
+            open_dsync_append(&path).unwrap().write_all(word).unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"ab");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(open_dsync_append(&link).is_err());
+        assert!(room(&path).unwrap().total > 0);
+        assert!(room(&dir.path().join("none")).is_err());
+    }
+}

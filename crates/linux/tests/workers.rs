@@ -1,0 +1,361 @@
+//! Workers, for real: this test binary starts itself, as the binary of Fracas does. It has its own `main`, for a worker must not
+//! be a test.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use fracas_linux::cgroup::{self, Controller};
+use fracas_linux::child::{self, Stderr, WorkerOptions, start_worker};
+use fracas_linux::process::{self, Process};
+use fracas_linux::{guard, privileges, signals};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, word, name] = &arguments[..]
+        && word == "worker"
+    {
+        return worker(name);
+    }
+    let tests: [(&str, fn()); 10] = [
+        ("a_worker_has_its_socket_and_nothing_else", nothing_else),
+        (
+            "a_worker_is_in_its_group_and_session_from_the_beginning",
+            group_and_session,
+        ),
+        ("a_worker_ends_with_the_thread_that_started_it", dies_with_parent),
+        ("a_worker_is_reaped", reaped),
+        ("a_program_that_is_not_there_is_an_error", not_there),
+        ("standard_error_and_environment_are_what_was_asked_for", stderr_and_env),
+        ("a_worker_can_be_the_first_to_go", oom_score),
+        ("a_guardian_is_in_groups_of_its_own_until_it_leaves", entrenched),
+        ("the_groups_of_a_killed_guardian_are_swept", swept),
+        ("requests_to_stop_are_heard_and_a_terminal_can_be_ignored", signals),
+    ];
+    for (name, test) in tests {
+        if arguments
+            .get(1)
+            .is_none_or(|wanted| wanted.starts_with('-') || name.contains(wanted.as_str()))
+        {
+            test();
+            println!("test {name} ... ok");
+        }
+    }
+}
+
+/// What the workers of these tests do: they say something, and end when their socket ends.
+fn worker(name: &str) {
+    let mut socket = child::parent_socket().expect("a socket");
+    child::set_name("fracas-test").unwrap();
+    assert!(child::parent_socket().is_err(), "only once");
+    let say = match name {
+        "descriptors" => {
+            let mut open: Vec<String> = std::fs::read_dir("/proc/self/fd")
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter_map(|path| std::fs::read_link(path).ok())
+                .map(|link| link.display().to_string())
+                .map(|link| link.split(':').next().unwrap_or_default().to_owned())
+                .collect();
+            open.sort();
+            open.join(" ")
+        }
+        "variable" => {
+            eprintln!("to standard error");
+            std::env::var("FRACAS_TEST").unwrap_or_default()
+        }
+        "oom" => std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
+        "guardian" => return guardian(socket),
+        "ignores" => {
+            signals::ignore_terminal().unwrap();
+            "here".to_owned()
+        }
+        "restores" => {
+            signals::ignore_terminal().unwrap();
+            signals::restore().unwrap();
+            "here".to_owned()
+        }
+        "listens" => return listens(socket),
+        _ => "here".to_owned(),
+    };
+    writeln!(socket, "{}", say.trim()).unwrap();
+    // Until the other end closes.
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+}
+
+/// Entrenches itself, says how, and leaves when it is asked to.
+fn guardian(mut socket: UnixStream) {
+    let mut spare = guard::Spare::keep(8).unwrap();
+    let entrenched = guard::entrench();
+    let groups = entrenched
+        .own_cgroup
+        .as_ref()
+        .map(|made| made.iter().map(|group| group.path.clone()).collect::<Vec<_>>());
+    let session = entrenched.session.is_ok();
+    let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
+    let score_is_told = match &entrenched.oom_score_adj {
+        Ok(value) => *value == -1000 && score.trim() == "-1000",
+        Err(text) => text.contains(&format!("stays at {} ", score.trim())),
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let locked: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap();
+    let locked_is_told = entrenched.mlocked.is_ok() == (locked > 0);
+    let said = groups.map_or_else(|error| format!("ERROR {error}"), |groups| groups.join(" "));
+    writeln!(socket, "{session} {score_is_told} {locked_is_told} {said}").unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+    spare.release();
+    guard::leave(entrenched).unwrap();
+}
+
+fn listens(mut socket: UnixStream) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut stops = signals::Stops::listen().unwrap();
+        writeln!(socket, "here").unwrap();
+        for expected in [
+            signals::Stop::Terminate,
+            signals::Stop::Interrupt,
+            signals::Stop::Hangup,
+        ] {
+            assert_eq!(stops.next().await, expected);
+            writeln!(socket, "{expected:?}").unwrap();
+        }
+    });
+}
+
+/// The line that a worker says.
+fn line(worker: &mut child::Worker) -> String {
+    worker.socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while worker.socket.read(&mut byte).expect("an answer in time") == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// Closes the socket and expects a good end.
+fn finish(mut worker: child::Worker) {
+    worker.socket.shutdown(std::net::Shutdown::Both).unwrap();
+    let status = worker.reap(LIMIT).unwrap().expect("it ends with its socket");
+    assert!(status.success(), "{status}");
+}
+
+fn nothing_else() {
+    // A descriptor without close-on-exec, as a library might leave one.
+    let leak = std::fs::File::open("/proc/self/stat").unwrap();
+    rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+    let options = WorkerOptions {
+        stderr: Stderr::Null,
+        ..WorkerOptions::default()
+    };
+    let mut worker = start_worker("descriptors", options).unwrap();
+    let open = line(&mut worker);
+    // 0, 1 and 2, the socket, and the directory that is being listed.
+    let listed = format!(
+        "/dev/null /dev/null /dev/null /proc/{}/fd socket",
+        worker.process.identity().pid
+    );
+    assert_eq!(open, listed);
+    let status = process::status(worker.process.identity().pid).unwrap().unwrap();
+    assert_eq!(
+        (status.comm.as_str(), status.command.as_str()),
+        ("fracas-test", "fracas worker descriptors")
+    );
+    finish(worker);
+}
+
+fn group_and_session() {
+    let Some(root) = cgroup::root(Controller::Pids)
+        .unwrap()
+        .filter(|_| rustix::process::geteuid().is_root())
+    else {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI must be able to make groups"
+        );
+        println!("skipped: no root, or no pids controller");
+        return;
+    };
+    let name = format!("fracas-test-worker-{}", std::process::id());
+    let group = root.child(&name).unwrap();
+    let options = WorkerOptions {
+        own_session: true,
+        cgroups: vec![root.find_child(&name).unwrap().unwrap()],
+        ..WorkerOptions::default()
+    };
+    let mut worker = start_worker("group", options).unwrap();
+    let pid = worker.process.identity().pid;
+    let seen = group.processes().unwrap();
+    line(&mut worker);
+    let raw = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    assert_eq!(rustix::process::getsid(Some(raw)).unwrap(), raw);
+    finish(worker);
+    assert!(root.remove_child(&name).unwrap());
+    assert_eq!(seen, [pid]);
+}
+
+fn dies_with_parent() {
+    let start = || {
+        let options = WorkerOptions {
+            die_with_parent: true,
+            ..WorkerOptions::default()
+        };
+        let mut worker = start_worker("child", options).unwrap();
+        assert_eq!(line(&mut worker), "here");
+        assert!(!worker.process.has_ended().unwrap());
+        worker
+    };
+    let mut worker = std::thread::spawn(start).join().unwrap();
+    let status = worker.reap(LIMIT).unwrap().expect("killed by the kernel");
+    assert_eq!(status.signal(), Some(libc::SIGKILL));
+}
+
+fn reaped() {
+    let mut worker = start_worker("plain", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    assert!(worker.try_reap().unwrap().is_none());
+    let id = worker.process.identity().clone();
+    worker.process.signal(libc::SIGTERM).unwrap();
+    assert_eq!(worker.reap(LIMIT).unwrap().unwrap().signal(), Some(libc::SIGTERM));
+    assert!(worker.try_reap().unwrap().is_some(), "may be asked again");
+    assert!(Process::open(&id).unwrap().is_none(), "no zombie is left");
+
+    let mut worker = start_worker("plain", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    let id = worker.process.identity().clone();
+    worker.process.signal(libc::SIGKILL).unwrap();
+    assert!(worker.process.wait(LIMIT).unwrap());
+    drop(worker);
+    assert!(Process::open(&id).unwrap().is_none(), "no zombie is left by a drop");
+}
+
+fn not_there() {
+    let options = WorkerOptions {
+        program: Some("/nowhere/fracas".into()),
+        ..WorkerOptions::default()
+    };
+    let error = start_worker("plain", options).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.to_string().contains("cannot start the worker plain"), "{error}");
+}
+
+fn stderr_and_env() {
+    let mut file = tempfile::tempfile().unwrap();
+    let options = WorkerOptions {
+        stderr: Stderr::File(file.try_clone().unwrap()),
+        env: vec![("FRACAS_TEST".into(), "yes".into())],
+        ..WorkerOptions::default()
+    };
+    let mut worker = start_worker("variable", options).unwrap();
+    assert_eq!(line(&mut worker), "yes");
+    finish(worker);
+    let mut said = String::new();
+    std::io::Seek::rewind(&mut file).unwrap();
+    file.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "to standard error\n");
+}
+
+fn oom_score() {
+    let begin = Instant::now();
+    let options = WorkerOptions {
+        oom_score_adj: Some(1000),
+        ..WorkerOptions::default()
+    };
+    let mut worker = start_worker("oom", options).unwrap();
+    assert_eq!(line(&mut worker), "1000");
+    finish(worker);
+    assert!(begin.elapsed() < LIMIT);
+}
+
+/// A worker that has entrenched itself, and the paths of its groups. `None`, after a line that says so, where that is impossible.
+fn start_guardian() -> Option<(child::Worker, Vec<std::path::PathBuf>)> {
+    if !privileges::is_root() || cgroup::layout().unwrap().controllers.is_empty() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI must be able to make groups"
+        );
+        println!("skipped: no root, or no control groups");
+        return None;
+    }
+    let mut worker = start_worker("guardian", WorkerOptions::default()).unwrap();
+    let said = line(&mut worker);
+    let paths = said.strip_prefix("true true true ").unwrap_or_else(|| panic!("{said}"));
+    assert!(!paths.starts_with("ERROR") && !paths.is_empty(), "{said}");
+    Some((worker, paths.split(' ').map(Into::into).collect()))
+}
+
+fn entrenched() {
+    let Some((worker, groups)) = start_guardian() else {
+        return;
+    };
+    let pid = worker.process.identity().pid;
+    for group in &groups {
+        assert!(
+            group.ends_with(format!("{}{pid}", guard::GROUP_PREFIX)),
+            "{}",
+            group.display()
+        );
+        assert_eq!(
+            std::fs::read_to_string(group.join("cgroup.procs")).unwrap().trim(),
+            pid.to_string()
+        );
+    }
+    let memory = cgroup::of(pid, Controller::Memory).unwrap();
+    assert!(memory.is_none_or(|memory| groups.iter().any(|group| group == memory.path())));
+    guard::sweep().unwrap();
+    assert!(
+        groups.iter().all(|group| group.exists()),
+        "a living guardian keeps its groups"
+    );
+    finish(worker);
+    assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
+}
+
+fn swept() {
+    let Some((mut worker, groups)) = start_guardian() else {
+        return;
+    };
+    worker.process.signal(libc::SIGKILL).unwrap();
+    assert!(worker.reap(LIMIT).unwrap().is_some());
+    assert!(groups.iter().all(|group| group.exists()));
+    guard::sweep().unwrap();
+    assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
+}
+
+fn signals() {
+    let mut worker = start_worker("listens", WorkerOptions::default()).unwrap();
+    assert_eq!(line(&mut worker), "here");
+    for (signal, heard) in [
+        (libc::SIGTERM, "Terminate"),
+        (libc::SIGINT, "Interrupt"),
+        (libc::SIGHUP, "Hangup"),
+    ] {
+        worker.process.signal(signal).unwrap();
+        assert_eq!(line(&mut worker), heard);
+    }
+    assert!(worker.reap(LIMIT).unwrap().unwrap().success());
+
+    let mut worker = start_worker("ignores", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+        worker.process.signal(signal).unwrap();
+    }
+    finish(worker);
+
+    let mut worker = start_worker("restores", WorkerOptions::default()).unwrap();
+    line(&mut worker);
+    worker.process.signal(libc::SIGHUP).unwrap();
+    assert_eq!(worker.reap(LIMIT).unwrap().unwrap().signal(), Some(libc::SIGHUP));
+}

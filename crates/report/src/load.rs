@@ -1,0 +1,83 @@
+//! The report of an earlier run, from its directory.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use fracas_core::problem::{Problem, Result, codes};
+
+use crate::fold::Fold;
+use crate::log::{MOST_BYTES, read_events};
+use crate::model::{Report, VERSION};
+
+/// The report of the run in `dir`: `report.json`, or, where there is none that this version can read, made again from
+/// `events.ndjson`. So also a run whose runner died has a report, without a verdict.
+///
+/// # Errors
+/// `S005` if neither can be read.
+pub fn load(dir: &Path) -> Result<Report> {
+    // Whatever is wrong with the report, the events are the source of it.
+    if let Ok(Some(report)) = written(&dir.join("report.json")) {
+        return Ok(report);
+    }
+    let path = dir.join("events.ndjson");
+    let mut fold = Fold::default();
+    let mut any = false;
+    let unreadable = read_events(&path, |event| {
+        any = true;
+        fold.apply(&event);
+    })?;
+    if !any {
+        let problem = Problem::new(&codes::SYSTEM, format!("{} holds no event", path.display()));
+        return Err(problem.since(format!("{unreadable} lines in it are no events of this version")));
+    }
+    Ok(fold.report())
+}
+
+/// The written report; `None` if it is of another version or is no report.
+fn written(path: &Path) -> io::Result<Option<Report>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut text)?;
+    let report: Option<Report> = serde_json::from_slice(&text).ok();
+    Ok(report.filter(|report| report.version == VERSION))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{fold, samples, write_all};
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = fold(samples::residue());
+        write_all(dir.path(), &report, None).unwrap();
+        assert_eq!(load(dir.path()).unwrap(), report);
+    }
+
+    #[test]
+    fn without_a_report_that_can_be_read_the_events_tell_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = samples::aborted();
+        let report = fold(events.clone());
+        write_all(dir.path(), &report, Some(&events)).unwrap();
+        let mut other = report.clone();
+        other.version = VERSION + 1;
+        let other = serde_json::to_string(&other).unwrap();
+        for bad in ["", "{", "[]", other.as_str()] {
+            fs::write(dir.path().join("report.json"), bad).unwrap();
+            assert_eq!(load(dir.path()).unwrap(), report, "{bad:.20}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()).unwrap_err().code.id, "S005");
+        fs::write(dir.path().join("events.ndjson"), "garbage\n").unwrap();
+        let problem = load(dir.path()).unwrap_err();
+        assert!(problem.line().contains("holds no event: 1 lines"), "{problem}");
+    }
+}

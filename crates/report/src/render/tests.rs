@@ -1,0 +1,142 @@
+use std::fmt::Write as _;
+
+use super::*;
+use crate::lines::{Verbosity, line};
+use crate::{fold, samples};
+
+/// One form of every story in one snapshot: they are read side by side.
+fn snapshot(form: &str, of: impl Fn(&Report, &[Event]) -> String) {
+    let mut all = String::new();
+    for (name, events) in samples::all() {
+        let report = fold(events.clone());
+        writeln!(all, "=== {name}\n{}", of(&report, &events)).unwrap();
+    }
+    insta::with_settings!({ snapshot_suffix => form, omit_expression => true }, {
+        insta::assert_snapshot!(all);
+    });
+}
+
+#[test]
+fn summaries() {
+    snapshot("native", |report, _| summary(report, Style::Native));
+    snapshot("chaos_scenario", |report, _| summary(report, Style::ChaosScenario));
+}
+
+#[test]
+fn files() {
+    for (format, form) in [
+        (Format::Markdown, "md"),
+        (Format::Junit, "xml"),
+        (Format::ChaosScenario, "json"),
+    ] {
+        snapshot(form, |report, events| render(report, events, format).unwrap());
+    }
+}
+
+#[test]
+fn progress() {
+    for (verbosity, form) in [
+        (Verbosity::Quiet, "quiet"),
+        (Verbosity::Normal, "normal"),
+        (Verbosity::Verbose, "verbose"),
+    ] {
+        snapshot(form, |_, events| {
+            let lines: Vec<String> = events.iter().filter_map(|event| line(event, verbosity)).collect();
+            lines.join("\n")
+        });
+    }
+}
+
+#[test]
+fn the_whole_report_as_json() {
+    let report = fold(samples::aborted());
+    insta::assert_snapshot!(render(&report, &[], Format::Json).unwrap());
+}
+
+#[test]
+fn the_text_of_a_scenario_is_in_the_words_of_seed_0() {
+    let text = |events| render(&fold(events), &[], Format::Text).unwrap();
+    assert!(
+        text(samples::passed_scenario())
+            .starts_with("[TEST SUMMARY] PASSED\n  Duration: 1m45.31s\n  Targets: 2\n  Faults: 1\n")
+    );
+    assert!(text(samples::passed()).ends_with("PASSED: every expectation held\n"));
+}
+
+#[test]
+fn junit_can_be_read_by_others() {
+    for (name, events) in samples::all() {
+        let text = render(&fold(events), &[], Format::Junit).unwrap();
+        let read = quick_junit::Report::deserialize_from_str(&text).unwrap();
+        assert!(read.tests > 0, "{name}");
+        let red = read.failures + read.errors > 0;
+        assert_eq!(
+            red,
+            !name.starts_with("passed") && !["dry_run", "restart"].contains(&name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn ndjson_is_one_event_per_line() {
+    let events = samples::passed();
+    let text = render(&fold(events.clone()), &events, Format::Ndjson).unwrap();
+    let read: Vec<Event> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(read, events);
+}
+
+#[test]
+fn a_form_is_known_by_its_word() {
+    for format in Format::ALL {
+        assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
+    }
+    let problem = "pdf".parse::<Format>().unwrap_err();
+    assert!(
+        problem
+            .to_string()
+            .contains("text, json, markdown, junit, ndjson, chaos-scenario"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn residue_prints_the_exact_commands_in_every_form_that_people_read() {
+    let report = fold(samples::residue());
+    let command = "echo 9223372036854771712 > /sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes";
+    for text in [
+        summary(&report, Style::Native),
+        summary(&report, Style::ChaosScenario),
+        render(&report, &[], Format::Markdown).unwrap(),
+    ] {
+        assert!(text.lines().any(|line| line.trim() == command), "{text}");
+    }
+}
+
+#[test]
+fn names_from_outside_cannot_speak_to_the_terminal() {
+    let mut events = samples::residue();
+    for event in &mut events {
+        let evil = "\u{1b}[2J\u{202e}\n# heading";
+        match &mut event.what {
+            fracas_core::event::What::RunStarted { experiment, .. } => experiment.name.push_str(evil),
+            fracas_core::event::What::Planned { target, change, .. } => {
+                target.push_str(evil);
+                change.push_str(evil);
+            }
+            fracas_core::event::What::Certified { certificate } => {
+                for line in &mut certificate.lines {
+                    line.manual.push(evil.into());
+                    line.target.push_str(evil);
+                }
+            }
+            _ => {}
+        }
+    }
+    let report = fold(events);
+    for format in [Format::Text, Format::Markdown, Format::Junit] {
+        let text = render(&report, &[], format).unwrap();
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{format}");
+        assert!(!text.lines().any(|line| line.starts_with("# heading")), "{format}");
+    }
+}

@@ -1,0 +1,121 @@
+//! Programs that tasks start: always by argument vector, never with a terminal to ask on.
+
+use std::ffi::OsStr;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The workspace's root: the folder above this crate.
+pub(crate) fn root() -> Result<PathBuf> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_owned)
+        .context("xtask lies in the workspace's root")
+}
+
+/// Cargo, in the workspace's root.
+///
+/// `cargo run` tells its child about xtask's own package (`CARGO_PKG_NAME`, `CARGO_MANIFEST_DIR`, …). Build scripts that watch
+/// these variables (ring's does) would run again each time we change between `cargo xtask` and plain cargo, so they are removed.
+pub(crate) fn cargo() -> Result<Command> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()?);
+    for (name, _) in std::env::vars_os() {
+        if is_of_our_package(&name) {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}
+
+fn is_of_our_package(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_PRIMARY_PACKAGE"
+    })
+}
+
+/// Runs a program to its end with our output; anything but success is an error that shows the command line.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    println!("  $ {}", line(command));
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    succeeded(status, &line(command))
+}
+
+/// Runs a program to its end and gives what it wrote on stdout; stderr is ours.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    succeeded(output.status, &line(command))?;
+    Ok(output.stdout)
+}
+
+fn succeeded(status: ExitStatus, line: &str) -> Result<()> {
+    match (status.success(), status.code(), status.signal()) {
+        (true, ..) => Ok(()),
+        (_, Some(code), _) => bail!("`{line}` ended with exit code {code}"),
+        (.., signal) => bail!("`{line}` was ended by signal {}", signal.unwrap_or_default()),
+    }
+}
+
+/// The command line as a person would type it.
+fn line(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Where a program lies: in `PATH`, or in the folders for administrators that a user's `PATH` often lacks.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_program_is_an_error_that_shows_its_command_line() {
+        let error = run(Command::new("/bin/false").arg("x")).unwrap_err();
+        assert_eq!(error.to_string(), "`false x` ended with exit code 1");
+        let error = run(&mut Command::new("/nonexistent/program")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot start `program`");
+    }
+
+    #[test]
+    fn stdin_is_empty_and_stdout_is_given_back() {
+        assert_eq!(output(&mut Command::new("cat")).unwrap(), b"");
+        assert_eq!(output(Command::new("echo").arg("a")).unwrap(), b"a\n");
+    }
+
+    #[test]
+    fn programs_are_found_where_they_are() {
+        assert!(find("cat").is_some());
+        assert_eq!(find("no-such-program-anywhere"), None);
+    }
+
+    #[test]
+    fn cargo_does_not_hear_of_our_package() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_PRIMARY_PACKAGE"] {
+            assert!(is_of_our_package(OsStr::new(name)), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TERM_COLOR", "CARGO_TARGET_DIR", "PATH"] {
+            assert!(!is_of_our_package(OsStr::new(name)), "{name}");
+        }
+    }
+}

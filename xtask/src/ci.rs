@@ -1,0 +1,122 @@
+//! `cargo xtask ci`: every check and every test, in the order in which a mistake is found soonest.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::engine::Engine;
+use crate::steps::Steps;
+use crate::{children, needs, tidy};
+
+/// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::default();
+    let result = all(&mut steps);
+    println!("\n{}", steps.table());
+    result
+}
+
+fn all(steps: &mut Steps) -> Result<()> {
+    steps.step("install", needs::install)?;
+    steps.step("fmt", || children::run(cargo()?.args(["fmt", "--all", "--check"])))?;
+    steps.step("tidy", || tidy::run(&children::root()?))?;
+    steps.step("clippy", || {
+        children::run(
+            cargo()?
+                .args(["clippy", "--locked", "--workspace", "--all-targets"])
+                .args(["--", "-D", "warnings"]),
+        )
+    })?;
+    steps.step("build", || {
+        children::run(cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
+    })?;
+    let engine = steps.step("engine", Engine::start)?;
+    let tests = tests(steps, &engine);
+    if tests.is_err() {
+        println!("\nthe end of the engine's log:\n{}", engine.log_end());
+    }
+    let stopped = steps.step("engine stop", || engine.stop());
+    tests.and(stopped)
+}
+
+fn tests(steps: &mut Steps, engine: &Engine) -> Result<()> {
+    steps.step("tests", || {
+        children::run(
+            hermetic(&mut cargo()?, engine)
+                .args(["nextest", "run", "--locked", "--workspace"])
+                .args(["--profile", "ci"]),
+        )
+    })?;
+    steps.step("doc tests", || {
+        let libraries = libraries()?;
+        let mut command = cargo()?;
+        hermetic(&mut command, engine).args(["test", "--locked", "--doc"]);
+        for library in &libraries {
+            command.args(["--package", library]);
+        }
+        children::run(&mut command)
+    })
+}
+
+/// The packages of the workspace that have a library: `cargo test --doc` has nothing to do for the others.
+fn libraries() -> Result<Vec<String>> {
+    let metadata = tidy::metadata()?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata names no packages")?;
+    let libraries = packages.iter().filter(|package| {
+        let targets = package["targets"].as_array().into_iter().flatten();
+        let mut kinds = targets.flat_map(|target| target["kind"].as_array().into_iter().flatten());
+        kinds.any(|kind| kind == "lib")
+    });
+    Ok(libraries
+        .filter_map(|package| package["name"].as_str().map(str::to_owned))
+        .collect())
+}
+
+/// Cargo as CI calls it. Incremental files help nobody on a machine that builds once, and take gigabytes.
+fn cargo() -> Result<Command> {
+    let mut command = children::cargo()?;
+    if std::env::var_os("CI").is_some() {
+        command.env("CARGO_INCREMENTAL", "0");
+    }
+    Ok(command)
+}
+
+/// Tests see our engine and none of the settings of whoever runs them.
+pub(crate) fn hermetic<'a>(command: &'a mut Command, engine: &Engine) -> &'a mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_a_setting) {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("RUST_BACKTRACE", "0")
+        .env("FRACAS_TEST_DOCKER_HOST", engine.host())
+}
+
+fn is_a_setting(name: &str) -> bool {
+    name.starts_with("FRACAS_") || matches!(name, "DOCKER_HOST" | "DOCKER_CONTEXT" | "PROMETHEUS_URL" | "NO_COLOR")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_caller_do_not_reach_tests() {
+        for name in ["FRACAS_STATE", "DOCKER_HOST", "PROMETHEUS_URL"] {
+            assert!(is_a_setting(name), "{name}");
+        }
+        for name in ["PATH", "CI", "CARGO_HOME"] {
+            assert!(!is_a_setting(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_libraries_are_found() {
+        let libraries = libraries().unwrap();
+        assert!(libraries.iter().any(|name| name == "fracas-core"), "{libraries:?}");
+        assert!(!libraries.iter().any(|name| name == "xtask"), "{libraries:?}");
+    }
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask fuzz`: every fuzz target for some time each, on stable Rust.
+//!
+//! The flags are those of `cargo fuzz run -s none`, given here so that nothing has to be installed. `cargo fuzz` itself works on
+//! the same folder, for whoever wants its tools.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::children;
+
+/// Time per target in seconds, unless said otherwise.
+pub(crate) const SECONDS: u32 = 60;
+
+/// What `LibFuzzer` needs from the compiler: counters at each edge, their table, and the values that are compared.
+const FLAGS: &str = "-Cpasses=sancov-module \
+    -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Cdebug-assertions -Coverflow-checks --cfg fuzzing";
+
+/// Build scripts and macros must not carry the counters: with an explicit target cargo keeps the flags away from them.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Runs them all; the first that finds something is an error, and its input lies in `fuzz/artifacts`.
+pub(crate) fn run(seconds: u32) -> Result<()> {
+    if seconds == 0 {
+        bail!("--seconds 0 would run without end: give at least 1");
+    }
+    let folder = children::root()?.join("fuzz");
+    let names = targets(&folder.join("fuzz_targets"))?;
+    children::run(
+        children::cargo()?
+            .current_dir(&folder)
+            .args(["build", "--locked", "--release", "--target", TARGET])
+            .env("RUSTFLAGS", FLAGS),
+    )?;
+    for name in &names {
+        let corpus = folder.join("corpus").join(name);
+        let artifacts = folder.join("artifacts").join(name);
+        for folder in [&corpus, &artifacts] {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let program = folder.join("target").join(TARGET).join("release").join(name);
+        let seeds = folder.join("seeds").join(name);
+        let mut command = Command::new(program);
+        command.arg(format!("-max_total_time={seconds}"));
+        // 5 s for one input, 1 GiB and 64 KiB of input: a parser that needs more has no bound.
+        command.args([
+            "-timeout=5",
+            "-rss_limit_mb=1024",
+            "-max_len=65536",
+            "-print_final_stats=1",
+        ]);
+        command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+        command.arg(&corpus);
+        if seeds.is_dir() {
+            command.arg(&seeds);
+        }
+        children::run(&mut command).with_context(|| format!("fuzz target `{name}` found something"))?;
+    }
+    Ok(())
+}
+
+/// The names of the targets, from their files, in order.
+fn targets(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path = entry.context("cannot read a fuzz target")?.path();
+        if let (Some("rs"), Some(name)) = (
+            path.extension().and_then(|extension| extension.to_str()),
+            path.file_stem().and_then(|name| name.to_str()),
+        ) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    if names.is_empty() {
+        bail!("there is no fuzz target in {}", folder.display());
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_the_files_and_each_is_declared() {
+        let folder = children::root().unwrap().join("fuzz");
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        for name in targets(&folder.join("fuzz_targets")).unwrap() {
+            assert!(
+                manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_folder_and_no_time_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(targets(folder.path()).is_err());
+        assert!(run(0).is_err());
+    }
+}

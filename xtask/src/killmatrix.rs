@@ -1,0 +1,28 @@
+//! `cargo xtask killmatrix`: kills runs at each state of the ledger and at random moments, and shows the table of where they hit.
+
+use anyhow::Result;
+
+use crate::engine::Engine;
+use crate::{children, ci};
+
+/// Kills per fault and kind of kill in the full matrix.
+const FULL: &str = "200";
+
+/// Runs the test binary `kill_matrix` with its output shown; without `full` as CI runs it.
+pub(crate) fn run(full: bool) -> Result<()> {
+    let engine = Engine::start()?;
+    let mut command = children::cargo()?;
+    ci::hermetic(&mut command, &engine)
+        // With --no-capture the table comes through as it is printed. An absent binary is an error of nextest's.
+        .args(["nextest", "run", "--locked", "--workspace", "--no-capture"])
+        .args(["--filterset", "binary(=kill_matrix)"]);
+    if full {
+        // The full matrix takes hours: its profile has other time limits.
+        command.args(["--profile", "full"]).env("FRACAS_KILLS", FULL);
+    } else {
+        command.args(["--profile", "ci"]);
+    }
+    let result = children::run(&mut command);
+    let stopped = engine.stop();
+    result.and(stopped)
+}

@@ -1,0 +1,118 @@
+//! Programs that the tests need, and how to get them on Debian and its kin.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::children;
+
+/// A program and the Debian package that has it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        program: "dockerd",
+        package: "docker.io",
+    },
+    Need {
+        program: "prometheus",
+        package: "prometheus",
+    },
+    Need {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Need {
+        program: "ip",
+        package: "iproute2",
+    },
+];
+
+/// The packages of the programs that are not there, by `present`.
+fn missing(present: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    NEEDS
+        .iter()
+        .filter(|need| !present(need.program))
+        .map(|need| need.package)
+        .collect()
+}
+
+/// Installs what is missing, and nothing if nothing is.
+pub(crate) fn install() -> Result<()> {
+    let packages = missing(|program| children::find(program).is_some());
+    if packages.is_empty() {
+        println!("  every program that the tests need is here");
+    } else {
+        install_packages(&packages)?;
+        let still = missing(|program| children::find(program).is_some());
+        if !still.is_empty() {
+            bail!("apt-get was content, but the programs of these packages are still not there: {still:?}");
+        }
+    }
+    install_nextest()
+}
+
+fn install_packages(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !rustix::process::geteuid().is_root() {
+        bail!("these Debian packages are missing: {list}. Install them, or run `cargo xtask install` as root");
+    }
+    if children::find("apt-get").is_none() {
+        bail!("there is no apt-get here: install the programs of these Debian packages yourself: {list}");
+    }
+    children::run(apt().arg("update"))?;
+    children::run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// apt-get that asks nothing, waits for another apt at most five minutes, and starts no service where init is not systemd
+/// (invoke-rc.d(8) starts nothing in runlevel 1): the tests start engines of their own.
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .args(["-q", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"])
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1")
+        .current_dir(Path::new("/"));
+    command
+}
+
+fn install_nextest() -> Result<()> {
+    let known = children::cargo()?
+        .args(["nextest", "--version"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("cannot start cargo")?;
+    if known.success() {
+        return Ok(());
+    }
+    println!("  cargo-nextest is missing: building it takes some minutes");
+    children::run(children::cargo()?.args(["install", "--locked", "cargo-nextest"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_missing_is_installed() {
+        assert!(missing(|_| true).is_empty());
+        assert_eq!(missing(|program| program != "dockerd"), ["docker.io"]);
+        assert_eq!(missing(|_| false).len(), NEEDS.len());
+    }
+
+    #[test]
+    fn apt_never_asks() {
+        let command = apt();
+        assert!(
+            command
+                .get_envs()
+                .any(|(name, value)| name == "DEBIAN_FRONTEND" && value == Some("noninteractive".as_ref()))
+        );
+    }
+}

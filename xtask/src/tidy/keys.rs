@@ -1,0 +1,174 @@
+//! Every key of every document has a test named after it: `key_` and the path of the key, joined by underscores.
+//!
+//! `hypothesis.probes[].expect` has the test `key_hypothesis_probes_expect`; a prefix may tell the formats apart
+//! (`key_scenario_…`). A key that holds other keys is covered when one of these is.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{File, Finding};
+
+/// What may stand between `key_` and the path.
+const PREFIXES: &[&str] = &["", "native", "experiment", "scenario", "chaosscenario"];
+
+/// All keys without a test, of all `docs/reference/*.schema.json`.
+pub(super) fn check(files: &[File]) -> Vec<Finding> {
+    let names = test_names(files);
+    let mut findings = Vec::new();
+    let schemas = files
+        .iter()
+        .filter(|file| file.path.starts_with("docs/reference/") && file.path.ends_with(".schema.json"));
+    for file in schemas {
+        let schema: Value = match serde_json::from_str(&file.text) {
+            Ok(schema) => schema,
+            Err(error) => {
+                findings.push(format!("{}: is no JSON: {error}", file.path));
+                continue;
+            }
+        };
+        for path in uncovered(&schema, &names) {
+            findings.push(format!(
+                "{}: key `{}` has no test key_{}",
+                file.path,
+                path.join("."),
+                path.join("_")
+            ));
+        }
+    }
+    findings
+}
+
+/// Names of functions in `crates/spec` that begin with `key_`, squeezed.
+fn test_names(files: &[File]) -> BTreeSet<String> {
+    files
+        .iter()
+        .filter(|file| file.path.starts_with("crates/spec/") && file.is_rust())
+        .flat_map(File::code)
+        .flat_map(|(_, line)| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')))
+        .filter_map(|word| word.strip_prefix("key_"))
+        .map(squeeze)
+        .collect()
+}
+
+/// Without what tells `apiVersion` from `api_version`.
+fn squeeze(text: &str) -> String {
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+fn uncovered(schema: &Value, names: &BTreeSet<String>) -> Vec<Vec<String>> {
+    let mut keys = BTreeSet::new();
+    Walk {
+        root: schema,
+        keys: &mut keys,
+        followed: Vec::new(),
+    }
+    .schema(schema, &[]);
+    let tested = |path: &[String]| {
+        let path = squeeze(&path.concat());
+        PREFIXES.iter().any(|prefix| names.contains(&format!("{prefix}{path}")))
+    };
+    let covered: Vec<&Vec<String>> = keys.iter().filter(|path| tested(path)).collect();
+    keys.iter()
+        .filter(|path| !covered.iter().any(|deeper| deeper.starts_with(path)))
+        .cloned()
+        .collect()
+}
+
+/// A walk over a schema that follows references, each only once on the way down.
+struct Walk<'a> {
+    root: &'a Value,
+    keys: &'a mut BTreeSet<Vec<String>>,
+    followed: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn schema(&mut self, schema: &Value, path: &[String]) {
+        if let Some(reference) = schema["$ref"].as_str()
+            && let Some(pointer) = reference.strip_prefix('#')
+            && !self.followed.iter().any(|followed| followed == reference)
+            && let Some(to) = self.root.pointer(pointer)
+        {
+            self.followed.push(reference.to_owned());
+            let to = to.clone();
+            self.schema(&to, path);
+            self.followed.pop();
+        }
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            let mut path = path.to_vec();
+            path.push(key.clone());
+            self.schema(inner, &path);
+            self.keys.insert(path);
+        }
+        for list in ["oneOf", "anyOf", "allOf", "prefixItems"] {
+            for inner in schema[list].as_array().into_iter().flatten() {
+                self.schema(inner, path);
+            }
+        }
+        for one in ["items", "additionalProperties"] {
+            if schema[one].is_object() {
+                self.schema(&schema[one], path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::file;
+
+    const SCHEMA: &str = r##"{
+        "properties": {
+            "apiVersion": { "type": "string" },
+            "faults": { "type": "array", "items": { "$ref": "#/$defs/Fault" } }
+        },
+        "$defs": { "Fault": {
+            "properties": { "name": {}, "again": { "$ref": "#/$defs/Fault" } },
+            "oneOf": [ { "properties": { "kill": { "properties": { "count": {} } } } } ]
+        } }
+    }"##;
+
+    fn missing(tests: &str) -> Vec<String> {
+        check(&[
+            file("docs/reference/experiment.schema.json", SCHEMA),
+            file("crates/spec/tests/keys.rs", tests),
+        ])
+    }
+
+    #[test]
+    fn every_key_needs_its_test() {
+        let findings = missing("");
+        assert_eq!(findings.len(), 6, "{findings:#?}");
+        assert!(
+            findings
+                .iter()
+                .any(|finding| finding.ends_with("key_faults_kill_count")),
+            "{findings:#?}"
+        );
+    }
+
+    #[test]
+    fn a_test_covers_its_key_and_those_around_it() {
+        let tests = "fn key_api_version() {}\nfn key_native_faults_name() {}\nkey!(key_faults_kill_count, a, b);\n";
+        let findings = missing(tests);
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        assert!(findings[0].contains("faults.again"), "{findings:#?}");
+        assert_eq!(missing(&format!("{tests}fn key_faults_again() {{}}")).len(), 0);
+    }
+
+    #[test]
+    fn a_test_in_a_comment_or_elsewhere_covers_nothing() {
+        assert_eq!(missing("// fn key_api_version() {}").len(), 6);
+        let schema = file("docs/reference/a.schema.json", "{\"properties\":{\"a\":{}}}");
+        assert_eq!(check(&[schema, file("crates/core/src/a.rs", "fn key_a() {}")]).len(), 1);
+    }
+
+    #[test]
+    fn a_schema_that_is_no_json_is_found() {
+        assert_eq!(check(&[file("docs/reference/a.schema.json", "{")]).len(), 1);
+    }
+}
