@@ -153,3 +153,42 @@ fn late(source: &Source, bound: Span) -> Reading {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fracas_core::probe::{ProcessCount, Tcp, TcpMeasure};
+
+    use super::*;
+
+    #[test]
+    fn a_reading_takes_what_its_source_asks_for_and_never_more_than_the_longest() {
+        let tcp = |timeout, measure| {
+            Source::Tcp(Tcp {
+                address: "db:1".to_owned(),
+                timeout,
+                measure,
+            })
+        };
+        assert_eq!(bound(&tcp(Span::millis(5), TcpMeasure::Up)), Span::millis(5));
+        let patient = tcp(Span::secs(3600), TcpMeasure::Latency);
+        assert_eq!(bound(&patient), LONGEST_READING);
+        let said = late(&patient, bound(&patient)).error.unwrap();
+        assert_eq!(
+            said,
+            "no connection to db:1 within 1m, the longest that a reading may take"
+        );
+        assert_eq!(late(&tcp(Span::secs(1), TcpMeasure::Up), Span::secs(1)).values, [0.0]);
+    }
+
+    #[test]
+    fn a_source_without_a_bound_gets_one() {
+        let count = Source::Process(ProcessCount {
+            command: "x".to_owned(),
+        });
+        assert_eq!(bound(&count), DEFAULT_BOUND);
+        assert_eq!(
+            late(&count, DEFAULT_BOUND).error.unwrap(),
+            "no process reading within 10s"
+        );
+    }
+}

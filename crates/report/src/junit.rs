@@ -43,7 +43,7 @@ pub(crate) fn junit(report: &Report) -> Result<String> {
 
 fn failure(kind: NonSuccessKind, ty: &str, message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_message(plain(message)).set_type(ty);
+    status.set_message(plain(message)).set_type(plain(ty));
     status
 }
 

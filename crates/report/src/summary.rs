@@ -198,7 +198,7 @@ pub(crate) fn injection(one: &InjectionReport) -> String {
         "{} {} ({}) on {}",
         one.number,
         plain(&one.fault),
-        one.kind,
+        plain(&one.kind),
         plain(&one.target)
     );
     let restarts = match one.restarts {

@@ -7,7 +7,7 @@ mod targets;
 
 use std::collections::HashMap;
 
-use fracas_core::experiment::Experiment;
+use fracas_core::experiment::{Experiment, Format};
 use fracas_core::problem::codes;
 use fracas_core::units::Span;
 
@@ -36,6 +36,23 @@ pub(crate) struct Paths {
     pub(crate) duration: &'static str,
     /// The list of metrics.
     pub(crate) metrics: &'static str,
+}
+
+/// Where each part of an experiment stood in its list in the document: what has a problem, or is not supported, was left out.
+#[derive(Debug, Default)]
+pub(crate) struct Origins {
+    pub(crate) targets: Vec<usize>,
+    pub(crate) faults: Vec<usize>,
+    pub(crate) probes: Vec<usize>,
+}
+
+/// Reads each item of a list; those that can be read, and their indices.
+pub(crate) fn each<T, U>(items: Vec<T>, mut read: impl FnMut(usize, T) -> Option<U>) -> (Vec<U>, Vec<usize>) {
+    items
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, item)| Some((read(index, item)?, index)))
+        .unzip()
 }
 
 /// The native format.
@@ -68,6 +85,7 @@ pub(crate) const SCENARIO: Paths = Paths {
 struct Check<'a, 'p> {
     experiment: &'a Experiment,
     paths: &'a Paths,
+    origins: &'a Origins,
     root: &'a Node,
     problems: &'a mut Problems<'p>,
 }
@@ -85,10 +103,17 @@ impl Check<'_, '_> {
 }
 
 /// Checks everything that is about more than one value.
-pub(crate) fn experiment(experiment: &Experiment, paths: &Paths, root: &Node, problems: &mut Problems<'_>) {
+pub(crate) fn experiment(
+    experiment: &Experiment,
+    paths: &Paths,
+    origins: &Origins,
+    root: &Node,
+    problems: &mut Problems<'_>,
+) {
     let mut check = Check {
         experiment,
         paths,
+        origins,
         root,
         problems,
     };
@@ -122,6 +147,15 @@ impl Check<'_, '_> {
         if self.experiment.interval < Span::millis(100) {
             self.wrong(self.paths.interval, "must be at least 100ms");
         }
+        if self.experiment.interval > self.experiment.duration && self.experiment.duration > Span::default() {
+            let spot = self.spot(self.paths.interval);
+            let what = format!(
+                "`interval` {} is longer than `duration` {}",
+                self.experiment.interval, self.experiment.duration
+            );
+            let next = "each probe is read once while the faults are on, or never; shorten the interval";
+            self.problems.warn(&codes::CONTRADICTION, spot, what, next);
+        }
         if self.experiment.max_duration < self.experiment.duration {
             let spot = self.spot("max_duration");
             let what = format!(
@@ -132,24 +166,36 @@ impl Check<'_, '_> {
         }
     }
 
-    /// Names that are there twice. Empty ones are wrong too.
-    fn unique<'n>(&mut self, list: &str, key: &str, names: impl Iterator<Item = &'n str>) {
+    /// Names that are there twice, also of items that were left out. Empty ones are wrong too.
+    fn unique(&mut self, list: &str, key: &str) {
         let mut seen: HashMap<&str, usize> = HashMap::new();
-        for (index, name) in names.enumerate() {
-            let path = format!("{list}[{index}].{key}");
-            let spot = self.spot(&path);
+        let root = self.root;
+        for item in root.nearest(list).items().unwrap_or_default() {
+            let Some(node) = item.get(key) else { continue };
+            let Some(name) = node.scalar().map(|scalar| scalar.text.as_str()) else {
+                continue;
+            };
             if name.is_empty() {
-                self.wrong(&path, "must not be empty");
+                self.problems.error(
+                    &codes::WRONG_VALUE,
+                    node.spot,
+                    format!("a `{key}` in `{list}` is empty"),
+                );
             } else if let Some(line) = seen.get(name) {
                 let what = format!(
                     "{} is the `{key}` of two items of `{list}`; first in line {line}",
                     quoted(name)
                 );
-                self.problems.error(&codes::DUPLICATE_NAME, spot, what);
+                self.problems.error(&codes::DUPLICATE_NAME, node.spot, what);
             } else {
-                seen.insert(name, spot.line);
+                seen.insert(name, node.spot.line);
             }
         }
+    }
+
+    /// Whether the document is a native one.
+    fn native(&self) -> bool {
+        self.experiment.format == Format::Native
     }
 
     fn query(&mut self, path: &str, query: &str) {

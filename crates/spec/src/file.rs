@@ -1,7 +1,8 @@
 //! Reading a document from disk, within bounds.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -10,6 +11,9 @@ use crate::place::printable;
 
 /// The largest document, in bytes: 1 MiB.
 pub const LARGEST: u64 = 1 << 20;
+
+/// Opening a FIFO would otherwise wait for a writer; the value of asm-generic/fcntl.h, which x86-64 and arm64 use.
+const O_NONBLOCK: i32 = 0o4000;
 
 /// Reads a document: a regular file of at most [`LARGEST`] bytes of UTF-8.
 ///
@@ -32,10 +36,21 @@ pub fn read_file(path: &Path) -> Result<String> {
         return Err(too_large().next("a document is small; check that this is the right file"));
     }
     let mut bytes = Vec::new();
-    // The file may grow between the question and the answer, so the bound is kept while reading too.
-    File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| Problem::new(&codes::DOCUMENT_READ, format!("cannot read {name}")).because(&error))?;
+    // Between the question and the answer the name may come to mean something else, or the file may grow: so the descriptor is asked
+    // again, opening does not wait, and the bound is kept while reading too.
+    let mut read = || -> std::io::Result<bool> {
+        let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(path)?;
+        let regular = file.metadata()?.is_file();
+        if regular {
+            file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        }
+        Ok(regular)
+    };
+    let regular =
+        read().map_err(|error| Problem::new(&codes::DOCUMENT_READ, format!("cannot read {name}")).because(&error))?;
+    if !regular {
+        return Err(problem("it is not a regular file".to_owned()));
+    }
     if bytes.len() as u64 > LARGEST {
         return Err(too_large());
     }

@@ -2,7 +2,9 @@
 
 pub(crate) mod document;
 
-use fracas_core::experiment::{ContainerSelector, Experiment, FaultSpec, Format, Pattern, Selector, TargetSpec};
+use fracas_core::experiment::{
+    ContainerSelector, Experiment, FaultSpec, Format, Pattern, ProcessSelector, Selector, TargetSpec,
+};
 use fracas_core::probe::{Moment, Over, Probe, Source, When};
 use fracas_core::problem::codes;
 use fracas_core::units::Span;
@@ -39,6 +41,17 @@ pub(crate) fn load(shape: &Shape, root: &Node, problems: &mut Problems<'_>) -> O
         }
     };
     let duration = document.duration;
+    let (probes, probe_origins) = check::each(document.hypothesis.probes, |index, source| {
+        probe(index, source, root, problems)
+    });
+    let (targets, target_origins) =
+        check::each(document.targets, |index, source| target(index, source, root, problems));
+    let (faults, fault_origins) = check::each(document.faults, |_, source| Some(fault(source)));
+    let origins = check::Origins {
+        targets: target_origins,
+        faults: fault_origins,
+        probes: probe_origins,
+    };
     let experiment = Experiment {
         format: Format::Native,
         name: document.metadata.name,
@@ -50,12 +63,10 @@ pub(crate) fn load(shape: &Shape, root: &Node, problems: &mut Problems<'_>) -> O
         interval: document.hypothesis.interval.unwrap_or(INTERVAL),
         warmup: document.hypothesis.warmup.unwrap_or(WARMUP),
         recovery: document.hypothesis.recovery,
-        probes: each(document.hypothesis.probes, |index, source| {
-            probe(index, source, root, problems)
-        }),
-        targets: each(document.targets, |index, source| target(index, source, root, problems)),
+        probes,
+        targets,
         preconditions: Vec::new(),
-        faults: document.faults.into_iter().map(fault).collect(),
+        faults,
         execution: document.execution,
         on_target_failure: document.on_target_failure,
         duration,
@@ -65,17 +76,8 @@ pub(crate) fn load(shape: &Shape, root: &Node, problems: &mut Problems<'_>) -> O
             .unwrap_or(Span(duration.0.saturating_add(SPARE.0))),
         metrics: document.metrics,
     };
-    check::experiment(&experiment, &check::NATIVE, root, problems);
+    check::experiment(&experiment, &check::NATIVE, &origins, root, problems);
     Some(experiment)
-}
-
-/// Each item with its index; those with a problem are left out, and the problem is noted.
-fn each<T, U>(items: Vec<T>, mut read: impl FnMut(usize, T) -> Option<U>) -> Vec<U> {
-    items
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, item)| read(index, item))
-        .collect()
 }
 
 /// Exactly one of several alternatives. `None` is a problem, which is noted.
@@ -172,7 +174,11 @@ fn target(index: usize, target: document::Target, root: &Node, problems: &mut Pr
     let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
     let selector = one(found, &["container", "process"], &path, root, problems)?;
     let node = root.nearest(&format!("{path}.{}", names[0]));
-    if node.entries().is_some_and(<[_]>::is_empty) {
+    let all = match &selector {
+        Selector::Container(container) => *container == ContainerSelector::default(),
+        Selector::Process(process) => *process == ProcessSelector::default(),
+    };
+    if all {
         let next = "say which, for example by `name`; a selector that matches everything is never meant";
         problems.error_next(
             &codes::WRONG_VALUE,

@@ -9,7 +9,7 @@ use crate::tree::{Entry, Node, Scalar, Value};
 
 /// The keys by which an item of a list is addressed.
 const NAMES: [&str; 3] = ["name", "alias", "phase"];
-/// Overrides of one command line, and steps of one path.
+/// Steps of one path.
 const MOST: usize = 200;
 
 /// The value of an override: YAML in brackets or quotes, else the text itself. So `> 0` needs no more quotes than the shell's.

@@ -5,6 +5,8 @@ pub(crate) mod document;
 mod faults;
 pub(crate) mod types;
 
+use std::collections::BTreeSet;
+
 use fracas_core::experiment::{
     BlastRadius, ContainerSelector, Experiment, Format, OnTargetFailure, Pattern, Precondition, Recovery, Selector,
     TargetSpec,
@@ -52,6 +54,9 @@ fn schema<T: JsonSchema>() -> Value {
 fn pattern(text: &str) -> Pattern {
     if text == "*" {
         Pattern::Contains(String::new())
+    } else if text.is_empty() {
+        // It would match everything, and nobody means that: the check refuses an empty expression.
+        Pattern::Anywhere(String::new())
     } else if text.contains(|c| r"\[](){}^$+?.|".contains(c)) {
         Pattern::Anywhere(text.to_owned())
     } else {
@@ -63,7 +68,7 @@ fn pattern(text: &str) -> Pattern {
 fn regex(text: &str) -> String {
     match pattern(text) {
         // Left as it is, for the check to refuse in the author's words: brackets around it could make it whole.
-        Pattern::Anywhere(regex) if regex::Regex::new(&regex).is_err() => regex,
+        Pattern::Anywhere(regex) if regex.is_empty() || regex::Regex::new(&regex).is_err() => regex,
         Pattern::Whole(regex) | Pattern::Anywhere(regex) => format!("(?s:.*)(?:{regex})(?s:.*)"),
         Pattern::Contains(text) => format!("(?s:.*){}(?s:.*)", regex::escape(&text)),
     }
@@ -96,9 +101,32 @@ pub(crate) fn load(
     let spec = document.spec;
     let metadata = document.metadata;
     let quarter = Span(spec.duration.0 / 4);
-    let targets = spec.targets.into_iter().enumerate();
-    let faults = spec.faults.into_iter().enumerate();
-    let criteria = spec.success_criteria.into_iter().enumerate();
+    let (targets, target_origins) = check::each(spec.targets, |index, one| target(index, one, root, problems));
+    let (mut faults, fault_origins) = check::each(spec.faults, |index, one| faults::read(index, one, root, problems));
+    let (mut probes, probe_origins) = check::each(spec.success_criteria, |index, one| {
+        criteria::read(index, one, root, problems)
+    });
+    let origins = check::Origins {
+        targets: target_origins,
+        faults: fault_origins,
+        probes: probe_origins,
+    };
+    distinct(
+        &mut faults,
+        &origins.faults,
+        |fault| &mut fault.name,
+        ("spec.faults", "phase"),
+        root,
+        problems,
+    );
+    distinct(
+        &mut probes,
+        &origins.probes,
+        |probe| &mut probe.name,
+        ("spec.success_criteria", "name"),
+        root,
+        problems,
+    );
     let experiment = Experiment {
         format: Format::ChaosScenario,
         name: metadata
@@ -116,12 +144,8 @@ pub(crate) fn load(
             within: Span::secs(60),
             stable_for: Span::default(),
         },
-        probes: criteria
-            .filter_map(|(index, criterion)| criteria::read(index, criterion, root, problems))
-            .collect(),
-        targets: targets
-            .filter_map(|(index, one)| target(index, one, root, problems))
-            .collect(),
+        probes,
+        targets,
         preconditions: spec
             .preconditions
             .map(|wanted| Precondition {
@@ -130,9 +154,7 @@ pub(crate) fn load(
             })
             .into_iter()
             .collect(),
-        faults: faults
-            .filter_map(|(index, fault)| faults::read(index, fault, root, problems))
-            .collect(),
+        faults,
         execution: spec.execution_mode,
         on_target_failure: OnTargetFailure::Rollback,
         duration: spec.duration,
@@ -145,8 +167,42 @@ pub(crate) fn load(
         ),
         metrics: spec.metrics,
     };
-    check::experiment(&experiment, &check::SCENARIO, root, problems);
+    check::experiment(&experiment, &check::SCENARIO, &origins, root, problems);
     Some(experiment)
+}
+
+/// Gives every item a name of its own: seed 0 takes a name for a label, so that two may share it. A warning says what it became.
+fn distinct<T>(
+    items: &mut [T],
+    origins: &[usize],
+    name_of: impl Fn(&mut T) -> &mut String,
+    (list, key): (&str, &str),
+    root: &Node,
+    problems: &mut Problems<'_>,
+) {
+    let mut taken = BTreeSet::new();
+    for (item, origin) in items.iter_mut().zip(origins) {
+        let name = name_of(item);
+        let spot = root.nearest(&format!("{list}[{origin}].{key}")).spot;
+        if name.is_empty() {
+            problems.error(&codes::WRONG_VALUE, spot, format!("a `{key}` in `{list}` is empty"));
+        }
+        // Of one candidate more than there are names, at least one is free.
+        let free = (2..origins.len() + 3)
+            .map(|n| format!("{name}-{n}"))
+            .find(|free| !taken.contains(free));
+        if let Some(free) = free.filter(|_| taken.contains(name)) {
+            let what = format!("{} is the `{key}` of more than one item of `{list}`", quoted(name));
+            problems.warn(
+                &codes::DUPLICATE_NAME,
+                spot,
+                what,
+                format!("this one is called {} in the report", quoted(&free)),
+            );
+            *name = free;
+        }
+        taken.insert(name.clone());
+    }
 }
 
 /// Checks what stands above `spec`.
@@ -210,7 +266,8 @@ fn target(index: usize, target: document::Target, root: &Node, problems: &mut Pr
     }
     let asked = ["enclave", "pattern", "labels", "container_id", "service_name"];
     let node = root.nearest(&format!("spec.targets[{index}].selector"));
-    if asked.iter().all(|key| node.get(key).is_none()) {
+    let said = |key: &&str| node.get(key).is_some_and(|value| value.entries() != Some(&[]));
+    if !asked.iter().any(said) {
         let next = "add `pattern`, `labels`, `container_id` or `service_name`; the pattern `*` is all";
         problems.error_next(
             &codes::MISSING_KEY,

@@ -9,14 +9,32 @@ pub fn schema(format: Format) -> Value {
         Format::Native => {
             let mut schema = crate::native::shape().json().clone();
             schema["title"] = json!("Fracas Experiment");
+            long_signals(&mut schema);
             schema
         }
         Format::ChaosScenario => {
             let mut schema = crate::scenario::shape().json().clone();
             schema["title"] = json!("ChaosScenario");
+            long_signals(&mut schema);
             // The bare form is for documents that exist; whoever writes a new one in an editor should write it whole.
             schema["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
             schema
         }
     }
+}
+
+/// Adds the names of signals with `SIG`, which are read too.
+fn long_signals(schema: &mut Value) {
+    let Some(variants) = schema["$defs"]["Signal"]["oneOf"].as_array_mut() else {
+        return;
+    };
+    let long: Vec<Value> = variants
+        .iter()
+        .filter_map(|variant| {
+            variant["const"]
+                .as_str()
+                .map(|name| json!({ "const": format!("SIG{name}") }))
+        })
+        .collect();
+    variants.extend(long);
 }

@@ -332,6 +332,10 @@ fn without_null(schema: &mut Value) {
                     object.insert("type".to_owned(), only);
                 }
             }
+            // Rustdoc's links are for Rust's readers.
+            if let Some(Value::String(text)) = object.get_mut("description") {
+                *text = text.replace("[`", "`").replace("`]", "`");
+            }
             if object.get("default").is_some_and(Value::is_null) {
                 object.remove("default");
             }

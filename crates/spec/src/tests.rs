@@ -7,7 +7,6 @@ mod messages;
 mod overrides;
 
 /// What comes of a document.
-#[expect(clippy::vec_box, reason = "as `load` has it")]
 type Answer = Result<Loaded, Vec<Box<Problem>>>;
 
 /// Loads a text without overrides or variables.
@@ -48,10 +47,13 @@ fn said(answer: &Answer) -> String {
 /// The experiment of a text that must load.
 fn experiment(text: &str) -> Experiment {
     let answer = plain(text);
-    match answer {
-        Ok(loaded) => loaded.experiment,
-        Err(_) => panic!("{}\n{text}", said(&answer)),
-    }
+    let said = said(&answer);
+    assert!(
+        answer.is_ok(),
+        "{said}
+{text}"
+    );
+    answer.unwrap().experiment
 }
 
 /// A text with one part replaced, which must be there once.

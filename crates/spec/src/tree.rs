@@ -103,6 +103,17 @@ impl Node {
 
     /// The value under a path such as `faults[0].inject`; where the path ends early, the last value on it.
     pub(crate) fn nearest(&self, path: &str) -> &Self {
+        self.follow(path).0
+    }
+
+    /// The value under a path, if there is one.
+    pub(crate) fn find(&self, path: &str) -> Option<&Self> {
+        let (node, whole) = self.follow(path);
+        whole.then_some(node)
+    }
+
+    /// Follows a path as far as it goes, and tells whether that is its end.
+    fn follow(&self, path: &str) -> (&Self, bool) {
         let mut node = self;
         for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
             let next = match step.strip_suffix(']') {
@@ -114,10 +125,10 @@ impl Node {
             };
             match next {
                 Some(next) => node = next,
-                None => return node,
+                None => return (node, false),
             }
         }
-        node
+        (node, true)
     }
 
     /// How many values there are, itself included.

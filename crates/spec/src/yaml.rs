@@ -118,10 +118,8 @@ impl Build<'_> {
         let what = format!("this is not YAML: {info}");
         if info.contains("tab") {
             // The parser names the begin of what the tab cuts off; the tab itself is in that line or below.
-            let below = text.lines().enumerate().skip(spot.line - 1);
-            let tab = below
-                .filter_map(|(line, text)| Some((line, text.find('\t')?, text)))
-                .next();
+            let mut below = text.lines().enumerate().skip(spot.line - 1);
+            let tab = below.find_map(|(line, text)| Some((line, text.find('\t')?, text)));
             let spot = tab.map_or(spot, |(line, at, text)| Spot {
                 line: line + 1,
                 column: text[..at].chars().count() + 1,

@@ -113,30 +113,69 @@ fn residue_prints_the_exact_commands_in_every_form_that_people_read() {
     }
 }
 
-#[test]
-fn names_from_outside_cannot_speak_to_the_terminal() {
-    let mut events = samples::residue();
-    for event in &mut events {
-        let evil = "\u{1b}[2J\u{202e}\n# heading";
-        match &mut event.what {
-            fracas_core::event::What::RunStarted { experiment, .. } => experiment.name.push_str(evil),
-            fracas_core::event::What::Planned { target, change, .. } => {
-                target.push_str(evil);
-                change.push_str(evil);
+const EVIL: &str = "\u{1b}[2J\u{202e}\n# heading";
+
+/// Whether this text would be obeyed by a terminal, or has a line that was forged.
+fn is_evil(text: &str) -> bool {
+    text.contains(['\u{1b}', '\u{202e}']) || text.lines().any(|line| line.starts_with("# heading"))
+}
+
+/// The paths of all texts in a JSON value.
+fn texts(value: &serde_json::Value, path: &str, into: &mut Vec<String>) {
+    match value {
+        serde_json::Value::String(_) => into.push(path.to_owned()),
+        serde_json::Value::Array(items) => {
+            for (n, item) in items.iter().enumerate() {
+                texts(item, &format!("{path}/{n}"), into);
             }
-            fracas_core::event::What::Certified { certificate } => {
-                for line in &mut certificate.lines {
-                    line.manual.push(evil.into());
-                    line.target.push_str(evil);
+        }
+        serde_json::Value::Object(fields) => {
+            for (key, item) in fields {
+                texts(item, &format!("{path}/{key}"), into);
+            }
+        }
+        _ => {}
+    }
+}
+
+// Every text in every event, where the types allow it: no form of output lets it through.
+#[test]
+fn no_text_from_outside_can_speak_to_the_terminal() {
+    let mut tried = 0;
+    for (name, events) in samples::all() {
+        let (mut fold, mut live) = (crate::Fold::default(), crate::Live::default());
+        for event in &events {
+            let mut value = serde_json::to_value(event).unwrap();
+            let mut paths = Vec::new();
+            texts(&value, "", &mut paths);
+            for path in paths {
+                let place = value.pointer_mut(&path).unwrap();
+                let good = place.clone();
+                *place = format!("{}{EVIL}", good.as_str().unwrap()).into();
+                // Ids, durations and the words of enums do not take it.
+                if serde_json::from_value::<Event>(value.clone()).is_ok() {
+                    tried += 1;
+                } else {
+                    *value.pointer_mut(&path).unwrap() = good;
                 }
             }
-            _ => {}
+            let evil: Event = serde_json::from_value(value).unwrap();
+            fold.apply(&evil);
+            live.apply(&evil);
+            for verbosity in [Verbosity::Quiet, Verbosity::Normal, Verbosity::Verbose] {
+                let text = line(&evil, verbosity).unwrap_or_default();
+                assert!(!is_evil(&text), "{name}: {text:?}");
+            }
+            for text in live.render(500, 0, false) {
+                assert!(!is_evil(&text), "{name}: {text:?}");
+            }
+        }
+        let report = fold.report();
+        assert!(!is_evil(&summary(&report, Style::ChaosScenario)), "{name}");
+        for format in [Format::Text, Format::Markdown, Format::Junit] {
+            let text = render(&report, &[], format).unwrap();
+            assert!(!is_evil(&text), "{name}: {text}");
         }
     }
-    let report = fold(events);
-    for format in [Format::Text, Format::Markdown, Format::Junit] {
-        let text = render(&report, &[], format).unwrap();
-        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{format}");
-        assert!(!text.lines().any(|line| line.starts_with("# heading")), "{format}");
-    }
+    assert!(tried > 500, "{tried}");
 }

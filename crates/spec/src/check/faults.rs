@@ -8,6 +8,7 @@ use fracas_core::units::{Percent, Size, Span};
 use super::Check;
 use crate::place::quoted;
 use crate::problems::{listed, nearest};
+use crate::tree::Node;
 
 /// No more workers than any machine has CPUs.
 const MOST_PERCENT: Percent = Percent(102_400.0);
@@ -17,20 +18,15 @@ const LONGEST_GRACE: Span = Span::secs(60);
 impl Check<'_, '_> {
     pub(super) fn faults(&mut self) {
         let (experiment, list) = (self.experiment, self.paths.faults);
-        self.unique(
-            list,
-            self.paths.fault_name,
-            experiment.faults.iter().map(|fault| fault.name.as_str()),
-        );
+        // Seed 0 lets two faults share a phase; there they get names of their own.
+        if self.native() {
+            self.unique(list, self.paths.fault_name);
+        }
         let aliases: Vec<&str> = experiment.targets.iter().map(|target| target.alias.as_str()).collect();
-        // Faults that were left out shift the indices, so each is found by its name.
         let mut clock = Span::default();
         let end = Span(experiment.duration.0.saturating_add(experiment.cooldown.0));
         for (position, fault) in experiment.faults.iter().enumerate() {
-            let index = self
-                .index_of(list, self.paths.fault_name, &fault.name)
-                .unwrap_or(position);
-            let path = format!("{list}[{index}]");
+            let path = format!("{list}[{}]", self.origins.faults[position]);
             if self.undefined(&fault.target) {
                 self.dangling(&format!("{path}.target"), &fault.target, &aliases);
             }
@@ -43,18 +39,13 @@ impl Check<'_, '_> {
 
     /// Whether no target of the document has this alias, also none that has a problem of its own.
     pub(super) fn undefined(&self, alias: &str) -> bool {
-        self.index_of(self.paths.targets, "alias", alias).is_none()
-    }
-
-    /// The index in the document of the item with this name.
-    pub(super) fn index_of(&self, list: &str, key: &str, name: &str) -> Option<usize> {
-        let items = self.root.nearest(list).items()?;
-        let named = |item: &crate::tree::Node| {
-            item.get(key)
-                .and_then(|name| name.scalar())
-                .is_some_and(|text| text.text == name)
+        let items = self.root.nearest(self.paths.targets).items().unwrap_or_default();
+        let named = |item: &Node| {
+            item.get("alias")
+                .and_then(Node::scalar)
+                .is_some_and(|name| name.text == alias)
         };
-        items.iter().position(named)
+        !items.iter().any(named)
     }
 
     pub(super) fn dangling(&mut self, path: &str, alias: &str, aliases: &[&str]) {
@@ -114,7 +105,7 @@ impl Check<'_, '_> {
 
     fn params(&mut self, fault: &FaultSpec, path: &str) {
         let base = format!("{path}.{}", self.paths.params.replace("{}", fault.inject.name()));
-        let native = self.paths.params != "params";
+        let native = self.native();
         let key = |native_key: &str, seed_key: &str| format!("{base}.{}", if native { native_key } else { seed_key });
         match &fault.inject {
             Inject::MemoryLimit(limit) if limit.limit < Size::mib(4) => {

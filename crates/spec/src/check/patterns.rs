@@ -12,6 +12,9 @@ const LARGEST: usize = 1 << 20;
 impl Check<'_, '_> {
     /// Checks a regular expression.
     pub(super) fn regex(&mut self, path: &str, pattern: &str) {
+        if pattern.is_empty() {
+            return self.wrong(path, "must not be empty: that matches everything");
+        }
         let Err(error) = regex::RegexBuilder::new(pattern).size_limit(LARGEST).build() else {
             return;
         };

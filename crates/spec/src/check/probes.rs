@@ -11,7 +11,9 @@ use crate::place::quoted;
 impl Check<'_, '_> {
     pub(super) fn probes(&mut self) {
         let (experiment, list) = (self.experiment, self.paths.probes);
-        self.unique(list, "name", experiment.probes.iter().map(|probe| probe.name.as_str()));
+        if self.native() {
+            self.unique(list, "name");
+        }
         if experiment.probes.is_empty() && self.problems.errors.is_empty() {
             let spot = self.spot(list);
             let next = "the run will say what it did, and judge nothing; add a probe to learn something";
@@ -23,15 +25,14 @@ impl Check<'_, '_> {
             );
         }
         for (position, probe) in experiment.probes.iter().enumerate() {
-            let index = self.index_of(list, "name", &probe.name).unwrap_or(position);
-            let path = format!("{list}[{index}]");
+            let path = format!("{list}[{}]", self.origins.probes[position]);
             self.source(probe, &path);
             self.thresholds(probe, &path);
         }
     }
 
     fn source(&mut self, probe: &Probe, path: &str) {
-        let native = self.paths.params != "params";
+        let native = self.native();
         let key = |key: &str| {
             if native {
                 format!("{path}.{}.{key}", probe.source.name())
@@ -125,8 +126,8 @@ impl Check<'_, '_> {
     }
 
     fn timeout(&mut self, path: &str, span: Span) {
-        if span < Span::millis(1) {
-            self.wrong(path, "must be more than 0s");
+        if span < Span::millis(1) || span > Span::secs(3600) {
+            self.wrong(path, "must be more than 0s and at most 1h");
         }
     }
 

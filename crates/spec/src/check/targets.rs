@@ -4,22 +4,41 @@ use fracas_core::experiment::Selector;
 use fracas_core::problem::codes;
 
 use super::Check;
+use crate::tree::Node;
 
 impl Check<'_, '_> {
+    /// Refuses empty texts in a selector: some would match everything, and none is meant.
+    fn filled(&mut self, path: &str) {
+        let root = self.root;
+        // Patterns are checked where they are compiled.
+        for entry in root
+            .find(path)
+            .and_then(Node::entries)
+            .unwrap_or_default()
+            .iter()
+            .filter(|entry| !["pattern", "name", "command"].contains(&entry.key.as_str()))
+        {
+            if entry.value.scalar().is_some_and(|value| value.text.is_empty()) {
+                let what = format!("`{path}.{}` must not be empty", entry.key);
+                self.problems.error(&codes::WRONG_VALUE, entry.value.spot, what);
+            }
+        }
+    }
+
     pub(super) fn targets(&mut self) {
         let (experiment, list) = (self.experiment, self.paths.targets);
-        self.unique(
-            list,
-            "alias",
-            experiment.targets.iter().map(|target| target.alias.as_str()),
-        );
-        for (index, target) in experiment.targets.iter().enumerate() {
-            let path = format!("{list}[{index}]");
+        self.unique(list, "alias");
+        for (position, target) in experiment.targets.iter().enumerate() {
+            let path = format!("{list}[{}]", self.origins.targets[position]);
+            self.filled(&format!("{path}.container"));
+            self.filled(&format!("{path}.process"));
+            self.filled(&format!("{path}.selector"));
             match &target.selector {
                 Selector::Container(container) => {
-                    let (name, id) = match self.paths.params {
-                        "params" => ("selector.pattern", "selector.container_id"),
-                        _ => ("container.name", "container.id"),
+                    let (name, id) = if self.native() {
+                        ("container.name", "container.id")
+                    } else {
+                        ("selector.pattern", "selector.container_id")
                     };
                     if let Some(pattern) = &container.name {
                         self.pattern(&format!("{path}.{name}"), pattern);
@@ -32,6 +51,12 @@ impl Check<'_, '_> {
                     }
                 }
                 Selector::Process(process) => {
+                    if process.cgroup.as_deref() == Some("/") {
+                        self.wrong(
+                            &format!("{path}.process.cgroup"),
+                            "cannot be the root, which holds every process",
+                        );
+                    }
                     for (key, pattern) in [("name", &process.name), ("command", &process.command)] {
                         if let Some(pattern) = pattern {
                             self.regex(&format!("{path}.process.{key}"), pattern);

@@ -44,7 +44,10 @@ fn nesting_bombs() {
 
 #[test]
 fn a_map_with_very_many_keys() {
-    let text: String = (0..50_000).map(|key| format!("key{key}: 1\n")).collect();
+    let mut text = String::new();
+    for key in 0..50_000 {
+        let _ = writeln!(text, "key{key}: 1");
+    }
     assert!(soon(&text).contains("a map has more than 1000 keys"));
 }
 
@@ -60,6 +63,21 @@ fn a_very_long_line() {
 #[test]
 fn a_text_that_is_too_large() {
     assert!(soon(&"#\n".repeat(LARGEST as usize)).contains("error[D001]: a.yaml is larger than 1024 KiB"));
+}
+
+#[test]
+fn line_ends_byte_order_marks_and_json() {
+    assert_eq!(soon(&GOOD.replace('\n', "\r\n")), "");
+    assert_eq!(soon(&format!("\u{feff}{GOOD}")), "");
+    let json = r#"{
+	"spec": {
+		"targets": [{ "alias": "a", "selector": { "pattern": "a" } }],
+		"duration": "1m",
+		"faults": [{ "phase": "f", "target": "a", "type": "memory", "params": { "memory_mb": 64 } }],
+		"success_criteria": [{ "name": "up", "type": "prometheus", "query": "up", "threshold": "== 1" }]
+	}
+}"#;
+    assert_eq!(soon(json), "");
 }
 
 #[test]

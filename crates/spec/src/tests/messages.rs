@@ -61,7 +61,7 @@ fn table(base: &str, cases: &[(&str, &str)]) -> String {
 
 #[test]
 fn syntax() {
-    insta::assert_snapshot!(table(
+    let all = table(
         GOOD,
         &[
             ("    target: web", "\ttarget: web"),
@@ -73,13 +73,14 @@ fn syntax() {
             ("duration: 2m", "duration: 2m\n---\nduration: 3m"),
             ("duration: 2m", "? [a, b]\n: 2m"),
             ("duration: 2m", "duration: 2m\n<<: { a: b }"),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
 fn shape() {
-    insta::assert_snapshot!(table(
+    let all = table(
         GOOD,
         &[
             ("duration: 30s", "durration: 30s"),
@@ -106,15 +107,16 @@ fn shape() {
             ("{ memory_limit: { limit: 64MiB } }", "{ container_pause: }"),
             (
                 "{ memory_limit: { limit: 64MiB } }",
-                "{ container_kill: { signal: SIGKIL } }"
+                "{ container_kill: { signal: SIGKIL } }",
             ),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
 fn not_available() {
-    insta::assert_snapshot!(table(
+    let all = table(
         GOOD,
         &[
             ("{ memory_limit: { limit: 64MiB } }", "{ delay: { mean: 100ms } }"),
@@ -124,13 +126,14 @@ fn not_available() {
             ("container: { name: web }", "host: a"),
             ("container: { name: web }", "cgroup: /a"),
             ("kind: Experiment", "kind: GameDay"),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
 fn sense() {
-    insta::assert_snapshot!(table(
+    let all = table(
         GOOD,
         &[
             ("target: web", "target: wbe"),
@@ -146,19 +149,26 @@ fn sense() {
             ("{ name: web }", "{ name: web }\n    blast_radius: { percent: 150% }"),
             (
                 "{ name: web }",
-                "{ name: web }\n    blast_radius: { at_least: 3, at_most: 2 }"
+                "{ name: web }\n    blast_radius: { at_least: 3, at_most: 2 }",
             ),
             (
                 "{ name: web }",
-                "{ name: web }\n    blast_radius: { percent: 0, at_least: 0 }"
+                "{ name: web }\n    blast_radius: { percent: 0, at_least: 0 }",
             ),
             ("{ name: web }", "{ name: \"web-(\" }"),
             ("{ name: web }", "{ id: xyz }"),
+            ("{ name: web }", "{ name: \"\", image: \"\" }"),
+            ("{ name: web }", "{ labels: {} }"),
+            ("container: { name: web }", "process: { cgroup: / }"),
+            (
+                "inject: { memory_limit: { limit: 64MiB } }",
+                "allow_irreversible: true\n    inject: { process_kill: { pattern: \"\" } }",
+            ),
             ("{ name: web }", "{}"),
             ("container: { name: web }", "blast_radius: {}"),
             (
                 "container: { name: web }",
-                "container: { name: web }\n    process: { name: web }"
+                "container: { name: web }\n    process: { name: web }",
             ),
             ("container: { name: web }", "process: { port: 0, pid_file: a }"),
             ("expect: \"< 0.2\"", "expect: \"< 0.2\"\n      abort: \"> 0.1\""),
@@ -167,14 +177,14 @@ fn sense() {
             ("expect: \"< 0.2\"", "http: { url: \"http://a\" }"),
             (
                 "prometheus: { query: \"rate(x[1m])\" }",
-                "http: { url: \"ftp://a\", status: 99, timeout: 0s }"
+                "http: { url: \"ftp://a\", status: 99, timeout: 0s }",
             ),
             ("prometheus: { query: \"rate(x[1m])\" }", "tcp: { address: a }"),
             ("prometheus: { query: \"rate(x[1m])\" }", "command: { argv: [] }"),
             ("prometheus: { query: \"rate(x[1m])\" }", "log: { pattern: a }"),
             (
                 "prometheus: { query: \"rate(x[1m])\" }",
-                "log: { pattern: a, target: wbe }"
+                "log: { pattern: a, target: wbe }",
             ),
             ("prometheus: { query: \"rate(x[1m])\" }", "description: a"),
             ("probes:", "interval: 1ms\n  probes:"),
@@ -183,11 +193,11 @@ fn sense() {
             ("memory_limit: { limit: 64MiB }", "cpu_stress: { percent: 0% }"),
             (
                 "memory_limit: { limit: 64MiB }",
-                "cpu_stress: { percent: 150%, cores: 1 }"
+                "cpu_stress: { percent: 150%, cores: 1 }",
             ),
             (
                 "memory_limit: { limit: 64MiB }",
-                "cpu_stress: { percent: 150%, cores: 0 }"
+                "cpu_stress: { percent: 150%, cores: 0 }",
             ),
             ("memory_limit: { limit: 64MiB }", "process_kill: {}"),
             (
@@ -197,8 +207,9 @@ fn sense() {
             ("memory_limit: { limit: 64MiB }", "container_kill: { restart: false }"),
             ("memory_limit: { limit: 64MiB }", "container_stop: { grace: 2m }"),
             ("start: 10s", "allow_irreversible: true"),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
@@ -206,15 +217,16 @@ fn order() {
     let second = "  - name: second\n    target: web\n    inject: { cpu_limit: { percent: 50% } }\n    start: 50s\n";
     let last = format!("{second}    duration: 20s\nexecution: sequential\nduration: 2m");
     let base = swap(GOOD, "duration: 2m", &last);
-    insta::assert_snapshot!(table(
+    let all = table(
         &base,
         &[
             ("duration: 20s", "duration: 31s"),
             ("    duration: 30s\n", ""),
             ("start: 50s", "start: 80s"),
             ("name: second", "name: slow"),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
@@ -255,7 +267,7 @@ fn promql() {
 
 #[test]
 fn scenario() {
-    insta::assert_snapshot!(table(
+    let all = table(
         SCENARIO,
         &[
             ("metadata: { name: base }", ""),
@@ -273,52 +285,72 @@ fn scenario() {
             ("params: { memory_mb: 512 }", "delay: 1s"),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
-                "type: process_kill\n      params: { process_pattern: a, count: 0 }"
+                "type: process_kill\n      params: { process_pattern: a, count: 0 }",
             ),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
-                "type: process_kill\n      params: { process_pattern: \"a)(b\" }"
+                "type: process_kill\n      params: { process_pattern: \"a)(b\" }",
             ),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
-                "type: cpu\n      params: { method: burn }"
+                "type: cpu\n      params: { method: burn }",
             ),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
-                "type: cpu\n      params: { cores: 1.5 }"
+                "type: cpu\n      params: { cores: 1.5 }",
             ),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
-                "type: container_restart\n      params: { grace_period: 90 }"
+                "type: container_restart\n      params: { grace_period: 90 }",
             ),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
                 "type: container_pause\n      duration: 1m\n      params: { duration: 30 }",
             ),
+            (
+                "  success_criteria:",
+                "    - { phase: squeeze, target: web, type: p2p_attack, params: { a: b } }\n    - { phase: squeeze, target: wbe, type: cpu, params: { cores: 1 } }\n  success_criteria:",
+            ),
+            (
+                "  success_criteria:",
+                "    - { phase: squeeze, target: web, type: cpu, params: { cores: 1 } }\n  success_criteria:",
+            ),
+            (
+                "query: up",
+                "query: up\n    - { name: alive, type: log, pattern: a, target_log: web, absence: true }\n    - name: more\n      type: prometheus\n      query: up",
+            ),
+            ("duration: 2m", "duration: 2m\n  interval: 3m"),
             ("{ pattern: web }", "{ type: docker_container }"),
             ("{ pattern: web }", "{ pattern: \"web-[\" }"),
+            ("{ pattern: web }", "{ pattern: \"\", service_name: \"\" }"),
+            ("{ pattern: web }", "{ labels: {} }"),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: process_kill\n      params: { process_pattern: \"\" }",
+            ),
             ("{ pattern: web }", "{ pattern: \"web*\" }"),
             (
                 "{ pattern: web }",
-                "{ enclave: a, labels: { com.kurtosistech.enclave-name: b } }"
+                "{ enclave: a, labels: { com.kurtosistech.enclave-name: b } }",
             ),
             ("query: up", "query: sum(up"),
             ("      query: up\n", ""),
             (
                 "query: up",
-                "query: up\n      during_fault: true\n      post_fault_only: true"
+                "query: up\n      during_fault: true\n      post_fault_only: true",
             ),
             ("query: up", "query: up\n      window: 0s"),
             ("query: up", "query: up\n      absence: true"),
             ("type: prometheus\n      query: up", "type: log\n      pattern: a"),
             (
                 "type: prometheus\n      query: up",
-                "type: log\n      pattern: a\n      target_log: web\n      absence: true"
+                "type: log\n      pattern: a\n      target_log: web\n      absence: true",
             ),
             ("type: prometheus", "type: promethius"),
             ("  duration: 2m\n", ""),
-        ]
-    ));
+        ],
+    );
+    insta::assert_snapshot!(all);
 }
 
 #[test]
