@@ -131,7 +131,7 @@ impl Driver<'_> {
             Command::Read { probe } => self.read(probe),
             Command::ReadMetrics => self.read_metrics(),
             Command::Follow(injections) if self.dry => drop(injections),
-            Command::Follow(injections) => self.follower.look(&injections, self.back.clone()),
+            Command::Follow(injections) => self.follower.look(&injections, &self.back),
             Command::Apply(injections) if self.dry => {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
@@ -272,10 +272,10 @@ impl Driver<'_> {
     fn news(&mut self, message: FromGuardian) {
         match message {
             FromGuardian::State { injection, state, how } => {
-                self.recorder.emit(What::Injection { injection, state, how })
+                self.recorder.emit(What::Injection { injection, state, how });
             }
             FromGuardian::Failed { injection, problem } => {
-                self.recorder.emit(What::InjectionFailed { injection, problem })
+                self.recorder.emit(What::InjectionFailed { injection, problem });
             }
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }

@@ -21,7 +21,7 @@ fn probe(name: &str, expect: Option<&str>, abort: Option<&str>, when: &[(Moment,
         source: Source::Tcp(Tcp {
             address: "127.0.0.1:1".into(),
             timeout: Span::secs(1),
-            measure: Default::default(),
+            measure: crate::probe::TcpMeasure::default(),
         }),
         expect: expect.map(|text| text.parse().unwrap()),
         abort: abort.map(|text| text.parse().unwrap()),
