@@ -15,7 +15,11 @@ impl Machine {
         for (point, kind, options) in mounts {
             let point = dir.path().join(point);
             fs::create_dir_all(&point).unwrap();
-            let _ = writeln!(table, "31 23 0:28 / {} rw,relatime - {kind} {kind} {options}", point.display());
+            let _ = writeln!(
+                table,
+                "31 23 0:28 / {} rw,relatime - {kind} {kind} {options}",
+                point.display()
+            );
         }
         fs::create_dir_all(dir.path().join("proc/self")).unwrap();
         fs::create_dir_all(dir.path().join("proc/7")).unwrap();
