@@ -42,6 +42,8 @@ struct Fault {
     /// When it came on.
     came_on: Option<Duration>,
     measure_due: Option<Duration>,
+    /// A dose is being read: meters may take longer than the time between two readings.
+    measuring: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +76,7 @@ impl Faults {
             begins: None,
             came_on: None,
             measure_due: None,
+            measuring: false,
         };
         let one = |injection: Injection| One {
             id: injection.id,
@@ -134,7 +137,10 @@ impl Faults {
     pub(super) fn next(&self) -> Option<Duration> {
         let of = |fault: &Fault| match fault.stage {
             Stage::Waiting => fault.begins,
-            Stage::On => [fault.ends(), fault.measure_due].into_iter().flatten().min(),
+            Stage::On => [fault.ends(), fault.measure_due.filter(|_| !fault.measuring)]
+                .into_iter()
+                .flatten()
+                .min(),
             _ => None,
         };
         self.list.iter().filter_map(of).min()
@@ -179,14 +185,38 @@ impl Machine {
                     self.faults.list[index].stage = Stage::Weighing;
                     self.do_(Command::Measure(ids));
                 }
-                Stage::On if fault.measure_due.is_some_and(|at| at <= now) => {
+                Stage::On if fault.measure_due.is_some_and(|at| at <= now) && !fault.measuring => {
                     let ids = self.faults.on_of(index);
                     self.faults.list[index].measure_due = Some(now + self.faults.measure_every);
+                    self.faults.list[index].measuring = true;
                     self.do_(Command::Measure(ids));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether every fault that is on has been measured at least once; asks for it where not. A run that ends by the clock waits for
+    /// this, one that is stopped does not.
+    pub(super) fn are_weighed(&mut self) -> bool {
+        let mut all = true;
+        for index in 0..self.faults.list.len() {
+            let unweighed = self
+                .faults
+                .injections
+                .iter()
+                .any(|one| one.fault == index && one.on && one.dose.is_none());
+            if self.faults.list[index].stage != Stage::On || !unweighed {
+                continue;
+            }
+            all = false;
+            if !self.faults.list[index].measuring {
+                self.faults.list[index].measuring = true;
+                let ids = self.faults.on_of(index);
+                self.do_(Command::Measure(ids));
+            }
+        }
+        all
     }
 
     pub(super) fn take_applied(&mut self, now: Duration, results: Vec<(InjectionId, Result<(), Said>)>) {
@@ -251,6 +281,7 @@ impl Machine {
             }
         }
         for index in weighed {
+            self.faults.list[index].measuring = false;
             if self.faults.list[index].stage == Stage::Weighing {
                 self.faults.list[index].stage = Stage::Reverting;
                 let ids = self.faults.on_of(index);

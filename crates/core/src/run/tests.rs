@@ -409,6 +409,15 @@ fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
 }
 
 #[test]
+fn a_run_too_short_for_the_first_dose_waits_for_it() {
+    let mut short = experiment(vec![], vec![fault("a", 0, None)]);
+    short.duration = Span::millis(100);
+    let mut world = World::new();
+    let (verdict, why, _) = run(short, &mut world, None);
+    assert_eq!(verdict, Verdict::Passed, "{why}");
+}
+
+#[test]
 fn a_failed_apply_rolls_back_or_goes_on_as_the_document_says() {
     let mut world = World::new();
     world.applies = Box::new(|id| id.0 == 0);
