@@ -289,6 +289,12 @@ impl Guardian {
         }
         self.log.line(&format!("ended: {why}"));
         self.hand.reap();
+        if self.recovering
+            && let Err(error) = guard::sweep()
+        {
+            // The guardian before this one was killed: its groups hold nothing, and the next recovery sweeps again.
+            self.log.line(&format!("groups of a former guardian stay: {error}"));
+        }
         certificate
     }
 
