@@ -326,8 +326,17 @@ impl Hand {
         let mut certificate = self.revert_all().await;
         for line in &mut certificate.lines {
             let Ok(slot) = self.get(line.injection) else { continue };
-            let work = slot.work.lock().await;
-            undo::look_again(&slot, &work, line).await;
+            let mut work = slot.work.lock().await;
+            if !line.state.is_over() || !undo::is_back(&slot, &work).await {
+                continue;
+            }
+            // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.
+            work.state = Some(State::Residue);
+            work.line = None;
+            drop(work);
+            if let Some(again) = self.undo(line.injection).await {
+                *line = again;
+            }
         }
         certificate
     }

@@ -2,7 +2,7 @@
 
 use fracas_core::record::State;
 
-use crate::support::{Bench, Blow, Target, certificate, memory_limit, read};
+use crate::support::{Bench, Blow, Document, Target, certificate, memory_limit, read};
 
 #[test]
 fn what_both_left_is_said_blocks_the_next_run_and_is_recovered_once() {
@@ -57,7 +57,14 @@ fn a_run_that_was_settled_needs_no_recovery_and_its_groups_are_swept() {
     let Some(target) = Target::process() else { return };
     let bench = Bench::new();
     let before = target.look();
-    let document = memory_limit(&target).replace("allow_irreversible: true", "duration: 200ms");
+    let document = Document {
+        target: &target,
+        inject: "memory_limit: { limit: 64MiB }",
+        irreversible: false,
+        on: "200ms",
+        duration: "60s",
+    };
+    let document = document.text();
     let run = bench.run(&document);
     let (directory, guardian) = run.begun();
     run.until(&directory, State::Clean);

@@ -78,7 +78,7 @@ fn a_run_that_is_not_disturbed_keeps_its_guardian_to_the_end() {
     let Some(target) = Target::process() else { return };
     let bench = Bench::new();
     let before = target.look();
-    let mut run = bench.run(&memory_limit(&target).replace("60s", "500ms"));
+    let mut run = bench.run(&memory_limit(&target).replace("60s", "2s"));
     let said = run.wait(LIMIT);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(

@@ -8,6 +8,8 @@ pub(crate) struct Document<'a> {
     pub(crate) target: &'a Target,
     /// The fault with its parameters, a map with one key.
     pub(crate) inject: &'a str,
+    /// Whether it has no way back.
+    pub(crate) irreversible: bool,
     /// How long the fault is on; the empty text: as long as the run.
     pub(crate) on: &'a str,
     /// How long the run is.
@@ -19,21 +21,25 @@ impl Document<'_> {
         let Self {
             target,
             inject,
+            irreversible,
             on,
             duration,
         } = self;
-        let on = if on.is_empty() {
-            String::new()
-        } else {
-            format!(", duration: {on}")
-        };
+        let mut more = String::new();
+        if *irreversible {
+            more.push_str(", allow_irreversible: true");
+        }
+        if !on.is_empty() {
+            more.push_str(", duration: ");
+            more.push_str(on);
+        }
         format!(
             "apiVersion: fracas.dev/v1\n\
              kind: Experiment\n\
              metadata: {{ name: kill }}\n\
              hypothesis: {{ interval: 100ms, warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\n\
              targets:\n  - {{ alias: it, {} }}\n\
-             faults:\n  - {{ name: fault, target: it, inject: {{ {inject} }}, allow_irreversible: true{on} }}\n\
+             faults:\n  - {{ name: fault, target: it, inject: {{ {inject} }}{more} }}\n\
              duration: {duration}\n",
             target.selector
         )
@@ -45,6 +51,7 @@ pub(crate) fn memory_limit(target: &Target) -> String {
     Document {
         target,
         inject: "memory_limit: { limit: 64MiB }",
+        irreversible: false,
         on: "",
         duration: "60s",
     }

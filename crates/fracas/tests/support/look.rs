@@ -30,7 +30,8 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
-/// The directories of a process's control groups, one per hierarchy that is mounted where it usually is.
+/// The directories of a process's control groups, one per hierarchy that is mounted where it usually is. Not the roots, which are
+/// everybody's.
 pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
     let Some(text) = read(format!("/proc/{pid}/cgroup")) else {
         return Vec::new();
@@ -41,6 +42,9 @@ pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
             continue;
         };
+        if path == "/" {
+            continue;
+        }
         // cgroups(7): version 2 has no controllers in its line. Its mount is the root, or `unified` beside version 1.
         let mounts: &[&str] = if controllers.is_empty() {
             &["", "unified"]
