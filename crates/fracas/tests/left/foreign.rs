@@ -1,9 +1,9 @@
 //! Somebody else changes what a fault has changed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 
 use fracas_core::record::State;
+use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
 
 use crate::support::{Bench, LIMIT, Target, certificate, memory_limit, read};
 
@@ -48,45 +48,57 @@ fn a_strangers_value_is_left_and_told_with_all_three() {
     bench.finish();
 }
 
-/// A stranger that writes our very value, again and again: nobody can tell it from ours, so it must be told as residue, with the
-/// way to undo it by hand. It is the leak that the certificate must not miss.
+/// A file that cannot be written, for as long as this lives: a read-only mount of itself over itself.
+struct Frozen<'a>(&'a Path);
+
+impl<'a> Frozen<'a> {
+    fn new(file: &'a Path) -> Option<Self> {
+        if let Err(error) = mount_bind(file, file) {
+            fracas_lab::skip(&format!("nothing can be mounted: {error}"));
+            return None;
+        }
+        let frozen = Self(file);
+        mount_remount(file, MountFlags::BIND | MountFlags::RDONLY, c"").unwrap();
+        Some(frozen)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _not_mounted = unmount(self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// The leak that a certificate must not miss: our value stays, because the kernel lets nobody write there any more.
 #[test]
-fn a_value_of_ours_that_comes_back_fails_the_certificate() {
+fn a_value_of_ours_that_cannot_be_taken_away_fails_the_certificate() {
     let Some(target) = Target::process() else { return };
     let bench = Bench::new();
+    let before = target.look();
     let limit = target.memory_limit();
-    let before = read(&limit).unwrap();
-    let mut run = bench.run(&memory_limit(&target).replace("60s", "1s"));
+    let value = read(&limit).unwrap();
+    let mut run = bench.run(&memory_limit(&target).replace("60s", "2s"));
     let (directory, _) = run.begun();
     run.until(&directory, State::Applied);
-    let stop = Arc::new(AtomicBool::new(false));
-    let stranger = {
-        let (stop, limit) = (Arc::clone(&stop), limit.clone());
-        std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                // v1 refuses for the moment in which both limits are being raised: then it is tried again.
-                let _refused = std::fs::write(&limit, OURS.to_string());
-            }
-        })
-    };
+    let Some(frozen) = Frozen::new(&limit) else { return };
     let said = run.wait(LIMIT);
-    stop.store(true, Ordering::Relaxed);
-    stranger.join().unwrap();
     assert_eq!(said.code, 4, "{said:?}");
     assert!(said.out.contains("RESIDUE"), "{said:?}");
     let certificate = certificate(&directory).expect("there is a certificate");
     let line = &certificate.lines[0];
     assert_eq!(line.state, State::Residue, "{line:?}");
-    let by_hand = format!("echo {before} > {}", limit.display());
+    let by_hand = format!("echo {value} > {}", limit.display());
     assert!(line.manual.contains(&by_hand), "{line:?} lacks: {by_hand}");
     assert!(said.out.contains(&by_hand), "the person is told what to type: {said:?}");
 
     let status = bench.fracas(&["status"]);
     assert_eq!(status.code, 4, "{status:?}");
-    // Now that nobody writes it any more, the next recovery is clean.
+    let recovered = bench.fracas(&["recover"]);
+    assert_eq!(recovered.code, 4, "what cannot be undone cannot be recovered, either: {recovered:?}");
+    drop(frozen);
     let recovered = bench.fracas(&["recover"]);
     assert_eq!(recovered.code, 0, "{recovered:?}");
-    assert_eq!(read(&limit).unwrap(), before);
+    assert_eq!(target.look(), before);
     bench.finish();
 }
 
