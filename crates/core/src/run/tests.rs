@@ -47,6 +47,7 @@ fn fault(name: &str, start: u64, duration: Option<u64>) -> FaultSpec {
         name: name.into(),
         description: None,
         target: "t".into(),
+        written: None,
         inject: Inject::ProcessPause(ProcessPause::default()),
         start: Span::secs(start),
         duration: duration.map(Span::secs),

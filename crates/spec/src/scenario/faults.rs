@@ -1,6 +1,6 @@
 //! Seed 0's faults, in the words of Fracas.
 
-use fracas_core::experiment::FaultSpec;
+use fracas_core::experiment::{FaultSpec, Written};
 use fracas_core::params::{
     ContainerKill, ContainerPause, ContainerRestart, CpuLimit, CpuStress, Inject, MemoryLimit, ProcessKill, Via,
 };
@@ -131,6 +131,10 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         description: fault.description,
         target: fault.target,
         inject,
+        written: Some(Written {
+            kind: fault.kind.0,
+            parameters: Value::Object(fault.params),
+        }),
         start: fault.delay,
         duration,
         allow_irreversible,
