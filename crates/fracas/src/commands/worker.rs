@@ -6,19 +6,19 @@ use crate::output::tell;
 
 /// Becomes the worker of this name.
 pub(crate) fn run(name: &str) -> ExitCode {
-    let done = match name {
-        "guardian" => {
-            let _ = fracas_linux::child::set_name("fracas-guardian");
-            fracas_guardian::serve::main()
-        }
-        _ => {
-            tell(&format!(
-                "error: there is no worker {name:?}; workers are started by Fracas only"
-            ));
-            return ExitCode::from(2);
-        }
+    let main = if name == "guardian" {
+        fracas_guardian::serve::main
+    } else if let Some((_, main)) = fracas_faults::WORKERS.iter().find(|(worker, _)| *worker == name) {
+        *main
+    } else {
+        tell(&format!(
+            "error: there is no worker {name:?}; workers are started by Fracas only"
+        ));
+        return ExitCode::from(2);
     };
-    match done {
+    // Without it `ps` would show `exe`. A name is no reason to fail.
+    let _ = fracas_linux::child::set_name(&format!("fracas-{name}"));
+    match main() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tell(&problem.to_string());
