@@ -102,7 +102,11 @@ fn metrics(app: &App) -> String {
         ),
     ] {
         // Writing into a String cannot fail.
-        let _cannot_fail = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}\n", shown(value));
+        let _cannot_fail = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}\n",
+            shown(value)
+        );
     }
     text
 }

@@ -34,7 +34,12 @@ async fn critical_makes_a_failing_criterion_fail_the_run() {
     let run = |index: usize, critical: bool| {
         let query = format!("app_memory_limit_bytes{{job=\"job-{index}\"}}");
         let fails = criterion("stays-unlimited", &query, "> 1e9", &format!(", critical: {critical}"));
-        let holds = criterion("stays-up", &format!("up{{job=\"job-{index}\"}}"), "== 1", ", critical: true");
+        let holds = criterion(
+            "stays-up",
+            &format!("up{{job=\"job-{index}\"}}"),
+            "== 1",
+            ", critical: true",
+        );
         let document = scenario(
             &format!("{}{index}", services.prefix),
             "duration: 2s",
@@ -46,18 +51,35 @@ async fn critical_makes_a_failing_criterion_fail_the_run() {
     let (critical, other) = (run(0, true), run(1, false));
     let (critical, other) = (critical.end().expect(1), other.end().expect(0));
 
-    assert!(critical.stdout.starts_with("[TEST SUMMARY] FAILED\n"), "{}", critical.stdout);
+    assert!(
+        critical.stdout.starts_with("[TEST SUMMARY] FAILED\n"),
+        "{}",
+        critical.stdout
+    );
     assert!(critical.stdout.contains("  Success Criteria: 1/2 passed\n"));
     let why = "value 536870912 fails threshold > 1000000000";
-    assert!(critical.stdout.contains(&format!("✗ stays-unlimited: {why}")), "{}", critical.stdout);
-    assert!(critical.stderr.contains("✗ FAILED (CRITICAL): stays-unlimited during"), "{}", critical.stderr);
+    assert!(
+        critical.stdout.contains(&format!("✗ stays-unlimited: {why}")),
+        "{}",
+        critical.stdout
+    );
+    assert!(
+        critical.stderr.contains("✗ FAILED (CRITICAL): stays-unlimited during"),
+        "{}",
+        critical.stderr
+    );
     let (_, report) = critical.test_report();
-    assert_eq!((&report["status"], &report["success"]), (&"failed".into(), &false.into()));
+    assert_eq!(
+        (&report["status"], &report["success"]),
+        (&"failed".into(), &false.into())
+    );
 
     assert!(other.stdout.starts_with("[TEST SUMMARY] PASSED\n"), "{}", other.stdout);
     assert!(other.stdout.contains("  Success Criteria: 1/2 passed\n"));
     assert!(
-        other.stdout.contains(&format!("⚠ (non-critical) stays-unlimited: {why}")),
+        other
+            .stdout
+            .contains(&format!("⚠ (non-critical) stays-unlimited: {why}")),
         "{}",
         other.stdout
     );
@@ -110,12 +132,17 @@ async fn during_fault_post_fault_only_and_window_decide_which_readings_count() {
         .iter()
         .filter_map(|event| match &event.what {
             What::ProbeRead {
-                probe, moment: Some(moment), ..
+                probe,
+                moment: Some(moment),
+                ..
             } if probe == "limited-after" => Some(*moment),
             _ => None,
         })
         .collect();
-    assert!(!moments.is_empty() && moments.iter().all(|moment| *moment == Moment::After), "{moments:?}");
+    assert!(
+        !moments.is_empty() && moments.iter().all(|moment| *moment == Moment::After),
+        "{moments:?}"
+    );
     assert!(done.phases().contains(&Phase::Recovery));
 }
 
@@ -126,10 +153,20 @@ async fn a_query_that_fails_is_the_failure_of_its_criterion_alone() {
         return;
     };
     let criteria = [
-        criterion("ambiguous", "vector(1) * on() (app_value == 0)", "== 0", ", during_fault: true"),
+        criterion(
+            "ambiguous",
+            "vector(1) * on() (app_value == 0)",
+            "== 0",
+            ", during_fault: true",
+        ),
         criterion("up", "up", "== 1", ", critical: true"),
     ];
-    let document = scenario(&format!("{}0", services.prefix), "duration: 4s", "", &criteria.join("\n"));
+    let document = scenario(
+        &format!("{}0", services.prefix),
+        "duration: 4s",
+        "",
+        &criteria.join("\n"),
+    );
     let mut run = bench.begin(&document, &[]);
     run.until_applied(1);
     services.set(0.0);
@@ -141,7 +178,10 @@ async fn a_query_that_fails_is_the_failure_of_its_criterion_alone() {
     let done = run.end().expect(0);
 
     let error = done.report["probes"][0]["moments"][0]["error"].as_str().unwrap();
-    assert!(error.contains("many-to-many") || error.contains("duplicate series"), "{error}");
+    assert!(
+        error.contains("many-to-many") || error.contains("duplicate series"),
+        "{error}"
+    );
     assert_eq!(done.criterion("ambiguous")["passed"], false);
     let up = done.criterion("up");
     assert_eq!((&up["passed"], &up["value"]), (&true.into(), &1.0.into()), "{up}");
@@ -163,7 +203,10 @@ async fn url_and_expected_status_of_a_health_check_decide() {
         check("not-404", "healthz", ", expected_status: 404"),
     ];
     let done = bench
-        .run(&scenario(&services.prefix, "duration: 600ms", "", &criteria.join("\n")), &[])
+        .run(
+            &scenario(&services.prefix, "duration: 600ms", "", &criteria.join("\n")),
+            &[],
+        )
         .expect(0);
     for (name, passed) in [
         ("healthy", true),
@@ -188,8 +231,9 @@ async fn log_criteria_count_lines_of_real_containers() {
     };
     let target = log("target", "tick").await.unwrap();
     let _other = log("other", "tock").await.unwrap();
-    let criterion =
-        |name: &str, pattern: &str, more: &str| format!("    - {{ name: {name}, type: log, pattern: \"{pattern}\"{more} }}");
+    let criterion = |name: &str, pattern: &str, more: &str| {
+        format!("    - {{ name: {name}, type: log, pattern: \"{pattern}\"{more} }}")
+    };
     let of_target = ", target_log: victim";
     let criteria = [
         criterion("present", "tick [0-9]+", of_target),
@@ -199,7 +243,11 @@ async fn log_criteria_count_lines_of_real_containers() {
         criterion("enough", "tick", &format!("{of_target}, threshold: \">= 5\"")),
         criterion("too-many", "tick", &format!("{of_target}, threshold: \"> 100000\"")),
         criterion("of-another", "tock", of_target),
-        criterion("by-container", "tock", &format!(", container_pattern: \"{name}-other\"")),
+        criterion(
+            "by-container",
+            "tock",
+            &format!(", container_pattern: \"{name}-other\""),
+        ),
         criterion("no-container", "tock", ", container_pattern: \"fracas-nobody\""),
     ];
     let document = scenario(target.name(), "duration: 2s", "", &criteria.join("\n"));

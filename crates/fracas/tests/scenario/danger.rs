@@ -21,14 +21,25 @@ fn probe(query: &str, more: &str) -> String {
 /// That a run was stopped by the probe `watch` while its fault was on, began to undo it at once, and left nothing. Gives the reason.
 #[track_caller]
 fn assert_aborted(done: &Done) -> String {
-    let breach = at(&done.events, |what| matches!(what, What::ProbeRead { danger: Some(_), .. }));
+    let breach = at(&done.events, |what| {
+        matches!(what, What::ProbeRead { danger: Some(_), .. })
+    });
     let asked = at(&done.events, |what| matches!(what, What::StopAsked { .. }));
-    let rollback = at(
-        &done.events,
-        |what| matches!(what, What::PhaseEntered { phase: Phase::Rollback, .. }),
-    );
+    let rollback = at(&done.events, |what| {
+        matches!(
+            what,
+            What::PhaseEntered {
+                phase: Phase::Rollback,
+                ..
+            }
+        )
+    });
     let clean = at(&done.events, is_clean);
-    assert!(breach < asked && asked < rollback && rollback < clean, "{}", done.stderr);
+    assert!(
+        breach < asked && asked < rollback && rollback < clean,
+        "{}",
+        done.stderr
+    );
     let ms = |index: usize| done.events[index].elapsed_ms;
     // The world was safe, as far as anybody could know, until the reading before the breach was taken.
     let safe = done.events[..breach].iter().rposition(|event| is_safe(event)).unwrap();
@@ -43,7 +54,11 @@ fn assert_aborted(done: &Done) -> String {
     let stop = &done.report["stop"];
     assert_eq!(stop["breach"]["elapsed_ms"], ms(breach), "{stop}");
     assert_eq!(stop["asked"]["elapsed_ms"], ms(asked), "{stop}");
-    assert_eq!(stop["took_ms"], done.states(State::Clean).last().unwrap() - ms(breach), "{stop}");
+    assert_eq!(
+        stop["took_ms"],
+        done.states(State::Clean).last().unwrap() - ms(breach),
+        "{stop}"
+    );
     assert_eq!(done.report["verdict"], "aborted");
     done.assert_clean();
     match &done.events[asked].what {
@@ -55,7 +70,13 @@ fn assert_aborted(done: &Done) -> String {
 }
 
 fn is_clean(what: &What) -> bool {
-    matches!(what, What::Injection { state: State::Clean, .. })
+    matches!(
+        what,
+        What::Injection {
+            state: State::Clean,
+            ..
+        }
+    )
 }
 
 fn is_safe(event: &Event) -> bool {
@@ -80,8 +101,15 @@ async fn a_crossed_abort_threshold_takes_the_fault_off_within_two_intervals() {
         &probe("app_memory_limit_bytes", "abort: \"< 1e9\""),
     );
     let done = bench.run(&document, &[]).expect(3);
-    assert_eq!(assert_aborted(&done), "value 536870912 crosses abort threshold < 1000000000");
-    assert!(done.stdout.contains("ABORTED: abort: watch: value 536870912"), "{}", done.stdout);
+    assert_eq!(
+        assert_aborted(&done),
+        "value 536870912 crosses abort threshold < 1000000000"
+    );
+    assert!(
+        done.stdout.contains("ABORTED: abort: watch: value 536870912"),
+        "{}",
+        done.stdout
+    );
     assert_eq!(done.report["hypothesis"], "violated");
     assert_eq!(Settings::of(&services.containers[0]).await, before);
 }
@@ -150,7 +178,11 @@ async fn an_unhealthy_baseline_injects_nothing() {
     assert!(!unhealthy.phases().contains(&Phase::Inject));
     let why = "baseline: watch: value 0 fails threshold == 1";
     assert_eq!(unhealthy.report["stop"]["words"], why);
-    assert!(unhealthy.stdout.contains(&format!("ABORTED: {why}")), "{}", unhealthy.stdout);
+    assert!(
+        unhealthy.stdout.contains(&format!("ABORTED: {why}")),
+        "{}",
+        unhealthy.stdout
+    );
     assert_eq!(unhealthy.report["hypothesis"], "not_evaluated");
     assert_eq!(Settings::of(&services.containers[1]).await, before);
     assert!(memory_limit(&services.containers[1]).await > 1 << 40);

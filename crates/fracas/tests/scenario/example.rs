@@ -91,12 +91,24 @@ fn states(done: &Done) {
         .collect();
     assert_eq!(told, states, "{}", done.stderr);
     let (from, until, _) = done.phase(Phase::Baseline);
-    assert!((1000..3000).contains(&(until - from)), "warm-up took {} ms", until - from);
+    assert!(
+        (1000..3000).contains(&(until - from)),
+        "warm-up took {} ms",
+        until - from
+    );
     let (from, _, _) = done.phase(Phase::Inject);
     let (_, until, _) = done.phase(Phase::Monitor);
-    assert!((3000..6000).contains(&(until - from)), "it was on for {} ms", until - from);
+    assert!(
+        (3000..6000).contains(&(until - from)),
+        "it was on for {} ms",
+        until - from
+    );
     let (from, until, _) = done.phase(Phase::Cooldown);
-    assert!((1000..3000).contains(&(until - from)), "cooldown took {} ms", until - from);
+    assert!(
+        (1000..3000).contains(&(until - from)),
+        "cooldown took {} ms",
+        until - from
+    );
 }
 
 fn summary(done: &Done, names: &[String]) {
@@ -128,7 +140,10 @@ fn report(done: &Done, services: &Services) {
     );
     assert_eq!(report["test_id"], done.report["run"]);
     assert_eq!(report["scenario_name"], "memory-pressure-validator");
-    assert_eq!((&report["status"], &report["success"]), (&json!("completed"), &json!(true)));
+    assert_eq!(
+        (&report["status"], &report["success"]),
+        (&json!("completed"), &json!(true))
+    );
     assert_eq!(report["message"], "PASSED: every expectation held");
     assert_eq!(report["errors"], json!([]));
     assert_eq!(report["fault_installs"], 6);
@@ -144,7 +159,10 @@ fn report(done: &Done, services: &Services) {
     let targets = report["targets"].as_array().unwrap();
     assert_eq!(targets.len(), 6);
     for container in &services.containers {
-        let target = targets.iter().find(|one| one["container_id"] == container.id()).unwrap();
+        let target = targets
+            .iter()
+            .find(|one| one["container_id"] == container.id())
+            .unwrap();
         assert_eq!(target["alias"], "heimdall_validator");
         assert_eq!(target["service_name"], container.name());
         assert_eq!(target["ip"], "", "on the host's network it has no address of its own");
@@ -155,13 +173,20 @@ fn report(done: &Done, services: &Services) {
     };
     assert_eq!(
         (&fault["phase"], &fault["type"], &fault["target"]),
-        (&json!("memory_limit"), &json!("memory_pressure"), &json!("heimdall_validator"))
+        (
+            &json!("memory_limit"),
+            &json!("memory_pressure"),
+            &json!("heimdall_validator")
+        )
     );
     assert_eq!(fault["parameters"], json!({ "memory_mb": 512, "method": "limit" }));
     // Its own times: not those of the whole test.
     let (on, off) = (time(&fault["start_time"]), time(&fault["end_time"]));
     assert!(on.duration_since(start).as_millis() >= 1000, "after the warm-up");
-    assert!(off.duration_since(on).as_millis() >= 4000, "until the end of the cooldown");
+    assert!(
+        off.duration_since(on).as_millis() >= 4000,
+        "until the end of the cooldown"
+    );
     assert!(off <= end);
 
     let [criterion] = report["success_criteria"].as_array().unwrap().as_slice() else {

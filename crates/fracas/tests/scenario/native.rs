@@ -44,14 +44,22 @@ async fn recovery_waits_until_the_probes_are_stable_and_no_longer_than_within() 
     assert_eq!(outcome, Outcome::Done);
     let good = back.times(|what| matches!(what, What::ProbeRead { reading, .. } if reading.values == [1.0]));
     let stable = good.iter().find(|at| **at > from).unwrap();
-    assert!(until - stable >= 500, "stable for 1s, read each 500 ms: {} ms", until - stable);
+    assert!(
+        until - stable >= 500,
+        "stable for 1s, read each 500 ms: {} ms",
+        until - stable
+    );
     assert!(until - from >= 1000, "{} ms", until - from);
 
     let lost = lost.end().expect(1);
     let (from, until, outcome) = lost.phase(Phase::Recovery);
     assert_eq!(outcome, Outcome::Failed);
     assert!((2000..6000).contains(&(until - from)), "{} ms", until - from);
-    assert!(lost.stdout.contains("FAILED: value after the faults: value 0 fails"), "{}", lost.stdout);
+    assert!(
+        lost.stdout.contains("FAILED: value after the faults: value 0 fails"),
+        "{}",
+        lost.stdout
+    );
     lost.assert_clean();
 }
 
@@ -94,7 +102,9 @@ async fn the_same_seed_decides_the_same() {
             "blast_radius: { percent: 50% }",
             "",
         );
-        bench.run(&document.replace("warmup: 1s", "warmup: 0s"), arguments).expect(0)
+        bench
+            .run(&document.replace("warmup: 1s", "warmup: 0s"), arguments)
+            .expect(0)
     };
     let decided = |done: &Done| (done.chosen(), done.report["decisions"].clone());
     let first = run(1, &[]);
@@ -108,7 +118,10 @@ async fn the_same_seed_decides_the_same() {
     // Chance alone gives the same half again in one of twenty: of five other seeds, all five in one of three million.
     let others: Vec<_> = (2..7).map(|seed| decided(&run(seed, &["--dry-run"]))).collect();
     assert!(others.iter().any(|(chosen, _)| *chosen != first.chosen()), "{others:?}");
-    assert!(others.iter().all(|(_, digest)| *digest != first.report["decisions"]), "{others:?}");
+    assert!(
+        others.iter().all(|(_, digest)| *digest != first.report["decisions"]),
+        "{others:?}"
+    );
 }
 
 /// Two runs that differ only in `on_target_failure`: a stranger changes one of two targets after the plan was made.
@@ -130,17 +143,37 @@ async fn on_target_failure_rolls_back_or_continues() {
         set_memory_limit(&services.containers[first + 1], theirs).await;
         ended.push(run.end());
         assert!(memory_limit(&services.containers[first]).await > 1 << 40, "{word}");
-        assert_eq!(memory_limit(&services.containers[first + 1]).await.to_string(), theirs, "{word}");
+        assert_eq!(
+            memory_limit(&services.containers[first + 1]).await.to_string(),
+            theirs,
+            "{word}"
+        );
     }
     let carried_on = ended.pop().unwrap().expect(5);
     let rolled_back = ended.pop().unwrap().expect(2);
-    assert!(!rolled_back.phases().contains(&Phase::Monitor), "{:?}", rolled_back.phases());
-    assert!(rolled_back.stderr.contains("somebody changes it"), "{}", rolled_back.stderr);
-    assert!(carried_on.phases().contains(&Phase::Detect), "{:?}", carried_on.phases());
+    assert!(
+        !rolled_back.phases().contains(&Phase::Monitor),
+        "{:?}",
+        rolled_back.phases()
+    );
+    assert!(
+        rolled_back.stderr.contains("somebody changes it"),
+        "{}",
+        rolled_back.stderr
+    );
+    assert!(
+        carried_on.phases().contains(&Phase::Detect),
+        "{:?}",
+        carried_on.phases()
+    );
     assert_eq!(carried_on.states(State::Applied).len(), 1);
     let stayed = carried_on.phase(Phase::Rollback).0 - carried_on.states(State::Applied)[0];
     assert!(stayed >= 900, "the other target went on for {stayed} ms");
-    assert!(carried_on.stdout.contains("INCONCLUSIVE: injection"), "{}", carried_on.stdout);
+    assert!(
+        carried_on.stdout.contains("INCONCLUSIVE: injection"),
+        "{}",
+        carried_on.stdout
+    );
 }
 
 /// Two dry runs that differ in the waiting; neither touches anything.
@@ -162,7 +195,11 @@ async fn dry_runs_touch_nothing() {
         assert_eq!(done.states(State::Applied), Vec::<u64>::new(), "{argument}");
         assert_eq!(done.chosen(), [container.name()], "{argument}");
         assert_eq!(done.report["dry_run"], true, "{argument}");
-        assert!(done.stderr.contains("memory limit unlimited → 512MiB"), "{}", done.stderr);
+        assert!(
+            done.stderr.contains("memory limit unlimited → 512MiB"),
+            "{}",
+            done.stderr
+        );
         assert!(done.stdout.contains("dry run: nothing was applied"), "{}", done.stdout);
         let took = done.report["duration_ms"].as_u64().unwrap();
         // A warm-up of 1 s and a duration of 2 s.
@@ -181,8 +218,16 @@ async fn format_json_puts_the_report_on_standard_output_and_nothing_else() {
     let report: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(report, json.report);
     assert_eq!(report["verdict"], "passed");
-    assert!(json.stderr.contains("PASSED"), "what is for people is on standard error: {}", json.stderr);
+    assert!(
+        json.stderr.contains("PASSED"),
+        "what is for people is on standard error: {}",
+        json.stderr
+    );
     let text = bench.run(&document, &["--format", "text"]).expect(0);
     assert!(serde_json::from_str::<Value>(&text.stdout).is_err());
-    assert!(text.stdout.ends_with(".ndjson\n") || text.stdout.contains("Report: "), "{}", text.stdout);
+    assert!(
+        text.stdout.ends_with(".ndjson\n") || text.stdout.contains("Report: "),
+        "{}",
+        text.stdout
+    );
 }

@@ -44,7 +44,10 @@ async fn pattern_count_labels_container_id_and_service_name_choose() {
     let one = broken(&bench, &format!("{pattern}\n      count: 1"), "");
     assert!(one.len() == 1 && all.contains(&one[0]), "{one:?}");
 
-    let label = format!("selector: {{ pattern: \"{prefix}\", labels: {{ com.kurtosistech.id: \"{}\" }} }}", name(1));
+    let label = format!(
+        "selector: {{ pattern: \"{prefix}\", labels: {{ com.kurtosistech.id: \"{}\" }} }}",
+        name(1)
+    );
     assert_eq!(broken(&bench, &label, ""), [name(1)]);
     let service = format!("selector: {{ type: kurtosis_service, service_name: \"{}\" }}", name(2));
     assert_eq!(broken(&bench, &service, ""), [name(2)]);
@@ -60,13 +63,18 @@ async fn min_validators_and_validator_pattern_are_checked_before_anything_begins
     let document = |least: u32, pattern: &str| {
         scenario(
             &services.prefix,
-            &format!("duration: 300ms\n  preconditions: {{ min_validators: {least}, validator_pattern: \"{pattern}\" }}"),
+            &format!(
+                "duration: 300ms\n  preconditions: {{ min_validators: {least}, validator_pattern: \"{pattern}\" }}"
+            ),
             "",
             "",
         )
     };
     bench.run(&document(2, &services.prefix), &[]).expect(0);
-    for document in [document(3, &services.prefix), document(2, &format!("{}0", services.prefix))] {
+    for document in [
+        document(3, &services.prefix),
+        document(2, &format!("{}0", services.prefix)),
+    ] {
         let done = bench.run(&document, &[]).expect(2);
         assert!(done.stderr.contains(&services.prefix), "{}", done.stderr);
         assert_eq!(done.states(fracas_core::record::State::Applied), Vec::<u64>::new());

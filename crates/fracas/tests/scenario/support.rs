@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub(crate) use prometheus::Prometheus;
 pub(crate) use raw::{Settings, inspect, memory_limit, set_memory_limit, shown_limit};
-pub(crate) use run::{Bench, Done, Running, at};
+pub(crate) use run::{Bench, Done, at};
 pub(crate) use services::{Services, set_value};
 
 /// The longest that a test waits for something that should be there soon.

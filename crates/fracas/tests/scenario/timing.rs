@@ -39,7 +39,9 @@ async fn duration_of_a_fault_takes_it_off_before_the_end() {
             .map(|fault| scenario("TARGET-0", "duration: 2s", fault, ""))
             .to_vec()
     };
-    let Some(done) = runs(documents, 1, 2).await else { return };
+    let Some(done) = runs(documents, 1, 2).await else {
+        return;
+    };
     let (whole, short) = (&done[0], &done[1]);
     assert!(lasted(whole) >= 2000, "{} ms", lasted(whole));
     assert!((700..2000).contains(&lasted(short)), "{} ms", lasted(short));
@@ -55,7 +57,9 @@ async fn delay_of_a_fault_puts_it_on_later() {
             .map(|fault| scenario("TARGET-0", "duration: 2s", fault, ""))
             .to_vec()
     };
-    let Some(done) = runs(documents, 1, 2).await else { return };
+    let Some(done) = runs(documents, 1, 2).await else {
+        return;
+    };
     assert!(on(&done[0]) < 900, "{} ms", on(&done[0]));
     assert!((900..2000).contains(&on(&done[1])), "{} ms", on(&done[1]));
 }
@@ -66,10 +70,16 @@ async fn warmup_and_cooldown_last_as_long_as_they_say() {
         .replace("warmup: 400ms", "warmup: 1500ms")
         .replace("cooldown: 200ms", "cooldown: 1500ms");
     let documents = |_: &str| vec![scenario("TARGET-0", "duration: 500ms", "", ""), long.clone()];
-    let Some(done) = runs(documents, 1, 2).await else { return };
+    let Some(done) = runs(documents, 1, 2).await else {
+        return;
+    };
     for (phase, short) in [(Phase::Baseline, 400), (Phase::Cooldown, 200)] {
         let took = |done: &Done| done.phase(phase).1 - done.phase(phase).0;
-        assert!((short..1500).contains(&took(&done[0])), "{phase:?}: {} ms", took(&done[0]));
+        assert!(
+            (short..1500).contains(&took(&done[0])),
+            "{phase:?}: {} ms",
+            took(&done[0])
+        );
         assert!(took(&done[1]) >= 1500, "{phase:?}: {} ms", took(&done[1]));
     }
     // The faults stay on through it.
@@ -85,13 +95,21 @@ async fn execution_mode_sequential_waits_until_the_fault_before_is_gone() {
       type: memory_pressure
       params: { memory_mb: 512 }
       duration: 500ms";
-        scenario("TARGET-0", &format!("duration: 3s\n  execution_mode: {mode}"), second, "").replace(
+        scenario(
+            "TARGET-0",
+            &format!("duration: 3s\n  execution_mode: {mode}"),
+            second,
+            "",
+        )
+        .replace(
             "  interval:",
             "    - alias: other\n      selector: { pattern: \"TARGET-1\" }\n  interval:",
         )
     };
     let documents = |_: &str| vec![document("parallel"), document("sequential")];
-    let Some(done) = runs(documents, 2, 2).await else { return };
+    let Some(done) = runs(documents, 2, 2).await else {
+        return;
+    };
     let order = |done: &Done| -> Vec<State> {
         done.events
             .iter()

@@ -46,7 +46,10 @@ impl Bench {
     }
 
     /// Begins a run of a document that is kept in a file of this name; `named` are the arguments that name it.
-    #[expect(clippy::disallowed_methods, reason = "the program under test is started as users start it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the program under test is started as users start it"
+    )]
     pub(crate) fn begin_as(&self, name: &str, document: &str, named: &[&str], arguments: &[&str]) -> Running {
         let number = self.runs.get();
         self.runs.set(number + 1);
@@ -127,9 +130,10 @@ impl Running {
     #[track_caller]
     pub(crate) fn until_read(&mut self, after: usize, value: f64) {
         self.until(&format!("a probe reads {value}"), |events| {
-            events.iter().skip(after).any(|event| {
-                matches!(&event.what, What::ProbeRead { reading, .. } if reading.values.contains(&value))
-            })
+            events
+                .iter()
+                .skip(after)
+                .any(|event| matches!(&event.what, What::ProbeRead { reading, .. } if reading.values.contains(&value)))
         });
     }
 
@@ -153,7 +157,7 @@ impl Running {
             stderr: text(&self.place, "stderr"),
             events: events(&self.place),
             report: serde_json::from_str(&report).unwrap_or_default(),
-            place: self.place.clone(),
+            tests: tests(&self.place),
         }
     }
 }
@@ -175,7 +179,8 @@ pub(crate) struct Done {
     pub(crate) events: Vec<Event>,
     /// `report.json`; null where there is none.
     pub(crate) report: Value,
-    pub(crate) place: PathBuf,
+    /// Seed 0's report files, with their names.
+    pub(crate) tests: Vec<(String, Value)>,
 }
 
 impl Done {
@@ -186,16 +191,13 @@ impl Done {
         self
     }
 
-    /// Seed 0's report file, with its name.
+    /// The only report file of seed 0, with its name.
+    #[track_caller]
     pub(crate) fn test_report(&self) -> (String, Value) {
-        let mut files = fs::read_dir(self.place.join("reports")).unwrap();
-        let file = files.next().unwrap().unwrap();
-        assert!(files.next().is_none(), "a second report");
-        let name = file.file_name().into_string().unwrap();
-        (
-            name,
-            serde_json::from_str(&fs::read_to_string(file.path()).unwrap()).unwrap(),
-        )
+        let [one] = self.tests.as_slice() else {
+            panic!("not one report: {:?}", self.tests)
+        };
+        one.clone()
     }
 
     /// A criterion in seed 0's report.
@@ -267,6 +269,22 @@ pub(crate) fn at(events: &[Event], like: impl Fn(&What) -> bool) -> usize {
 
 fn is_state(what: &What, wanted: State) -> bool {
     matches!(what, What::Injection { state, .. } if *state == wanted)
+}
+
+/// Seed 0's report files; none where there is no directory for them.
+fn tests(place: &Path) -> Vec<(String, Value)> {
+    let Ok(files) = fs::read_dir(place.join("reports")) else {
+        return Vec::new();
+    };
+    let read = |file: std::io::Result<fs::DirEntry>| {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        (
+            file.file_name().into_string().unwrap(),
+            serde_json::from_str(&text).unwrap(),
+        )
+    };
+    files.map(read).collect()
 }
 
 /// The whole lines of the record.
