@@ -107,7 +107,13 @@ pub(crate) async fn prepare(
         recorder.note(format!("the guardian is weaker than it could be: {weak}"));
     }
     let wanted = wanted(experiment, &targets);
-    let (injections, planned) = plan(experiment, &client, wanted, recorder).await?;
+    let (injections, planned) = match plan(experiment, &client, wanted, recorder).await {
+        Ok(plan) => plan,
+        Err(problem) => {
+            farewell(&client, recorder).await;
+            return Err(problem);
+        }
+    };
     recorder.emit(What::PhaseLeft {
         phase: Phase::Prepare,
         outcome: Outcome::Done,
@@ -121,6 +127,13 @@ pub(crate) async fn prepare(
         injections,
         planned,
     })
+}
+
+/// Ends a guardian that has applied nothing. Without a word it would take the runner for lost, and kill it.
+pub(crate) async fn farewell(client: &Client, recorder: &mut Recorder) {
+    if let Err(problem) = client.end().await {
+        recorder.note(format!("the guardian did not end in order: {}", problem.line()));
+    }
 }
 
 async fn connect(experiment: &Experiment, settings: &Settings) -> Result<Option<Engine>> {

@@ -11,7 +11,7 @@ use fracas_guardian::state::State;
 
 use crate::drive::drive;
 use crate::order::{Dry, Ended, Order, Settings};
-use crate::prepare::{prepare, ready_to_run};
+use crate::prepare::{farewell, prepare, ready_to_run};
 use crate::recorder::Recorder;
 use crate::stops::Stops;
 
@@ -90,9 +90,13 @@ async fn carry_out(order: Order, run: &RunId, seed: Seed, stops: &mut Stops, rec
     if let Some(confirm) = confirm {
         // Asked in a thread where waiting for a person blocks nobody: the heart beats on.
         let report = recorder.report();
-        tokio::task::spawn_blocking(move || confirm(&report))
+        let asked = tokio::task::spawn_blocking(move || confirm(&report))
             .await
-            .map_err(|error| Problem::new(&codes::INSIDE, "asking failed").because(&error))??;
+            .unwrap_or_else(|error| Err(Problem::new(&codes::INSIDE, "asking failed").because(&error)));
+        if let Err(problem) = asked {
+            farewell(&prepared.client, recorder).await;
+            return Err(problem);
+        }
     }
     drive(experiment, prepared, dry, &settings, run, stops, recorder).await
 }
