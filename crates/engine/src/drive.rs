@@ -37,6 +37,8 @@ enum Back {
     Follow(follow::Step),
     /// The guardian does not answer.
     Hung,
+    /// The guardian ended without its last answer.
+    Lost,
 }
 
 /// What the loop works with.
@@ -54,6 +56,8 @@ struct Driver<'a> {
     ended: Option<Verdict>,
     /// What is being waited for, for a person who asks a second time.
     undoing: bool,
+    /// The guardian was asked for its last answer, after which it ends: that is no loss.
+    ending: bool,
 }
 
 pub(crate) async fn drive(
@@ -93,6 +97,7 @@ pub(crate) async fn drive(
         recorder,
         ended: None,
         undoing: false,
+        ending: false,
     };
     driver.put(Input::Tick);
     while driver.ended.is_none() {
@@ -105,7 +110,7 @@ pub(crate) async fn drive(
         tokio::select! {
             biased;
             heard = stops.next() => driver.hear(heard)?,
-            message = news.recv(), if !driver.lifeline.is_lost() => match message {
+            message = news.recv(), if !driver.lifeline.is_lost() && !driver.ending => match message {
                 Some(message) => driver.news(message),
                 None => driver.lose_guardian("the guardian ended"),
             },
@@ -131,7 +136,7 @@ impl Driver<'_> {
             Command::Read { probe } => self.read(probe),
             Command::ReadMetrics => self.read_metrics(),
             Command::Follow(injections) if self.dry => drop(injections),
-            Command::Follow(injections) => self.follower.look(&injections, self.back.clone()),
+            Command::Follow(injections) => self.follower.look(&injections, &self.back),
             Command::Apply(injections) if self.dry => {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
@@ -198,12 +203,14 @@ impl Driver<'_> {
                 if self.lifeline.is_lost() {
                     return self.recover(Vec::new());
                 }
+                self.ending = true;
                 let ended = self.lifeline.client().end();
                 let back = self.back.clone();
                 tokio::spawn(async move {
-                    if let Ok(certificate) = ended.await {
-                        let _ = back.send(Back::Input(Input::Certified(certificate)));
-                    }
+                    let _ = back.send(match ended.await {
+                        Ok(certificate) => Back::Input(Input::Certified(certificate)),
+                        Err(_) => Back::Lost,
+                    });
                 });
             }
             Command::Finish(verdict) => self.ended = Some(verdict),
@@ -234,8 +241,9 @@ impl Driver<'_> {
                     self.put(input);
                 }
             }
+            Back::Lost => self.lose_guardian("the guardian ended"),
             Back::Hung => {
-                if !self.lifeline.is_lost() {
+                if !self.lifeline.is_lost() && !self.machine.has_certificate() {
                     if let Err(problem) = self.lifeline.client().kill().await {
                         self.recorder.failed(&problem);
                     }
@@ -272,17 +280,16 @@ impl Driver<'_> {
     fn news(&mut self, message: FromGuardian) {
         match message {
             FromGuardian::State { injection, state, how } => {
-                self.recorder.emit(What::Injection { injection, state, how })
+                self.recorder.emit(What::Injection { injection, state, how });
             }
             FromGuardian::Failed { injection, problem } => {
-                self.recorder.emit(What::InjectionFailed { injection, problem })
+                self.recorder.emit(What::InjectionFailed { injection, problem });
             }
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }
     }
 
     fn lose_guardian(&mut self, why: &str) {
-        // After its last answer a guardian ends: that is no loss.
         if self.ended.is_some() || self.lifeline.is_lost() || self.machine.has_certificate() {
             return;
         }

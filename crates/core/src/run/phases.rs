@@ -48,7 +48,7 @@ impl Machine {
             Phase::Cooldown => {
                 self.move_faults(now, false);
                 self.observe(now);
-                if self.is_over(now) {
+                if self.is_over(now) && self.are_weighed() {
                     self.go(now, Phase::Rollback);
                 }
             }

@@ -21,7 +21,7 @@ fn probe(name: &str, expect: Option<&str>, abort: Option<&str>, when: &[(Moment,
         source: Source::Tcp(Tcp {
             address: "127.0.0.1:1".into(),
             timeout: Span::secs(1),
-            measure: Default::default(),
+            measure: crate::probe::TcpMeasure::default(),
         }),
         expect: expect.map(|text| text.parse().unwrap()),
         abort: abort.map(|text| text.parse().unwrap()),
@@ -406,6 +406,15 @@ fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
     world.residue = true;
     let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
     assert_eq!(verdict, Verdict::Residue);
+}
+
+#[test]
+fn a_run_too_short_for_the_first_dose_waits_for_it() {
+    let mut short = experiment(vec![], vec![fault("a", 0, None)]);
+    short.duration = Span::millis(100);
+    let mut world = World::new();
+    let (verdict, why, _) = run(short, &mut world, None);
+    assert_eq!(verdict, Verdict::Passed, "{why}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `fracas demo`: a first look without a container engine, Prometheus or root. Starts a small shop, breaks it by experiments that
 //! anybody could write, through the same engine as `fracas run`, and tells in plain words what happens.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use fracas_core::event::{Event, Verdict, What};
+use fracas_core::ids::InjectionId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::State as InjectionState;
 use fracas_engine::{Dry, Ended, Order, Settings};
@@ -42,7 +44,7 @@ const ACTS: [Act; 3] = [
     Act {
         file: "examples/demo/lost-replica.yaml",
         text: include_str!("../../../../examples/demo/lost-replica.yaml"),
-        story: "One of the two replicas is stopped for 3 seconds, and the front page may open few more files.\n   The other replica should do the work: the shop should survive.",
+        story: "One of the two replicas is paused for 3 seconds while the front page may open few more files;\n   then a replica is killed, and the supervisor starts it again. The shop should survive.",
         expected: Verdict::Passed,
         needs_groups: false,
     },
@@ -56,7 +58,7 @@ const ACTS: [Act; 3] = [
     Act {
         file: "examples/demo/stopped-database.yaml",
         text: include_str!("../../../../examples/demo/stopped-database.yaml"),
-        story: "The only database is stopped for 3 seconds. Nothing can take over: the shop should not survive,\n   and Fracas should say so, and put the database back.",
+        story: "The only database is paused for 3 seconds. Nothing can take over: the shop should not survive,\n   and Fracas should say so, and put the database back.",
         expected: Verdict::Failed,
         needs_groups: false,
     },
@@ -204,32 +206,76 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         confirm: None,
         listener,
     };
-    let teller = tokio::spawn(follow(events, common.quiet, common.verbose > 0));
+    let verbosity = match (common.quiet, common.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        (_, _) => Verbosity::Verbose,
+    };
+    let teller = tokio::spawn(follow(events, verbosity));
     let ended = fracas_engine::run(order).await;
     // All events were sent; the last lines are still to be told.
     let _ = teller.await;
     ended
 }
 
-async fn follow(mut events: mpsc::UnboundedReceiver<Event>, quiet: bool, verbose: bool) {
-    let mut was_well = true;
+async fn follow(mut events: mpsc::UnboundedReceiver<Event>, verbosity: Verbosity) {
+    let mut teller = Teller::default();
     while let Some(event) = events.recv().await {
-        let worth_telling = match &event.what {
-            What::Injection { state, .. } => !quiet && *state != InjectionState::Planned,
-            What::StopAsked { .. } | What::Failed { .. } | What::InjectionFailed { .. } => true,
-            // Only where it changes: a reading comes four times in a second.
-            What::ProbeRead { violation, .. } => {
-                let well = violation.is_none();
-                let changed = well != was_well && (!well || violation.is_none());
-                was_well = if changed { well } else { was_well };
-                changed && !quiet
-            }
-            _ => false,
+        let line = match verbosity {
+            Verbosity::Normal => teller.line(&event),
+            other => line(&event, other),
         };
-        if (worth_telling || verbose)
-            && let Some(line) = line(&event, if verbose { Verbosity::Verbose } else { Verbosity::Normal })
-        {
-            tell(&line);
+        if let Some(line) = line {
+            // One stream for the whole story, in its order. A reader that went away misses only that.
+            let _ = print(&format!("{line}\n"));
+        }
+    }
+}
+
+/// Tells what a newcomer wants to know of a run, in few lines.
+#[derive(Default)]
+struct Teller {
+    /// The name of each injection, and its change.
+    planned: BTreeMap<InjectionId, (String, String)>,
+    /// The probes that fail.
+    failing: BTreeSet<String>,
+}
+
+impl Teller {
+    fn line(&mut self, event: &Event) -> Option<String> {
+        let at = format!("   {:>4.1} s ", event.elapsed_ms as f64 / 1000.0);
+        match &event.what {
+            What::Planned {
+                injection,
+                fault,
+                change,
+                ..
+            } => {
+                self.planned.insert(*injection, (fault.clone(), change.clone()));
+                None
+            }
+            What::Injection { injection, state, how } => {
+                let (fault, change) = self.planned.get(injection)?;
+                match state {
+                    InjectionState::Planned => None,
+                    InjectionState::Applied => Some(format!("{at} {fault} is on: {change}")),
+                    InjectionState::Clean => Some(format!("{at} {fault} is over: {how}")),
+                    InjectionState::Foreign | InjectionState::Residue => Some(format!("{at} {fault}: {state}: {how}")),
+                }
+            }
+            // Only where it changes: a reading comes four times in a second.
+            What::ProbeRead { probe, violation, .. } => match violation {
+                Some(why) => self
+                    .failing
+                    .insert(probe.clone())
+                    .then(|| format!("{at} {probe} fails: {why}")),
+                None => self
+                    .failing
+                    .remove(probe)
+                    .then(|| format!("{at} {probe} is well again")),
+            },
+            What::StopAsked { .. } | What::InjectionFailed { .. } => line(event, Verbosity::Normal),
+            _ => None,
         }
     }
 }
