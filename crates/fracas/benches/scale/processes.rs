@@ -1,5 +1,6 @@
 //! Ten processes and a thousand: what one more target costs.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use fracas_lab::TestProcess;
@@ -13,14 +14,12 @@ pub(crate) fn table() -> String {
     for count in [10usize, 1000] {
         let processes: Vec<_> = (0..count).map(|_| TestProcess::sleep().unwrap()).collect();
         let pids: Vec<u32> = processes.iter().map(TestProcess::pid).collect();
-        let document = format!(
-            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: bench }}\nhypothesis: {{ warmup: 0s }}\ntargets:\n  - alias: all\n    \
-             process: {{ command: \".*fracas-lab-app sleep\" }}\nfaults:\n  - {{ name: stop, target: all, inject: {{ process_pause: {{}} }} }}\nduration: 10m\nmax_duration: 11m\n"
-        );
+        let document = "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: { name: bench }\nhypothesis: { warmup: 0s }\ntargets:\n  - alias: all\n    \
+             process: { command: \".*fracas-lab-app sleep\" }\nfaults:\n  - { name: stop, target: all, inject: { process_pause: {} } }\nduration: 10m\nmax_duration: 11m\n";
         let (mut on, mut off) = (Times::default(), Times::default());
         let mut peak = (0, 0);
         for _ in 0..ROUNDS {
-            let took = timed(&document, &|| pids.iter().all(|pid| is_stopped(*pid)), &|| {
+            let took = timed(document, &|| pids.iter().all(|pid| is_stopped(*pid)), &|| {
                 !pids.iter().any(|pid| is_stopped(*pid))
             });
             on.0.push(took.on);
@@ -29,14 +28,15 @@ pub(crate) fn table() -> String {
         }
         let cost = (on.median() + off.median()) / count as u32;
         per_target.push(cost);
-        rows.push_str(&format!(
-            "| {count} | {} | {} | {} | {} MiB | {} MiB |\n",
+        let _ = writeln!(
+            rows,
+            "| {count} | {} | {} | {} | {} MiB | {} MiB |",
             on.shown(),
             off.shown(),
             ms(cost),
             peak.0 / 1024,
             peak.1 / 1024
-        ));
+        );
     }
     let ratio = per_target[1].as_secs_f64() / per_target[0].max(Duration::from_nanos(1)).as_secs_f64();
     format!(
