@@ -62,10 +62,11 @@ pub async fn run(order: Order) -> Result<Ended> {
     let experiment = order.experiment.clone();
     let failure = carry_out(order, &run, seed, &mut stops, &mut recorder).await.err();
     if let Some(problem) = &failure {
-        let verdict = if problem.code == &codes::NOT_CONFIRMED {
-            Verdict::Aborted
-        } else {
-            Verdict::Error
+        let verdict = match problem.code {
+            code if code == &codes::NOT_CONFIRMED => Verdict::Aborted,
+            // A person would not wait for the end: what is left is with the guardian.
+            code if code == &codes::RESIDUE => Verdict::Residue,
+            _ => Verdict::Error,
         };
         recorder.failed(problem);
         recorder.emit(What::RunEnded {

@@ -2,7 +2,9 @@
 
 mod cli;
 mod commands;
+mod document;
 mod output;
+mod screen;
 mod settings;
 
 use std::process::ExitCode;
