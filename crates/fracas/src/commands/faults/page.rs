@@ -97,7 +97,10 @@ pub(super) fn kind(property: &Value, schema: &Value) -> String {
         })
         .collect();
     if !words.is_empty() {
-        return words.join(" or ");
+        // An alias with a prefix (SIGKILL for KILL) says nothing new.
+        let alias = |word: &str| word.strip_prefix("SIG").is_some_and(|bare| words.contains(&bare));
+        let shown: Vec<&str> = words.iter().copied().filter(|word| !alias(word)).collect();
+        return shown.join(" or ");
     }
     match property["type"].as_str() {
         Some("boolean") => "true or false".to_owned(),
