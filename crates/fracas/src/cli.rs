@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod look;
+
+pub(crate) use look::{
+    Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, Runs, Schema, SchemaOf, Targets,
+    Template, Validate,
+};
+
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
 #[derive(Debug, Parser)]
 #[command(name = "fracas", version, max_term_width = 100)]
@@ -20,9 +27,21 @@ pub(crate) struct Common {
     /// Directory for ledgers and runs [default: /var/lib/fracas as root, else the user's state directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Settings file
+    /// Settings file [default: /etc/fracas/config.yaml as root, else ./fracas.yaml or the user's configuration]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Address of the container engine [default: unix:///var/run/docker.sock]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub(crate) docker_host: Option<String>,
+    /// Base address of Prometheus, for probes that name none
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) prometheus_url: Option<String>,
+    /// What stands on standard error: lines for people, or one JSON object per line [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<Format>,
+    /// When colours are used; NO_COLOR turns `auto` off
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
     /// Says more; twice says everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -47,6 +66,34 @@ pub(crate) enum Command {
     Freeze(Freeze),
     /// Allow runs again
     Thaw,
+    /// Show what a run would do: every target, every change with its undo, what is needed
+    Plan(Plan),
+    /// Show candidates, which are chosen, which are protected, and why
+    Targets(Targets),
+    /// Check documents and show all of their problems
+    Validate(Validate),
+    /// List the runs with their verdicts
+    Runs(Runs),
+    /// Print the report of a run
+    Report(Report),
+    /// Show every setting with its value and where it came from
+    Config(Config),
+    /// Say what is possible on this machine, what is not, why, and what to do
+    Doctor(Doctor),
+    /// List the faults, or describe one
+    Faults(Faults),
+    /// Say more about an error code, or list all codes
+    Explain(Explain),
+    /// Print a complete document to begin with
+    Template(Template),
+    /// Print a shipped example, or list them
+    Examples(Examples),
+    /// Print a JSON schema
+    Schema(Schema),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Print the manual page, or write all manual pages into a directory
+    Man(Man),
 }
 
 /// `fracas run`
@@ -97,13 +144,34 @@ pub(crate) enum DryRun {
     Full,
 }
 
-/// What stands on standard output.
+/// For people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A summary for people
+    /// For people
     Text,
-    /// The report as JSON, and nothing else
+    /// JSON, and nothing else
     Json,
+}
+
+impl Format {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// When colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// `fracas recover`

@@ -1,38 +1,108 @@
 //! One file per command.
 
+mod abandoned;
+mod completions;
+mod config;
 mod demo;
+mod doctor;
+mod examples;
+mod explain;
+mod faults;
 mod freeze;
+mod man;
+mod plan;
 mod recover;
+mod report;
 mod run;
+mod runs;
+mod schema;
 mod status;
 mod stop;
+mod targets;
+mod template;
+mod validate;
 pub(crate) mod worker;
 
 use std::process::ExitCode;
 
 use fracas_core::problem::{Problem, Result, codes};
 
-use crate::cli::{Cli, Command};
-use crate::output::tell;
+use crate::cli::{Cli, Color, Command, Common};
+use crate::output::{Manner, set_manner, tell_problem};
+use crate::settings::Settings;
 
 /// Runs a command. An error is told, and is exit code 2.
 pub(crate) fn dispatch(cli: Cli) -> ExitCode {
+    let common = &cli.common;
+    set_manner(manner(common));
+    if tells_of_abandoned(&cli.command) && !common.quiet {
+        abandoned::tell_of(common);
+    }
     let done = match cli.command {
-        Command::Run(run) => self::run::command(&cli.common, run),
-        Command::Demo => self::demo::command(&cli.common),
-        Command::Recover(recover) => self::recover::command(&cli.common, &recover),
-        Command::Status(status) => self::status::command(&cli.common, &status),
-        Command::Stop(stop) => self::stop::command(&cli.common, &stop),
-        Command::Freeze(freeze) => self::freeze::freeze(&cli.common, &freeze),
-        Command::Thaw => self::freeze::thaw(&cli.common),
+        Command::Run(run) => self::run::command(common, run),
+        Command::Recover(recover) => self::recover::command(common, &recover),
+        Command::Status(status) => self::status::command(common, &status),
+        Command::Stop(stop) => self::stop::command(common, &stop),
+        Command::Freeze(freeze) => self::freeze::freeze(common, &freeze),
+        Command::Thaw => self::freeze::thaw(common),
+        Command::Demo => self::demo::command(common),
+        Command::Plan(plan) => self::plan::command(common, plan),
+        Command::Targets(targets) => self::targets::command(common, &targets),
+        Command::Validate(validate) => self::validate::command(common, &validate),
+        Command::Runs(runs) => self::runs::command(common, &runs),
+        Command::Report(report) => self::report::command(common, &report),
+        Command::Config(config) => self::config::command(common, &config),
+        Command::Doctor(doctor) => self::doctor::command(common, &doctor),
+        Command::Faults(faults) => self::faults::command(&faults),
+        Command::Explain(explain) => self::explain::command(&explain),
+        Command::Template(template) => self::template::command(&template),
+        Command::Examples(examples) => self::examples::command(&examples),
+        Command::Schema(schema) => self::schema::command(&schema),
+        Command::Completions(completions) => self::completions::command(&completions),
+        Command::Man(man) => self::man::command(&man),
     };
     match done {
         Ok(code) => code,
         Err(problem) => {
-            tell(&problem.to_string());
+            tell_problem(&problem);
             ExitCode::from(2)
         }
     }
+}
+
+/// How people are told. Settings that cannot be read are the command's business, which reads them again and says so.
+fn manner(common: &Common) -> Manner {
+    let json = match common.log_format {
+        Some(format) => format == crate::cli::Format::Json,
+        None => Settings::load(common).is_ok_and(|settings| settings.log_is_json()),
+    };
+    let auto = || {
+        fracas_linux::terminal::stderr_is_terminal()
+            && !crate::settings::env("NO_COLOR").is_some_and(|no| !no.is_empty())
+            && crate::settings::env("TERM").is_none_or(|term| term != "dumb")
+    };
+    let colour = match common.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => auto(),
+    };
+    Manner {
+        colour: colour && !json,
+        json,
+    }
+}
+
+/// Those that say so themselves, and those whose output is made by packagers and editors, do not.
+fn tells_of_abandoned(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Run(_)
+            | Command::Plan(_)
+            | Command::Recover(_)
+            | Command::Status(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+    )
 }
 
 /// A runtime for a command that waits for others.

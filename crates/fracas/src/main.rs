@@ -3,7 +3,9 @@
 mod cli;
 mod commands;
 mod demo;
+mod document;
 mod output;
+mod screen;
 mod settings;
 
 use std::process::ExitCode;

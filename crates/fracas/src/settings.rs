@@ -1,21 +1,244 @@
-//! Settings of the tool: flags, then the environment, then defaults.
+//! The tool's own settings: flags, then the environment, then the settings file, then defaults.
 
+mod file;
+mod known;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use fracas_core::problem::Result;
+use fracas_core::problem::{Place, Problem, Result, codes};
+use fracas_core::units::Span;
 use fracas_guardian::state::State;
+use fracas_spec::Defaults;
 
 use crate::cli::Common;
+pub(crate) use file::schema;
+pub(crate) use known::{KNOWN, Known, REFUSED};
 
 /// Reads a variable of the environment.
 pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The state directory.
-pub(crate) fn state_path(common: &Common) -> Result<PathBuf> {
-    match &common.state {
-        Some(path) => Ok(path.clone()),
-        None => State::default_path(&env, fracas_linux::privileges::is_root()),
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody said anything.
+    Default,
+    /// A line of the settings file.
+    File(Box<Place>),
+    /// This variable of the environment.
+    Environment(String),
+    /// This flag.
+    Flag(&'static str),
+}
+
+impl Origin {
+    /// In words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Default => "default".to_owned(),
+            Self::File(place) => format!("{}:{}", place.file, place.line),
+            Self::Environment(name) => format!("environment {name}"),
+            Self::Flag(flag) => format!("flag {flag}"),
+        }
     }
 }
+
+/// One setting with its value.
+#[derive(Debug, Clone)]
+pub(crate) struct Value {
+    /// Which.
+    pub(crate) known: &'static Known,
+    /// The value as a text; `None` where there is none and none is needed.
+    pub(crate) text: Option<String>,
+    /// Where it came from.
+    pub(crate) from: Origin,
+}
+
+/// All settings.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    values: BTreeMap<&'static str, Value>,
+    /// The settings file that was read.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// All settings for this command line.
+    ///
+    /// # Errors
+    /// S004 for a value that makes no sense, with its origin, or a settings file that is not believed; D002 to D005 for what is
+    /// wrong in it.
+    pub(crate) fn load(common: &Common) -> Result<Self> {
+        let flags = [
+            (
+                "state.dir",
+                common.state.as_ref().map(|path| path.display().to_string()),
+            ),
+            ("docker.host", common.docker_host.clone()),
+            ("prometheus.url", common.prometheus_url.clone()),
+            (
+                "framework.log_format",
+                common.log_format.map(|format| format.word().to_owned()),
+            ),
+        ];
+        Self::resolve(
+            &flags,
+            common.config.as_deref(),
+            &env,
+            fracas_linux::privileges::is_root(),
+        )
+    }
+
+    fn resolve(
+        flags: &[(&'static str, Option<String>)],
+        config: Option<&std::path::Path>,
+        env: &dyn Fn(&str) -> Option<String>,
+        root: bool,
+    ) -> Result<Self> {
+        let (file, mut given) = match file::find(config, env, root)? {
+            Some((path, text)) => {
+                let given = file::read(&path, text, env)?;
+                (Some(path), given)
+            }
+            None => (None, BTreeMap::new()),
+        };
+        let mut values = BTreeMap::new();
+        for known in KNOWN {
+            let flag = flags.iter().find(|(key, _)| *key == known.key);
+            let flag = flag.and_then(|(_, text)| text.clone().map(|text| (text, Origin::Flag(known.flag))));
+            let variable = || {
+                let mut names = known.variables.iter();
+                names.find_map(|name| {
+                    let text = env(name).filter(|text| !text.is_empty())?;
+                    Some((text, Origin::Environment((*name).to_owned())))
+                })
+            };
+            let filed = given.remove(known.key);
+            let found = flag
+                .or_else(variable)
+                .or_else(|| filed.map(|(text, place)| (text, Origin::File(Box::new(place)))));
+            let (text, from) = match found {
+                Some((text, from)) => {
+                    known
+                        .kind
+                        .check(&text)
+                        .map_err(|why| wrong(known, &text, &from, &why))?;
+                    (Some(text), from)
+                }
+                None => (known.default.map(str::to_owned), Origin::Default),
+            };
+            values.insert(known.key, Value { known, text, from });
+        }
+        // The state directory's default depends on the user; without any place for it, whoever needs it hears of that.
+        if let Some(value) = values.get_mut("state.dir")
+            && value.text.is_none()
+        {
+            value.text = State::default_path(env, root)
+                .ok()
+                .map(|path| path.display().to_string());
+        }
+        Ok(Self { values, file })
+    }
+
+    /// All, in the order of the documentation.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Value> {
+        KNOWN.iter().filter_map(|known| self.values.get(known.key))
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.values.get(key).and_then(|value| value.text.clone())
+    }
+
+    fn given<T: FromStr>(&self, key: &str) -> Option<T> {
+        let value = self.values.get(key).filter(|value| value.from != Origin::Default)?;
+        // Checked when it was read.
+        value.text.as_deref()?.parse().ok()
+    }
+
+    /// The state directory.
+    pub(crate) fn state(&self) -> Result<PathBuf> {
+        match self.text("state.dir") {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => State::default_path(&env, fracas_linux::privileges::is_root()),
+        }
+    }
+
+    /// The address of the container engine, if any was given.
+    pub(crate) fn docker_host(&self) -> Option<String> {
+        self.text("docker.host")
+    }
+
+    /// The base address of Prometheus.
+    pub(crate) fn prometheus_url(&self) -> Option<String> {
+        self.text("prometheus.url")
+    }
+
+    /// The stop file that anybody may make.
+    pub(crate) fn stop_file(&self) -> PathBuf {
+        self.text("emergency.stop_file").unwrap_or_default().into()
+    }
+
+    /// The enclave of targets that name none.
+    pub(crate) fn enclave(&self) -> Option<String> {
+        self.text("kurtosis.enclave_name")
+    }
+
+    /// Whether standard error is NDJSON.
+    pub(crate) fn log_is_json(&self) -> bool {
+        self.text("framework.log_format").as_deref() == Some("json")
+    }
+
+    /// What a `ChaosScenario` leaves to the settings.
+    pub(crate) fn defaults(&self) -> Defaults {
+        let span = |key| self.given::<Span>(key);
+        Defaults {
+            warmup: span("execution.default_warmup"),
+            cooldown: span("execution.default_cooldown"),
+            refresh_interval: span("prometheus.refresh_interval"),
+            prometheus_timeout: span("prometheus.timeout"),
+        }
+    }
+
+    /// What a run needs.
+    pub(crate) fn engine(&self, out: Option<PathBuf>) -> Result<fracas_engine::Settings> {
+        Ok(fracas_engine::Settings {
+            state: self.state()?,
+            out,
+            reports: self.text("reporting.output_dir").unwrap_or_default().into(),
+            keep_last: self
+                .text("reporting.keep_last_n")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_default(),
+            prometheus_url: self.prometheus_url(),
+            docker_host: self.docker_host(),
+            stop_file: self.stop_file(),
+        })
+    }
+}
+
+fn wrong(known: &Known, text: &str, from: &Origin, why: &str) -> Box<Problem> {
+    let shown: String = fracas_report::plain(text).chars().take(80).collect();
+    let problem = Problem::new(
+        &codes::BAD_SETTING,
+        format!(
+            "the setting {} is wrong: `{shown}` {why} (from {})",
+            known.key,
+            from.words()
+        ),
+    );
+    match from {
+        Origin::File(place) => problem.at((**place).clone()),
+        _ => problem,
+    }
+}
+
+/// The state directory.
+pub(crate) fn state_path(common: &Common) -> Result<PathBuf> {
+    Settings::load(common)?.state()
+}
+
+#[cfg(test)]
+mod tests;

@@ -32,5 +32,6 @@ pub use live::Live;
 pub use load::load;
 pub use log::{EventLog, read_events};
 pub use model::Report;
+pub use plain::plain;
 pub use render::{Format, render};
 pub use summary::{Style, summary};

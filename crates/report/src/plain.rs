@@ -10,7 +10,7 @@ const MOST: usize = 2000;
 const MOST_OF_A_COMMAND: usize = 1 << 16;
 
 /// The text on one line: control characters and those that turn the direction of writing are written as escapes.
-pub(crate) fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     within(text, MOST)
 }
 

@@ -1,118 +1,71 @@
 //! `fracas run`
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use fracas_core::event::Event;
-use fracas_core::experiment::Format as DocumentFormat;
+use fracas_core::event::Verdict;
+use fracas_core::experiment::Experiment;
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_engine::{Dry, Ended, Order, Settings};
-use fracas_report::{Report, Style, Verbosity, line, render, summary};
-use fracas_spec::{Loaded, Source};
+use fracas_engine::{Dry, Ended, Order};
+use fracas_report::{Report, Style, plain, render, summary};
 use tokio::sync::mpsc;
 
-use crate::cli::{Common, Document, DryRun, Format, Run};
-use crate::output::{print, tell};
-use crate::settings::{env, state_path};
+use crate::cli::{Common, DryRun, Format, Run};
+use crate::document::{load, notes};
+use crate::output::{manner, print, tell, tell_problem};
+use crate::screen::{Screen, Show};
+use crate::settings::Settings;
 
 pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
+    let settings = Settings::load(common)?;
     // Either is there: the command line's rules say so.
     let file = run.file.or(run.scenario).unwrap_or_default();
-    let loaded = load(&file, &run.document)?;
-    let settings = Settings {
-        state: state_path(common)?,
-        out: run.out,
-        reports: PathBuf::from("reports"),
-        keep_last: 50,
-        prometheus_url: env("PROMETHEUS_URL"),
-        docker_host: env("DOCKER_HOST"),
-        stop_file: PathBuf::from("/tmp/chaos-stop"),
+    let loaded = load(&file, &run.document, &settings)?;
+    let dry = match run.dry_run {
+        None => Dry::No,
+        Some(DryRun::Quick) => Dry::Quick,
+        Some(DryRun::Full) => Dry::Full,
     };
-    let format = loaded.experiment.format;
+    let asks = !run.yes && dry == Dry::No;
+    if asks && !fracas_linux::terminal::stdin_is_terminal() {
+        // Before anything is prepared: there is nobody to ask.
+        return Err(Problem::new(
+            &codes::NOT_CONFIRMED,
+            "there is no terminal to ask on, and `--yes` is not given",
+        ));
+    }
+    let screen = Screen::new(Show::fitting(common.quiet, common.verbose));
     let (listener, events) = mpsc::unbounded_channel();
+    let confirm = asks.then(|| {
+        let (screen, experiment) = (screen.clone(), loaded.experiment.clone());
+        Box::new(move |report: &Report| screen.aside(|| confirm(report, &experiment))) as fracas_engine::Confirm
+    });
     let order = Order {
-        notes: loaded
-            .warnings
-            .iter()
-            .map(|warning| format!("{}; {}", warning.what, warning.next.as_deref().unwrap_or_default()))
-            .collect(),
+        notes: notes(&loaded),
         experiment: loaded.experiment,
-        settings,
-        dry: match run.dry_run {
-            None => Dry::No,
-            Some(DryRun::Quick) => Dry::Quick,
-            Some(DryRun::Full) => Dry::Full,
-        },
-        confirm: (!run.yes && run.dry_run.is_none()).then(|| Box::new(confirm) as fracas_engine::Confirm),
+        settings: settings.engine(run.out)?,
+        dry,
+        confirm,
         listener,
     };
-    let verbosity = match (common.quiet, common.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, 0) => Verbosity::Normal,
-        (_, _) => Verbosity::Verbose,
-    };
     let ended = super::runtime()?.block_on(async move {
-        let teller = tokio::spawn(follow(events, verbosity));
+        let teller = tokio::spawn(screen.follow(events));
         let ended = Box::pin(fracas_engine::run(order)).await;
         // All events were sent; the last lines are still to be told.
         let _ = teller.await;
         ended
     })?;
-    finish(&ended, run.format, format)?;
+    finish(&ended, run.format, common.quiet)?;
     Ok(ExitCode::from(ended.verdict.exit_code()))
 }
 
-/// Reads a document, with all problems at once.
-pub(crate) fn load(file: &Path, document: &Document) -> Result<Loaded> {
-    let mut overrides = Vec::new();
-    for set in &document.set {
-        let (key, value) = set
-            .split_once('=')
-            .ok_or_else(|| Problem::new(&codes::BAD_OVERRIDE, format!("`--set {set}` has no `=`")))?;
-        overrides.push((key.to_owned(), value.to_owned()));
-    }
-    let text = fracas_spec::read_file(file)?;
-    let source = Source {
-        name: file.display().to_string(),
-        text,
-    };
-    match fracas_spec::load(&source, &overrides, &env) {
-        Ok(loaded) => {
-            if let Some(first) = loaded.unsupported.first()
-                && !document.skip_unsupported
-            {
-                return Err(Box::new(first.clone()).next("`--skip-unsupported` runs the rest"));
-            }
-            Ok(loaded)
-        }
-        Err(problems) => {
-            let mut problems = problems.into_iter();
-            let last = problems.next_back();
-            for problem in problems {
-                tell(&format!("{problem}\n"));
-            }
-            Err(last.unwrap_or_else(|| Problem::new(&codes::INSIDE, "the document was refused without a reason")))
-        }
-    }
-}
-
-async fn follow(mut events: mpsc::UnboundedReceiver<Event>, verbosity: Verbosity) {
-    while let Some(event) = events.recv().await {
-        if let Some(line) = line(&event, verbosity) {
-            tell(&line);
-        }
-    }
-}
-
-/// The question before harm.
-fn confirm(report: &Report) -> Result<()> {
-    if !fracas_linux::terminal::stdin_is_terminal() {
-        return Err(Problem::new(&codes::NOT_CONFIRMED, "there is no terminal to ask on"));
-    }
+/// The question before harm: the whole plan, and one answer.
+fn confirm(report: &Report, experiment: &Experiment) -> Result<()> {
+    tell(&super::plan::Shown::of(report, experiment).text());
+    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     tell(&format!(
-        "{} injections on {} targets. Go on? [y/N]",
-        report.injections.len(),
-        report.chosen()
+        "{} on {}. Go on? [y/N]",
+        count(report.injections.len(), "injection"),
+        count(report.chosen(), "target")
     ));
     let mut answer = String::new();
     std::io::stdin()
@@ -125,26 +78,46 @@ fn confirm(report: &Report) -> Result<()> {
     }
 }
 
-fn finish(ended: &Ended, format: Format, document: DocumentFormat) -> Result<()> {
+fn finish(ended: &Ended, format: Format, quiet: bool) -> Result<()> {
     for problem in &ended.problems {
-        tell(&problem.to_string());
+        tell_problem(problem);
     }
     if let Some(problem) = &ended.failure {
-        tell(&problem.to_string());
+        tell_problem(problem);
     }
     match format {
         Format::Json => print(&render(&ended.report, &[], fracas_report::Format::Json)?)?,
+        Format::Text if quiet => {}
         Format::Text => {
-            let style = if document == DocumentFormat::ChaosScenario {
-                Style::ChaosScenario
-            } else {
-                Style::Native
-            };
-            print(&summary(&ended.report, style))?;
+            print(&summary(&ended.report, Style::from(ended.report.format)))?;
             for file in &ended.files {
                 print(&format!("  Report: {}\n", file.display()))?;
             }
         }
     }
+    // As JSON the last event says it.
+    if !manner().json {
+        tell(&verdict(ended));
+    }
     Ok(())
+}
+
+/// The last line of a run.
+fn verdict(ended: &Ended) -> String {
+    let word = ended.verdict.word();
+    let colour = match ended.verdict {
+        Verdict::Passed => 32,
+        Verdict::Inconclusive => 33,
+        _ => 31,
+    };
+    let word = if manner().colour {
+        format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
+    } else {
+        word.to_owned()
+    };
+    let why = match plain(&ended.report.why) {
+        why if why.is_empty() => why,
+        why => format!(": {why}"),
+    };
+    format!("{word}{why} (exit code {})", ended.verdict.exit_code())
 }

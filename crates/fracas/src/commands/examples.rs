@@ -1,0 +1,91 @@
+//! `fracas examples`: documents to begin with, inside the binary.
+
+use std::process::ExitCode;
+
+use fracas_core::problem::{Problem, Result, codes};
+
+use crate::cli::Examples;
+use crate::output::print;
+
+macro_rules! examples {
+    ($($name:literal),* $(,)?) => {
+        /// Every shipped example by its name.
+        const ALL: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../../../examples/", $name, ".yaml")))),*
+        ];
+    };
+}
+
+examples! {
+    "checkout-memory-limit",
+    "cpu-throttle",
+    "noisy-neighbour",
+    "out-of-pids",
+    "out-of-descriptors",
+    "worker-pause",
+    "worker-kill",
+    "container-outage",
+    "rolling-restart",
+    "validator-memory-pressure",
+    "validator-cpu-and-pause",
+}
+
+pub(crate) fn command(examples: &Examples) -> Result<ExitCode> {
+    let text = match &examples.name {
+        None => ALL
+            .iter()
+            .map(|(name, text)| format!("{name:<28} {}\n", description(text)))
+            .collect(),
+        Some(name) => {
+            let bare = name.strip_suffix(".yaml").unwrap_or(name);
+            let found = ALL.iter().find(|(known, _)| *known == bare);
+            let (_, text) = found.ok_or_else(|| {
+                Problem::new(
+                    &codes::USAGE,
+                    format!("there is no example {:?}", fracas_report::plain(name)),
+                )
+                .next("`fracas examples` lists all")
+            })?;
+            (*text).to_owned()
+        }
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first line of an example, a comment, says what it is for.
+fn description(text: &str) -> &str {
+    let lines = text.lines().filter(|line| !line.contains("yaml-language-server"));
+    lines
+        .filter_map(|line| line.strip_prefix("# "))
+        .next()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use fracas_core::params::Inject;
+    use fracas_spec::Source;
+
+    use super::*;
+
+    #[test]
+    fn every_example_is_a_document_without_a_problem_and_says_what_it_is_for() {
+        let mut used = std::collections::BTreeSet::new();
+        for (name, text) in ALL {
+            let source = Source {
+                name: format!("{name}.yaml"),
+                text: (*text).to_owned(),
+            };
+            let loaded = fracas_spec::load(&source, &[], &|_| None);
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{name}: {}", problems[0]));
+            assert!(loaded.warnings.is_empty(), "{name}: {}", loaded.warnings[0]);
+            assert_eq!(loaded.experiment.name, *name);
+            assert!(description(text).len() > 20, "{name} does not say what it is for");
+            used.extend(loaded.experiment.faults.iter().map(|fault| fault.inject.name()));
+        }
+        for fault in Inject::NAMES {
+            assert!(used.contains(fault), "no example shows {fault}");
+        }
+    }
+}

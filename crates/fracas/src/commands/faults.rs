@@ -1,0 +1,163 @@
+//! `fracas faults`: the reference of faults, from the types that read the documents.
+
+mod page;
+
+use std::process::ExitCode;
+
+use fracas_core::experiment::Format;
+use fracas_core::params::Inject;
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_report::plain;
+use fracas_spec::Source;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::Faults;
+use crate::output::{print, print_json};
+
+/// A fault as the reference shows it.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    name: String,
+    /// What it does.
+    does: String,
+    /// How it is undone.
+    undo: String,
+    /// What it cannot do without.
+    needs: Vec<&'static str>,
+    parameters: Vec<Parameter>,
+    /// How it stands in a document.
+    example: Value,
+}
+
+#[derive(Debug, Serialize)]
+struct Parameter {
+    name: String,
+    kind: String,
+    required: bool,
+    meaning: String,
+}
+
+pub(crate) fn command(faults: &Faults) -> Result<ExitCode> {
+    let mut all = all()?;
+    if let Some(name) = &faults.name {
+        all.retain(|fault| fault.name == *name);
+        if all.is_empty() {
+            return Err(
+                Problem::new(&codes::USAGE, format!("there is no fault {:?}", plain(name)))
+                    .next("`fracas faults` lists all"),
+            );
+        }
+    }
+    if faults.json {
+        print_json(&all)?;
+    } else if faults.markdown {
+        print(&page::markdown(&all))?;
+    } else if faults.name.is_some() {
+        print(&all.iter().map(page::whole).collect::<String>())?;
+    } else {
+        print(&all.iter().map(page::line).collect::<String>())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every fault, from the schema and its own word on needs and undo.
+pub(super) fn all() -> Result<Vec<Shown>> {
+    let schema = fracas_spec::schema(Format::Native);
+    let variants = schema["$defs"]["Inject"]["oneOf"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    Inject::NAMES
+        .iter()
+        .map(|name| {
+            let variant = variants.iter().find(|variant| variant["properties"][name].is_object());
+            let reference = variant.and_then(|variant| variant["properties"][name]["$ref"].as_str());
+            let definition = reference
+                .and_then(|link| schema.pointer(link.trim_start_matches('#')))
+                .ok_or_else(|| Problem::new(&codes::INSIDE, format!("the fault {name} is not in the schema")))?;
+            one(name, definition, &schema)
+        })
+        .collect()
+}
+
+fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
+    let inject = example(name)?;
+    let params = inject.params();
+    let needs = fracas_faults::find(name)
+        .map(|entry| (entry.needs)(&params))
+        .transpose()?
+        .map(super::plan::need_words)
+        .unwrap_or_default();
+    let class = fracas_faults::find(name)
+        .map(|entry| (entry.undo_class)(&params))
+        .transpose()?;
+    let text = definition["description"].as_str().unwrap_or_default();
+    let (does, undo) = text.split_once("\n\nUndo: ").unwrap_or((text, ""));
+    let undo = flat(undo);
+    let required: Vec<_> = definition["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = definition["properties"].as_object().cloned().unwrap_or_default();
+    let parameters = properties
+        .iter()
+        .map(|(key, property)| Parameter {
+            name: key.clone(),
+            kind: page::kind(property, schema),
+            required: required.contains(&key.as_str()),
+            meaning: flat(property["description"].as_str().unwrap_or_default()),
+        })
+        .collect();
+    Ok(Shown {
+        name: name.to_owned(),
+        does: flat(does),
+        undo: match class {
+            Some(class) if undo.is_empty() => super::plan::undo(class).to_owned(),
+            _ => undo,
+        },
+        needs,
+        parameters,
+        example: serde_json::json!({ name: params }),
+    })
+}
+
+/// The fault as it stands in its template.
+fn example(name: &str) -> Result<Inject> {
+    let source = Source {
+        name: "template".to_owned(),
+        text: fracas_spec::template(Format::Native, name)?,
+    };
+    let inside = |what: String| Problem::new(&codes::INSIDE, what);
+    let loaded = fracas_spec::load(&source, &[], &|_| None)
+        .map_err(|problems| inside(format!("the template of {name} has {} problems", problems.len())))?;
+    let fault = loaded.experiment.faults.into_iter().next();
+    fault
+        .map(|fault| fault.inject)
+        .ok_or_else(|| inside(format!("the template of {name} has no fault")))
+}
+
+/// Doc comments have line ends where the source has them.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_described_whole() {
+        let all = all().unwrap();
+        assert_eq!(all.len(), Inject::NAMES.len());
+        for fault in &all {
+            assert!(!fault.does.is_empty() && !fault.undo.is_empty(), "{fault:?}");
+            for parameter in &fault.parameters {
+                assert!(!parameter.meaning.is_empty(), "{} of {}", parameter.name, fault.name);
+                assert!(!parameter.kind.is_empty(), "{} of {}", parameter.name, fault.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `fracas plan`: everything that a run would do, without doing it.
+
+mod shown;
+
+use std::process::ExitCode;
+
+use fracas_core::problem::Result;
+use fracas_engine::{Dry, Order};
+use tokio::sync::mpsc;
+
+use crate::cli::{Common, Format, Plan};
+use crate::document::{load, notes};
+use crate::output::{print, print_json, tell_problem};
+use crate::settings::Settings;
+pub(super) use shown::{Shown, line, need_words, undo};
+
+pub(crate) fn command(common: &Common, plan: Plan) -> Result<ExitCode> {
+    let settings = Settings::load(common)?;
+    let loaded = load(&plan.file, &plan.document, &settings)?;
+    let notes = notes(&loaded);
+    let experiment = loaded.experiment.clone();
+    // The events are in the report; nobody follows them.
+    let (listener, _) = mpsc::unbounded_channel();
+    let order = Order {
+        notes,
+        experiment: loaded.experiment,
+        settings: settings.engine(None)?,
+        dry: Dry::Quick,
+        confirm: None,
+        listener,
+    };
+    let ended = super::runtime()?.block_on(fracas_engine::run(order))?;
+    if let Some(problem) = ended.failure {
+        return Err(problem);
+    }
+    for problem in &ended.problems {
+        tell_problem(problem);
+    }
+    let shown = Shown::of(&ended.report, &experiment);
+    match plan.format {
+        Format::Json => print_json(&shown)?,
+        Format::Text => print(&shown.text())?,
+    }
+    Ok(ExitCode::from(ended.verdict.exit_code()))
+}

@@ -1,0 +1,83 @@
+//! `fracas report`: the report of an earlier run, also of one whose runner died.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::record::Certificate;
+use fracas_guardian::serve::CERTIFICATE;
+use fracas_guardian::state::State;
+use fracas_report::{Format, plain, render};
+
+use crate::cli::{Common, Report};
+use crate::output::{print, tell};
+use crate::settings::Settings;
+
+/// The largest certificate that is read, in bytes.
+const LARGEST: u64 = 64 << 20;
+
+pub(crate) fn command(common: &Common, report: &Report) -> Result<ExitCode> {
+    let state = Settings::load(common)?.state()?;
+    let directory = find(&state, &report.run)?;
+    if !directory.join("report.json").exists() && !directory.join("events.ndjson").exists() {
+        let what = format!("run {} has no report here", plain(&report.run));
+        return Err(Problem::new(&codes::NO_SUCH_RUN, what)
+            .since(format!(
+                "{} holds neither report.json nor events.ndjson",
+                directory.display()
+            ))
+            .next("name the directory that its `--out` named"));
+    }
+    let mut found = fracas_report::load(&directory)?;
+    if found.verdict.is_none() {
+        tell("note: the runner of this run did not say how it ended");
+    }
+    // A guardian that outlived its runner wrote the proof alone.
+    if found.certificate.is_none() {
+        found.certificate = certificate(&directory.join(CERTIFICATE))?;
+    }
+    let mut events = Vec::new();
+    if report.format == Format::Ndjson {
+        fracas_report::read_events(&directory.join("events.ndjson"), |event| events.push(event))?;
+    }
+    print(&render(&found, &events, report.format)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The directory of a run.
+fn find(state: &Path, run: &str) -> Result<PathBuf> {
+    if run.contains('/') || Path::new(run).is_dir() {
+        return Ok(PathBuf::from(run));
+    }
+    let state = State::open(state)?;
+    let runs = state.runs()?;
+    let found = if run == "last" {
+        runs.last().map(|kept| kept.run.clone())
+    } else {
+        let wanted = super::recover::parse(run)?;
+        runs.into_iter().map(|kept| kept.run).find(|run| *run == wanted)
+    };
+    let missing = || match run {
+        "last" => "there are no runs yet".to_owned(),
+        _ => format!("there is no run {run}"),
+    };
+    let found = found.ok_or_else(|| Problem::new(&codes::NO_SUCH_RUN, missing()))?;
+    Ok(state.path().join("runs").join(found.as_str()))
+}
+
+fn certificate(path: &Path) -> Result<Option<Certificate>> {
+    use std::io::Read as _;
+    let failed = |why: &dyn std::error::Error| {
+        Problem::new(&codes::SYSTEM, format!("cannot read {}", path.display())).since(why.to_string())
+    };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut text = Vec::new();
+    file.take(LARGEST)
+        .read_to_end(&mut text)
+        .map_err(|error| failed(&error))?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| failed(&error))
+}

@@ -1,0 +1,21 @@
+//! `fracas template`
+
+use std::process::ExitCode;
+
+use fracas_core::experiment::Format;
+use fracas_core::problem::Result;
+
+use crate::cli::{Kind, Template};
+use crate::output::print;
+
+pub(crate) fn command(template: &Template) -> Result<ExitCode> {
+    let (format, usual) = match template.kind {
+        Kind::Experiment => (Format::Native, "memory_limit"),
+        Kind::Scenario => (Format::ChaosScenario, "memory_pressure"),
+    };
+    print(&fracas_spec::template(
+        format,
+        template.fault.as_deref().unwrap_or(usual),
+    )?)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,215 @@
+//! Every setting there is, and those that were elsewhere and are not here.
+
+use fracas_core::units::Span;
+
+/// A setting.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Its path in the settings file.
+    pub(crate) key: &'static str,
+    /// The variables of the environment that give it; the first that is set wins.
+    pub(crate) variables: &'static [&'static str],
+    /// The flag that gives it, or nothing.
+    pub(crate) flag: &'static str,
+    /// What its values are.
+    pub(crate) kind: Kind,
+    /// What it is when nobody says anything.
+    pub(crate) default: Option<&'static str>,
+    /// What it does.
+    pub(crate) meaning: &'static str,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Any text that is not empty.
+    Text,
+    /// A path.
+    Path,
+    /// `http://…` or `https://…`.
+    Web,
+    /// A length of time above zero.
+    Wait,
+    /// A length of time.
+    Span,
+    /// A whole number.
+    Count,
+    /// One of two words.
+    Words(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Why a text is no value of this kind.
+    pub(crate) fn check(self, text: &str) -> Result<(), String> {
+        let span = || text.parse::<Span>().map_err(|error| format!("is no duration: {error}"));
+        match self {
+            Self::Text | Self::Path if text.trim().is_empty() => Err("is empty".to_owned()),
+            Self::Text | Self::Path => Ok(()),
+            Self::Web => {
+                let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+                match rest {
+                    Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace) => {
+                        Ok(())
+                    }
+                    _ => Err("is no address: write it like http://localhost:9090".to_owned()),
+                }
+            }
+            Self::Wait if span()? == Span::default() => Err("must be longer than zero".to_owned()),
+            Self::Wait | Self::Span => span().map(drop),
+            Self::Count => text
+                .parse::<u32>()
+                .map(drop)
+                .map_err(|_| format!("is no whole number from 0 to {}", u32::MAX)),
+            Self::Words(words) if words.contains(&text) => Ok(()),
+            Self::Words(words) => Err(format!("is not one of {}", words.join(", "))),
+        }
+    }
+
+    /// The kind in a word or two, for the reference.
+    pub(crate) fn word(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::Web => "address".to_owned(),
+            Self::Wait | Self::Span => "duration".to_owned(),
+            Self::Count => "number".to_owned(),
+            Self::Words(words) => words.join(" or "),
+        }
+    }
+}
+
+/// All settings, in the order of the documentation.
+pub(crate) const KNOWN: &[Known] = &[
+    Known {
+        key: "state.dir",
+        variables: &["FRACAS_STATE"],
+        flag: "--state",
+        kind: Kind::Path,
+        default: None,
+        meaning: "Directory for ledgers and runs. Default: /var/lib/fracas as root, else fracas in the user's state directory.",
+    },
+    Known {
+        key: "docker.host",
+        variables: &["FRACAS_DOCKER_HOST", "DOCKER_HOST"],
+        flag: "--docker-host",
+        kind: Kind::Text,
+        default: None,
+        meaning: "Address of the container engine. Default: unix:///var/run/docker.sock.",
+    },
+    Known {
+        key: "prometheus.url",
+        variables: &["FRACAS_PROMETHEUS_URL", "PROMETHEUS_URL"],
+        flag: "--prometheus-url",
+        kind: Kind::Web,
+        default: None,
+        meaning: "Base address of Prometheus, for probes that name none.",
+    },
+    Known {
+        key: "prometheus.timeout",
+        variables: &["FRACAS_PROMETHEUS_TIMEOUT"],
+        flag: "",
+        kind: Kind::Wait,
+        default: Some("10s"),
+        meaning: "How long the criteria of a ChaosScenario wait for Prometheus. A native probe has its own timeout.",
+    },
+    Known {
+        key: "prometheus.refresh_interval",
+        variables: &["FRACAS_PROMETHEUS_REFRESH_INTERVAL"],
+        flag: "",
+        kind: Kind::Wait,
+        default: Some("15s"),
+        meaning: "Time between two readings of each criterion of a ChaosScenario without `interval`; at most a quarter of its duration.",
+    },
+    Known {
+        key: "reporting.output_dir",
+        variables: &["FRACAS_REPORTING_OUTPUT_DIR"],
+        flag: "",
+        kind: Kind::Path,
+        default: Some("./reports"),
+        meaning: "Where the test report of a ChaosScenario is written.",
+    },
+    Known {
+        key: "reporting.keep_last_n",
+        variables: &["FRACAS_REPORTING_KEEP_LAST_N"],
+        flag: "",
+        kind: Kind::Count,
+        default: Some("50"),
+        meaning: "How many of these reports are kept; older ones are deleted. 0 keeps all.",
+    },
+    Known {
+        key: "emergency.stop_file",
+        variables: &["FRACAS_EMERGENCY_STOP_FILE"],
+        flag: "",
+        kind: Kind::Path,
+        default: Some("/tmp/chaos-stop"),
+        meaning: "A file whose appearance stops every run.",
+    },
+    Known {
+        key: "execution.default_warmup",
+        variables: &["FRACAS_EXECUTION_DEFAULT_WARMUP"],
+        flag: "",
+        kind: Kind::Span,
+        default: Some("2m"),
+        meaning: "`warmup` of a ChaosScenario that has none.",
+    },
+    Known {
+        key: "execution.default_cooldown",
+        variables: &["FRACAS_EXECUTION_DEFAULT_COOLDOWN"],
+        flag: "",
+        kind: Kind::Span,
+        default: Some("2m"),
+        meaning: "`cooldown` of a ChaosScenario that has none.",
+    },
+    Known {
+        key: "framework.log_format",
+        variables: &["FRACAS_FRAMEWORK_LOG_FORMAT", "FRACAS_LOG_FORMAT"],
+        flag: "--log-format",
+        kind: Kind::Words(&["text", "json"]),
+        default: Some("text"),
+        meaning: "What stands on standard error: lines for people, or one JSON object per line.",
+    },
+    Known {
+        key: "kurtosis.enclave_name",
+        variables: &["FRACAS_KURTOSIS_ENCLAVE_NAME"],
+        flag: "--enclave",
+        kind: Kind::Text,
+        default: None,
+        meaning: "The Kurtosis enclave of all container targets that name none.",
+    },
+];
+
+/// Settings of the systems that Fracas replaces, with what to do instead.
+pub(crate) const REFUSED: &[(&str, &str)] = &[
+    ("framework.version", "remove it: this file has one form"),
+    ("framework.log_level", "use `-v`, `-vv` or `-q`"),
+    (
+        "docker.sidecar_image",
+        "remove it: Fracas needs nothing inside a container, and no image",
+    ),
+    ("docker.pull_policy", "remove it: Fracas needs no image"),
+    (
+        "reporting.formats",
+        "remove it: every run writes all formats; `fracas report RUN --format` prints one",
+    ),
+    (
+        "emergency.auto_cleanup_timeout",
+        "remove it: the guardian undoes at once; `max_duration` of an experiment bounds a run",
+    ),
+    (
+        "execution.default_mode",
+        "write `execution` (or `execution_mode`) in the document",
+    ),
+    (
+        "execution.max_concurrent_faults",
+        "use `start` (or `delay`) of the faults, or `execution: sequential`",
+    ),
+    ("safety.max_duration", "write `max_duration` in the document"),
+    (
+        "safety.require_confirmation",
+        "remove it: `fracas run` asks unless `--yes` is given",
+    ),
+    (
+        "safety",
+        "remove it: the document says `max_duration`, and `fracas run` asks unless `--yes` is given",
+    ),
+];
