@@ -143,7 +143,7 @@ mod tests {
         assert!(!nursery.end("a").await);
         nursery.later("a".into(), |note| async move {
             note.say("begun".into());
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         while nursery.goes_on("a").1.is_empty() {
             tokio::task::yield_now().await;

@@ -63,6 +63,14 @@ async fn dose(stage: &Stage, undo: &Value) -> fracas_core::record::Dose {
     (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
 }
 
+/// What else runs on this machine must not take what is measured here: a fault is tried, not the idleness of the machine.
+fn favour(group: &Cgroup) {
+    match group.version() {
+        Version::V1 => group.write("cpu.shares", "262144").unwrap(),
+        Version::V2 => group.write("cpu.weight", "10000").unwrap(),
+    }
+}
+
 /// What a group used over this time, in per cent of a CPU.
 async fn percent(group: &Cgroup, time: Duration) -> f64 {
     let (before, begun) = (group.cpu_usage().unwrap(), Instant::now());
@@ -78,12 +86,7 @@ async fn cpu_stress_delivers_what_is_asked() {
         };
         stage.params = json!({ "percent": asked });
         let group = stage.group(Controller::CpuAcct);
-        // What else runs on this machine must not take what is measured here: the worker's exactness, not the machine's idleness.
-        let weight = stage.group(Controller::Cpu);
-        match weight.version() {
-            Version::V1 => weight.write("cpu.shares", "262144").unwrap(),
-            Version::V2 => weight.write("cpu.weight", "10000").unwrap(),
-        }
+        favour(&stage.group(Controller::Cpu));
         let undo = on(&stage).await;
         let got = percent(&group, Duration::from_secs(3)).await;
         let dose = dose(&stage, &undo).await;
@@ -138,6 +141,7 @@ async fn cpu_limit_throttles() {
     let process = TestProcess::run(["burn", "1"]).unwrap();
     group.add(&process).unwrap();
     let stage = on_process(fault("cpu_limit"), json!({ "percent": 20 }), process, &[]).await;
+    favour(&stage.group(Controller::Cpu));
     let undo = on(&stage).await;
     let group = group.group(Controller::CpuAcct).unwrap();
     let got = percent(group, Duration::from_secs(2)).await;
