@@ -94,7 +94,10 @@ fn a_value_of_ours_that_cannot_be_taken_away_fails_the_certificate() {
     let status = bench.fracas(&["status"]);
     assert_eq!(status.code, 4, "{status:?}");
     let recovered = bench.fracas(&["recover"]);
-    assert_eq!(recovered.code, 4, "what cannot be undone cannot be recovered, either: {recovered:?}");
+    assert_eq!(
+        recovered.code, 4,
+        "what cannot be undone cannot be recovered, either: {recovered:?}"
+    );
     drop(frozen);
     let recovered = bench.fracas(&["recover"]);
     assert_eq!(recovered.code, 0, "{recovered:?}");
