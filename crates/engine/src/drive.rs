@@ -251,7 +251,7 @@ impl Driver<'_> {
             }
             Back::Unanswered => self.lose_guardian("the guardian ended without an answer"),
             Back::Hung => {
-                if !self.lifeline.is_lost() {
+                if !self.lifeline.is_lost() && !self.machine.has_certificate() {
                     if let Err(problem) = self.lifeline.client().kill().await {
                         self.recorder.failed(&problem);
                     }

@@ -93,7 +93,7 @@ pub(crate) async fn prepare(
             problem
         })?;
     }
-    let engines = engine.iter().map(|engine| engine.address().to_owned()).collect();
+    let engines = engine.iter().map(fracas_docker::Engine::address).collect();
     let task = Task::Run {
         run: run.clone(),
         engines,

@@ -93,7 +93,14 @@ fn members(target: &Target, first: Status) -> Result<Vec<Status>> {
 fn is_ours(process: &Status) -> bool {
     let parent = std::os::unix::process::parent_id();
     let pid = process.identity.pid;
-    pid == 1 || pid == std::process::id() || pid == parent || process.command.starts_with("fracas worker ")
+    pid == 1 || pid == std::process::id() || pid == parent || is_worker(&process.command)
+}
+
+/// Workers, but not those that a lab or the demo are made of: they are there to be broken.
+fn is_worker(command: &str) -> bool {
+    command
+        .strip_prefix("fracas worker ")
+        .is_some_and(|name| !name.starts_with("demo-") && !name.starts_with("lab-"))
 }
 
 fn compile(fault: &str, target: &Target, pattern: &str) -> Result<Regex> {

@@ -294,11 +294,7 @@ impl Hand {
         join_all(injections.iter().map(|injection| async move {
             let measured = async {
                 let slot = self.get(*injection)?;
-                // Without waiting: what is being applied or undone has no dose.
-                let work = slot
-                    .work
-                    .try_lock()
-                    .map_err(|_| Problem::new(&codes::FAULT_MEASURE, "it is being applied or undone"))?;
+                let work = slot.work.lock().await;
                 let undo = work.undo.clone().unwrap_or_default();
                 let mut cancel = slot.cancel.subscribe();
                 tokio::select! {
