@@ -144,7 +144,7 @@ impl Driver<'_> {
             Command::Read { probe } => self.read(probe),
             Command::ReadMetrics => self.read_metrics(),
             Command::Follow(injections) if self.dry => drop(injections),
-            Command::Follow(injections) => self.follower.look(&injections, self.back.clone()),
+            Command::Follow(injections) => self.follower.look(&injections, &self.back),
             Command::Apply(injections) if self.dry => {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
