@@ -69,6 +69,11 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 impl Case {
+    /// Whether a target takes one blow only: each time that a restart policy acts, the engine waits twice as long before the next.
+    pub(crate) fn wears_out(&self) -> bool {
+        matches!(self.on, On::Container("always"))
+    }
+
     /// A target for it. `None`, with a printed skip, where there can be none.
     pub(crate) fn target(&self) -> Option<Target> {
         match self.on {

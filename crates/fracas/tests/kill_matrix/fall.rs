@@ -62,8 +62,36 @@ impl Fall {
     }
 }
 
-/// Runs a fault, strikes, waits and looks. `before` is what the target looks like without any fault.
-pub(crate) fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) -> Fall {
+/// A case with its target.
+pub(crate) struct Scene<'a> {
+    case: &'a Case,
+    target: Target,
+    /// What the target looks like without any fault.
+    before: String,
+}
+
+impl<'a> Scene<'a> {
+    /// Makes the target. `None`, with a printed skip, where there can be none.
+    pub(crate) fn new(case: &'a Case) -> Option<Self> {
+        let target = case.target()?;
+        let before = target.look();
+        Some(Self { case, target, before })
+    }
+
+    /// Strikes a run on it.
+    pub(crate) fn strike(&mut self, blow: Blow, when: When) -> Fall {
+        let fall = strike(self.case, &self.target, &self.before, blow, when);
+        if self.case.wears_out()
+            && let Some(fresh) = Self::new(self.case)
+        {
+            *self = fresh;
+        }
+        fall
+    }
+}
+
+/// Runs a fault, strikes, waits and looks.
+fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) -> Fall {
     let bench = Bench::another();
     let on = match when {
         When::At(State::Clean) => "200ms",
@@ -85,14 +113,17 @@ pub(crate) fn strike(case: &Case, target: &Target, before: &str, blow: Blow, whe
             }
         }
     }
-    let at = first(&directory).expect("it was planned");
+    let mut at = first(&directory).expect("it was planned");
     let struck = Instant::now();
     blow.strike(&run, &guardian, trap.as_ref());
     let (began, proof) = match blow {
         Blow::Kill | Blow::Stop => (struck, None),
         Blow::Oom => {
-            // What the kernel's killer takes its time for is not ours.
-            assert!(run.process().wait(LIMIT).unwrap(), "the kernel kills the runner");
+            // What the kernel's killer takes its time for is not ours, and meanwhile the run goes on: what counts is where it dies.
+            while !run.process().has_ended().unwrap() {
+                at = first(&directory).expect("it was planned");
+                assert!(struck.elapsed() < LIMIT, "the kernel does not kill the runner");
+            }
             (Instant::now(), None)
         }
         Blow::Both => {
@@ -105,6 +136,7 @@ pub(crate) fn strike(case: &Case, target: &Target, before: &str, blow: Blow, whe
     let mut clean = Duration::ZERO;
     let proven = loop {
         let as_before = target.look() == before;
+        // The look itself takes a while, and what it shows is as old as its beginning.
         let now = began.elapsed();
         if undoer.has_ended().unwrap() {
             break now;

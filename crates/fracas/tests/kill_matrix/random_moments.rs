@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use fracas_core::seed::Seed;
 
 use crate::cases::{self, Case};
-use crate::fall::{Fall, When, strike};
+use crate::fall::{Fall, Scene, When};
 use crate::support::{Bench, Blow};
 use crate::{in_threads, table};
 
@@ -33,13 +33,12 @@ fn blows_at_random_moments_leave_nothing() {
 }
 
 fn each(case: &Case, seed: Seed, count: u64, falls: &Mutex<Vec<Fall>>) {
-    let Some(target) = case.target() else { return };
-    let before = target.look();
+    let Some(mut scene) = Scene::new(case) else { return };
     for ordinal in 0..count {
         // The kinds in turn: each comes as often as the others.
         let blow = Blow::ALL[ordinal as usize % Blow::ALL.len()];
         let delay = case.span.mul_f64(seed.draw("moment", case.fault, ordinal).uniform());
-        let fall = strike(case, &target, &before, blow, When::After(delay));
+        let fall = scene.strike(blow, When::After(delay));
         println!("{fall} ({} ms after planned)", delay.as_millis());
         falls.lock().unwrap().push(fall);
     }
