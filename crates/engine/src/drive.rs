@@ -37,8 +37,8 @@ enum Back {
     Follow(follow::Step),
     /// The guardian does not answer.
     Hung,
-    /// The guardian ended without its last answer.
-    Lost,
+    /// The guardian was asked for the end and went without an answer.
+    Unanswered,
 }
 
 /// What the loop works with.
@@ -56,8 +56,10 @@ struct Driver<'a> {
     ended: Option<Verdict>,
     /// What is being waited for, for a person who asks a second time.
     undoing: bool,
-    /// The guardian was asked for its last answer, after which it ends: that is no loss.
+    /// The guardian was asked for the end: it may go, and what comes of the question says whether it went too early.
     ending: bool,
+    /// The guardian says nothing any more.
+    silent: bool,
 }
 
 pub(crate) async fn drive(
@@ -98,6 +100,7 @@ pub(crate) async fn drive(
         ended: None,
         undoing: false,
         ending: false,
+        silent: false,
     };
     driver.put(Input::Tick);
     while driver.ended.is_none() {
@@ -110,9 +113,14 @@ pub(crate) async fn drive(
         tokio::select! {
             biased;
             heard = stops.next() => driver.hear(heard)?,
-            message = news.recv(), if !driver.lifeline.is_lost() && !driver.ending => match message {
+            message = news.recv(), if !driver.silent => match message {
                 Some(message) => driver.news(message),
-                None => driver.lose_guardian("the guardian ended"),
+                None => {
+                    driver.silent = true;
+                    if !driver.ending {
+                        driver.lose_guardian("the guardian ended");
+                    }
+                }
             },
             Some(back) = backs.recv() => driver.take(back).await,
             () = tokio::time::sleep_until(due) => driver.put(Input::Tick),
@@ -209,7 +217,7 @@ impl Driver<'_> {
                 tokio::spawn(async move {
                     let _ = back.send(match ended.await {
                         Ok(certificate) => Back::Input(Input::Certified(certificate)),
-                        Err(_) => Back::Lost,
+                        Err(_) => Back::Unanswered,
                     });
                 });
             }
@@ -241,7 +249,7 @@ impl Driver<'_> {
                     self.put(input);
                 }
             }
-            Back::Lost => self.lose_guardian("the guardian ended"),
+            Back::Unanswered => self.lose_guardian("the guardian ended without an answer"),
             Back::Hung => {
                 if !self.lifeline.is_lost() && !self.machine.has_certificate() {
                     if let Err(problem) = self.lifeline.client().kill().await {
@@ -280,10 +288,10 @@ impl Driver<'_> {
     fn news(&mut self, message: FromGuardian) {
         match message {
             FromGuardian::State { injection, state, how } => {
-                self.recorder.emit(What::Injection { injection, state, how });
+                self.recorder.emit(What::Injection { injection, state, how })
             }
             FromGuardian::Failed { injection, problem } => {
-                self.recorder.emit(What::InjectionFailed { injection, problem });
+                self.recorder.emit(What::InjectionFailed { injection, problem })
             }
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }

@@ -163,13 +163,21 @@ impl Fault for CpuStress {
     }
 
     async fn apply(params: &params::CpuStress, undo: &Undo, cx: &Context) -> Result<()> {
-        if members::open(&undo.target)?.is_none_or(|target| target.has_ended().unwrap_or(true)) {
+        if members::open(&undo.target)?.is_none() {
             return Err(gone(Self::NAME, &undo.target));
         }
         let failed = || format!("the worker cannot be put beside {}", undo.target);
         let mut groups = Vec::new();
         for parent in &undo.parents {
             let parent = parent.open()?.ok_or_else(|| gone(Self::NAME, &undo.target))?;
+            if parent
+                .find_child(&undo.name)
+                .or_say(&codes::FAULT_APPLY, failed)?
+                .is_some()
+            {
+                return Err(Problem::new(&codes::FAULT_APPLY, failed())
+                    .since(format!("there is a group {} already", undo.name)));
+            }
             groups.push(parent.child(&undo.name).or_say(&codes::FAULT_APPLY, failed)?);
         }
         let options = WorkerOptions {

@@ -200,20 +200,20 @@ fn open_numbers(
 ) -> Result<Option<BTreeSet<u32>>> {
     let open = process::descriptors(identity.pid)
         .or_say(code, || format!("the descriptors of {identity} cannot be listed"))?;
-    Ok(open.filter(|_| is_it(identity)).map(BTreeSet::from_iter))
+    still(identity, open.map(BTreeSet::from_iter))
 }
 
-/// The soft limit of exactly this process, as /proc shows it. A zombie has none.
+/// The soft limit of exactly this process, as /proc shows it.
 fn soft(identity: &ProcessIdentity) -> Result<Option<u64>> {
     let limit = limits::descriptor_limit(identity.pid).or_say(&codes::FAULT_OBSERVE, || {
         format!("the limits of {identity} cannot be read")
     })?;
-    Ok(limit.filter(|_| is_it(identity)).map(|(soft, _)| soft))
+    still(identity, limit.map(|(soft, _)| soft))
 }
 
-/// Whether the pid, looked at after something was read of it, is still that process's.
-fn is_it(identity: &ProcessIdentity) -> bool {
-    matches!(process::identity(identity.pid), Ok(Some(now)) if now == *identity)
+/// What was read of a pid, if that, looked at after the reading, still is the process's.
+fn still<T>(identity: &ProcessIdentity, read: Option<T>) -> Result<Option<T>> {
+    Ok(members::open(identity)?.and(read))
 }
 
 fn set(undo: &Undo, limit: u64, code: &'static fracas_core::problem::Code) -> Result<bool> {

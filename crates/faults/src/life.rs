@@ -128,7 +128,7 @@ impl Life {
             let Some(now) = self.now(cx).await? else {
                 return Ok(Reverted::AlreadyGone);
             };
-            if now.state.restarting && begun.elapsed() < POLICY {
+            if (now.state.restarting || self.is_unnoticed(&now)?) && begun.elapsed() < POLICY {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
@@ -144,11 +144,23 @@ impl Life {
         }
     }
 
+    /// Whether the engine still says that this life runs while the kernel knows that it is over: the engine learns of an end some
+    /// milliseconds later, and a start in between would be answered with "it runs".
+    fn is_unnoticed(&self, found: &Details) -> Result<bool> {
+        Ok(self.local && self.is_now(found) && signal::ended(&self.init)?)
+    }
+
     /// Whether it runs again as it was configured, at the same addresses.
     pub(crate) async fn observe_back(&self, cx: &Context) -> Result<Seen> {
         let Some(now) = self.now(cx).await? else {
             return Ok(Seen::TargetGone);
         };
+        if self.is_unnoticed(&now)? {
+            return Ok(Seen::Ours(format!(
+                "the first process of container {} has ended",
+                self.name
+            )));
+        }
         if !now.state.running || now.state.restarting {
             return Ok(Seen::Ours(format!(
                 "container {} is {}",

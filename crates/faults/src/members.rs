@@ -57,9 +57,11 @@ pub(crate) fn select(fault: &str, target: &Target, pattern: Option<&str>, childr
 /// The first process of the target, if it still is that process.
 fn first(fault: &str, target: &Target) -> Result<Status> {
     let identity = target.process();
-    unreadable(process::status(identity.pid), target)?
-        .filter(|status| status.identity == *identity)
-        .ok_or_else(|| gone(fault, target))
+    let status = unreadable(process::status(identity.pid), target)?.filter(|status| status.identity == *identity);
+    match status {
+        Some(status) if open(identity)?.is_some() => Ok(status),
+        _ => Err(gone(fault, target)),
+    }
 }
 
 /// All processes of the target. Those of a container share its pid namespace, also if they were started from outside
@@ -72,7 +74,11 @@ fn members(target: &Target, first: Status) -> Result<Vec<Status>> {
     let below = unreadable(process::descendants(pid), target)?;
     if target.container().is_some() && ours == Some(false) {
         for process in unreadable(process::all(), target)? {
-            let same = unreadable(process::pid_namespace(process.identity.pid), target)? == namespace;
+            let same = match process::pid_namespace(process.identity.pid) {
+                // Whoever may not be seen is more privileged than the container's first process, which could be.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => false,
+                found => unreadable(found, target)? == namespace,
+            };
             let new = process.identity.pid != pid && !below.iter().any(|other| other.identity == process.identity);
             if same && new {
                 members.push(process);
@@ -87,7 +93,14 @@ fn members(target: &Target, first: Status) -> Result<Vec<Status>> {
 fn is_ours(process: &Status) -> bool {
     let parent = std::os::unix::process::parent_id();
     let pid = process.identity.pid;
-    pid == 1 || pid == std::process::id() || pid == parent || process.command.starts_with("fracas worker ")
+    pid == 1 || pid == std::process::id() || pid == parent || is_worker(&process.command)
+}
+
+/// Workers, but not those that a lab or the demo are made of: they are there to be broken.
+fn is_worker(command: &str) -> bool {
+    command
+        .strip_prefix("fracas worker ")
+        .is_some_and(|name| !name.starts_with("demo-") && !name.starts_with("lab-"))
 }
 
 fn compile(fault: &str, target: &Target, pattern: &str) -> Result<Regex> {
@@ -124,9 +137,14 @@ pub(crate) fn may_signal(fault: &str, target: &Target, processes: &[Status]) -> 
     .next("run as root, or as the user of the process"))
 }
 
-/// A hold on a process; `None` when it is gone.
+/// A hold on a process; `None` when it has ended, also if nobody has waited for it: a zombie has limits and a place in /proc, and
+/// takes signals, all without any effect.
 pub(crate) fn open(identity: &ProcessIdentity) -> Result<Option<Process>> {
-    Process::open(identity).or_say(&codes::TARGET_READ, || format!("{identity} cannot be looked at"))
+    let open = || match Process::open(identity)? {
+        Some(process) if !process.has_ended()? => Ok(Some(process)),
+        _ => Ok(None),
+    };
+    open().or_say(&codes::TARGET_READ, || format!("{identity} cannot be looked at"))
 }
 
 /// The state letter of exactly this process; `None` when it is gone, or a zombie.

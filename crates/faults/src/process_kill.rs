@@ -105,7 +105,8 @@ impl Fault for ProcessKill {
     }
 
     async fn apply(params: &params::ProcessKill, undo: &Undo, cx: &Context) -> Result<()> {
-        if send(&undo.victims, params).await? == 0 {
+        let alive = members::open(undo.target.process())?.is_some();
+        if !alive || send(&undo.victims, params).await? == 0 {
             return Err(gone(Self::NAME, &undo.target));
         }
         if params.count > 1 {

@@ -97,6 +97,9 @@ impl Fault for ProcessPause {
     }
 
     async fn apply(_: &params::ProcessPause, undo: &Undo, _: &Context) -> Result<()> {
+        if members::open(undo.target.process())?.is_none() {
+            return Err(gone(Self::NAME, &undo.target));
+        }
         let mut held = Vec::new();
         for identity in &undo.processes {
             match state(identity)? {

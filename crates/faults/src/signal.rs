@@ -44,12 +44,7 @@ pub(crate) fn landed(identity: &ProcessIdentity, signal: Signal) -> Result<Lande
 
 /// Whether the process has ended; also as a zombie.
 pub(crate) fn ended(identity: &ProcessIdentity) -> Result<bool> {
-    match members::open(identity)? {
-        None => Ok(true),
-        Some(process) => process
-            .has_ended()
-            .or_say(&codes::FAULT_MEASURE, || format!("{identity} cannot be looked at")),
-    }
+    members::open(identity).map(|process| process.is_none())
 }
 
 /// What the process does with the signal; `None` when it is gone.

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod demo;
 mod freeze;
 mod recover;
 mod run;
@@ -18,6 +19,7 @@ use crate::output::tell;
 pub(crate) fn dispatch(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Run(run) => self::run::command(&cli.common, run),
+        Command::Demo => self::demo::command(&cli.common),
         Command::Recover(recover) => self::recover::command(&cli.common, &recover),
         Command::Status(status) => self::status::command(&cli.common, &status),
         Command::Stop(stop) => self::stop::command(&cli.common, &stop),

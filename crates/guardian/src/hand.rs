@@ -1,5 +1,6 @@
 //! The injections that a guardian holds: planned, applied, measured, undone.
 
+mod adopt;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::claims::Claims;
-use crate::ledger::{Contents, Ledger, PlannedRecord, Record};
+use crate::ledger::{Ledger, PlannedRecord, Record};
 use crate::protocol::{FromGuardian, Planned, Wanted};
 
 /// All injections of one run.
@@ -86,48 +87,6 @@ impl Hand {
             slots: Mutex::default(),
             news,
         }
-    }
-
-    /// Takes over what a dead guardian left, from its ledger. Returns what could not be taken over, as lines of the certificate.
-    pub fn adopt(&self, contents: &Contents) -> Vec<Certified> {
-        let mut lost = Vec::new();
-        for entry in contents.entries.values() {
-            let planned = &entry.planned;
-            let Some(fault) = fracas_faults::find(&planned.fault) else {
-                lost.push(Certified {
-                    injection: planned.injection,
-                    fault: planned.fault.clone(),
-                    target: planned.target.identity.clone(),
-                    state: if entry.state.is_over() {
-                        entry.state
-                    } else {
-                        State::Residue
-                    },
-                    undo: "this Fracas does not know the fault".to_owned(),
-                    seen: "not looked at".to_owned(),
-                    millis: 0,
-                    engine_millis: 0,
-                    manual: vec![format!("fracas recover, with the version that made run {}", self.run)],
-                });
-                continue;
-            };
-            let wanted = Wanted {
-                injection: planned.injection,
-                fault: planned.fault.clone(),
-                params: planned.params.clone(),
-                target: planned.target.clone(),
-                at_most: fracas_core::units::Span::MAX,
-                allow_irreversible: true,
-            };
-            let slot = self.slot(fault, wanted);
-            if let Ok(mut work) = slot.work.try_lock() {
-                work.undo = Some(planned.undo.clone());
-                work.state = Some(entry.state);
-                work.not_after = Duration::from_millis(planned.not_after_ms);
-            }
-            self.slots().insert(planned.injection, slot);
-        }
-        lost
     }
 
     /// Plans one injection: its way back is found, its resources are claimed. Nothing is touched.
@@ -389,8 +348,17 @@ impl Hand {
         let mut certificate = self.revert_all().await;
         for line in &mut certificate.lines {
             let Ok(slot) = self.get(line.injection) else { continue };
-            let work = slot.work.lock().await;
-            undo::look_again(&slot, &work, line).await;
+            let mut work = slot.work.lock().await;
+            if !line.state.is_over() || !undo::is_back(&slot, &work).await {
+                continue;
+            }
+            // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.
+            work.state = Some(State::Residue);
+            work.line = None;
+            drop(work);
+            if let Some(again) = self.undo(line.injection).await {
+                *line = again;
+            }
         }
         certificate
     }

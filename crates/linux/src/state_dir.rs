@@ -6,6 +6,7 @@
 //! and everything inside is reached from the descriptor.
 
 mod dir;
+mod file;
 mod walk;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::path::Path;
 use fracas_core::problem::{Problem, Result, codes};
 
 pub use dir::PrivateDir;
+pub use file::private_file;
 
 /// Makes the directory (mode 0700, its missing parents too) or opens it.
 ///

@@ -19,15 +19,18 @@ mod schema;
 mod shape;
 mod template;
 mod tree;
+mod typed;
 mod vars;
 mod yaml;
 
 use fracas_core::experiment::{Experiment, Format};
 use fracas_core::problem::{Problem, codes};
+use fracas_core::units::Span;
 
 pub use file::{LARGEST, read_file};
 pub use schema::schema;
 pub use template::template;
+pub use typed::{Typed, typed};
 
 use place::Sources;
 use problems::Problems;
@@ -56,6 +59,28 @@ pub struct Loaded {
     pub format: Format,
 }
 
+/// What a document's author leaves to the tool's settings. `None` is the format's own default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Defaults {
+    /// `warmup` of a `ChaosScenario`: else 2m.
+    pub warmup: Option<Span>,
+    /// `cooldown` of a `ChaosScenario`: else 2m.
+    pub cooldown: Option<Span>,
+    /// `interval` of a `ChaosScenario`, at most a quarter of its `duration`: else 15s.
+    pub refresh_interval: Option<Span>,
+    /// How long a `ChaosScenario`'s criteria wait for Prometheus: else 10s.
+    pub prometheus_timeout: Option<Span>,
+}
+
+/// Reads a document with the formats' own defaults; see [`load_with`].
+pub fn load(
+    source: &Source,
+    overrides: &[(String, String)],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<Box<Problem>>> {
+    load_with(source, overrides, env, &Defaults::default())
+}
+
 /// Reads a document.
 ///
 /// `overrides` are paths with their values, as `--set path=value` has them: `duration` = `10s`, `faults.slow.start` = `1s`,
@@ -64,10 +89,11 @@ pub struct Loaded {
 ///
 /// # Errors
 /// All problems, in the order of the document: D001 (too large) to D013, and F005 for a fault that has no way back.
-pub fn load(
+pub fn load_with(
     source: &Source,
     overrides: &[(String, String)],
     env: &dyn Fn(&str) -> Option<String>,
+    defaults: &Defaults,
 ) -> Result<Loaded, Vec<Box<Problem>>> {
     if source.text.len() as u64 > LARGEST {
         let what = format!(
@@ -107,7 +133,7 @@ pub fn load(
             );
         }
     }
-    let experiment = read(&shape, &root, &kind, &source.name, &mut problems);
+    let experiment = read(&shape, &root, &kind, &source.name, defaults, &mut problems);
     match experiment {
         Some(experiment) if problems.errors.is_empty() => Ok(Loaded {
             experiment,
@@ -130,11 +156,12 @@ fn read(
     root: &Node,
     kind: &recognise::Kind,
     name: &str,
+    defaults: &Defaults,
     problems: &mut Problems<'_>,
 ) -> Option<Experiment> {
     match kind.format {
         Format::Native => native::load(shape, root, problems),
-        Format::ChaosScenario => scenario::load(shape, root, kind.bare, &recognise::name_of(name), problems),
+        Format::ChaosScenario => scenario::load(shape, root, kind.bare, &recognise::name_of(name), defaults, problems),
     }
 }
 

@@ -20,13 +20,15 @@ use crate::place::{Spot, quoted};
 use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
-use crate::{check, later, native};
+use crate::{Defaults, check, later, native};
 use document::{
     CpuParams, Document, KillParams, MemoryParams, PauseParams, ProcessKillParams, RestartParams, SelectorKind,
 };
 
 /// Seed 0's setting `prometheus.refresh_interval`.
 const REFRESH: Span = Span::secs(15);
+/// Seed 0's warm-up and cooldown.
+const TWO_MINUTES: Span = Span::secs(120);
 const SHORTEST_INTERVAL: Span = Span::millis(100);
 const ENCLAVE: &str = "com.kurtosistech.enclave-name";
 const SERVICE: &str = "com.kurtosistech.id";
@@ -80,6 +82,7 @@ pub(crate) fn load(
     root: &Node,
     bare: bool,
     name: &str,
+    defaults: &Defaults,
     problems: &mut Problems<'_>,
 ) -> Option<Experiment> {
     if !bare {
@@ -100,11 +103,13 @@ pub(crate) fn load(
     };
     let spec = document.spec;
     let metadata = document.metadata;
+    let warmup = spec.warmup.or(defaults.warmup).unwrap_or(TWO_MINUTES);
+    let cooldown = spec.cooldown.or(defaults.cooldown).unwrap_or(TWO_MINUTES);
     let quarter = Span(spec.duration.0 / 4);
     let (targets, target_origins) = check::each(spec.targets, |index, one| target(index, one, root, problems));
     let (mut faults, fault_origins) = check::each(spec.faults, |index, one| faults::read(index, one, root, problems));
     let (mut probes, probe_origins) = check::each(spec.success_criteria, |index, one| {
-        criteria::read(index, one, root, problems)
+        criteria::read(index, one, root, defaults.prometheus_timeout, problems)
     });
     let origins = check::Origins {
         targets: target_origins,
@@ -137,8 +142,11 @@ pub(crate) fn load(
         version: metadata.as_ref().and_then(|metadata| metadata.version.clone()),
         tags: metadata.map(|metadata| metadata.tags).unwrap_or_default(),
         seed: None,
-        interval: spec.interval.unwrap_or(REFRESH.min(quarter).max(SHORTEST_INTERVAL)),
-        warmup: spec.warmup,
+        interval: spec.interval.unwrap_or_else(|| {
+            let refresh = defaults.refresh_interval.unwrap_or(REFRESH);
+            refresh.min(quarter).max(SHORTEST_INTERVAL)
+        }),
+        warmup,
         // Seed 0 judges the criteria that come after the faults once, as soon as the faults are gone.
         recovery: Recovery {
             within: Span::secs(60),
@@ -158,11 +166,11 @@ pub(crate) fn load(
         execution: spec.execution_mode,
         on_target_failure: OnTargetFailure::Rollback,
         duration: spec.duration,
-        cooldown: spec.cooldown,
+        cooldown,
         max_duration: Span(
             spec.duration
                 .0
-                .saturating_add(spec.cooldown.0)
+                .saturating_add(cooldown.0)
                 .saturating_add(native::SPARE.0),
         ),
         metrics: spec.metrics,

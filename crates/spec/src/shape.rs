@@ -36,6 +36,14 @@ impl Shape {
         Self { root, later }
     }
 
+    /// The shape that a schema describes.
+    pub(crate) fn given(root: Value) -> Self {
+        Self {
+            root,
+            later: |_, _| None,
+        }
+    }
+
     /// Adds a definition that no field refers to by itself, with those that it needs.
     pub(crate) fn define(&mut self, name: &str, mut schema: Value) {
         without_null(&mut schema);

@@ -2,10 +2,15 @@
 
 use std::process::ExitCode;
 
+use fracas_core::problem::Result;
+
 use crate::output::tell;
 
-/// Becomes the worker of this name.
-pub(crate) fn run(name: &str) -> ExitCode {
+/// Becomes the worker of this name. `arguments` stand after it on the command line.
+pub(crate) fn run(name: &str, arguments: &[String]) -> ExitCode {
+    if crate::demo::WORKERS.contains(&name) {
+        return end(crate::demo::worker(name, arguments));
+    }
     let main = if name == "guardian" {
         fracas_guardian::serve::main
     } else if let Some((_, main)) = fracas_faults::WORKERS.iter().find(|(worker, _)| *worker == name) {
@@ -18,7 +23,11 @@ pub(crate) fn run(name: &str) -> ExitCode {
     };
     // Without it `ps` would show `exe`. A name is no reason to fail.
     let _ = fracas_linux::child::set_name(&format!("fracas-{name}"));
-    match main() {
+    end(main())
+}
+
+fn end(done: Result<()>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             tell(&problem.to_string());

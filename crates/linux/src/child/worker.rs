@@ -144,6 +144,7 @@ pub fn start_worker(name: &str, options: WorkerOptions) -> io::Result<Worker> {
     command
         .arg0("fracas")
         .args(["worker", name])
+        .args(options.arguments)
         .envs(options.env)
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())

@@ -54,6 +54,29 @@ pub(super) fn walk(path: &Path) -> Result<PrivateDir, Refusal> {
     Ok(PrivateDir::new(fd, at))
 }
 
+/// The directory of a file, every part of the way looked at; `None` if part of the way is missing.
+pub(super) fn parent(absolute: &Path) -> Result<Option<OwnedFd>, Refusal> {
+    let Some(parent) = absolute.parent() else {
+        return Ok(None);
+    };
+    let (existing, missing) = existing(parent)?;
+    if missing.components().next().is_some() {
+        return Ok(None);
+    }
+    let mut at = PathBuf::from("/");
+    let mut fd = open("/", PARENT, Mode::empty()).map_err(|error| said(&at, error))?;
+    check_parent(&at, &fd)?;
+    for part in existing.components() {
+        let Component::Normal(part) = part else {
+            continue;
+        };
+        at.push(part);
+        fd = openat(&fd, part, PARENT, Mode::empty()).map_err(|error| said(&at, error))?;
+        check_parent(&at, &fd)?;
+    }
+    Ok(Some(fd))
+}
+
 const PARENT: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)

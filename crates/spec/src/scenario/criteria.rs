@@ -22,7 +22,13 @@ const KEYS: [(&str, &[CriterionKind]); 8] = [
 ];
 
 /// Reads one criterion; `None` if it is left out, with the reason noted.
-pub(super) fn read(index: usize, criterion: Criterion, root: &Node, problems: &mut Problems<'_>) -> Option<Probe> {
+pub(super) fn read(
+    index: usize,
+    criterion: Criterion,
+    root: &Node,
+    timeout: Option<Span>,
+    problems: &mut Problems<'_>,
+) -> Option<Probe> {
     let path = format!("spec.success_criteria[{index}]");
     let node = root.nearest(&path);
     let kind = node.get("type").map_or(node.spot, |kind| kind.spot);
@@ -62,7 +68,7 @@ pub(super) fn read(index: usize, criterion: Criterion, root: &Node, problems: &m
                 query: criterion.query.clone().unwrap_or_default(),
                 url: None,
                 scrape_interval: Span::secs(15),
-                timeout: Span::secs(10),
+                timeout: timeout.unwrap_or(Span::secs(10)),
             };
             (Source::Prometheus(source), criterion.threshold)
         }

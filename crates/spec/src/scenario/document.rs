@@ -60,12 +60,10 @@ pub(crate) struct Spec {
     pub(crate) targets: Vec<Target>,
     /// How long the system is watched with the faults on.
     pub(crate) duration: Span,
-    /// How long it is watched before. Default 2m.
-    #[serde(default = "two_minutes")]
-    pub(crate) warmup: Span,
-    /// How long the faults stay after `duration`. Default 2m.
-    #[serde(default = "two_minutes")]
-    pub(crate) cooldown: Span,
+    /// How long it is watched before. Default: the setting `execution.default_warmup` (2m).
+    pub(crate) warmup: Option<Span>,
+    /// How long the faults stay after `duration`. Default: the setting `execution.default_cooldown` (2m).
+    pub(crate) cooldown: Option<Span>,
     /// Time between two readings of each criterion. An addition of Fracas. Default: the setting `prometheus.refresh_interval`
     /// (15s), but at most a quarter of `duration` and at least 100ms.
     pub(crate) interval: Option<Span>,
@@ -83,10 +81,6 @@ pub(crate) struct Spec {
     pub(crate) execution_mode: Execution,
     /// What must be there before anything begins.
     pub(crate) preconditions: Option<Preconditions>,
-}
-
-fn two_minutes() -> Span {
-    Span::secs(120)
 }
 
 /// Containers under one alias.
