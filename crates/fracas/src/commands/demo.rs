@@ -12,7 +12,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::State as InjectionState;
 use fracas_engine::{Dry, Ended, Order, Settings};
 use fracas_linux::signals::Stops;
-use fracas_report::{Verbosity, line};
+use fracas_report::{Report, Verbosity, line};
 use fracas_spec::Source;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -78,7 +78,9 @@ pub(crate) fn command(common: &Common) -> Result<ExitCode> {
     let state = state_path(common)?;
     let stage = Stage::start().map_err(|error| failed("cannot start the shop", &error))?;
     let played = super::runtime()?.block_on(play(common, &stage, &state));
-    let ended = stage.end().map_err(|error| failed("something of the shop may be left", &error));
+    let ended = stage
+        .end()
+        .map_err(|error| failed("something of the shop may be left", &error));
     let played = played?;
     ended?;
     print("The shop is closed: its processes, namespaces and control groups are gone.\n")?;
@@ -89,10 +91,16 @@ pub(crate) fn command(common: &Common) -> Result<ExitCode> {
         }
         Played::Stopped(verdict) => {
             tell("The demo was stopped before its end.");
-            ExitCode::from(if verdict == Verdict::Residue { verdict.exit_code() } else { Verdict::Aborted.exit_code() })
+            ExitCode::from(if verdict == Verdict::Residue {
+                verdict.exit_code()
+            } else {
+                Verdict::Aborted.exit_code()
+            })
         }
         Played::Otherwise(verdict) => {
-            tell("A verdict was not the expected one: this machine does something that the demo does not know; see the report.");
+            tell(
+                "A verdict was not the expected one: this machine does something that the demo does not know; see the report.",
+            );
             // Passed where failed was expected is no success either.
             ExitCode::from(verdict.exit_code().max(1))
         }
@@ -118,7 +126,13 @@ async fn play(common: &Common, stage: &Stage, state: &Path) -> Result<Played> {
     let load = Load::begin(port);
     let mut worst = None;
     for (number, act) in acts.iter().enumerate() {
-        print(&format!("\n{} of {}  {}\n   {}\n", number + 1, acts.len(), act.story, act.file))?;
+        print(&format!(
+            "\n{} of {}  {}\n   {}\n",
+            number + 1,
+            acts.len(),
+            act.story,
+            act.file
+        ))?;
         load.take();
         let ended = run(common, act, port, state).await?;
         let fared = load.take();
@@ -169,7 +183,11 @@ async fn opens(port: u16) -> Result<Duration> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Err(Problem::new(&codes::SYSTEM, format!("the shop of the demo does not open within {} s", OPENS.as_secs())).since(last))
+    Err(Problem::new(
+        &codes::SYSTEM,
+        format!("the shop of the demo does not open within {} s", OPENS.as_secs()),
+    )
+    .since(last))
 }
 
 /// As `fracas run --yes` with the variable set.
@@ -280,20 +298,37 @@ impl Teller {
     }
 }
 
+/// What the certificate says.
+fn left(report: &Report) -> String {
+    match &report.certificate {
+        Some(certificate) if certificate.is_clean() => "nothing of the faults is left".to_owned(),
+        Some(certificate) => {
+            let left = certificate.lines.iter().filter(|line| !line.state.is_over()).count();
+            format!("{left} faults LEFT SOMETHING, see the report")
+        }
+        None => "no fault was put on".to_owned(),
+    }
+}
+
 fn epilogue(act: &Act, ended: &Ended, fared: Fared, again: Duration) -> String {
-    let as_expected = if ended.verdict == act.expected { "as expected" } else { "NOT as expected" };
+    let as_expected = if ended.verdict == act.expected {
+        "as expected"
+    } else {
+        "NOT as expected"
+    };
     let report = ended
         .files
         .iter()
         .find(|file| file.extension().is_some_and(|end| end == "md"))
         .or(ended.files.first());
     let mut text = format!(
-        "   {}, {as_expected}: {}\n   customers: {} served, {} turned away; the slowest waited {} ms\n   afterwards: everything is back, the shop answers ({} ms)\n",
+        "   {}, {as_expected}: {}\n   customers: {} served, {} turned away; the slowest waited {} ms\n   afterwards: {}, the shop answers ({} ms)\n",
         ended.report.word(),
         ended.report.why,
         fared.served,
         fared.failed,
         fared.slowest.as_millis(),
+        left(&ended.report),
         again.as_millis(),
     );
     if let Some(report) = report {

@@ -91,7 +91,9 @@ fn begin(how: &str) -> io::Result<(Worker, Ready)> {
             worker.reap(PATIENCE)?;
             Err(io::Error::other(why))
         }
-        Err(_) => Err(io::Error::other("the stage of the demo ended before the shop was started")),
+        Err(_) => Err(io::Error::other(
+            "the stage of the demo ended before the shop was started",
+        )),
     }
 }
 
