@@ -1,5 +1,11 @@
 //! `fracas demo`, as its user sees it: both verdicts, and nothing left, however it ends.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests stop at the first surprise, as tests do"
+)]
+
 mod running;
 
 use std::time::Duration;
