@@ -2,6 +2,7 @@
 //! anybody could write, through the same engine as `fracas run`, and tells in plain words what happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -134,7 +135,7 @@ async fn play(common: &Common, stage: &Stage, state: &Path) -> Result<Played> {
             act.file
         ))?;
         load.take();
-        let ended = run(common, act, port, state).await?;
+        let ended = Box::pin(run(common, act, port, state)).await?;
         let fared = load.take();
         // The engine has heard the same signal and has rolled back.
         if timeout(Duration::ZERO, stops.next()).await.is_ok() {
@@ -161,12 +162,19 @@ fn introduction(stage: &Stage) -> String {
     let mut text = format!(
         "A small shop is open on http://127.0.0.1:{port}/, twenty customers come in a second:\n   customers > front page > 2 replicas > 1 database, each a process, with a supervisor.\n"
     );
-    text.push_str(&match &stage.no_namespaces {
-        None => "They live in a network and a pid namespace of their own. Nothing else here is touched.\n".to_owned(),
-        Some(why) => format!("They live without namespaces of their own ({why}); only these processes are touched.\n"),
-    });
+    // Writing into a String cannot fail.
+    let _ = match &stage.no_namespaces {
+        None => writeln!(
+            text,
+            "They live in a network and a pid namespace of their own. Nothing else here is touched."
+        ),
+        Some(why) => writeln!(
+            text,
+            "They live without namespaces of their own ({why}); only these processes are touched."
+        ),
+    };
     if let Some(why) = &stage.ready.no_groups {
-        text.push_str(&format!("Limits of processor and memory are left out: {why}.\n"));
+        let _ = writeln!(text, "Limits of processor and memory are left out: {why}.");
     }
     text
 }
@@ -230,7 +238,7 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         (_, _) => Verbosity::Verbose,
     };
     let teller = tokio::spawn(follow(events, verbosity));
-    let ended = fracas_engine::run(order).await;
+    let ended = Box::pin(fracas_engine::run(order)).await;
     // All events were sent; the last lines are still to be told.
     let _ = teller.await;
     ended
@@ -332,7 +340,7 @@ fn epilogue(act: &Act, ended: &Ended, fared: Fared, again: Duration) -> String {
         again.as_millis(),
     );
     if let Some(report) = report {
-        text.push_str(&format!("   report: {}\n", report.display()));
+        let _ = writeln!(text, "   report: {}", report.display());
     }
     text
 }

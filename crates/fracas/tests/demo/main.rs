@@ -22,7 +22,7 @@ fn plays(who: Who) {
     demo.read_until("3 s").expect("a first fault");
     let seen = demo.look();
     assert!(seen.processes >= 6, "the shop, its supervisor and its stage: {seen:?}");
-    let code = demo.wait(Duration::from_secs(60));
+    let code = demo.wait(Duration::from_mins(1));
     let text = demo.text();
     assert_eq!(code, Some(0), "{text}");
     let acts = if who == Who::Root { 3 } else { 2 };
