@@ -127,6 +127,7 @@ fn inner(number: &str) {
     let here = TcpStream::connect(inside.local_addr().unwrap()).is_ok();
     let (mut peer, _) = outside.accept().unwrap();
     write!(peer, "{} {here}", std::process::id()).unwrap();
+    drop(peer);
     // Until it is killed.
     let _ = inside.accept().unwrap();
     let _ = inside.accept();
