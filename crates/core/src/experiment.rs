@@ -240,12 +240,25 @@ pub struct FaultSpec {
     pub target: String,
     /// The fault and its parameters.
     pub inject: Inject,
+    /// The fault in the document's own words, where these are not those of Fracas: a `ChaosScenario`'s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
     /// When, after the first injection could begin.
     pub start: Span,
     /// How long; until the rollback where there is none.
     pub duration: Option<Span>,
     /// Agrees to a fault that has no way back.
     pub allow_irreversible: bool,
+}
+
+/// A fault as the document names it: whoever wrote the document looks for these words in the report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Written {
+    /// The type, by the alias that was used: `memory_pressure`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The parameters as they were given, without defaults.
+    pub parameters: serde_json::Value,
 }
 
 /// How faults follow each other.

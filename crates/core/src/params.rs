@@ -111,7 +111,8 @@ pub struct FdExhaustion {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessPause {
-    /// Regular expression on the command line: which processes of a container, all that match. Default: its init.
+    /// Regular expression on the command line, anywhere in it: which processes of the target, all that match. Default: its first
+    /// process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Also the descendants. Default false.
@@ -128,7 +129,8 @@ pub struct ProcessKill {
     /// The signal. Default KILL.
     #[serde(default)]
     pub signal: Signal,
-    /// Regular expression on the command line: which processes of the target. Default: its first process.
+    /// Regular expression on the command line, anywhere in it: which processes of the target, all that match. Default: its first
+    /// process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// Also the descendants, leaves first. Default false.
@@ -163,7 +165,8 @@ pub struct ContainerPause {}
 
 /// Sends a signal to the container's init, from the host, so that restart policies act.
 ///
-/// Undo: restart. At the end of the fault a container that its policy did not restart is started, unless `restart: false`.
+/// Undo: restart. At the end of the fault a container that its policy did not restart is started, unless `restart: false`; with a
+/// `restart_delay` already so long after the signal. A rollback does not wait for the delay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerKill {

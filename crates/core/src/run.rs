@@ -90,8 +90,8 @@ pub struct Machine {
     stop: Option<StopCause>,
     failure: Option<Said>,
     certificate: Option<Certificate>,
-    /// The end of a phase was reached; its last readings are awaited.
-    closing: bool,
+    /// When the end of a phase was reached; its last readings are awaited.
+    closing: Option<Duration>,
     metrics_due: Duration,
     follow_due: Duration,
     out: VecDeque<Command>,
@@ -111,7 +111,7 @@ impl Machine {
             stop: None,
             failure: None,
             certificate: None,
-            closing: false,
+            closing: None,
             metrics_due: Duration::ZERO,
             follow_due: Duration::ZERO,
             out: VecDeque::new(),
@@ -160,6 +160,8 @@ impl Machine {
     pub fn next(&self) -> Duration {
         let phase_end = match self.phase {
             Phase::Report | Phase::Rollback | Phase::Prepare => None,
+            // The end was noticed: what is awaited now is an answer, not a time.
+            _ if self.closing.is_some() => None,
             _ => self.phase_end(),
         };
         // From the rollback on no fault comes or goes by the clock.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::ListContainersOptions;
 use fracas_core::problem::Result;
 use serde_json::Value;
@@ -172,24 +172,7 @@ impl Engine {
         };
         let list = self.call(doing, self.docker().list_containers(Some(options))).await?;
         list.into_iter()
-            .map(|found| {
-                let id = found.id.unwrap_or_default();
-                if id.is_empty() {
-                    return Err(answer::nonsense(self.place(), doing, "a container has no id"));
-                }
-                // Links add names with more slashes: `/other/alias`. The own name has one.
-                let names = found.names.unwrap_or_default();
-                let own = names
-                    .iter()
-                    .find_map(|n| n.strip_prefix('/').filter(|n| !n.contains('/')));
-                Ok(Summary {
-                    name: own.unwrap_or(&id).to_owned(),
-                    image: found.image.unwrap_or_default(),
-                    labels: found.labels.unwrap_or_default().into_iter().collect(),
-                    status: found.state.map_or(Status::Other, |state| Status::of(state.as_ref())),
-                    id,
-                })
-            })
+            .map(|found| summary(found).ok_or_else(|| answer::nonsense(self.place(), doing, "a container has no id")))
             .collect()
     }
 
@@ -209,6 +192,36 @@ impl Engine {
             .map(Some)
             .map_err(|why| answer::nonsense(self.place(), &doing, why))
     }
+}
+
+/// An entry of the list; `None` if it has no id.
+fn summary(found: ContainerSummary) -> Option<Summary> {
+    let id = found.id.filter(|id| !id.is_empty())?;
+    // Links add names with more slashes: `/other/alias`. The own name has one.
+    let names = found.names.unwrap_or_default();
+    let own = names
+        .iter()
+        .find_map(|n| n.strip_prefix('/').filter(|n| !n.contains('/')));
+    Some(Summary {
+        name: own.unwrap_or(&id).to_owned(),
+        image: found.image.unwrap_or_default(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        status: found.state.map_or(Status::Other, |state| Status::of(state.as_ref())),
+        id,
+    })
+}
+
+/// Reads bytes as whatever an engine may have sent: a list, a description. Never panics: the entry of a fuzz target.
+pub fn fuzz_answer(bytes: &[u8]) {
+    if let Ok(list) = serde_json::from_slice::<Vec<ContainerSummary>>(bytes) {
+        for found in list {
+            drop(summary(found));
+        }
+    }
+    if let Ok(found) = serde_json::from_slice::<ContainerInspectResponse>(bytes) {
+        drop(details(found));
+    }
+    crate::logs::fuzz_lines(bytes);
 }
 
 fn details(found: ContainerInspectResponse) -> Result<Details, String> {

@@ -105,6 +105,17 @@ impl Lines {
     }
 }
 
+/// Takes bytes as pieces of a log. Never panics.
+pub(crate) fn fuzz_lines(bytes: &[u8]) {
+    let mut lines = Lines::new(100);
+    for piece in bytes.chunks(7) {
+        lines.take(&LogOutput::StdOut {
+            message: piece.to_vec().into(),
+        });
+    }
+    drop(lines.done());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,6 +37,8 @@ enum Back {
     Follow(follow::Step),
     /// The guardian does not answer.
     Hung,
+    /// The guardian was asked for the end and went without an answer.
+    Unanswered,
 }
 
 /// What the loop works with.
@@ -54,6 +56,10 @@ struct Driver<'a> {
     ended: Option<Verdict>,
     /// What is being waited for, for a person who asks a second time.
     undoing: bool,
+    /// The guardian was asked for the end: it may go, and what comes of the question says whether it went too early.
+    ending: bool,
+    /// The guardian says nothing any more.
+    silent: bool,
 }
 
 pub(crate) async fn drive(
@@ -93,6 +99,8 @@ pub(crate) async fn drive(
         recorder,
         ended: None,
         undoing: false,
+        ending: false,
+        silent: false,
     };
     driver.put(Input::Tick);
     while driver.ended.is_none() {
@@ -105,9 +113,14 @@ pub(crate) async fn drive(
         tokio::select! {
             biased;
             heard = stops.next() => driver.hear(heard)?,
-            message = news.recv(), if !driver.lifeline.is_lost() => match message {
+            message = news.recv(), if !driver.silent => match message {
                 Some(message) => driver.news(message),
-                None => driver.lose_guardian("the guardian ended"),
+                None => {
+                    driver.silent = true;
+                    if !driver.ending {
+                        driver.lose_guardian("the guardian ended");
+                    }
+                }
             },
             Some(back) = backs.recv() => driver.take(back).await,
             () = tokio::time::sleep_until(due) => driver.put(Input::Tick),
@@ -131,7 +144,7 @@ impl Driver<'_> {
             Command::Read { probe } => self.read(probe),
             Command::ReadMetrics => self.read_metrics(),
             Command::Follow(injections) if self.dry => drop(injections),
-            Command::Follow(injections) => self.follower.look(&injections, self.back.clone()),
+            Command::Follow(injections) => self.follower.look(&injections, &self.back),
             Command::Apply(injections) if self.dry => {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
@@ -198,12 +211,14 @@ impl Driver<'_> {
                 if self.lifeline.is_lost() {
                     return self.recover(Vec::new());
                 }
+                self.ending = true;
                 let ended = self.lifeline.client().end();
                 let back = self.back.clone();
                 tokio::spawn(async move {
-                    if let Ok(certificate) = ended.await {
-                        let _ = back.send(Back::Input(Input::Certified(certificate)));
-                    }
+                    let _ = back.send(match ended.await {
+                        Ok(certificate) => Back::Input(Input::Certified(certificate)),
+                        Err(_) => Back::Unanswered,
+                    });
                 });
             }
             Command::Finish(verdict) => self.ended = Some(verdict),
@@ -234,8 +249,9 @@ impl Driver<'_> {
                     self.put(input);
                 }
             }
+            Back::Unanswered => self.lose_guardian("the guardian ended without an answer"),
             Back::Hung => {
-                if !self.lifeline.is_lost() {
+                if !self.lifeline.is_lost() && !self.machine.has_certificate() {
                     if let Err(problem) = self.lifeline.client().kill().await {
                         self.recorder.failed(&problem);
                     }
@@ -282,7 +298,6 @@ impl Driver<'_> {
     }
 
     fn lose_guardian(&mut self, why: &str) {
-        // After its last answer a guardian ends: that is no loss.
         if self.ended.is_some() || self.lifeline.is_lost() || self.machine.has_certificate() {
             return;
         }

@@ -1,6 +1,7 @@
 //! Everything that comes before the first fault and can only succeed or fail: targets, needs, plans, the guardian.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fracas_core::event::{Outcome, Phase, What};
 use fracas_core::experiment::{Experiment, Selector};
@@ -92,7 +93,7 @@ pub(crate) async fn prepare(
             problem
         })?;
     }
-    let engines = engine.iter().map(|engine| engine.address().to_owned()).collect();
+    let engines = engine.iter().map(fracas_docker::Engine::address).collect();
     let task = Task::Run {
         run: run.clone(),
         engines,
@@ -107,7 +108,13 @@ pub(crate) async fn prepare(
         recorder.note(format!("the guardian is weaker than it could be: {weak}"));
     }
     let wanted = wanted(experiment, &targets);
-    let (injections, planned) = plan(experiment, &client, wanted, recorder).await?;
+    let (injections, planned) = match plan(experiment, &client, wanted, recorder).await {
+        Ok(plan) => plan,
+        Err(problem) => {
+            dismiss(&client).await;
+            return Err(problem);
+        }
+    };
     recorder.emit(What::PhaseLeft {
         phase: Phase::Prepare,
         outcome: Outcome::Done,
@@ -190,6 +197,11 @@ fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
         }
     }
     wanted
+}
+
+/// Sends a guardian home that holds nothing. That it does not answer is no news any more: it ends when this process does.
+pub(crate) async fn dismiss(client: &Client) {
+    let _gone = tokio::time::timeout(Duration::from_secs(5), client.end()).await;
 }
 
 type Plan = (Vec<Injection>, BTreeMap<InjectionId, (Target, UndoClass)>);

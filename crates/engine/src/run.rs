@@ -11,7 +11,7 @@ use fracas_guardian::state::State;
 
 use crate::drive::drive;
 use crate::order::{Dry, Ended, Order, Settings};
-use crate::prepare::{prepare, ready_to_run};
+use crate::prepare::{dismiss, prepare, ready_to_run};
 use crate::recorder::Recorder;
 use crate::stops::Stops;
 
@@ -64,7 +64,7 @@ pub async fn run(order: Order) -> Result<Ended> {
     if let Some(problem) = &failure {
         let verdict = match problem.code {
             code if code == &codes::NOT_CONFIRMED => Verdict::Aborted,
-            // A person would not wait for the end: what is left is with the guardian.
+            // Left to the guardian: whether anything stays is not known yet.
             code if code == &codes::RESIDUE => Verdict::Residue,
             _ => Verdict::Error,
         };
@@ -91,9 +91,14 @@ async fn carry_out(order: Order, run: &RunId, seed: Seed, stops: &mut Stops, rec
     if let Some(confirm) = confirm {
         // Asked in a thread where waiting for a person blocks nobody: the heart beats on.
         let report = recorder.report();
-        tokio::task::spawn_blocking(move || confirm(&report))
+        let agreed = tokio::task::spawn_blocking(move || confirm(&report))
             .await
-            .map_err(|error| Problem::new(&codes::INSIDE, "asking failed").because(&error))??;
+            .map_err(|error| Problem::new(&codes::INSIDE, "asking failed").because(&error))
+            .flatten();
+        if let Err(problem) = agreed {
+            dismiss(&prepared.client).await;
+            return Err(problem);
+        }
     }
     drive(experiment, prepared, dry, &settings, run, stops, recorder).await
 }

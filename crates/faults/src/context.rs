@@ -1,12 +1,13 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
 use fracas_core::problem::Result;
 use fracas_docker::Engine;
 use fracas_linux::child::Worker;
+use tokio::task::JoinHandle;
 
 /// What a fault gets besides its parameters and its undo.
 #[derive(Clone)]
@@ -15,6 +16,8 @@ pub struct Context {
     pub run: RunId,
     /// Its number within the run.
     pub injection: InjectionId,
+    /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
+    pub rank: u32,
     /// Connections to container engines.
     pub engines: Engines,
     /// Where started workers are kept until they end.
@@ -47,22 +50,85 @@ impl Engines {
     }
 }
 
-/// Workers that were started, until they end. The undo does not need it (a stranger finds workers by their names in the system); it
-/// only keeps the guardian from collecting zombies.
+/// What was started and goes on: workers, and what apply leaves to be done later.
+///
+/// A worker is found by its name in the system, so that a stranger can end it; here it is only kept from becoming a zombie. What
+/// apply leaves to be done later is a task of this very process: it ends with it, so that a stranger, who undoes only what a dead
+/// guardian left, has nothing to look for.
 #[derive(Clone, Default)]
-pub struct Nursery(Arc<Mutex<Vec<Worker>>>);
+pub struct Nursery {
+    workers: Arc<Mutex<Vec<Worker>>>,
+    later: Arc<Mutex<HashMap<String, Later>>>,
+}
+
+/// Something that apply left to be done later.
+struct Later {
+    task: JoinHandle<()>,
+    note: Note,
+}
+
+/// What something that goes on says of itself.
+#[derive(Clone, Default)]
+pub struct Note(Arc<Mutex<String>>);
+
+impl Note {
+    /// Replaces what was said.
+    pub fn say(&self, text: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
+    }
+
+    /// What was said last; empty at first.
+    pub fn said(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl Nursery {
     /// Keeps a worker until it ends.
     pub fn keep(&self, worker: Worker) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
-    /// Lets go of those that have ended.
+    /// Lets go of workers that have ended.
     pub fn reap(&self) {
-        self.0
+        self.workers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain_mut(|worker| matches!(worker.try_reap(), Ok(None)));
+    }
+
+    /// Does something later, under the name of the injection. It must have an end of its own; what was under that name is ended.
+    pub fn later<W>(&self, name: String, work: impl FnOnce(Note) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let note = Note::default();
+        let task = tokio::spawn(work(note.clone()));
+        if let Some(former) = self.later_lock().insert(name, Later { task, note }) {
+            former.task.abort();
+        }
+    }
+
+    /// Ends what goes on under this name, and returns when it does nothing any more. Whether there was anything.
+    pub async fn end(&self, name: &str) -> bool {
+        let Some(later) = self.later_lock().remove(name) else {
+            return false;
+        };
+        let going = !later.task.is_finished();
+        later.task.abort();
+        // Cancelled or done: either way it does nothing any more.
+        let _ended = later.task.await;
+        going
+    }
+
+    /// Whether something still goes on under this name, and what it says of itself.
+    pub fn goes_on(&self, name: &str) -> (bool, String) {
+        self.later_lock().get(name).map_or((false, String::new()), |later| {
+            (!later.task.is_finished(), later.note.said())
+        })
+    }
+
+    fn later_lock(&self) -> MutexGuard<'_, HashMap<String, Later>> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,7 +40,7 @@ pub trait Fault: Send + Sync + 'static {
 
     /// How long after the caller's death a call of apply may still take effect, beyond the call itself. Zero for the kernel; the
     /// container engine goes on with what it was asked.
-    fn in_flight(_params: &Self::Params) -> std::time::Duration {
+    fn in_flight(_params: &Self::Params, _cx: &Context) -> std::time::Duration {
         std::time::Duration::ZERO
     }
 

@@ -5,9 +5,12 @@
 
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Reverted, Seen};
-use fracas_core::target::CgroupIdentity;
-use fracas_linux::cgroup::{Cgroup, Controller};
+use fracas_core::target::{CgroupIdentity, Target};
+use fracas_linux::cgroup::{self, Cgroup, Controller};
 use serde::{Deserialize, Serialize};
+
+use crate::say::{OrSay, gone, refuse};
+use crate::{Resource, members};
 
 /// The undo of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,19 @@ pub struct KernelFile {
 }
 
 impl KernelFile {
+    /// What the file holds now is what will be restored; the kernel takes back what it shows.
+    pub(crate) fn of(group: &Cgroup, file: &str, ours: String) -> std::io::Result<Self> {
+        let before = group.read(file)?;
+        Ok(Self {
+            cgroup: group.identity().clone(),
+            controller: group.controller(),
+            file: file.to_owned(),
+            restore: before.clone(),
+            before,
+            ours,
+        })
+    }
+
     /// The group, if it is still that group.
     pub fn open(&self) -> Result<Option<Cgroup>> {
         Cgroup::open(&self.cgroup, self.controller).map_err(|error| {
@@ -132,8 +148,80 @@ impl KernelFile {
 }
 
 /// Whether an error says that the group went away under us: ENOENT for the file, ENODEV for an open file of a removed group
-/// (kernfs_fop_read_iter and cgroup_file_write, kernel/cgroup/cgroup.c).
+/// (`kernfs_fop_read_iter` and `cgroup_file_write`, kernel/cgroup/cgroup.c).
 pub fn is_gone(error: &std::io::Error) -> bool {
+    const ENOENT: i32 = 2;
     const ENODEV: i32 = 19;
-    error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(ENODEV)
+    matches!(fracas_linux::error::errno(error), Some(ENOENT | ENODEV))
+}
+
+/// The group of the target in a controller, if a value in it would be the target's alone.
+///
+/// # Errors
+/// T004 when the target is gone, F001 without such a controller or in the root group.
+pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> Result<Cgroup> {
+    let unreadable = || format!("{fault} on {target}: the control group cannot be read");
+    let group = cgroup::of(target.process().pid, controller).or_say(&codes::TARGET_READ, unreadable)?;
+    // Looked at after the group was found: had the pid changed hands, the group would be a stranger's.
+    if members::open(target.process())?.is_none() {
+        return Err(gone(fault, target));
+    }
+    let name = controller.name();
+    let group = group.ok_or_else(|| refuse(fault, target, format!("its control group has no {name} controller")))?;
+    if group.is_root().or_say(&codes::TARGET_READ, unreadable)? {
+        return Err(refuse(
+            fault,
+            target,
+            "the process is in the root group, whose limit would be the whole machine's",
+        )
+        .next("put the process into a control group of its own"));
+    }
+    Ok(group)
+}
+
+/// Undoes several files, the last first. A stranger's value in one is what is told.
+pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
+    let mut outcome = Reverted::AlreadyGone;
+    for file in files.iter().rev() {
+        match file.revert()? {
+            Reverted::Restored if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
+            Reverted::Restored | Reverted::AlreadyGone => {}
+            foreign @ Reverted::Foreign { .. } => outcome = foreign,
+        }
+    }
+    Ok(outcome)
+}
+
+/// What is seen over several files: ours in one is ours, then foreign in one is foreign.
+pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
+    let rank = |seen: &Seen| match seen {
+        Seen::TargetGone => 0,
+        Seen::Original => 1,
+        Seen::Foreign(_) => 2,
+        Seen::Ours(_) => 3,
+    };
+    let mut worst = Seen::TargetGone;
+    for file in files {
+        let one = file.observe()?;
+        if rank(&one) > rank(&worst) {
+            worst = one;
+        }
+    }
+    Ok(worst)
+}
+
+/// What nobody else may hold while these files are changed.
+pub(crate) fn resources_of(files: &[KernelFile]) -> Vec<Resource> {
+    let one = |file: &KernelFile| Resource {
+        key: format!("{}@{}", file.path(), file.cgroup.inode),
+        object: Some(file.cgroup.path.clone()),
+    };
+    files.iter().map(one).collect()
+}
+
+/// The number after a word in a file of lines of `word number`; 0 without it.
+pub(crate) fn field(text: &str, name: &str) -> u64 {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+        .unwrap_or(0)
 }

@@ -4,18 +4,52 @@
 //! as [`Entry`]s over JSON, because an undo may have been written by another process, long ago. No fault exists outside [`FAULTS`], and
 //! the contract test runs over all of it.
 
+pub mod container_kill;
+pub mod container_pause;
+pub mod container_restart;
+pub mod container_stop;
 mod context;
 mod contract;
+pub mod cpu_limit;
+pub mod cpu_stress;
 mod entry;
+pub mod fd_exhaustion;
 pub mod kernel_file;
+mod life;
+mod members;
 pub mod memory_limit;
+pub mod pid_exhaustion;
+pub mod process_kill;
+pub mod process_pause;
+mod say;
+mod signal;
 
-pub use context::{Context, Engines, Nursery};
+use fracas_core::problem::Result;
+
+pub use context::{Context, Engines, Note, Nursery};
 pub use contract::{Fault, Needs, Resource};
 pub use entry::{BoxFuture, Entry, entry};
 
 /// All faults, in the order of the documentation.
-pub static FAULTS: &[Entry] = &[entry::<memory_limit::MemoryLimit>()];
+pub static FAULTS: &[Entry] = &[
+    entry::<memory_limit::MemoryLimit>(),
+    entry::<cpu_limit::CpuLimit>(),
+    entry::<cpu_stress::CpuStress>(),
+    entry::<pid_exhaustion::PidExhaustion>(),
+    entry::<fd_exhaustion::FdExhaustion>(),
+    entry::<process_pause::ProcessPause>(),
+    entry::<process_kill::ProcessKill>(),
+    entry::<container_pause::ContainerPause>(),
+    entry::<container_kill::ContainerKill>(),
+    entry::<container_stop::ContainerStop>(),
+    entry::<container_restart::ContainerRestart>(),
+];
+
+/// The main of a worker.
+pub type WorkerMain = fn() -> Result<()>;
+
+/// The workers of the faults: what `fracas worker NAME` runs.
+pub static WORKERS: &[(&str, WorkerMain)] = &[("cpu-stress", cpu_stress::cpu_stress_worker_main)];
 
 /// The fault of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -1,7 +1,7 @@
 //! `memory_limit`: lowers the memory limit of the target's control group.
 //!
 //! v1 has two files, memory and memory+swap, and the kernel keeps the first below the second (mm/memcontrol-v1.c,
-//! mem_cgroup_resize_max): on the way down memory comes first, on the way up memory+swap. v2 has memory.max and memory.swap.max,
+//! `mem_cgroup_resize_max`): on the way down memory comes first, on the way up memory+swap. v2 has memory.max and memory.swap.max,
 //! which are independent. Both files are restored; each by compare and set.
 
 use fracas_core::params;
@@ -9,10 +9,10 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::Target;
 use fracas_core::units::Size;
-use fracas_linux::cgroup::{self, Cgroup, Controller, Version};
+use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::KernelFile;
+use crate::kernel_file::{KernelFile, field, group_of, observe_all, resources_of, revert_all};
 use crate::{Context, Fault, Needs, Resource};
 
 /// See [`params::MemoryLimit`].
@@ -47,19 +47,7 @@ impl Fault for MemoryLimit {
 
     async fn plan(params: &params::MemoryLimit, target: &Target, _: &Context) -> Result<Undo> {
         let refuse = |what: String| Problem::new(&codes::FAULT_PLAN, format!("memory_limit on {target}: {what}"));
-        let pid = target.process().pid;
-        let group = cgroup::of(pid, Controller::Memory)
-            .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
-            .ok_or_else(|| refuse("this system has no memory controller".into()))?;
-        if group
-            .is_root()
-            .map_err(|error| refuse("the control group cannot be read".into()).because(&error))?
-        {
-            return Err(
-                refuse("the process is in the root group, whose limit would be the whole machine's".into())
-                    .next("put the process into a control group of its own"),
-            );
-        }
+        let group = group_of(Self::NAME, target, Controller::Memory)?;
         // The kernel rounds down to pages (page_counter_memparse); what it reads back must be what we call ours.
         let limit = params.limit.0 / 4096 * 4096;
         if limit < SMALLEST {
@@ -95,13 +83,7 @@ impl Fault for MemoryLimit {
     }
 
     fn resources(undo: &Undo) -> Vec<Resource> {
-        undo.files
-            .iter()
-            .map(|file| Resource {
-                key: format!("{}@{}", file.path(), file.cgroup.inode),
-                object: Some(file.cgroup.path.clone()),
-            })
-            .collect()
+        resources_of(&undo.files)
     }
 
     async fn apply(_: &params::MemoryLimit, undo: &Undo, _: &Context) -> Result<()> {
@@ -145,20 +127,11 @@ impl Fault for MemoryLimit {
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
-        let mut outcome = Reverted::AlreadyGone;
-        for file in undo.files.iter().rev() {
-            match file.revert()? {
-                Reverted::AlreadyGone => {}
-                Reverted::Restored if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
-                Reverted::Restored => {}
-                foreign @ Reverted::Foreign { .. } => outcome = foreign,
-            }
-        }
-        Ok(outcome)
+        revert_all(&undo.files)
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
-        worst(undo.files.iter().map(KernelFile::observe))
+        observe_all(&undo.files)
     }
 
     fn manual(undo: &Undo) -> Vec<String> {
@@ -166,35 +139,9 @@ impl Fault for MemoryLimit {
     }
 }
 
-/// What is seen over several files: ours in one is ours, then foreign in one is foreign.
-pub(crate) fn worst(seen: impl Iterator<Item = Result<Seen>>) -> Result<Seen> {
-    let rank = |seen: &Seen| match seen {
-        Seen::TargetGone => 0,
-        Seen::Original => 1,
-        Seen::Foreign(_) => 2,
-        Seen::Ours(_) => 3,
-    };
-    let mut worst = Seen::TargetGone;
-    for one in seen {
-        let one = one?;
-        if rank(&one) > rank(&worst) {
-            worst = one;
-        }
-    }
-    Ok(worst)
-}
-
+// v1 shows "no limit" as the largest page count and takes that number back: exact.
 fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
-    let before = group.read(name)?;
-    Ok(KernelFile {
-        cgroup: group.identity().clone(),
-        controller: Controller::Memory,
-        file: name.to_owned(),
-        // v1 shows "no limit" as the largest page count and takes that number back: exact.
-        restore: before.clone(),
-        before,
-        ours: ours.to_string(),
-    })
+    KernelFile::of(group, name, ours.to_string())
 }
 
 fn v1_files(group: &Cgroup, limit: u64) -> std::io::Result<Vec<KernelFile>> {
@@ -236,11 +183,7 @@ fn usage_and_limit(group: &Cgroup) -> std::io::Result<(u64, Option<u64>)> {
 fn hits(group: &Cgroup) -> std::io::Result<u64> {
     match group.version() {
         Version::V1 => group.read("memory.failcnt")?.parse().map_err(std::io::Error::other),
-        Version::V2 => {
-            let events = group.read("memory.events")?;
-            let max = events.lines().find_map(|line| line.strip_prefix("max ")).unwrap_or("0");
-            max.parse().map_err(std::io::Error::other)
-        }
+        Version::V2 => group.read("memory.events").map(|events| field(&events, "max")),
     }
 }
 

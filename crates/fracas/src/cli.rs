@@ -54,6 +54,8 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run an experiment or a scenario
     Run(Run),
+    /// Break a small service of its own, to show what Fracas does; takes less than a minute
+    Demo,
     /// Undo what runs left whose processes died
     Recover(Recover),
     /// Show what is running and what was left

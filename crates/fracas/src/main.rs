@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod demo;
 mod document;
 mod output;
 mod screen;
@@ -15,7 +16,8 @@ fn main() -> ExitCode {
     // A worker is started by Fracas, not by a person: nothing of the command line's comfort may stand in its way.
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("worker") {
-        return commands::worker::run(&arguments.next().unwrap_or_default());
+        let name = arguments.next().unwrap_or_default();
+        return commands::worker::run(&name, &arguments.collect::<Vec<_>>());
     }
     match cli::Cli::try_parse() {
         Ok(cli) => commands::dispatch(cli),

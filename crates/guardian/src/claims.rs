@@ -62,6 +62,12 @@ impl Claims {
         Ok(())
     }
 
+    /// Lets other injections of this run have what this one held. Against other runs it is kept until the end: the certificate looks
+    /// at it again then, and could not tell their value from ours.
+    pub fn settle(&mut self, injection: InjectionId) {
+        self.holders.retain(|_, holder| *holder != injection);
+    }
+
     /// Lets go of whatever an injection holds.
     pub fn release(&mut self, injection: InjectionId) {
         self.holders.retain(|_, holder| *holder != injection);
@@ -95,7 +101,7 @@ fn held(what: &str, resource: &Resource, path: &Path, state: &State) -> Box<Prob
     let holder = runs.iter().find(|kept| {
         let Some(Ok(contents)) = &kept.ledger else { return false };
         kept.kept
-            && contents.open().any(|entry| {
+            && contents.entries.values().any(|entry| {
                 fracas_faults::find(&entry.planned.fault)
                     .and_then(|fault| (fault.resources)(&entry.planned.undo).ok())
                     .is_some_and(|theirs| {

@@ -1,5 +1,6 @@
 //! The injections that a guardian holds: planned, applied, measured, undone.
 
+mod adopt;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use crate::claims::Claims;
-use crate::ledger::{Contents, Ledger, PlannedRecord, Record};
+use crate::ledger::{Ledger, PlannedRecord, Record};
 use crate::protocol::{FromGuardian, Planned, Wanted};
 
 /// All injections of one run.
@@ -49,10 +50,22 @@ struct Work {
     undo: Option<Value>,
     /// Where it stands; `None` while nothing of it is in the ledger.
     state: Option<State>,
+    /// Its place among those that were applied in one go.
+    rank: u32,
     /// Until when, in CLOCK_BOOTTIME, an engine call of an apply that was cut off may still take effect.
     not_after: Duration,
     /// The line of the certificate.
     line: Option<Certified>,
+}
+
+impl Slot {
+    /// What the fault gets when it is applied at this place among others.
+    fn context_at(&self, rank: u32) -> Context {
+        Context {
+            rank,
+            ..self.context.clone()
+        }
+    }
 }
 
 impl Hand {
@@ -76,52 +89,15 @@ impl Hand {
         }
     }
 
-    /// Takes over what a dead guardian left, from its ledger. Returns what could not be taken over, as lines of the certificate.
-    pub fn adopt(&self, contents: &Contents) -> Vec<Certified> {
-        let mut lost = Vec::new();
-        for entry in contents.entries.values() {
-            let planned = &entry.planned;
-            let Some(fault) = fracas_faults::find(&planned.fault) else {
-                lost.push(Certified {
-                    injection: planned.injection,
-                    fault: planned.fault.clone(),
-                    target: planned.target.identity.clone(),
-                    state: if entry.state.is_over() {
-                        entry.state
-                    } else {
-                        State::Residue
-                    },
-                    undo: "this Fracas does not know the fault".to_owned(),
-                    seen: "not looked at".to_owned(),
-                    millis: 0,
-                    engine_millis: 0,
-                    manual: vec![format!("fracas recover, with the version that made run {}", self.run)],
-                });
-                continue;
-            };
-            let wanted = Wanted {
-                injection: planned.injection,
-                fault: planned.fault.clone(),
-                params: planned.params.clone(),
-                target: planned.target.clone(),
-                at_most: fracas_core::units::Span::MAX,
-                allow_irreversible: true,
-            };
-            let slot = self.slot(fault, wanted);
-            if let Ok(mut work) = slot.work.try_lock() {
-                work.undo = Some(planned.undo.clone());
-                work.state = Some(entry.state);
-                work.not_after = Duration::from_millis(planned.not_after_ms);
-            }
-            self.slots().insert(planned.injection, slot);
-        }
-        lost
-    }
-
     /// Plans one injection: its way back is found, its resources are claimed. Nothing is touched.
     pub async fn plan(&self, wanted: Wanted) -> Result<Planned> {
         let entry = fracas_faults::find(&wanted.fault)
             .ok_or_else(|| Problem::new(&codes::NOT_AVAILABLE, format!("there is no fault `{}`", wanted.fault)))?;
+        self.plan_with(entry, wanted).await
+    }
+
+    /// [`Hand::plan`] with this fault in place of the one of that name: tests have faults that do not do what they say.
+    pub async fn plan_with(&self, entry: &'static Entry, wanted: Wanted) -> Result<Planned> {
         let class = (entry.undo_class)(&wanted.params)?;
         if class == UndoClass::None && !wanted.allow_irreversible {
             return Err(Problem::new(
@@ -203,8 +179,8 @@ impl Hand {
         let mut ready = Vec::new();
         let mut answers = Vec::new();
         let mut records = Vec::new();
-        for injection in injections {
-            match self.prepare_apply(*injection).await {
+        for (injection, rank) in injections.iter().zip(0..) {
+            match self.prepare_apply(*injection, rank).await {
                 Ok(record) => {
                     ready.push(*injection);
                     records.push(Record::Planned(Box::new(record)));
@@ -261,9 +237,10 @@ impl Hand {
     }
 
     /// Plans again, from the target as it is now: between plan and apply somebody may have changed what must be restored.
-    async fn prepare_apply(&self, injection: InjectionId) -> Result<PlannedRecord> {
+    async fn prepare_apply(&self, injection: InjectionId, rank: u32) -> Result<PlannedRecord> {
         let slot = self.get(injection)?;
         let mut work = slot.work.lock().await;
+        work.rank = rank;
         if work.state.is_some_and(|state| !state.is_over()) {
             return Err(Problem::new(
                 &codes::INSIDE,
@@ -271,7 +248,7 @@ impl Hand {
             ));
         }
         self.find_way_back(&slot, &mut work).await?;
-        let in_flight = (slot.entry.in_flight)(&work.wanted.params)?;
+        let in_flight = (slot.entry.in_flight)(&work.wanted.params, &slot.context_at(rank))?;
         work.not_after = if in_flight.is_zero() {
             Duration::ZERO
         } else {
@@ -292,13 +269,15 @@ impl Hand {
         let slot = self.get(injection)?;
         let mut work = slot.work.lock().await;
         let undo = work.undo.clone().unwrap_or_default();
+        let context = slot.context_at(work.rank);
         let mut cancel = slot.cancel.subscribe();
         let outcome = tokio::select! {
             biased;
             // A cut-off call leaves `not_after` standing: the engine may still do what it was asked.
             _ = cancel.wait_for(|cancelled| *cancelled) => Err(Problem::new(&codes::FAULT_APPLY, "it was stopped while it was being applied")),
-            done = guarded((slot.entry.apply)(&work.wanted.params, &undo, &slot.context)) => {
-                if done.is_ok() {
+            done = guarded((slot.entry.apply)(&work.wanted.params, &undo, &context)) => {
+                // Only a call whose answer is missing may still take effect.
+                if done.as_ref().err().is_none_or(|problem| problem.code != &codes::ENGINE_UNREACHABLE) {
                     work.not_after = Duration::ZERO;
                 }
                 done
@@ -315,13 +294,15 @@ impl Hand {
         join_all(injections.iter().map(|injection| async move {
             let measured = async {
                 let slot = self.get(*injection)?;
-                // Without waiting: what is being applied or undone has no dose.
-                let work = slot
-                    .work
-                    .try_lock()
-                    .map_err(|_| Problem::new(&codes::FAULT_MEASURE, "it is being applied or undone"))?;
+                let work = slot.work.lock().await;
                 let undo = work.undo.clone().unwrap_or_default();
-                guarded((slot.entry.measure)(&work.wanted.params, &undo, &slot.context)).await
+                let mut cancel = slot.cancel.subscribe();
+                tokio::select! {
+                    biased;
+                    // A rollback does not wait for a meter.
+                    _ = cancel.wait_for(|cancelled| *cancelled) => Err(Problem::new(&codes::FAULT_MEASURE, "it was stopped while it was being measured")),
+                    dose = guarded((slot.entry.measure)(&work.wanted.params, &undo, &slot.context)) => dose,
+                }
             };
             (*injection, measured.await.map_err(|problem| Said::from(&*problem)))
         }))
@@ -367,8 +348,17 @@ impl Hand {
         let mut certificate = self.revert_all().await;
         for line in &mut certificate.lines {
             let Ok(slot) = self.get(line.injection) else { continue };
-            let work = slot.work.lock().await;
-            undo::look_again(&slot, &work, line).await;
+            let mut work = slot.work.lock().await;
+            if !line.state.is_over() || !undo::is_back(&slot, &work).await {
+                continue;
+            }
+            // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.
+            work.state = Some(State::Residue);
+            work.line = None;
+            drop(work);
+            if let Some(again) = self.undo(line.injection).await {
+                *line = again;
+            }
         }
         certificate
     }
@@ -403,6 +393,7 @@ impl Hand {
         let context = Context {
             run: self.run.clone(),
             injection: wanted.injection,
+            rank: 0,
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),
         };
@@ -410,6 +401,7 @@ impl Hand {
             wanted,
             undo: None,
             state: None,
+            rank: 0,
             not_after: Duration::ZERO,
             line: None,
         };

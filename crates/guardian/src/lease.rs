@@ -42,7 +42,7 @@ impl Lease {
     /// Gaps in which the guardian itself did not run (suspended machine, overloaded host) do not count: it could not have heard.
     pub fn look(&mut self) -> bool {
         let now = boottime();
-        self.unheard += (now - self.looked).min(TICK * 2);
+        self.unheard += now.saturating_sub(self.looked).min(TICK * 2);
         self.looked = now;
         self.unheard > PATIENCE
     }

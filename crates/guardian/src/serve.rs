@@ -118,6 +118,9 @@ struct Guardian {
     spare: guard::Spare,
 }
 
+/// Why everything is undone when the runner closes its socket: it is dying, or leaves the rest to its guardian.
+const HUNG_UP: &str = "the runner hung up";
+
 /// So many descriptors are kept for reverting: targets are undone in parallel, but the kernel's files one by one.
 const SPARE: usize = 32;
 
@@ -237,8 +240,7 @@ impl Guardian {
                         }
                         self.answer(number, what, &mut work);
                     }
-                    // The socket is closed: the runner is dying, or has lost its mind.
-                    None => break "the runner hung up".to_owned(),
+                    None => break HUNG_UP.to_owned(),
                 },
                 _ = tick.tick() => {
                     self.hand.reap();
@@ -255,11 +257,14 @@ impl Guardian {
         self.lose_runner(&mut work, &why).await;
     }
 
-    /// The runner is lost: it is made sure that it is dead, then everything is undone.
+    /// The runner is lost: it is made sure that it cannot act any more, then everything is undone.
     async fn lose_runner(&mut self, work: &mut JoinSet<()>, why: &str) {
         // Applies that are under way let go meanwhile.
         self.hand.cancel_all();
-        if let Err(error) = self.lease.end_runner().await {
+        // Who closed the socket knows that it has no hand any more, and may have its end still to tell.
+        if why != HUNG_UP
+            && let Err(error) = self.lease.end_runner().await
+        {
             // It may act again, and still the faults cannot stay: undone now, and said.
             self.log.line(&format!("the runner cannot be ended: {error}"));
         }
@@ -289,6 +294,12 @@ impl Guardian {
         }
         self.log.line(&format!("ended: {why}"));
         self.hand.reap();
+        if self.recovering
+            && let Err(error) = guard::sweep()
+        {
+            // The guardian before this one was killed: its groups hold nothing, and the next recovery sweeps again.
+            self.log.line(&format!("groups of a former guardian stay: {error}"));
+        }
         certificate
     }
 

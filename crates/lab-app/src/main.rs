@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 const USAGE: &str = "\
@@ -21,6 +21,7 @@ usage: app [--ignore-term] MODE
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   fork N                   have N children that sleep
   burn [THREADS]           use all of THREADS processors (1)
+  fill MIB                 at SIGUSR1 take so much memory and keep it
   exit CODE                end at once
 ";
 
@@ -56,6 +57,7 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
         }
         ["burn"] => burn(1),
         ["burn", threads] => burn(number(threads)?),
+        ["fill", mib] => fill(number(mib)?)?,
         ["exit", code] => return Ok(ExitCode::from(number::<u8>(code)?)),
         _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such mode")),
     }
@@ -124,4 +126,25 @@ fn burn(threads: u16) {
             }
         });
     }
+}
+
+/// Waits to be told, so that whoever measures decides when memory runs out.
+fn fill(mib: usize) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    let mut told = Signals::new([SIGUSR1])?;
+    thread::spawn(move || {
+        if told.forever().next().is_none() {
+            return;
+        }
+        // Zeroed pages are not there until they are written to.
+        let mut memory = vec![0u8; mib << 20];
+        for page in memory.chunks_mut(PAGE) {
+            page[0] = 1;
+        }
+        loop {
+            thread::park();
+            std::hint::black_box(&mut memory);
+        }
+    });
+    Ok(())
 }

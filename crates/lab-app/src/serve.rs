@@ -94,11 +94,41 @@ fn metrics(app: &App) -> String {
             "The number that was set; 1 at the start.",
             app.value,
         ),
+        (
+            "app_memory_limit_bytes",
+            "gauge",
+            "The memory limit of its own control group as its container shows it; -1 where it shows none.",
+            memory_limit(),
+        ),
     ] {
         // Writing into a String cannot fail.
-        let _cannot_fail = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+        let _cannot_fail = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {}\n",
+            shown(value)
+        );
     }
     text
+}
+
+/// As Prometheus reads numbers: Rust writes `inf` for what it calls `+Inf`.
+fn shown(value: f64) -> String {
+    if value == f64::INFINITY {
+        "+Inf".to_owned()
+    } else {
+        value.to_string()
+    }
+}
+
+/// The limit that the kernel sets on this container: engines show a container its own control group under `/sys/fs/cgroup`.
+fn memory_limit() -> f64 {
+    ["memory/memory.limit_in_bytes", "memory.max"]
+        .iter()
+        .find_map(|file| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok())
+        .map_or(-1.0, |text| match text.trim() {
+            "max" => f64::INFINITY,
+            number => number.parse().unwrap_or(-1.0),
+        })
 }
 
 #[cfg(test)]
@@ -117,5 +147,7 @@ mod tests {
         let (_, text) = respond("/metrics", &mut app);
         assert!(text.contains("\napp_requests_total 4\n"), "{text}");
         assert!(text.contains("\napp_value 0.5\n"), "{text}");
+        assert!(text.contains("\napp_memory_limit_bytes "), "{text}");
+        assert_eq!(shown(f64::INFINITY), "+Inf");
     }
 }

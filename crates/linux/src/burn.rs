@@ -87,7 +87,7 @@ fn hold(share: f64, keep_going: &impl Fn() -> bool) -> io::Result<Burned> {
         // A whole period that was missed (stopped, throttled, the machine asleep) counts as if it had been there to be used …
         let now = read(ClockId::Monotonic);
         if now > end {
-            let missed = now - end;
+            let missed = now.saturating_sub(end);
             end = now;
             budget += missed.mul_f64(share);
         }

@@ -3,6 +3,7 @@
 //! A worker inherits nothing but its socket (as descriptor 0), the null device (1), and what it shall have as descriptor 2. It
 //! joins its control groups and gets its session before the new program begins, so there is no moment at which it runs elsewhere.
 
+mod inner;
 mod worker;
 
 use std::fs::File;
@@ -17,6 +18,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use crate::cgroup::Cgroup;
 use crate::error::{Context, invalid};
 
+pub use inner::{Inner, number, start_inner, take_listener};
 pub use worker::{Worker, start_worker};
 pub(crate) use worker::{before_exec, close_at_exec};
 
@@ -48,6 +50,8 @@ pub struct WorkerOptions {
     pub stderr: Stderr,
     /// Variables of its environment besides ours.
     pub env: Vec<(String, String)>,
+    /// What stands after its name on its command line.
+    pub arguments: Vec<String>,
     /// Another program than this one.
     pub program: Option<PathBuf>,
 }

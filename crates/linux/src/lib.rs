@@ -5,6 +5,7 @@
 //!
 //! Errors are [`std::io::Error`] whose text names the file or the process; [`error::errno`] gives the kernel's number behind it.
 
+pub mod apart;
 pub mod burn;
 pub mod cgroup;
 pub mod child;

@@ -2,6 +2,7 @@
 
 mod handle;
 mod listeners;
+mod reaction;
 mod status;
 
 use std::fs;
@@ -13,6 +14,7 @@ use fracas_core::target::ProcessIdentity;
 
 pub use handle::Process;
 pub use listeners::listeners;
+pub use reaction::{Reaction, reaction};
 pub use status::{Status, all, descendants, status};
 
 use crate::error::{Context, invalid, is_gone};
@@ -45,8 +47,16 @@ pub fn identity(pid: u32) -> io::Result<Option<ProcessIdentity>> {
 
 /// How many descriptors the process has open. `None`: there is no such process.
 pub fn open_descriptors(pid: u32) -> io::Result<Option<u32>> {
+    let count = descriptors(pid)?.map(|numbers| numbers.len() as u32);
+    // When we count our own, the descriptor of the listing itself is one too many.
+    Ok(count.map(|count| if pid == std::process::id() { count - 1 } else { count }))
+}
+
+/// The numbers of the descriptors that the process has open, ascending; our own listing is among our own. `None`: there is no such
+/// process. The list of a zombie is empty, and so it is right: a zombie has none open.
+pub fn descriptors(pid: u32) -> io::Result<Option<Vec<u32>>> {
     let path = format!("/proc/{pid}/fd");
-    let mut count = 0;
+    let mut numbers = Vec::new();
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
         Err(error) if is_gone(&error) => return Ok(None),
@@ -54,17 +64,13 @@ pub fn open_descriptors(pid: u32) -> io::Result<Option<u32>> {
     };
     for entry in entries {
         match entry {
-            Ok(_) => count += 1,
+            Ok(entry) => numbers.extend(entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok())),
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(error).context(|| format!("cannot list {path}")),
         }
     }
-    // The directory of a zombie is readable and empty, and so it is right: a zombie has none open. When we count our own, the
-    // descriptor of the listing itself is one too many.
-    if pid == std::process::id() {
-        count -= 1;
-    }
-    Ok(Some(count))
+    numbers.sort_unstable();
+    Ok(Some(numbers))
 }
 
 /// The inode of the pid namespace that the process lives in. `None`: there is no such process, or it is a zombie.

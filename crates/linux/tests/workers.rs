@@ -1,5 +1,13 @@
 //! Workers, for real: this test binary starts itself, as the binary of Fracas does. It has its own `main`, for a worker must not
 //! be a test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test with a main of its own is a test all the same"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

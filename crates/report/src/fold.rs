@@ -416,6 +416,7 @@ fn describe(report: &mut Report, experiment: &Experiment) {
             target: fault.target.clone(),
             description: fault.description.clone(),
             parameters: fault.inject.params(),
+            written: fault.written.clone(),
         })
         .collect();
     report.probes = experiment

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fracas_core::event::{Candidate, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict};
-use fracas_core::experiment::Format;
+use fracas_core::experiment::{Format, Written};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::number::Number;
 use fracas_core::probe::{Expect, Moment, Source, When};
@@ -166,6 +166,9 @@ pub struct FaultReport {
     pub description: Option<String>,
     /// Its parameters, every default filled in.
     pub parameters: serde_json::Value,
+    /// Type and parameters in the document's own words, where these are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
 }
 
 /// One fault on one target.

@@ -225,6 +225,7 @@ fn experiment(format: Format) -> Experiment {
             name: "squeeze".into(),
             description: Some("too little memory".into()),
             target: "payments".into(),
+            written: None,
             inject: Inject::MemoryLimit(MemoryLimit { limit: Size::mib(512) }),
             start: Span::default(),
             duration: Some(Span::secs(60)),

@@ -80,7 +80,7 @@ pub struct TestTarget {
 pub struct TestFault {
     /// Its label.
     pub phase: String,
-    /// Its type, by the name that Fracas has for it.
+    /// Its type, by the name that the scenario has for it.
     #[serde(rename = "type")]
     pub kind: String,
     /// The alias of its targets.
@@ -93,7 +93,7 @@ pub struct TestFault {
     pub end_time: Option<String>,
     /// Between the two.
     pub duration: Option<String>,
-    /// Its parameters, every default filled in.
+    /// Its parameters, as the scenario gives them.
     pub parameters: serde_json::Value,
 }
 
@@ -230,9 +230,13 @@ fn fault(fault: &FaultReport, injections: &[InjectionReport]) -> TestFault {
     } else {
         None
     };
+    let (kind, parameters) = match &fault.written {
+        Some(written) => (&written.kind, &written.parameters),
+        None => (&fault.kind, &fault.parameters),
+    };
     TestFault {
         phase: fault.name.clone(),
-        kind: fault.kind.clone(),
+        kind: kind.clone(),
         target: fault.target.clone(),
         description: fault.description.clone().unwrap_or_default(),
         start_time: start.map(|at| at.time.clone()),
@@ -240,7 +244,7 @@ fn fault(fault: &FaultReport, injections: &[InjectionReport]) -> TestFault {
         duration: start
             .zip(end)
             .map(|(start, end)| duration::go(end.elapsed_ms.saturating_sub(start.elapsed_ms))),
-        parameters: fault.parameters.clone(),
+        parameters: parameters.clone(),
     }
 }
 

@@ -16,6 +16,9 @@ use crate::problems::Problems;
 use crate::promql;
 use crate::tree::Node;
 
+/// So many wrong queries are searched for the place of the mistake.
+const MOST_LOCATED: usize = 5;
+
 /// Where the parts of an experiment stand in a format.
 pub(crate) struct Paths {
     /// The list of targets.
@@ -199,7 +202,10 @@ impl Check<'_, '_> {
     }
 
     fn query(&mut self, path: &str, query: &str) {
-        if let Err(wrong) = promql::check(query) {
+        // A hostile document could hold thousands: the first few are enough to be exact about.
+        let errors = self.problems.errors.iter();
+        let locate = errors.filter(|problem| *problem.code == codes::BAD_QUERY).count() < MOST_LOCATED;
+        if let Err(wrong) = promql::check(query, locate) {
             let node = self.root.nearest(path);
             let column = wrong.column;
             let mut spot = node.spot;

@@ -201,6 +201,7 @@ fn fault(fault: document::Fault) -> FaultSpec {
         description: fault.description,
         target: fault.target,
         inject: fault.inject,
+        written: None,
         start: fault.start,
         duration: fault.duration,
         allow_irreversible: fault.allow_irreversible,

@@ -30,6 +30,7 @@ fn section(page: &mut String, level: usize, name: &str, schema: &Value) {
         let _ = writeln!(page, "\n{}", text.trim_end());
     }
     table(page, schema);
+    rules(page, schema);
     for list in ["oneOf", "anyOf"] {
         if let Some(forms) = schema[list].as_array() {
             page.push_str("\nOne of:\n\n");
@@ -59,6 +60,16 @@ fn table(page: &mut String, schema: &Value) {
         };
         let meaning = cell(schema["description"].as_str().unwrap_or_default());
         let _ = writeln!(page, "| `{key}` | {} | {need} | {meaning} |", kind(schema));
+    }
+}
+
+/// What a key holds where that depends on the type beside it.
+fn rules(page: &mut String, schema: &Value) {
+    for rule in schema["allOf"].as_array().into_iter().flatten() {
+        let types = &rule["if"]["properties"]["type"];
+        for (key, schema) in rule["then"]["properties"].as_object().into_iter().flatten() {
+            let _ = writeln!(page, "\nWith `type` {}, `{key}` is {}.", kind(types), kind(schema));
+        }
     }
 }
 
@@ -126,6 +137,16 @@ fn cell(text: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_depends_on_the_type_is_said() {
+        let page = render(&json!({ "allOf": [{
+            "if": { "properties": { "type": { "enum": ["memory", "mem"] } } },
+            "then": { "properties": { "params": { "$ref": "#/$defs/Memory" } } },
+        }] }));
+        let line = "With `type` `\"memory\"` or `\"mem\"`, `params` is [Memory](#memory).";
+        assert!(page.lines().any(|have| have == line), "{page}");
+    }
 
     #[test]
     fn every_key_stands_in_a_table_with_what_is_known_of_it() {

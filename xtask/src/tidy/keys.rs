@@ -97,11 +97,18 @@ impl Walk<'_> {
             self.schema(&to, path);
             self.followed.pop();
         }
+        let rules = schema["allOf"].as_array().map_or(&[][..], Vec::as_slice);
+        let ruled = rules.iter().any(|rule| rule["then"].is_object());
         for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
-            let mut path = path.to_vec();
-            path.push(key.clone());
-            self.schema(inner, &path);
+            let path = [path, std::slice::from_ref(key)].concat();
+            // Where rules say what stands in `params`, they are asked instead.
+            if !(ruled && key == "params") {
+                self.schema(inner, &path);
+            }
             self.keys.insert(path);
+        }
+        for rule in rules {
+            self.rule(rule, path);
         }
         for list in ["oneOf", "anyOf", "allOf", "prefixItems"] {
             for inner in schema[list].as_array().into_iter().flatten() {
@@ -112,6 +119,14 @@ impl Walk<'_> {
             if schema[one].is_object() {
                 self.schema(&schema[one], path);
             }
+        }
+    }
+
+    /// `if` the type is this, `then` the parameters are these: their keys have the type in their path (`params_cpu_stress_cores`).
+    fn rule(&mut self, rule: &Value, path: &[String]) {
+        if let Some(kind) = rule["if"]["properties"]["type"]["enum"][0].as_str() {
+            let path = [path, &["params".to_owned(), kind.to_owned()]].concat();
+            self.schema(&rule["then"]["properties"]["params"], &path);
         }
     }
 }
@@ -165,6 +180,21 @@ mod tests {
         assert_eq!(missing("// fn key_api_version() {}").len(), 6);
         let schema = file("docs/reference/a.schema.json", "{\"properties\":{\"a\":{}}}");
         assert_eq!(check(&[schema, file("crates/core/src/a.rs", "fn key_a() {}")]).len(), 1);
+    }
+
+    #[test]
+    fn parameters_by_type_have_the_type_in_their_path() {
+        let schema = r#"{ "properties": { "type": {}, "params": { "properties": { "n": {} } } }, "allOf": [
+            { "if": { "properties": { "type": { "enum": ["pause", "freeze"] } } },
+              "then": { "properties": { "params": { "properties": { "n": {} } } } } } ] }"#;
+        let check = |tests: &str| {
+            check(&[
+                file("docs/reference/a.schema.json", schema),
+                file("crates/spec/tests/keys.rs", tests),
+            ])
+        };
+        assert_eq!(check("fn key_type() {} fn key_params_n() {}").len(), 2);
+        assert!(check("fn key_type() {} fn key_params_pause_n() {}").is_empty());
     }
 
     #[test]

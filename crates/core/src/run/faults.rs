@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(super) struct Faults {
     execution: Execution,
     measure_every: Duration,
-    faults: Vec<Fault>,
+    list: Vec<Fault>,
     injections: Vec<One>,
     /// When the first came on.
     first_on: Option<Duration>,
@@ -42,6 +42,8 @@ struct Fault {
     /// When it came on.
     came_on: Option<Duration>,
     measure_due: Option<Duration>,
+    /// A dose is being read: meters may take longer than the time between two readings.
+    measuring: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,6 +76,7 @@ impl Faults {
             begins: None,
             came_on: None,
             measure_due: None,
+            measuring: false,
         };
         let one = |injection: Injection| One {
             id: injection.id,
@@ -86,7 +89,7 @@ impl Faults {
         Self {
             execution: experiment.execution,
             measure_every: experiment.interval.0.max(SETTLE),
-            faults: experiment.faults.iter().map(fault).collect(),
+            list: experiment.faults.iter().map(fault).collect(),
             injections: injections.into_iter().map(one).collect(),
             first_on: None,
         }
@@ -106,7 +109,7 @@ impl Faults {
 
     pub(super) fn is_on(&self, injection: InjectionId) -> bool {
         let one = self.injections.iter().find(|one| one.id == injection);
-        one.is_some_and(|one| one.on && self.faults[one.fault].stage == Stage::On)
+        one.is_some_and(|one| one.on && self.list[one.fault].stage == Stage::On)
     }
 
     pub(super) fn on(&self) -> Vec<InjectionId> {
@@ -115,7 +118,7 @@ impl Faults {
 
     /// Zero is here: the first may begin.
     pub(super) fn begin(&mut self, zero: Duration) {
-        for (index, fault) in self.faults.iter_mut().enumerate() {
+        for (index, fault) in self.list.iter_mut().enumerate() {
             if index == 0 || self.execution == Execution::Parallel {
                 fault.begins = Some(zero + fault.start);
             }
@@ -124,8 +127,8 @@ impl Faults {
 
     /// Whether all faults with the earliest start have come on or failed.
     pub(super) fn are_first_on(&self) -> bool {
-        let earliest = self.faults.iter().filter_map(|fault| fault.begins).min();
-        self.faults
+        let earliest = self.list.iter().filter_map(|fault| fault.begins).min();
+        self.list
             .iter()
             .filter(|fault| fault.begins.is_some() && fault.begins == earliest)
             .all(|fault| fault.stage >= Stage::On)
@@ -134,10 +137,13 @@ impl Faults {
     pub(super) fn next(&self) -> Option<Duration> {
         let of = |fault: &Fault| match fault.stage {
             Stage::Waiting => fault.begins,
-            Stage::On => [fault.ends(), fault.measure_due].into_iter().flatten().min(),
+            Stage::On => [fault.ends(), fault.measure_due.filter(|_| !fault.measuring)]
+                .into_iter()
+                .flatten()
+                .min(),
             _ => None,
         };
-        self.faults.iter().filter_map(of).min()
+        self.list.iter().filter_map(of).min()
     }
 
     fn of(&self, fault: usize) -> Vec<InjectionId> {
@@ -166,27 +172,51 @@ impl Fault {
 impl Machine {
     /// Puts on what is due, weighs what is on, takes off what is over. `begin` is false once no fault may come any more.
     pub(super) fn move_faults(&mut self, now: Duration, begin: bool) {
-        for index in 0..self.faults.faults.len() {
-            let fault = &self.faults.faults[index];
+        for index in 0..self.faults.list.len() {
+            let fault = &self.faults.list[index];
             match fault.stage {
                 Stage::Waiting if begin && fault.begins.is_some_and(|at| at <= now) => {
                     let ids = self.faults.of(index);
-                    self.faults.faults[index].stage = Stage::Applying;
+                    self.faults.list[index].stage = Stage::Applying;
                     self.do_(Command::Apply(ids));
                 }
                 Stage::On if fault.ends().is_some_and(|at| at <= now) => {
                     let ids = self.faults.on_of(index);
-                    self.faults.faults[index].stage = Stage::Weighing;
+                    self.faults.list[index].stage = Stage::Weighing;
                     self.do_(Command::Measure(ids));
                 }
-                Stage::On if fault.measure_due.is_some_and(|at| at <= now) => {
+                Stage::On if fault.measure_due.is_some_and(|at| at <= now) && !fault.measuring => {
                     let ids = self.faults.on_of(index);
-                    self.faults.faults[index].measure_due = Some(now + self.faults.measure_every);
+                    self.faults.list[index].measure_due = Some(now + self.faults.measure_every);
+                    self.faults.list[index].measuring = true;
                     self.do_(Command::Measure(ids));
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Whether every fault that is on has been measured at least once; asks for it where not. A run that ends by the clock waits for
+    /// this, one that is stopped does not.
+    pub(super) fn are_weighed(&mut self) -> bool {
+        let mut all = true;
+        for index in 0..self.faults.list.len() {
+            let unweighed = self
+                .faults
+                .injections
+                .iter()
+                .any(|one| one.fault == index && one.on && one.dose.is_none());
+            if self.faults.list[index].stage != Stage::On || !unweighed {
+                continue;
+            }
+            all = false;
+            if !self.faults.list[index].measuring {
+                self.faults.list[index].measuring = true;
+                let ids = self.faults.on_of(index);
+                self.do_(Command::Measure(ids));
+            }
+        }
+        all
     }
 
     pub(super) fn take_applied(&mut self, now: Duration, results: Vec<(InjectionId, Result<(), Said>)>) {
@@ -211,7 +241,7 @@ impl Machine {
         }
         for index in touched {
             let any = !self.faults.on_of(index).is_empty();
-            let fault = &mut self.faults.faults[index];
+            let fault = &mut self.faults.list[index];
             if fault.stage != Stage::Applying {
                 continue;
             }
@@ -251,8 +281,9 @@ impl Machine {
             }
         }
         for index in weighed {
-            if self.faults.faults[index].stage == Stage::Weighing {
-                self.faults.faults[index].stage = Stage::Reverting;
+            self.faults.list[index].measuring = false;
+            if self.faults.list[index].stage == Stage::Weighing {
+                self.faults.list[index].stage = Stage::Reverting;
                 let ids = self.faults.on_of(index);
                 self.do_(Command::Revert(ids));
             }
@@ -271,8 +302,8 @@ impl Machine {
             touched.insert(one.fault);
         }
         for index in touched {
-            if self.faults.faults[index].stage == Stage::Reverting && self.faults.on_of(index).is_empty() {
-                self.faults.faults[index].stage = Stage::Over;
+            if self.faults.list[index].stage == Stage::Reverting && self.faults.on_of(index).is_empty() {
+                self.faults.list[index].stage = Stage::Over;
                 self.next_in_sequence(now, index);
             }
         }
@@ -283,7 +314,7 @@ impl Machine {
 
     fn next_in_sequence(&mut self, now: Duration, index: usize) {
         if self.faults.execution == Execution::Sequential
-            && let Some(next) = self.faults.faults.get_mut(index + 1)
+            && let Some(next) = self.faults.list.get_mut(index + 1)
             && next.begins.is_none()
         {
             next.begins = Some(now + next.start);

@@ -48,7 +48,7 @@ impl Machine {
             Phase::Cooldown => {
                 self.move_faults(now, false);
                 self.observe(now);
-                if self.is_over(now) {
+                if self.is_over(now) && self.are_weighed() {
                     self.go(now, Phase::Rollback);
                 }
             }
@@ -115,13 +115,18 @@ impl Machine {
         })
     }
 
-    /// Reads everything a last time, and is true when that is done.
+    /// Reads everything a last time, and is true when that is done. Readings go on meanwhile, for danger does not wait; those that
+    /// are asked for later are not awaited, or slow probes would take turns and keep the phase open for ever.
     fn close(&mut self, now: Duration) -> bool {
-        if !self.closing {
-            self.closing = true;
-            self.read_due(now, true);
-        }
-        self.watch.is_quiet()
+        let since = match self.closing {
+            Some(since) => since,
+            None => {
+                self.closing = Some(now);
+                self.read_due(now, true);
+                now
+            }
+        };
+        self.watch.has_answered(since)
     }
 
     fn recovery(&mut self, now: Duration) {
@@ -215,7 +220,7 @@ impl Machine {
     pub(super) fn enter(&mut self, now: Duration, phase: Phase) {
         self.phase = phase;
         self.since = now;
-        self.closing = false;
+        self.closing = None;
         let expected = self.phase_end().map(|end| Span(end.saturating_sub(now)));
         self.emit(What::PhaseEntered { phase, expected });
         match phase {

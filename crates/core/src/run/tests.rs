@@ -21,7 +21,7 @@ fn probe(name: &str, expect: Option<&str>, abort: Option<&str>, when: &[(Moment,
         source: Source::Tcp(Tcp {
             address: "127.0.0.1:1".into(),
             timeout: Span::secs(1),
-            measure: Default::default(),
+            measure: crate::probe::TcpMeasure::default(),
         }),
         expect: expect.map(|text| text.parse().unwrap()),
         abort: abort.map(|text| text.parse().unwrap()),
@@ -47,6 +47,7 @@ fn fault(name: &str, start: u64, duration: Option<u64>) -> FaultSpec {
         name: name.into(),
         description: None,
         target: "t".into(),
+        written: None,
         inject: Inject::ProcessPause(ProcessPause::default()),
         start: Span::secs(start),
         duration: duration.map(Span::secs),
@@ -92,6 +93,13 @@ fn experiment(probes: Vec<Probe>, faults: Vec<FaultSpec>) -> Experiment {
 /// What the world does when it is asked.
 struct World {
     value: Box<dyn FnMut(Duration) -> f64>,
+    /// How old the data behind a reading is.
+    age: Box<dyn FnMut(Duration) -> Option<Span>>,
+    /// How long the reading of a probe takes.
+    takes: Box<dyn FnMut(Duration, usize) -> Duration>,
+    late: Vec<(Duration, Input)>,
+    /// When the first reading was given that belongs to a moment.
+    first_counted: Option<Duration>,
     applies: Box<dyn FnMut(InjectionId) -> bool>,
     landed: Landed,
     residue: bool,
@@ -104,6 +112,10 @@ impl World {
     fn new() -> Self {
         Self {
             value: Box::new(|_| 1.0),
+            age: Box::new(|_| None),
+            takes: Box::new(|_, _| Duration::ZERO),
+            late: vec![],
+            first_counted: None,
             applies: Box::new(|_| true),
             landed: Landed::Yes,
             residue: false,
@@ -129,13 +141,23 @@ impl World {
         };
         Some(match command {
             Command::Emit(what) => {
+                if matches!(what, What::ProbeRead { moment: Some(_), .. }) {
+                    self.first_counted.get_or_insert(now);
+                }
                 self.events.push(what);
                 return None;
             }
-            Command::Read { probe } => Input::Read {
-                probe,
-                reading: Reading::of((self.value)(now)),
-            },
+            Command::Read { probe } => {
+                let mut reading = Reading::of((self.value)(now));
+                reading.age = (self.age)(now);
+                let takes = (self.takes)(now, probe);
+                let input = Input::Read { probe, reading };
+                if !takes.is_zero() {
+                    self.late.push((now + takes, input));
+                    return None;
+                }
+                input
+            }
             Command::ReadMetrics | Command::Follow(_) => return None,
             Command::Apply(ids) => {
                 self.log.push((now, list("apply", &ids)));
@@ -227,6 +249,15 @@ fn run(
         }
         if inputs.is_empty() {
             let next = machine.next();
+            let late = world.late.iter().enumerate().min_by_key(|(_, (at, _))| *at);
+            if let Some((index, (at, _))) = late
+                && *at <= next
+            {
+                let (at, input) = world.late.remove(index);
+                now = now.max(at);
+                inputs.push_back(input);
+                continue;
+            }
             match &stop {
                 Some((at, cause)) if *at <= next => {
                     now = *at;
@@ -306,6 +337,49 @@ fn a_critical_criterion_is_judged_once_at_the_end_of_the_warm_up() {
         None,
     );
     assert_eq!(verdict, Verdict::Passed);
+}
+
+#[test]
+fn data_from_before_a_moment_does_not_count_for_it() {
+    let scraped = Duration::from_secs(5);
+    // The world is bad while the fault is on, from 3 to 13 s, and Prometheus sees it every five seconds.
+    let last = move |now: Duration| Duration::from_secs(now.as_secs() / scraped.as_secs() * scraped.as_secs());
+    let bad = |at: Duration| (3..13).contains(&at.as_secs());
+    for (when, expect, counted) in [
+        (Moment::During, "== 0", Duration::from_secs(5)),
+        (Moment::After, "== 1", Duration::from_secs(15)),
+    ] {
+        let mut world = World::new();
+        world.value = Box::new(move |now| if bad(last(now)) { 0.0 } else { 1.0 });
+        world.age = Box::new(move |now| Some(Span(now - last(now))));
+        let probes = vec![probe("p", Some(expect), None, &[(when, Over::Whole)])];
+        let (verdict, why, _) = run(experiment(probes, vec![fault("a", 0, None)]), &mut world, None);
+        assert_eq!(verdict, Verdict::Passed, "{when}: {why}");
+        let first = world.first_counted.unwrap();
+        assert!(first >= counted, "{when}: counted at {first:?}");
+    }
+}
+
+#[test]
+fn slow_probes_that_take_turns_do_not_keep_a_phase_open() {
+    let mut world = World::new();
+    // Each takes 5 s and is asked again at once; the second half a turn after the first.
+    world.takes = Box::new(|now, probe| {
+        if now.is_zero() && probe == 1 {
+            Duration::from_millis(2500)
+        } else {
+            Duration::from_secs(5)
+        }
+    });
+    let probes = vec![
+        probe("p", Some("== 1"), None, ALWAYS),
+        probe("q", Some("== 1"), None, ALWAYS),
+    ];
+    let (verdict, why, _) = run(experiment(probes, vec![fault("a", 0, None)]), &mut world, None);
+    assert_eq!(verdict, Verdict::Passed, "{why}");
+    let reverted = world.when("revert 0").unwrap();
+    // Baseline until 10 s at the latest, ten seconds of faults, and one reading of each probe.
+    assert!(reverted <= 25_000, "{reverted} ms");
 }
 
 #[test]
@@ -406,6 +480,15 @@ fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
     world.residue = true;
     let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
     assert_eq!(verdict, Verdict::Residue);
+}
+
+#[test]
+fn a_run_too_short_for_the_first_dose_waits_for_it() {
+    let mut short = experiment(vec![], vec![fault("a", 0, None)]);
+    short.duration = Span::millis(100);
+    let mut world = World::new();
+    let (verdict, why, _) = run(short, &mut world, None);
+    assert_eq!(verdict, Verdict::Passed, "{why}");
 }
 
 #[test]

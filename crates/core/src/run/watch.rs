@@ -54,9 +54,11 @@ impl Watch {
             .min()
     }
 
-    /// Nothing is being read.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.probes.iter().all(|probe| probe.asked.is_none())
+    /// Whatever was asked for until then is read.
+    pub(super) fn has_answered(&self, until: Duration) -> bool {
+        self.probes
+            .iter()
+            .all(|probe| probe.asked.is_none_or(|(asked, _)| asked > until))
     }
 
     /// The readings of a probe in a moment, oldest first.
@@ -113,6 +115,9 @@ impl Machine {
         };
         let probe = &self.experiment.probes[index];
         let name = probe.name.clone();
+        // Data that is older than the moment says nothing about it: Prometheus still shows the last scrape from before the fault
+        // when it comes on, and the last one with it when it is gone. Stale data is a failure of its own, and counts.
+        let moment = moment.filter(|moment| reading.stale || self.is_of(*moment, asked, &reading));
         let judged = moment.is_some_and(|moment| probe.when.iter().any(|when| when.moment == moment));
         let violation = probe
             .expect
@@ -148,6 +153,16 @@ impl Machine {
             };
             self.take_stop(now, cause);
         }
+    }
+
+    /// Whether the data behind a reading, where its age is known, was taken in the moment. The baseline is asked about a state that
+    /// was there before it, so older data may speak of it.
+    fn is_of(&self, moment: Moment, asked: Duration, reading: &Reading) -> bool {
+        let Some(age) = reading.age.filter(|_| moment != Moment::Before) else {
+            return true;
+        };
+        // From the asking on the age can only have grown: no data is believed to be younger than it is.
+        asked.saturating_sub(age.0) >= self.bounds(moment, asked).from
     }
 
     /// From when to when a moment lasted, as far as it has come.

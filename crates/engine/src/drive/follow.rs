@@ -53,7 +53,7 @@ impl Follower {
     }
 
     /// Looks at the targets of these, one look per target.
-    pub(super) fn look(&mut self, injections: &[InjectionId], back: mpsc::UnboundedSender<Back>) {
+    pub(super) fn look(&mut self, injections: &[InjectionId], back: &mpsc::UnboundedSender<Back>) {
         let mut by_target: BTreeMap<&str, (Target, Vec<InjectionId>)> = BTreeMap::new();
         for injection in injections {
             let Some((target, undo)) = self.planned.get(injection) else {
@@ -129,7 +129,7 @@ impl Follower {
                 );
                 tokio::spawn(async move {
                     let result = match planned.await {
-                        Ok(plans) => plans.into_iter().map(|plan| plan.map(drop)).collect(),
+                        Ok(plans) => plans.into_iter().find_map(Result::err).map_or(Ok(()), Err),
                         Err(problem) => Err(Said::from(&*problem)),
                     };
                     let _ = back.send(Back::Follow(Step::Planned(injections, result)));

@@ -49,7 +49,7 @@ pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
     };
     let ended = super::runtime()?.block_on(async move {
         let teller = tokio::spawn(screen.follow(events));
-        let ended = fracas_engine::run(order).await;
+        let ended = Box::pin(fracas_engine::run(order)).await;
         // All events were sent; the last lines are still to be told.
         let _ = teller.await;
         ended

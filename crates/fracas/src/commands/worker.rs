@@ -2,22 +2,31 @@
 
 use std::process::ExitCode;
 
+use fracas_core::problem::Result;
+
 use crate::output::tell;
 
-/// Becomes the worker of this name.
-pub(crate) fn run(name: &str) -> ExitCode {
-    let done = match name {
-        "guardian" => {
-            let _ = fracas_linux::child::set_name("fracas-guardian");
-            fracas_guardian::serve::main()
-        }
-        _ => {
-            tell(&format!(
-                "error: there is no worker {name:?}; workers are started by Fracas only"
-            ));
-            return ExitCode::from(2);
-        }
+/// Becomes the worker of this name. `arguments` stand after it on the command line.
+pub(crate) fn run(name: &str, arguments: &[String]) -> ExitCode {
+    if crate::demo::WORKERS.contains(&name) {
+        return end(crate::demo::worker(name, arguments));
+    }
+    let main = if name == "guardian" {
+        fracas_guardian::serve::main
+    } else if let Some((_, main)) = fracas_faults::WORKERS.iter().find(|(worker, _)| *worker == name) {
+        *main
+    } else {
+        tell(&format!(
+            "error: there is no worker {name:?}; workers are started by Fracas only"
+        ));
+        return ExitCode::from(2);
     };
+    // Without it `ps` would show `exe`. A name is no reason to fail.
+    let _ = fracas_linux::child::set_name(&format!("fracas-{name}"));
+    end(main())
+}
+
+fn end(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -72,7 +72,7 @@ impl Hand {
             state: line.state,
         }]);
         if line.state.is_over() {
-            self.claims().release(injection);
+            self.claims().settle(injection);
         }
         self.tell_state(injection, line.state, &line.undo);
         if let Err(problem) = recorded {
@@ -125,20 +125,11 @@ fn judge(did: Option<&Reverted>, reverted: &Result<Reverted>, seen: &Result<Seen
     Attempt { state, undo, seen }
 }
 
-/// Looks at an injection that is over, once more, at the end of the run.
-pub(super) async fn look_again(slot: &Slot, work: &Work, line: &mut Certified) {
-    let Some(undo) = &work.undo else { return };
+/// Whether something of an injection that was over is there, at the end of the run. What cannot be seen may be there.
+pub(super) async fn is_back(slot: &Slot, work: &Work) -> bool {
+    let Some(undo) = &work.undo else { return false };
     match guarded((slot.entry.observe)(undo, &slot.context)).await {
-        Ok(Seen::Ours(what)) => {
-            line.state = State::Residue;
-            line.seen = what;
-            line.manual = (slot.entry.manual)(undo).unwrap_or_default();
-        }
-        Err(problem) => {
-            line.state = State::Residue;
-            line.seen = format!("cannot be seen: {}", problem.line());
-            line.manual = (slot.entry.manual)(undo).unwrap_or_default();
-        }
-        Ok(Seen::Original | Seen::TargetGone | Seen::Foreign(_)) => {}
+        Ok(Seen::Ours(_)) | Err(_) => true,
+        Ok(Seen::Original | Seen::TargetGone | Seen::Foreign(_)) => false,
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::fs;
 
 use super::*;
@@ -14,8 +15,9 @@ impl Machine {
         for (point, kind, options) in mounts {
             let point = dir.path().join(point);
             fs::create_dir_all(&point).unwrap();
-            table += &format!(
-                "31 23 0:28 / {} rw,relatime - {kind} {kind} {options}\n",
+            let _ = writeln!(
+                table,
+                "31 23 0:28 / {} rw,relatime - {kind} {kind} {options}",
                 point.display()
             );
         }

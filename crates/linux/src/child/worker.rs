@@ -133,7 +133,7 @@ pub fn start_worker(name: &str, options: WorkerOptions) -> io::Result<Worker> {
         doors: options
             .cgroups
             .iter()
-            .map(|group| group.door())
+            .map(crate::cgroup::Cgroup::door)
             .collect::<io::Result<_>>()
             .context(start)?,
         own_session: options.own_session,
@@ -144,6 +144,7 @@ pub fn start_worker(name: &str, options: WorkerOptions) -> io::Result<Worker> {
     command
         .arg0("fracas")
         .args(["worker", name])
+        .args(options.arguments)
         .envs(options.env)
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())

@@ -1,6 +1,6 @@
 //! Seed 0's faults, in the words of Fracas.
 
-use fracas_core::experiment::FaultSpec;
+use fracas_core::experiment::{FaultSpec, Written};
 use fracas_core::params::{
     ContainerKill, ContainerPause, ContainerRestart, CpuLimit, CpuStress, Inject, MemoryLimit, ProcessKill, Via,
 };
@@ -131,10 +131,29 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         description: fault.description,
         target: fault.target,
         inject,
+        written: Some(Written {
+            kind: fault.kind.0,
+            parameters: Value::Object(
+                fault
+                    .params
+                    .into_iter()
+                    .map(|(key, value)| (key, whole(value)))
+                    .collect(),
+            ),
+        }),
         start: fault.delay,
         duration,
         allow_irreversible,
     })
+}
+
+/// A number as its author wrote it: parameters are read as floating-point numbers, and 512 would come back as 512.0.
+fn whole(value: Value) -> Value {
+    match value.as_f64() {
+        // Up to here every whole number has a floating-point number of its own.
+        Some(number) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => Value::from(number as i64),
+        _ => value,
+    }
 }
 
 struct Reader<'a, 'p> {

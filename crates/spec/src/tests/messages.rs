@@ -252,7 +252,7 @@ fn promql() {
         "sum by (le, rate(x[1m])) (x)",
         "sum(rate(http_requests_total{code=~\"5..\"}[5m])) / summ(rate(http_requests_total[5m]))",
     ] {
-        let wrong = crate::promql::check(query).unwrap_err();
+        let wrong = crate::promql::check(query, true).unwrap_err();
         let _ = write!(out, "{query}\n{}^ {}\n\n", " ".repeat(wrong.column - 1), wrong.why);
     }
     insta::assert_snapshot!(out);
@@ -261,7 +261,7 @@ fn promql() {
         "increase(chain_head_block{job=~\"l2-el-.*-bor-heimdall-v2-validator\"}[1m])",
         "up{job=\"${a}\"} > 0 # said",
     ] {
-        assert_eq!(crate::promql::check(query), Ok(()), "{query}");
+        assert_eq!(crate::promql::check(query, true), Ok(()), "{query}");
     }
 }
 

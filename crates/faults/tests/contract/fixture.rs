@@ -1,0 +1,384 @@
+//! Something real for every fault to be put on, and a stranger who changes the same thing.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::target::{Container, Kind, Target};
+use fracas_faults::{Context, Engines, Entry, Nursery};
+use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
+use fracas_linux::cgroup::{Cgroup, Controller, Version};
+use fracas_linux::limits;
+use fracas_linux::process::{self, Process, Reaction};
+use serde_json::{Value, json};
+
+/// How long anything may take that is not a fault.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// A fault with a target that is its own.
+pub struct Stage {
+    pub entry: &'static Entry,
+    pub params: Value,
+    pub target: Target,
+    pub cx: Context,
+    pub thing: Thing,
+}
+
+/// What the target is. Removed when dropped.
+#[allow(dead_code, reason = "a group is kept to be dropped")]
+pub enum Thing {
+    Process(TestProcess),
+    Grouped(TestProcess, TestGroup),
+    Container(TestContainer),
+    /// Kept by another stage.
+    None,
+}
+
+/// Where a fault is tried: in its simplest surroundings, or on a container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    Simplest,
+    Container,
+}
+
+/// Parameters with which the fault leaves something in the system for as long as it is on, and the groups that its target needs.
+fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str]) {
+    const STRESS: &[Controller] = &[
+        Controller::CpuAcct,
+        Controller::Cpu,
+        Controller::Memory,
+        Controller::Pids,
+    ];
+    match fault {
+        "memory_limit" => (json!({ "limit": "64MiB" }), &[Controller::Memory], &["sleep"]),
+        "cpu_limit" => (json!({ "percent": "37%" }), &[Controller::Cpu], &["sleep"]),
+        "cpu_stress" => (json!({ "percent": "10%" }), STRESS, &["sleep"]),
+        "pid_exhaustion" => (json!({ "reserve": 2 }), &[Controller::Pids], &["sleep"]),
+        "fd_exhaustion" => (json!({ "reserve": 3 }), &[], &["sleep"]),
+        "process_pause" => (json!({ "children": true }), &[], &["fork", "3"]),
+        "process_kill" => (
+            json!({ "children": true, "count": 3, "interval": "1m" }),
+            &[],
+            &["fork", "3"],
+        ),
+        "container_pause" | "container_kill" => (json!({}), &[], &["sleep"]),
+        "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
+        "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
+        other => panic!("the contract has no fixture for the fault {other}: write one here"),
+    }
+}
+
+/// A stage for a fault. `None`: something that it needs is not there, which was said.
+pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
+    let (params, controllers, mode) = setting(entry.name);
+    let needs = (entry.needs)(&params).unwrap();
+    if needs.root && !fracas_linux::privileges::is_root() {
+        skip("not root");
+        return None;
+    }
+    if needs.container || on == On::Container {
+        let engine = TestDocker::get().await?;
+        let container = TestContainer::build(&engine).mode(mode).start().await.unwrap();
+        return Some(in_container(entry, params, container).await);
+    }
+    let process = TestProcess::run(mode).unwrap();
+    ready(process.pid(), mode);
+    let mut thing = Thing::Process(process);
+    if !controllers.is_empty() {
+        let Some(group) = TestGroup::new(controllers).unwrap() else {
+            skip("no control groups");
+            return None;
+        };
+        if let Thing::Process(process) = thing {
+            group.add(&process).unwrap();
+            thing = Thing::Grouped(process, group);
+        }
+    }
+    let target = target(&thing).await;
+    Some(Stage {
+        entry,
+        params,
+        target,
+        cx: context(),
+        thing,
+    })
+}
+
+/// A stage on this container, which runs the lab's program.
+pub async fn in_container(entry: &'static Entry, params: Value, container: TestContainer) -> Stage {
+    ready(container.pid().await.unwrap(), &[]);
+    let thing = Thing::Container(container);
+    let target = target(&thing).await;
+    Stage {
+        entry,
+        params,
+        target,
+        cx: context(),
+        thing,
+    }
+}
+
+/// A stage on this process, which runs the lab's program.
+pub async fn on_process(entry: &'static Entry, params: Value, process: TestProcess, mode: &[&str]) -> Stage {
+    ready(process.pid(), mode);
+    let thing = Thing::Process(process);
+    let target = target(&thing).await;
+    Stage {
+        entry,
+        params,
+        target,
+        cx: context(),
+        thing,
+    }
+}
+
+/// The lab's program handles SIGTERM from its first line on, and has its children soon after.
+pub fn ready(pid: u32, mode: &[&str]) {
+    eventually(LIMIT, "the lab's program runs", || {
+        process::reaction(pid, 15).unwrap() == Some(Reaction::Handled)
+    });
+    if let ["fork", count] = mode {
+        let count: usize = count.parse().unwrap();
+        eventually(LIMIT, "its children run", || {
+            let children = process::descendants(pid).unwrap();
+            let up =
+                |child: &process::Status| process::reaction(child.identity.pid, 15).unwrap() == Some(Reaction::Handled);
+            children.len() == count && children.iter().all(up)
+        });
+    }
+}
+
+/// A context of a run that nothing else has.
+pub fn context() -> Context {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let run: RunId = format!("{:08}-{count:06}-0000", std::process::id()).parse().unwrap();
+    Context {
+        run,
+        injection: InjectionId(0),
+        rank: 0,
+        engines: Engines::default(),
+        nursery: Nursery::default(),
+    }
+}
+
+async fn target(thing: &Thing) -> Target {
+    let kind = match thing {
+        Thing::Process(process) | Thing::Grouped(process, _) => Kind::Process(fracas_core::target::Process {
+            process: process.identity().clone(),
+            command: process::status(process.pid()).unwrap().unwrap().command,
+        }),
+        Thing::None => panic!("kept by another stage"),
+        Thing::Container(container) => {
+            let found = container.inspect().await.unwrap();
+            Kind::Container(Container {
+                id: found.id,
+                name: found.name,
+                image: found.image,
+                engine: container.engine().address(),
+                init: container.identity().await.unwrap(),
+                labels: found.labels,
+                ip: None,
+            })
+        }
+    };
+    Target {
+        alias: "it".to_owned(),
+        identity: "the target".to_owned(),
+        kind,
+    }
+}
+
+impl Stage {
+    /// The target as it is now, after a restart of the container.
+    pub async fn target_now(&self) -> Target {
+        target(&self.thing).await
+    }
+
+    pub fn container(&self) -> &TestContainer {
+        match &self.thing {
+            Thing::Container(container) => container,
+            _ => panic!("{} is not tried on a container", self.entry.name),
+        }
+    }
+
+    /// The target ends for good.
+    pub async fn end(&self) {
+        match &self.thing {
+            Thing::Process(process) | Thing::Grouped(process, _) => kill(process.pid()),
+            Thing::None => {}
+            Thing::Container(container) => {
+                container.engine().remove(container.id()).await.unwrap();
+            }
+        }
+    }
+
+    /// The container is started anew, whatever state it is in.
+    pub async fn restart(&self) {
+        let container = self.container();
+        let engine = container.engine();
+        // An engine does not reliably stop what is frozen.
+        engine.unpause(container.id()).await.unwrap();
+        engine.restart(container.id(), Duration::ZERO).await.unwrap();
+        ready(container.pid().await.unwrap(), &[]);
+    }
+
+    /// Somebody else decides about what the fault changes, before it is on: a value that is neither, or what the fault would do.
+    pub async fn disturb_before(&self) {
+        match self.entry.name {
+            "process_pause" => {
+                let pid = self.target.process().pid;
+                signal(pid, 19);
+                eventually(LIMIT, "it is stopped", || {
+                    process::status(pid).unwrap().unwrap().state == 'T'
+                });
+            }
+            "process_kill" => self.end().await,
+            "cpu_stress" => {
+                let group = self.group(Controller::CpuAcct);
+                group.child(&self.cx.trace_name()).unwrap();
+            }
+            "container_pause" => {
+                let container = self.container();
+                container.engine().pause(container.id()).await.unwrap();
+            }
+            "container_stop" | "container_kill" | "container_restart" => self.restart().await,
+            _ => self.set(STRANGE),
+        }
+    }
+
+    /// Somebody else decides about it while it is on: a value that is neither, or takes it back.
+    pub async fn disturb_while_on(&self) {
+        match self.entry.name {
+            "process_pause" => {
+                for process in process::descendants(self.target.process().pid).unwrap() {
+                    signal(process.identity.pid, 18);
+                }
+                signal(self.target.process().pid, 18);
+            }
+            "process_kill" => {}
+            "cpu_stress" => {
+                let controllers = [
+                    Controller::CpuAcct,
+                    Controller::Cpu,
+                    Controller::Memory,
+                    Controller::Pids,
+                ];
+                for controller in controllers {
+                    let group = self.group(controller);
+                    let Some(ours) = group.find_child(&self.cx.trace_name()).unwrap() else {
+                        continue;
+                    };
+                    for pid in ours.processes().unwrap() {
+                        kill(pid);
+                    }
+                    eventually(LIMIT, "the worker is gone", || {
+                        self.cx.nursery.reap();
+                        group.remove_child(&self.cx.trace_name()).is_ok()
+                    });
+                }
+                // Not in a controller of the test's own: a group of the machine's.
+                self.forget_elsewhere();
+            }
+            "container_pause" => {
+                let container = self.container();
+                container.engine().unpause(container.id()).await.unwrap();
+            }
+            "container_stop" | "container_kill" | "container_restart" => {
+                let container = self.container();
+                // The engine learns of a death some time after it.
+                eventually_async(LIMIT, "the engine knows that it is down", || async {
+                    !container.inspect().await.unwrap().state.running
+                })
+                .await;
+                container.engine().start(container.id()).await.unwrap();
+            }
+            _ => self.set(STRANGE),
+        }
+    }
+
+    fn forget_elsewhere(&self) {
+        for controller in [Controller::Cpuset, Controller::Blkio] {
+            let pid = self.target.process().pid;
+            if let Some(group) = fracas_linux::cgroup::of(pid, controller).unwrap() {
+                group.remove_child(&self.cx.trace_name()).unwrap();
+            }
+        }
+    }
+
+    /// Whether a stranger's value can be told from both of ours.
+    pub fn has_value(&self) -> bool {
+        matches!(
+            self.entry.name,
+            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion"
+        )
+    }
+
+    /// The value that the fault changes, read by the test itself.
+    pub fn value(&self) -> String {
+        let pid = self.target.process().pid;
+        match self.entry.name {
+            "fd_exhaustion" => limits::descriptor_limit(pid).unwrap().unwrap().0.to_string(),
+            fault => {
+                let (controller, v1, v2) = file(fault);
+                let group = self.group(controller);
+                let text = group
+                    .read(if group.version() == Version::V1 { v1 } else { v2 })
+                    .unwrap();
+                text.split(' ').next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    fn set(&self, strange: &dyn Fn(&str) -> &'static str) {
+        let value = strange(self.entry.name);
+        if self.entry.name == "fd_exhaustion" {
+            let pid = self.target.process().pid;
+            assert!(limits::set_descriptor_soft_limit(pid, value.parse().unwrap()).unwrap());
+            return;
+        }
+        let (controller, v1, v2) = file(self.entry.name);
+        let group = self.group(controller);
+        group
+            .write(if group.version() == Version::V1 { v1 } else { v2 }, value)
+            .unwrap();
+    }
+
+    pub fn group(&self, controller: Controller) -> Cgroup {
+        fracas_linux::cgroup::of(self.target.process().pid, controller)
+            .unwrap()
+            .unwrap_or_else(|| panic!("the target has no {} group", controller.name()))
+    }
+}
+
+/// A stranger's value.
+pub const STRANGE: &dyn Fn(&str) -> &'static str = &|fault| match fault {
+    "memory_limit" => "50331648",
+    "cpu_limit" => "77000",
+    "pid_exhaustion" => "7777",
+    "fd_exhaustion" => "333",
+    other => panic!("{other} changes no value"),
+};
+
+fn file(fault: &str) -> (Controller, &'static str, &'static str) {
+    match fault {
+        "memory_limit" => (Controller::Memory, "memory.limit_in_bytes", "memory.max"),
+        "cpu_limit" => (Controller::Cpu, "cpu.cfs_quota_us", "cpu.max"),
+        "pid_exhaustion" => (Controller::Pids, "pids.max", "pids.max"),
+        other => panic!("{other} changes no file"),
+    }
+}
+
+pub fn signal(pid: u32, number: i32) {
+    if let Some(process) = Process::find(pid).unwrap() {
+        process.signal(number).unwrap();
+    }
+}
+
+/// Kills a process and waits for its end.
+pub fn kill(pid: u32) {
+    if let Some(process) = Process::find(pid).unwrap() {
+        process.signal(9).unwrap();
+        assert!(process.wait(LIMIT).unwrap(), "pid {pid} does not die");
+    }
+}

@@ -1,0 +1,69 @@
+//! The contract of §5.1: every check over every fault of `FAULTS`, on real processes, control groups and containers.
+//!
+//! The program has a main of its own: faults start `worker NAME` from `/proc/self/exe`, and strangers are this program too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test without the attribute that clippy knows tests by"
+)]
+
+mod checks;
+mod fixture;
+mod more;
+mod stranger;
+
+use std::process::ExitCode;
+
+use fracas_faults::{FAULTS, WORKERS};
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["worker", name] => {
+            let worker = WORKERS.iter().find(|(known, _)| known == name);
+            let done = worker.unwrap_or_else(|| panic!("there is no worker {name}")).1();
+            if done.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        [mode @ ("stranger-apply" | "stranger-revert"), path] => {
+            run(stranger::main(mode, path));
+            ExitCode::SUCCESS
+        }
+        _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
+    }
+}
+
+fn trials() -> Vec<Trial> {
+    let of_all = FAULTS.iter().flat_map(|entry| {
+        checks::CHECKS.iter().map(move |(name, check)| {
+            Trial::test(format!("{}::{name}", entry.name), move || {
+                run(check(entry));
+                Ok(())
+            })
+        })
+    });
+    let more = more::MORE.iter().map(|(name, check)| {
+        Trial::test(*name, move || {
+            run(check());
+            Ok(())
+        })
+    });
+    of_all.chain(more).collect()
+}
+
+/// One thread, as the guardian has it: the kernel ends workers with the *thread* that started them.
+fn run(work: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(work);
+    runtime.shutdown_background();
+}

@@ -1,0 +1,338 @@
+//! What single faults do beside the contract.
+
+use std::time::{Duration, Instant};
+
+use fracas_core::record::{Landed, Reverted, Seen};
+use fracas_faults::{BoxFuture, Entry, find};
+use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
+use fracas_linux::cgroup::{Cgroup, Controller};
+use fracas_linux::process;
+use serde_json::{Value, json};
+
+use crate::fixture::{LIMIT, On, Stage, in_container, on_process, signal, stage};
+
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        /// A test by its name.
+        pub const MORE: &[(&str, fn() -> BoxFuture<'static, ()>)] = &[$((stringify!($name), || Box::pin($name()))),*];
+    };
+}
+
+tests! {
+    cpu_stress_delivers_what_is_asked,
+    cpu_stress_that_cannot_have_its_share_has_not_landed,
+    cpu_stress_leaves_with_its_target,
+    cpu_limit_throttles,
+    process_pause_leaves_what_was_stopped_before,
+    process_pause_takes_a_pattern,
+    process_kill_goes_on_until_its_count_in_a_container,
+    process_kill_says_when_a_signal_is_ignored,
+    container_kill_lets_the_restart_policy_act,
+    container_kill_by_the_engine_stays_down,
+    container_kill_starts_it_after_its_delay,
+    container_restart_without_delay_is_over_after_apply,
+    container_restart_waits_for_its_turn,
+    containers_not_as_they_were_chosen_are_refused,
+    plans_are_refused,
+}
+
+fn fault(name: &str) -> &'static Entry {
+    find(name).unwrap()
+}
+
+async fn plan(stage: &Stage) -> Value {
+    (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
+        .await
+        .unwrap()
+}
+
+async fn on(stage: &Stage) -> Value {
+    let undo = plan(stage).await;
+    (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
+    undo
+}
+
+async fn off(stage: &Stage, undo: &Value) -> Reverted {
+    let reverted = (stage.entry.revert)(undo, &stage.cx).await.unwrap();
+    let seen = (stage.entry.observe)(undo, &stage.cx).await.unwrap();
+    assert!(matches!(seen, Seen::Original | Seen::TargetGone), "{seen:?}");
+    reverted
+}
+
+async fn dose(stage: &Stage, undo: &Value) -> fracas_core::record::Dose {
+    (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
+}
+
+/// What a group used over this time, in per cent of a CPU.
+async fn percent(group: &Cgroup, time: Duration) -> f64 {
+    let (before, begun) = (group.cpu_usage().unwrap(), Instant::now());
+    tokio::time::sleep(time).await;
+    group.cpu_usage().unwrap().saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
+}
+
+/// Measured by the test from the target's own group, in which nobody else uses anything.
+async fn cpu_stress_delivers_what_is_asked() {
+    for asked in [10.0, 37.0, 50.0, 70.0, 150.0] {
+        let Some(mut stage) = stage(fault("cpu_stress"), On::Simplest).await else {
+            return;
+        };
+        stage.params = json!({ "percent": asked });
+        let group = stage.group(Controller::CpuAcct);
+        let undo = on(&stage).await;
+        let got = percent(&group, Duration::from_secs(3)).await;
+        assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+        assert!((got - asked).abs() <= 3.0, "asked {asked}, got {got:.1}");
+    }
+}
+
+async fn cpu_stress_that_cannot_have_its_share_has_not_landed() {
+    let Some(mut stage) = stage(fault("cpu_stress"), On::Simplest).await else {
+        return;
+    };
+    stage.params = json!({ "percent": "60%" });
+    let limit = Stage {
+        entry: fault("cpu_limit"),
+        params: json!({ "percent": "20%" }),
+        target: stage.target.clone(),
+        cx: crate::fixture::context(),
+        thing: crate::fixture::Thing::None,
+    };
+    let limited = on(&limit).await;
+    let undo = on(&stage).await;
+    let throttled = dose(&stage, &undo).await;
+    assert!(matches!(throttled.landed, Landed::No(_)), "{throttled:?}");
+    off(&stage, &undo).await;
+    off(&limit, &limited).await;
+}
+
+async fn cpu_stress_leaves_with_its_target() {
+    let Some(stage) = stage(fault("cpu_stress"), On::Simplest).await else {
+        return;
+    };
+    let undo = on(&stage).await;
+    let group = stage
+        .group(Controller::CpuAcct)
+        .find_child(&stage.cx.trace_name())
+        .unwrap()
+        .unwrap();
+    assert_eq!(group.processes().unwrap().len(), 1);
+    stage.end().await;
+    eventually(LIMIT, "the worker leaves with its target", || {
+        group.processes().unwrap().is_empty()
+    });
+    off(&stage, &undo).await;
+}
+
+async fn cpu_limit_throttles() {
+    let Some(group) = TestGroup::new(&[Controller::Cpu, Controller::CpuAcct]).unwrap() else {
+        return skip("no control groups");
+    };
+    let process = TestProcess::run(["burn", "1"]).unwrap();
+    group.add(&process).unwrap();
+    let stage = on_process(fault("cpu_limit"), json!({ "percent": 20 }), process, &[]).await;
+    let undo = on(&stage).await;
+    let group = group.group(Controller::CpuAcct).unwrap();
+    let got = percent(group, Duration::from_secs(2)).await;
+    assert!(got < 25.0, "a quota of 20 lets {got:.1} through");
+    let effect = dose(&stage, &undo).await.effect.unwrap();
+    assert!(effect.starts_with("throttled in "), "{effect}");
+    assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+}
+
+async fn process_pause_leaves_what_was_stopped_before() {
+    let Some(stage) = stage(fault("process_pause"), On::Simplest).await else {
+        return;
+    };
+    let children = process::descendants(stage.target.process().pid).unwrap();
+    let before = children[0].identity.pid;
+    let state = |pid| process::status(pid).unwrap().unwrap().state;
+    signal(before, 19);
+    eventually(LIMIT, "it is stopped", || state(before) == 'T');
+    let undo = on(&stage).await;
+    assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+    assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+    assert_eq!(state(before), 'T');
+    assert_ne!(state(children[1].identity.pid), 'T');
+    signal(before, 18);
+}
+
+async fn process_pause_takes_a_pattern() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).mode(["fork", "2"]).start().await.unwrap();
+    let pid = container.pid().await.unwrap();
+    crate::fixture::ready(pid, &["fork", "2"]);
+    let stage = in_container(
+        fault("process_pause"),
+        json!({ "pattern": "app? sleep$|exe sleep$" }),
+        container,
+    )
+    .await;
+    let undo = on(&stage).await;
+    let children = process::descendants(pid).unwrap();
+    assert!(children.iter().all(|child| child.state == 'T'), "{children:?}");
+    assert_ne!(process::status(pid).unwrap().unwrap().state, 'T');
+    assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+}
+
+async fn process_kill_goes_on_until_its_count_in_a_container() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).restart("always").start().await.unwrap();
+    let params = json!({ "count": 2, "interval": "100ms" });
+    let stage = in_container(fault("process_kill"), params, container).await;
+    let undo = on(&stage).await;
+    eventually_async(LIMIT, "the second kill finds the successor", || async {
+        // The second may come before the policy has acted: then it finds nobody, and says so.
+        let effect = dose(&stage, &undo).await.effect.unwrap_or_default();
+        effect.starts_with("2 of 2") || effect.contains("1 found nobody")
+    })
+    .await;
+    off(&stage, &undo).await;
+    eventually_async(LIMIT, "its policy brings it back", || async {
+        stage.container().inspect().await.unwrap().state.pid.is_some()
+    })
+    .await;
+    assert_ne!(stage.container().identity().await.unwrap(), *stage.target.process());
+}
+
+async fn process_kill_says_when_a_signal_is_ignored() {
+    let process = TestProcess::sleep().unwrap();
+    let stage = on_process(fault("process_kill"), json!({ "signal": "USR1" }), process, &[]).await;
+    let undo = on(&stage).await;
+    // Nobody handles it: signal(7) says that it ends the process.
+    assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+    let process = TestProcess::run(["--ignore-term", "sleep"]).unwrap();
+    let stage = on_process(fault("process_kill"), json!({ "signal": "TERM" }), process, &[]).await;
+    let undo = on(&stage).await;
+    let dose = dose(&stage, &undo).await;
+    assert!(dose.delivered.starts_with("0 of 1"), "{dose:?}");
+}
+
+async fn container_kill_lets_the_restart_policy_act() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).restart("always").start().await.unwrap();
+    let stage = in_container(fault("container_kill"), json!({}), container).await;
+    let undo = on(&stage).await;
+    eventually_async(LIMIT, "its policy starts it", || async {
+        let state = stage.container().inspect().await.unwrap().state;
+        state.restart_count == 1 && state.pid.is_some()
+    })
+    .await;
+    assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+    assert_eq!(off(&stage, &undo).await, Reverted::AlreadyGone);
+}
+
+async fn container_kill_by_the_engine_stays_down() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).restart("always").start().await.unwrap();
+    let stage = in_container(fault("container_kill"), json!({ "via": "engine" }), container).await;
+    let undo = on(&stage).await;
+    eventually_async(LIMIT, "it is down", || async {
+        !stage.container().inspect().await.unwrap().state.running
+    })
+    .await;
+    assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+    assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+    assert_eq!(stage.container().inspect().await.unwrap().state.restart_count, 0);
+}
+
+async fn container_kill_starts_it_after_its_delay() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).start().await.unwrap();
+    let params = json!({ "restart_delay": "300ms" });
+    let stage = in_container(fault("container_kill"), params, container).await;
+    let begun = Instant::now();
+    let undo = on(&stage).await;
+    eventually_async(LIMIT, "it is started", || async {
+        let effect = dose(&stage, &undo).await.effect;
+        effect.is_some_and(|effect| effect == "started again after its delay")
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    assert_eq!(off(&stage, &undo).await, Reverted::AlreadyGone);
+}
+
+async fn container_restart_without_delay_is_over_after_apply() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).start().await.unwrap();
+    let stage = in_container(fault("container_restart"), json!({ "grace": "1s" }), container).await;
+    let undo = on(&stage).await;
+    assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+    assert_eq!((stage.entry.observe)(&undo, &stage.cx).await.unwrap(), Seen::Original);
+    assert_eq!(off(&stage, &undo).await, Reverted::AlreadyGone);
+    assert_ne!(stage.container().identity().await.unwrap(), *stage.target.process());
+}
+
+async fn container_restart_waits_for_its_turn() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).start().await.unwrap();
+    let params = json!({ "grace": "1s", "stagger": "200ms" });
+    let mut stage = in_container(fault("container_restart"), params, container).await;
+    stage.cx.rank = 2;
+    let in_flight = (stage.entry.in_flight)(&stage.params, &stage.cx).unwrap();
+    assert_eq!(in_flight, Duration::from_millis(11_400));
+    let begun = Instant::now();
+    let undo = on(&stage).await;
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    off(&stage, &undo).await;
+}
+
+async fn containers_not_as_they_were_chosen_are_refused() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let container = TestContainer::build(&engine).start().await.unwrap();
+    // Paused is refused for a pause, and a container that was restarted since it was chosen for all.
+    let stage = in_container(fault("container_pause"), json!({}), container).await;
+    engine.pause(stage.container().id()).await.unwrap();
+    let refused = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
+        .await
+        .unwrap_err();
+    assert!(refused.what.ends_with("it is paused already"), "{refused}");
+    stage.restart().await;
+    for name in [
+        "container_pause",
+        "container_kill",
+        "container_stop",
+        "container_restart",
+    ] {
+        let entry = fault(name);
+        let refused = (entry.plan)(&json!({}), &stage.target, &stage.cx).await.unwrap_err();
+        assert_eq!(refused.code.id, "T004", "{refused}");
+    }
+}
+
+/// What cannot be done exactly, or not at all, is said before anything is touched.
+async fn plans_are_refused() {
+    let cases: [(&str, Value, &str); 9] = [
+        ("memory_limit", json!({ "limit": "1MiB" }), "is below 4MiB"),
+        ("cpu_limit", json!({ "percent": 0.5 }), "below 1%"),
+        ("cpu_limit", json!({ "percent": 33.33333 }), "no whole number"),
+        ("cpu_stress", json!({ "percent": 0 }), "is no load"),
+        ("cpu_stress", json!({ "percent": 100_000 }), "more than the"),
+        (
+            "fd_exhaustion",
+            json!({ "reserve": 4_000_000_000_u32 }),
+            "not below the present limit",
+        ),
+        (
+            "process_pause",
+            json!({ "pattern": "no such thing" }),
+            "no process matches",
+        ),
+        (
+            "process_pause",
+            json!({ "pattern": "(" }),
+            "is not a regular expression",
+        ),
+        ("process_kill", json!({ "count": 1001 }), "not between 1 and 1000"),
+    ];
+    for (name, params, why) in cases {
+        let Some(mut stage) = stage(fault(name), On::Simplest).await else {
+            return;
+        };
+        stage.params = params;
+        let refused = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code.id, "F001", "{refused}");
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+}

@@ -1,0 +1,16 @@
+//! "It left": whatever happens to the runner, the guardian or the target, the system is afterwards as it was, and what is said of it
+//! is true.
+//!
+//! The binary under test is the real one, targets are real, and what is there at the end is read from the kernel's files and the
+//! engine's socket. Needs root; without what it needs a test prints that it was skipped, and fails under `CI=true`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod both;
+mod deadline;
+mod disk;
+mod foreign;
+mod guardian;
+mod runner;
+mod target;

@@ -1,0 +1,91 @@
+//! The runner is struck while a fault is on.
+
+use std::time::{Duration, Instant};
+
+use fracas_core::record::State;
+
+use crate::support::{Bench, Blow, LIMIT, Target, Trap, certificate, memory_limit, read, soon};
+
+/// From the death of the runner to the former limit.
+const BOUND: Duration = Duration::from_secs(1);
+/// From SIGSTOP on: 0.6 s without a heartbeat, a tick of 50 ms, and the bound.
+const BOUND_STOPPED: Duration = Duration::from_millis(1650);
+
+fn struck(blow: Blow, bound: Duration, reason: &str) {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let trap = (blow == Blow::Oom).then(|| Trap::set().unwrap().expect("a group was made for the target, too"));
+    let mut run = bench.run(&memory_limit(&target));
+    if let Some(trap) = &trap {
+        trap.take(&run);
+    }
+    let (directory, guardian) = run.begun();
+    run.until(&directory, State::Applied);
+    assert_eq!(read(target.memory_limit()).unwrap(), (64 << 20).to_string());
+    if trap.is_some() {
+        let group = read(format!("/proc/{}/cgroup", guardian.identity().pid)).unwrap();
+        let own = format!("fracas-guardian-{}", guardian.identity().pid);
+        assert!(
+            group.contains(&own),
+            "the guardian has left the runner's group: {group}"
+        );
+    }
+    let began = Instant::now();
+    blow.strike(&run, &guardian, trap.as_ref());
+    if blow == Blow::Oom {
+        // What the kernel's killer takes its time for is not ours.
+        assert!(run.process().wait(LIMIT).unwrap());
+    }
+    let died = if blow == Blow::Oom { Instant::now() } else { began };
+    soon(LIMIT, "the target is as before", || {
+        (target.look() == before).then_some(())
+    });
+    let took = died.elapsed();
+    assert!(took <= bound, "{}: {took:?}, more than {bound:?}", blow.name());
+    assert!(guardian.wait(LIMIT).unwrap(), "the guardian goes when all is done");
+    assert_eq!(run.wait(LIMIT).code, 128 + 9, "the runner never acts again");
+    let certificate = certificate(&directory).expect("there is a certificate");
+    assert!(
+        certificate.is_clean() && certificate.lines.len() == 1,
+        "{certificate:?}"
+    );
+    assert_eq!(certificate.lines[0].state, State::Clean);
+    let log = read(directory.join("guardian.log")).unwrap();
+    assert!(log.contains(reason) && log.contains("everything is undone"), "{log}");
+    assert_eq!(target.look(), before);
+    assert_eq!(bench.fracas(&["status"]).code, 0);
+    bench.finish();
+}
+
+#[test]
+fn a_runner_that_is_killed_leaves_the_limit_as_it_was() {
+    struck(Blow::Kill, BOUND, "the runner died");
+}
+
+#[test]
+fn a_runner_that_is_stopped_is_killed_before_anything_is_undone() {
+    struck(Blow::Stop, BOUND_STOPPED, "the runner was unheard for too long");
+}
+
+#[test]
+fn a_runner_that_has_no_memory_leaves_the_limit_as_it_was() {
+    struck(Blow::Oom, BOUND, "the runner died");
+}
+
+#[test]
+fn a_run_that_is_not_disturbed_keeps_its_guardian_to_the_end() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let mut run = bench.run(&memory_limit(&target).replace("60s", "2s"));
+    let said = run.wait(LIMIT);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        !said.err.contains("recover"),
+        "no other guardian was needed: {}",
+        said.err
+    );
+    assert_eq!(target.look(), before);
+    bench.finish();
+}

@@ -1,0 +1,11 @@
+//! A scenario from end to end: the program, a container engine, and Prometheus, all of them real.
+//!
+//! Needs root, an engine in `FRACAS_TEST_DOCKER_HOST`, and `/usr/bin/prometheus`.
+
+mod criteria;
+mod danger;
+mod example;
+mod native;
+mod selectors;
+mod support;
+mod timing;

@@ -1,0 +1,187 @@
+//! What is broken in these tests, and how it is looked at: through files and the engine's socket, never through Fracas.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess};
+use fracas_linux::cgroup::Controller;
+use serde_json::Value;
+
+use super::look::{self, groups_of, read};
+
+/// Limits and freezers, by their names in both versions of control groups.
+const FILES: [&str; 10] = [
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "memory.max",
+    "memory.swap.max",
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.max",
+    "pids.max",
+    "freezer.state",
+    "cgroup.freeze",
+];
+
+/// A target of the test's own.
+pub(crate) struct Target {
+    pub(crate) made: Made,
+    /// The line of a document that selects it.
+    pub(crate) selector: String,
+    _pid_file: Option<tempfile::NamedTempFile>,
+}
+
+/// What stands behind it.
+pub(crate) enum Made {
+    // The process before its group: a drop goes in this order.
+    Process(TestProcess, TestGroup),
+    Container(Box<TestContainer>, tokio::runtime::Runtime),
+}
+
+impl Target {
+    /// A process in control groups of its own. `None`, with a printed skip, where none can be made.
+    pub(crate) fn process() -> Option<Self> {
+        let controllers = [
+            Controller::Memory,
+            Controller::Cpu,
+            Controller::CpuAcct,
+            Controller::Cpuset,
+            Controller::Pids,
+        ];
+        let Some(group) = TestGroup::new(&controllers).unwrap() else {
+            fracas_lab::skip("no control group can be made");
+            return None;
+        };
+        let process = TestProcess::sleep().unwrap();
+        group.add(&process).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{}", process.pid()).unwrap();
+        Some(Self {
+            selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
+            made: Made::Process(process, group),
+            _pid_file: Some(file),
+        })
+    }
+
+    /// A container under this restart policy. `None`, with a printed skip, without an engine.
+    pub(crate) fn container(policy: &str) -> Option<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let container = runtime.block_on(async {
+            let engine = TestDocker::get().await?;
+            Some(
+                TestContainer::build(&engine)
+                    .named_like("fracas-lab-kill")
+                    .restart(policy)
+                    .start()
+                    .await
+                    .unwrap(),
+            )
+        })?;
+        Some(Self {
+            selector: format!("container: {{ id: \"{}\" }}", container.id()),
+            made: Made::Container(Box::new(container), runtime),
+            _pid_file: None,
+        })
+    }
+
+    /// The process that stands for it; `None` while a container has none.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match &self.made {
+            Made::Process(process, _) => Some(process.pid()),
+            Made::Container(container, _) => {
+                let pid = inspect(container.id())?["State"]["Pid"].as_u64()?;
+                u32::try_from(pid).ok().filter(|pid| *pid != 0)
+            }
+        }
+    }
+
+    /// Everything about it that a fault changes, as text: equal before and after.
+    pub(crate) fn look(&self) -> String {
+        let mut text = String::new();
+        if let Made::Container(container, _) = &self.made {
+            let Some(details) = inspect(container.id()) else {
+                return "the engine does not know it".to_owned();
+            };
+            let state = &details["State"];
+            let _ = writeln!(
+                text,
+                "{} paused {} restarting {}",
+                state["Status"], state["Paused"], state["Restarting"]
+            );
+            let _ = writeln!(text, "{} {}", details["Config"], details["HostConfig"]);
+        }
+        let Some(pid) = self.pid() else {
+            return text + "no process";
+        };
+        let _ = writeln!(text, "stopped {}", look::is_stopped(pid));
+        let limits = read(format!("/proc/{pid}/limits")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{}",
+            limits
+                .lines()
+                .find(|line| line.starts_with("Max open files"))
+                .unwrap_or("no limits")
+        );
+        for group in groups_of(pid) {
+            for file in FILES {
+                if let Some(value) = read(group.join(file)) {
+                    let _ = writeln!(text, "{}: {value}", group.join(file).display());
+                }
+            }
+            let children = look::children_of(&group);
+            let _ = writeln!(text, "{} has below it: {children:?}", group.display());
+            let inside = read(group.join("cgroup.procs")).unwrap_or_default();
+            let _ = writeln!(text, "and in it {} processes", inside.lines().count());
+        }
+        text
+    }
+
+    /// A file of its control group.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        look::cgroup_file(self.pid().expect("the target runs"), name)
+            .unwrap_or_else(|| panic!("no group of the target has {name}"))
+    }
+
+    /// The file that holds its memory limit, whichever version of control groups the machine has.
+    pub(crate) fn memory_limit(&self) -> PathBuf {
+        let pid = self.pid().expect("the target runs");
+        ["memory.limit_in_bytes", "memory.max"]
+            .iter()
+            .find_map(|name| look::cgroup_file(pid, name))
+            .expect("the target has a memory limit")
+    }
+
+    /// The container, asked by its engine's API.
+    pub(crate) fn container_do<T>(&self, work: impl AsyncFnOnce(&TestContainer) -> T) -> T {
+        let Made::Container(container, runtime) = &self.made else {
+            panic!("the target is no container");
+        };
+        runtime.block_on(work(container))
+    }
+}
+
+/// What the engine says of a container, asked by plain HTTP over its socket.
+fn inspect(id: &str) -> Option<Value> {
+    let host = std::env::var("FRACAS_TEST_DOCKER_HOST").ok()?;
+    let mut socket = UnixStream::connect(host.strip_prefix("unix://")?).ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(
+        socket,
+        "GET /containers/{id}/json HTTP/1.0\r\nHost: docker\r\nConnection: close\r\n\r\n"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    if !head.starts_with("HTTP/1.0 200") {
+        return None;
+    }
+    serde_json::from_str(body).ok()
+}

@@ -1,0 +1,201 @@
+//! The three saboteurs of §5.1, over every fault, through the guardian's own hand: an apply that does nothing must not count as
+//! landed, a revert that does nothing must be residue, an observer that errs must never be clean.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    unreachable_pub,
+    dead_code,
+    reason = "a test without the attribute that clippy knows tests by; it uses a part of the contract's fixture"
+)]
+
+#[path = "../../../faults/tests/contract/fixture.rs"]
+mod fixture;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::problem::{Problem, codes};
+use fracas_core::record::{Certified, Landed, Reverted, State as Stands};
+use fracas_core::units::Span;
+use fracas_faults::{BoxFuture, Engines, Entry, FAULTS, WORKERS};
+use fracas_guardian::hand::Hand;
+use fracas_guardian::ledger::Ledger;
+use fracas_guardian::protocol::Wanted;
+use fracas_guardian::state::State;
+use libtest_mimic::{Arguments, Trial};
+
+use fixture::{On, Stage, stage};
+
+const INJECTION: InjectionId = InjectionId(0);
+
+type Check = fn(&'static Entry) -> BoxFuture<'static, ()>;
+
+const CHECKS: &[(&str, Check)] = &[
+    ("honest", |entry| Box::pin(honest(entry))),
+    ("apply_that_does_nothing", |entry| {
+        Box::pin(apply_that_does_nothing(entry))
+    }),
+    ("revert_that_does_nothing", |entry| {
+        Box::pin(revert_that_does_nothing(entry))
+    }),
+    ("observer_that_errs", |entry| Box::pin(observer_that_errs(entry))),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, name] = words.as_slice()
+        && word == "worker"
+    {
+        let worker = WORKERS.iter().find(|(known, _)| known == name);
+        let done = worker.unwrap_or_else(|| panic!("there is no worker {name}")).1();
+        return if done.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let trials = FAULTS.iter().flat_map(|entry| {
+        CHECKS.iter().map(move |(name, check)| {
+            Trial::test(format!("{}::{name}", entry.name), move || {
+                // One thread, as the guardian has it.
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(check(entry));
+                runtime.shutdown_background();
+                Ok(())
+            })
+        })
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// A hand with a ledger of its own, and the directory in which that is.
+struct Bench {
+    hand: Arc<Hand>,
+    stage: Stage,
+    _state: tempfile::TempDir,
+}
+
+impl Bench {
+    /// A stage for a fault, whose entry is replaced by this one.
+    async fn with(entry: &'static Entry, saboteur: Entry) -> Option<Self> {
+        let stage = stage(entry, On::Simplest).await?;
+        let directory = tempfile::tempdir().unwrap();
+        let run: RunId = stage.cx.run.clone();
+        let state = State::open(&directory.path().join("state")).unwrap();
+        let ledger = Ledger::create(&state.run_directory(&run).unwrap(), 1).unwrap();
+        let (news, _nobody_listens) = tokio::sync::mpsc::unbounded_channel();
+        let hand = Arc::new(Hand::new(run, state, Some(ledger), Engines::default(), news));
+        let wanted = Wanted {
+            injection: INJECTION,
+            fault: entry.name.to_owned(),
+            params: stage.params.clone(),
+            target: stage.target.clone(),
+            at_most: Span::secs(600),
+            allow_irreversible: true,
+        };
+        // Entries live as long as the program: so does this one, and the test is over soon.
+        hand.plan_with(Box::leak(Box::new(saboteur)), wanted).await.unwrap();
+        let applied = hand.apply(&[INJECTION]).await;
+        assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
+        Some(Self {
+            hand,
+            stage,
+            _state: directory,
+        })
+    }
+
+    /// Whether the dose that the guardian reports is that of a fault that landed.
+    async fn landed(&self) -> bool {
+        let measured = self.hand.measure(&[INJECTION]).await;
+        let [(_, dose)] = measured.as_slice() else {
+            panic!("{measured:?}");
+        };
+        dose.as_ref().is_ok_and(|dose| dose.landed == Landed::Yes)
+    }
+
+    /// What the certificate says of it.
+    async fn certified(&self) -> Certified {
+        let certificate = self.hand.certify().await;
+        assert_eq!(
+            certificate.is_clean(),
+            certificate.lines.iter().all(|line| line.state.is_over())
+        );
+        let [line] = certificate.lines.as_slice() else {
+            panic!("{certificate:?}");
+        };
+        line.clone()
+    }
+}
+
+/// The fault as it is lands, and leaves.
+async fn honest(entry: &'static Entry) {
+    let Some(bench) = Bench::with(entry, *entry).await else {
+        return;
+    };
+    assert!(bench.landed().await);
+    let line = bench.certified().await;
+    assert_eq!((line.state, line.undo.as_str()), (Stands::Clean, "restored"));
+}
+
+async fn apply_that_does_nothing(entry: &'static Entry) {
+    let saboteur = Entry {
+        apply: |_, _, _| Box::pin(async { Ok(()) }),
+        ..*entry
+    };
+    let Some(bench) = Bench::with(entry, saboteur).await else {
+        return;
+    };
+    assert!(!bench.landed().await, "what did nothing counts as landed");
+    let line = bench.certified().await;
+    assert_eq!(
+        (line.state, line.undo.as_str()),
+        (Stands::Clean, "nothing was left to undo")
+    );
+}
+
+async fn revert_that_does_nothing(entry: &'static Entry) {
+    let saboteur = Entry {
+        revert: |_, _| Box::pin(async { Ok(Reverted::Restored) }),
+        ..*entry
+    };
+    let Some(bench) = Bench::with(entry, saboteur).await else {
+        return;
+    };
+    let line = bench.certified().await;
+    assert_eq!(line.state, Stands::Residue, "{line:?}");
+    assert_ne!(line.seen, "as before");
+    if entry.name != "process_kill" {
+        assert!(!line.manual.is_empty(), "a person is not told what to do");
+    }
+    if let fixture::Thing::Process(_) | fixture::Thing::Grouped(..) = bench.stage.thing {
+        // What is left of it must not outlive the test: a worker keeps a group of the test's busy.
+        leave(entry, &bench).await;
+    }
+}
+
+async fn observer_that_errs(entry: &'static Entry) {
+    let saboteur = Entry {
+        observe: |_, _| Box::pin(async { Err(Problem::new(&codes::FAULT_OBSERVE, "it is dark")) }),
+        ..*entry
+    };
+    let Some(bench) = Bench::with(entry, saboteur).await else {
+        return;
+    };
+    let line = bench.certified().await;
+    assert_eq!(line.state, Stands::Residue, "{line:?}");
+    assert!(line.seen.contains("F008: it is dark"), "{line:?}");
+}
+
+/// Takes off what a saboteur left, by a way back that is found from the target alone.
+async fn leave(entry: &'static Entry, bench: &Bench) {
+    if entry.name != "cpu_stress" {
+        return;
+    }
+    let stage = &bench.stage;
+    let undo = (entry.plan)(&stage.params, &stage.target, &stage.cx).await.unwrap();
+    let left = (entry.revert)(&undo, &stage.cx).await.unwrap();
+    assert_eq!(left, Reverted::Restored);
+}
