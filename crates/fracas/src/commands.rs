@@ -40,6 +40,7 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
     }
     let done = match cli.command {
         Command::Run(run) => self::run::command(common, run),
+        Command::Demo => self::demo::command(common),
         Command::Recover(recover) => self::recover::command(common, &recover),
         Command::Status(status) => self::status::command(common, &status),
         Command::Stop(stop) => self::stop::command(common, &stop),

@@ -77,3 +77,42 @@ pub(crate) fn notes(loaded: &Loaded) -> Vec<String> {
     };
     loaded.warnings.iter().map(note).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCENARIO: &str = "apiVersion: chaos/v1
+kind: ChaosScenario
+metadata: { name: s }
+spec:
+  targets:
+    - { alias: a, selector: { pattern: x } }
+    - { alias: b, selector: { pattern: y, enclave: own } }
+  duration: 1m
+  faults:
+    - { phase: p, target: a, type: memory_pressure, params: { memory_mb: 512 } }
+    - { phase: q, target: b, type: memory_pressure, params: { memory_mb: 512 } }
+";
+
+    #[test]
+    fn the_enclave_is_that_of_all_targets_that_name_none() {
+        let source = Source {
+            name: "s.yaml".to_owned(),
+            text: SCENARIO.to_owned(),
+        };
+        let mut loaded = fracas_spec::load(&source, &[], &|_| None).unwrap();
+        let enclaves = |loaded: &Loaded| -> Vec<Option<String>> {
+            let targets = loaded.experiment.targets.iter();
+            targets
+                .map(|target| match &target.selector {
+                    Selector::Container(container) => container.labels.get(ENCLAVE).cloned(),
+                    Selector::Process(_) => None,
+                })
+                .collect()
+        };
+        assert_eq!(enclaves(&loaded), [None, Some("own".to_owned())]);
+        put_in_enclave(&mut loaded, "pos");
+        assert_eq!(enclaves(&loaded), [Some("pos".to_owned()), Some("own".to_owned())]);
+    }
+}

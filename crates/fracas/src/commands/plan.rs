@@ -29,7 +29,7 @@ pub(crate) fn command(common: &Common, plan: Plan) -> Result<ExitCode> {
         confirm: None,
         listener,
     };
-    let ended = super::runtime()?.block_on(fracas_engine::run(order))?;
+    let ended = super::runtime()?.block_on(Box::pin(fracas_engine::run(order)))?;
     if let Some(problem) = ended.failure {
         return Err(problem);
     }
