@@ -46,7 +46,6 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
         Command::Stop(stop) => self::stop::command(common, &stop),
         Command::Freeze(freeze) => self::freeze::freeze(common, &freeze),
         Command::Thaw => self::freeze::thaw(common),
-        Command::Demo => self::demo::command(common),
         Command::Plan(plan) => self::plan::command(common, plan),
         Command::Targets(targets) => self::targets::command(common, &targets),
         Command::Validate(validate) => self::validate::command(common, &validate),
