@@ -1,5 +1,14 @@
 //! Workers, for real: this test binary starts itself, as the binary of Fracas does. It has its own `main`, for a worker must not
-//! be a test.
+//! be a test. It understands as much of a test runner's command line as `cargo test` and nextest use.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a test, though one with its own main"
+)]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -35,13 +44,30 @@ fn main() {
         ("the_groups_of_a_killed_guardian_are_swept", swept),
         ("requests_to_stop_are_heard_and_a_terminal_can_be_ignored", signals),
     ];
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    // No test is ignored: a list of the ignored ones is empty.
+    if has("--ignored") {
+        return;
+    }
+    let filter = arguments
+        .iter()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-') && *argument != "terse");
     for (name, test) in tests {
-        if arguments
-            .get(1)
-            .is_none_or(|wanted| wanted.starts_with('-') || name.contains(wanted.as_str()))
-        {
-            test();
-            println!("test {name} ... ok");
+        let wanted = filter.is_none_or(|filter| {
+            if has("--exact") {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
+        });
+        match (wanted, has("--list")) {
+            (false, _) => {}
+            (true, true) => println!("{name}: test"),
+            (true, false) => {
+                test();
+                println!("test {name} ... ok");
+            }
         }
     }
 }

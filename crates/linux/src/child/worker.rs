@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
 use super::{Stderr, WorkerOptions};
+use crate::cgroup::Cgroup;
 use crate::error::Context;
 use crate::process::Process;
 
@@ -133,7 +134,7 @@ pub fn start_worker(name: &str, options: WorkerOptions) -> io::Result<Worker> {
         doors: options
             .cgroups
             .iter()
-            .map(|group| group.door())
+            .map(Cgroup::door)
             .collect::<io::Result<_>>()
             .context(start)?,
         own_session: options.own_session,

@@ -1,4 +1,4 @@
-//! A hold on one process that can never point to another: a pidfd, see pidfd_open(2).
+//! A hold on one process that can never point to another: a pidfd, see `pidfd_open(2)`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -72,7 +72,7 @@ impl Process {
         }
     }
 
-    /// Whether the process has ended. A zombie has: a pidfd is readable from the moment its process exits, see pidfd_open(2).
+    /// Whether the process has ended. A zombie has: a pidfd is readable from the moment its process exits, see `pidfd_open(2)`.
     pub fn has_ended(&self) -> io::Result<bool> {
         self.wait(Duration::ZERO)
     }
