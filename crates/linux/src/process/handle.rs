@@ -55,7 +55,8 @@ impl Process {
         &self.identity
     }
 
-    /// Sends a signal, by number: 1 to 31 but for none. `false`: the process has ended and was waited for.
+    /// Sends a signal, by number: 1 to 31; others, also the real-time ones, are refused. `false`: the process has ended and was
+    /// waited for.
     ///
     /// To a zombie the kernel delivers nothing and says success.
     pub fn signal(&self, signal: i32) -> io::Result<bool> {
