@@ -85,12 +85,9 @@ fn hold(share: f64, keep_going: &impl Fn() -> bool) -> io::Result<Burned> {
         end += PERIOD;
         budget += PERIOD.mul_f64(share);
         // A whole period that was missed (stopped, throttled, the machine asleep) counts as if it had been there to be used …
-        let now = read(ClockId::Monotonic);
-        if now > end {
-            let missed = now.saturating_sub(end);
-            end = now;
-            budget += missed.mul_f64(share);
-        }
+        let missed = read(ClockId::Monotonic).saturating_sub(end);
+        end += missed;
+        budget += missed.mul_f64(share);
         // … and what is owed beyond the bound is forgiven.
         budget = budget.min(used + DEBT);
         while used < budget && read(ClockId::Monotonic) < end {

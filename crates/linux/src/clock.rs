@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::thread::ClockId;
 use rustix::time::clock_gettime;
 
-/// The time since boot, suspended time included (`CLOCK_BOOTTIME`, clock_gettime(2)): the clock for leases, for a machine that
+/// The time since boot, suspended time included (`CLOCK_BOOTTIME`, `clock_gettime(2)`): the clock for leases, for a machine that
 /// slept must not look as if no time had passed. Nobody can set it.
 pub fn boottime() -> Duration {
     read(ClockId::Boottime)

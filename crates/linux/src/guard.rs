@@ -26,7 +26,7 @@ use rustix::process::{getpid, getsid, setsid};
 pub use groups::{GROUP_PREFIX, sweep};
 pub use spare::Spare;
 
-/// The lowest value there is: the kernel's killer never takes such a process, see proc_pid_oom_score_adj(5).
+/// The lowest value there is: the kernel's killer never takes such a process, see `proc_pid_oom_score_adj(5)`.
 const OOM_LOWEST: i32 = -1000;
 
 /// What [`entrench`] reached. An `Err` says what is not so, and why.

@@ -22,7 +22,7 @@ pub fn descriptor_limit(pid: u32) -> io::Result<Option<(u64, u64)>> {
         .ok_or_else(|| invalid(format!("/proc/{pid}/limits names no limit of open files")))
 }
 
-/// `Max open files            1024                 1048576              files`, see proc_pid_limits(5).
+/// `Max open files            1024                 1048576              files`, see `proc_pid_limits(5)`.
 fn parse(text: &str) -> Option<(u64, u64)> {
     let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     let mut words = line.split_ascii_whitespace().map(|word| match word {

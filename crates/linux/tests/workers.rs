@@ -1,12 +1,13 @@
 //! Workers, for real: this test binary starts itself, as the binary of Fracas does. It has its own `main`, for a worker must not
-//! be a test.
+//! be a test. It understands as much of a test runner's command line as `cargo test` and nextest use.
+
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test with a main of its own is a test all the same"
+    reason = "this is a test, though one with its own main"
 )]
 
 use std::io::{Read, Write};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use fracas_linux::cgroup::{self, Controller};
 use fracas_linux::child::{self, Stderr, WorkerOptions, start_worker};
 use fracas_linux::process::{self, Process};
-use fracas_linux::{guard, privileges, signals};
+use fracas_linux::{guard, limits, privileges, signals};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -34,7 +35,7 @@ fn main() {
             _ => panic!("no worker has so many arguments"),
         };
     }
-    let tests: [(&str, fn()); 12] = [
+    let tests: [(&str, fn()); 13] = [
         ("who_moves_apart_keeps_what_listens_outside", apart),
         ("a_listener_is_taken_only_if_it_was_handed_over", not_handed_over),
         ("a_worker_has_its_socket_and_nothing_else", nothing_else),
@@ -49,15 +50,33 @@ fn main() {
         ("a_worker_can_be_the_first_to_go", oom_score),
         ("a_guardian_is_in_groups_of_its_own_until_it_leaves", entrenched),
         ("the_groups_of_a_killed_guardian_are_swept", swept),
+        ("a_group_can_be_written_without_a_free_descriptor", starved),
         ("requests_to_stop_are_heard_and_a_terminal_can_be_ignored", signals),
     ];
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    // No test is ignored: a list of the ignored ones is empty.
+    if has("--ignored") {
+        return;
+    }
+    let filter = arguments
+        .iter()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-') && *argument != "terse");
     for (name, test) in tests {
-        if arguments
-            .get(1)
-            .is_none_or(|wanted| wanted.starts_with('-') || name.contains(wanted.as_str()))
-        {
-            test();
-            println!("test {name} ... ok");
+        let wanted = filter.is_none_or(|filter| {
+            if has("--exact") {
+                name == filter
+            } else {
+                name.contains(filter.as_str())
+            }
+        });
+        match (wanted, has("--list")) {
+            (false, _) => {}
+            (true, true) => println!("{name}: test"),
+            (true, false) => {
+                test();
+                println!("test {name} ... ok");
+            }
         }
     }
 }
@@ -96,6 +115,10 @@ fn worker(name: &str) {
             "here".to_owned()
         }
         "listens" => return listens(socket),
+        "starved" => {
+            write_without_descriptors();
+            "written".to_owned()
+        }
         _ => "here".to_owned(),
     };
     writeln!(socket, "{}", say.trim()).unwrap();
@@ -185,6 +208,32 @@ fn guardian(mut socket: UnixStream) {
     socket.read_to_end(&mut rest).unwrap();
     spare.release();
     guard::leave(entrenched).unwrap();
+}
+
+/// Uses up all descriptors, then writes a file of a group with what was kept in hand.
+fn write_without_descriptors() {
+    let root = cgroup::root(Controller::Pids).unwrap().unwrap();
+    let name = format!("fracas-test-starved-{}", std::process::id());
+    let group = root.child(&name).unwrap();
+    let mut spare = guard::Spare::keep(2).unwrap();
+    assert!(limits::set_descriptor_soft_limit(std::process::id(), 40).unwrap());
+    let mut taken = Vec::new();
+    let refused = loop {
+        match std::fs::File::open("/dev/null") {
+            Ok(file) => taken.push(file),
+            Err(error) => break error,
+        }
+    };
+    let write = group.write("pids.max", "7");
+    spare.release();
+    let again = group.write("pids.max", "8");
+    let value = group.read("pids.max");
+    drop(taken);
+    assert!(root.remove_child(&name).unwrap());
+    assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+    assert_eq!(fracas_linux::error::errno(&write.unwrap_err()), Some(libc::EMFILE));
+    again.unwrap();
+    assert_eq!(value.unwrap(), "8");
 }
 
 fn listens(mut socket: UnixStream) {
@@ -404,6 +453,20 @@ fn swept() {
     assert!(groups.iter().all(|group| group.exists()));
     guard::sweep().unwrap();
     assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
+}
+
+fn starved() {
+    if !privileges::is_root() || cgroup::root(Controller::Pids).unwrap().is_none() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "CI must be able to make groups"
+        );
+        println!("skipped: no root, or no pids controller");
+        return;
+    }
+    let mut worker = start_worker("starved", WorkerOptions::default()).unwrap();
+    assert_eq!(line(&mut worker), "written");
+    finish(worker);
 }
 
 fn signals() {

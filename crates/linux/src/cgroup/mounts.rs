@@ -25,7 +25,7 @@ pub(super) fn read(proc: &Path) -> io::Result<Vec<Mount>> {
     Ok(bytes.split(|&byte| byte == b'\n').filter_map(parse).collect())
 }
 
-/// One line of proc_pid_mountinfo(5): `31 23 0:28 ROOT POINT OPTIONS [TAGS…] - TYPE SOURCE SUPER_OPTIONS`. `None`: not a hierarchy.
+/// One line of `proc_pid_mountinfo(5)`: `31 23 0:28 ROOT POINT OPTIONS [TAGS…] - TYPE SOURCE SUPER_OPTIONS`. `None`: not a hierarchy.
 pub(super) fn parse(line: &[u8]) -> Option<Mount> {
     let fields: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let dash = fields.iter().position(|&field| field == b"-")?;
@@ -105,7 +105,7 @@ impl Mount {
     }
 
     /// The directory of a group of the hierarchy. `None`: it cannot be seen through this mount, or the path climbs out of our
-    /// namespace (`/../…`, see cgroup_namespaces(7)).
+    /// namespace (`/../…`, see `cgroup_namespaces(7)`).
     pub(super) fn directory(&self, inside: &str) -> Option<PathBuf> {
         let below = if self.root == "/" {
             inside

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::fmt::Write;
 use std::fs;
 
 use super::*;
@@ -15,11 +15,12 @@ impl Machine {
         for (point, kind, options) in mounts {
             let point = dir.path().join(point);
             fs::create_dir_all(&point).unwrap();
-            let _ = writeln!(
+            writeln!(
                 table,
                 "31 23 0:28 / {} rw,relatime - {kind} {kind} {options}",
                 point.display()
-            );
+            )
+            .unwrap();
         }
         fs::create_dir_all(dir.path().join("proc/self")).unwrap();
         fs::create_dir_all(dir.path().join("proc/7")).unwrap();

@@ -1,4 +1,4 @@
-//! A hold on one process that can never point to another: a pidfd, see pidfd_open(2).
+//! A hold on one process that can never point to another: a pidfd, see `pidfd_open(2)`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -55,7 +55,8 @@ impl Process {
         &self.identity
     }
 
-    /// Sends a signal, by number: 1 to 31 but for none. `false`: the process has ended and was waited for.
+    /// Sends a signal, by number: 1 to 31; others, also the real-time ones, are refused. `false`: the process has ended and was
+    /// waited for.
     ///
     /// To a zombie the kernel delivers nothing and says success.
     pub fn signal(&self, signal: i32) -> io::Result<bool> {
@@ -72,7 +73,7 @@ impl Process {
         }
     }
 
-    /// Whether the process has ended. A zombie has: a pidfd is readable from the moment its process exits, see pidfd_open(2).
+    /// Whether the process has ended. A zombie has: a pidfd is readable from the moment its process exits, see `pidfd_open(2)`.
     pub fn has_ended(&self) -> io::Result<bool> {
         self.wait(Duration::ZERO)
     }

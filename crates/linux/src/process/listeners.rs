@@ -71,7 +71,7 @@ fn listening(pid: u32, table: &str, port: u16, sockets: &mut BTreeSet<u64>) -> i
     Ok(true)
 }
 
-/// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`, see proc_net_tcp(5).
+/// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`, see `proc_net_tcp(5)`.
 pub(super) fn listening_inode(line: &str, port: u16) -> Option<u64> {
     let mut fields = line.split_ascii_whitespace();
     let local = fields.nth(1)?;

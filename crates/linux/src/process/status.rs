@@ -18,7 +18,7 @@ pub struct Status {
     pub comm: String,
     /// The arguments separated by spaces, at most 64 KiB of them; without arguments (kernel threads, zombies) `[comm]`.
     pub command: String,
-    /// One letter: R, S, D, T (stopped), t (traced), Z (zombie) …, see proc_pid_stat(5).
+    /// One letter: R, S, D, T (stopped), t (traced), Z (zombie) …, see `proc_pid_stat(5)`.
     pub state: char,
     /// How many threads it has.
     pub threads: u32,
