@@ -58,8 +58,6 @@ struct Driver<'a> {
     undoing: bool,
     /// The guardian was asked for the end: it may go, and what comes of the question says whether it went too early.
     ending: bool,
-    /// The guardian says nothing any more.
-    silent: bool,
 }
 
 pub(crate) async fn drive(
@@ -100,8 +98,9 @@ pub(crate) async fn drive(
         ended: None,
         undoing: false,
         ending: false,
-        silent: false,
     };
+    // Whether the guardian may still say something.
+    let mut talking = true;
     driver.put(Input::Tick);
     while driver.ended.is_none() {
         let due = tokio::time::Instant::from_std(driver.recorder.began())
@@ -113,15 +112,14 @@ pub(crate) async fn drive(
         tokio::select! {
             biased;
             heard = stops.next() => driver.hear(heard)?,
-            message = news.recv(), if !driver.silent => match message {
-                Some(message) => driver.news(message),
-                None => {
-                    driver.silent = true;
-                    if !driver.ending {
-                        driver.lose_guardian("the guardian ended");
-                    }
+            message = news.recv(), if talking => {
+                talking = message.is_some();
+                match message {
+                    Some(message) => driver.news(message),
+                    None if driver.ending => {}
+                    None => driver.lose_guardian("the guardian ended"),
                 }
-            },
+            }
             Some(back) = backs.recv() => driver.take(back).await,
             () = tokio::time::sleep_until(due) => driver.put(Input::Tick),
         }

@@ -4,6 +4,14 @@
 //! of them fell where nothing was on. `FRACAS_KILLS` sets how many blows fall at random moments in all (200),
 //! `FRACAS_KILLS_EACH` how many for each fault and kind; their seed is printed and can be set with `FRACAS_SEED`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends at its first surprise, and its table is for whoever reads the run"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,6 +4,14 @@
 //! The binary under test is the real one, targets are real, and what is there at the end is read from the kernel's files and the
 //! engine's socket. Needs root; without what it needs a test prints that it was skipped, and fails under `CI=true`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends at its first surprise, and its table is for whoever reads the run"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

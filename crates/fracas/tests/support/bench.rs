@@ -75,6 +75,7 @@ impl Bench {
     /// The end of a test: every process of ours is gone, and every group. Whoever was orphaned is collected here.
     pub(crate) fn finish(self) {
         nothing_left();
+        self.place.close().unwrap();
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use target::{Made, Target};
 use std::time::{Duration, Instant};
 
 /// The longest that a test waits for something that is not itself what it measures.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// Looks again and again, with hardly a pause: what is waited for may last for less than a millisecond.
 #[track_caller]
