@@ -42,7 +42,7 @@ fn assert_aborted(done: &Done) -> String {
     );
     let ms = |index: usize| done.events[index].elapsed_ms;
     // The world was safe, as far as anybody could know, until the reading before the breach was taken.
-    let safe = done.events[..breach].iter().rposition(|event| is_safe(event)).unwrap();
+    let safe = done.events[..breach].iter().rposition(is_safe).unwrap();
     assert!(
         ms(rollback) - ms(safe) <= 2 * INTERVAL,
         "{} ms from the last safe reading to the rollback",

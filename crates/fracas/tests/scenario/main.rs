@@ -2,6 +2,8 @@
 //!
 //! Needs root, an engine in `FRACAS_TEST_DOCKER_HOST`, and `/usr/bin/prometheus`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
 mod criteria;
 mod danger;
 mod example;

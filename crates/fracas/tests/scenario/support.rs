@@ -13,7 +13,7 @@ pub(crate) use run::{Bench, Done, at};
 pub(crate) use services::{Services, set_value};
 
 /// The longest that a test waits for something that should be there soon.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The limit that the faults of these tests set.
 pub(crate) const HALF_A_GIB: u64 = 536_870_912;
