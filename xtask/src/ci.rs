@@ -30,6 +30,9 @@ fn all(steps: &mut Steps) -> Result<()> {
     steps.step("build", || {
         children::run(cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
     })?;
+    steps.step("generated", || {
+        generated::schemas(generated::Mode::Check).and_then(|()| generated::pages(generated::Mode::Check))
+    })?;
     let engine = steps.step("engine", Engine::start)?;
     let tests = tests(steps, &engine);
     if tests.is_err() {

@@ -70,6 +70,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_file_is_an_example() {
+        let shipped: Vec<String> = ALL.iter().map(|(name, _)| format!("{name}.yaml")).collect();
+        assert_eq!(
+            shipped,
+            [
+                "checkout-memory-limit.yaml",
+                "cpu-throttle.yaml",
+                "noisy-neighbour.yaml",
+                "out-of-pids.yaml",
+                "out-of-descriptors.yaml",
+                "worker-pause.yaml",
+                "worker-kill.yaml",
+                "container-outage.yaml",
+                "rolling-restart.yaml",
+                "validator-memory-pressure.yaml",
+                "validator-cpu-and-pause.yaml",
+            ]
+        );
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.ends_with(".yaml") || shipped.contains(&name), "{name} is not in the list");
+        }
+    }
+
+    #[test]
     fn every_example_is_a_document_without_a_problem_and_says_what_it_is_for() {
         let mut used = std::collections::BTreeSet::new();
         for (name, text) in ALL {
