@@ -91,7 +91,10 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
         for entry in std::fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(!name.ends_with(".yaml") || shipped.contains(&name), "{name} is not in the list");
+            assert!(
+                !name.ends_with(".yaml") || shipped.contains(&name),
+                "{name} is not in the list"
+            );
         }
     }
 

@@ -122,7 +122,12 @@ impl Cli {
         let said = self.run(words);
         assert_eq!(said.code, 2, "{words:?} said: {}{}", said.out, said.err);
         assert!(said.err.contains("next: "), "it does not say what to do: {}", said.err);
-        assert_eq!(self.ledgers(), Vec::<PathBuf>::new(), "something was planned: {}", said.err);
+        assert_eq!(
+            self.ledgers(),
+            Vec::<PathBuf>::new(),
+            "something was planned: {}",
+            said.err
+        );
         said.err
     }
 
@@ -167,7 +172,11 @@ impl Going {
     #[track_caller]
     pub(crate) fn end(mut self) -> Said {
         use std::os::unix::process::ExitStatusExt as _;
-        assert!(self.process.wait(LIMIT).unwrap(), "it did not end; it said: {}", self.err());
+        assert!(
+            self.process.wait(LIMIT).unwrap(),
+            "it did not end; it said: {}",
+            self.err()
+        );
         let status = self.child.wait().unwrap();
         Said {
             code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),

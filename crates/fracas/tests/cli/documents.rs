@@ -30,7 +30,10 @@ fn told(text: &str) -> String {
     let by_run = cli.refused(&["run", &file, "--yes"]);
     let by_validate = cli.refused(&["validate", &file]);
     assert!(by_validate.contains(by_run.trim_end()), "{by_run}\n{by_validate}");
-    assert!(!cli.state().exists(), "a document that is not understood makes no state");
+    assert!(
+        !cli.state().exists(),
+        "a document that is not understood makes no state"
+    );
     cli.stable(&by_run)
 }
 
@@ -118,11 +121,16 @@ fn all_problems_of_all_files_are_shown() {
     let good = cli.file("good.yaml", GOOD);
     let bad = cli.file(
         "bad.yaml",
-        &GOOD.replace("duration: 10s", "durration: 10s").replace("64MiB", "64 bananas"),
+        &GOOD
+            .replace("duration: 10s", "durration: 10s")
+            .replace("64MiB", "64 bananas"),
     );
     let said = cli.run(&["validate", &good, &bad]);
     assert_eq!(said.code, 2);
-    assert_eq!(cli.stable(&said.out), "PLACE/good.yaml: ok\nPLACE/bad.yaml: 3 problems\n");
+    assert_eq!(
+        cli.stable(&said.out),
+        "PLACE/good.yaml: ok, 1 warning\nPLACE/bad.yaml: 3 problems\n"
+    );
     for code in ["D003", "D004", "D005"] {
         assert!(said.err.contains(code), "{code}: {}", said.err);
     }

@@ -25,7 +25,11 @@ fn every_command_has_help_and_a_wrong_argument_is_refused() {
     assert!(commands.len() > 20, "{commands:?}");
     for command in commands.into_iter().filter(|command| *command != "help") {
         let said = cli.run(&[command, "--help"]);
-        assert!(said.code == 0 && said.out.contains("Usage: fracas"), "{command}: {}", said.err);
+        assert!(
+            said.code == 0 && said.out.contains("Usage: fracas"),
+            "{command}: {}",
+            said.err
+        );
         assert_eq!(cli.run(&[command, "--no-such-flag"]).code, 2, "{command}");
     }
 }
@@ -34,7 +38,10 @@ fn every_command_has_help_and_a_wrong_argument_is_refused() {
 fn codes_are_explained() {
     let cli = Cli::new();
     insta::assert_snapshot!(cli.run(&["explain", "G003"]).out);
-    assert_eq!(cli.run(&["explain", "error[G003]:"]).out, cli.run(&["explain", "g003"]).out);
+    assert_eq!(
+        cli.run(&["explain", "error[G003]:"]).out,
+        cli.run(&["explain", "g003"]).out
+    );
     assert!(cli.run(&["explain"]).out.lines().count() > 40);
     assert!(cli.refused(&["explain", "Z999"]).contains("error[R004]"));
 }
@@ -42,7 +49,14 @@ fn codes_are_explained() {
 #[test]
 fn schemas_are_json_schemas() {
     let cli = Cli::new();
-    for of in ["experiment", "scenario", "chaos-scenario", "report", "events", "settings"] {
+    for of in [
+        "experiment",
+        "scenario",
+        "chaos-scenario",
+        "report",
+        "events",
+        "settings",
+    ] {
         let schema: Value = serde_json::from_str(&cli.run(&["schema", of]).out).unwrap();
         assert!(schema["$schema"].is_string() && schema["title"].is_string(), "{of}");
     }
@@ -54,7 +68,10 @@ fn templates_and_examples_are_documents() {
     let mut texts = vec![cli.run(&["template"]).out, cli.run(&["template", "scenario"]).out];
     let faults: Value = serde_json::from_str(&cli.run(&["faults", "--json"]).out).unwrap();
     for fault in faults.as_array().unwrap() {
-        texts.push(cli.run(&["template", "experiment", fault["name"].as_str().unwrap()]).out);
+        texts.push(
+            cli.run(&["template", "experiment", fault["name"].as_str().unwrap()])
+                .out,
+        );
     }
     let list = cli.run(&["examples"]).out;
     assert!(list.lines().count() >= 6);
@@ -66,7 +83,10 @@ fn templates_and_examples_are_documents() {
         let said = cli.run(&["validate", &file]);
         assert_eq!(said.code, 0, "{}\n{text}", said.err);
     }
-    assert!(cli.refused(&["template", "experiment", "memory_limitt"]).contains("memory_limit"));
+    assert!(
+        cli.refused(&["template", "experiment", "memory_limitt"])
+            .contains("memory_limit")
+    );
     assert!(cli.refused(&["examples", "nothing"]).contains("no example"));
 }
 
@@ -115,14 +135,22 @@ fn the_doctor_says_what_is_possible() {
     }
     for check in checks {
         let ok = check["status"] == "ok";
-        assert!(check["found"].as_str().is_some_and(|found| !found.is_empty()), "{check}");
+        assert!(
+            check["found"].as_str().is_some_and(|found| !found.is_empty()),
+            "{check}"
+        );
         assert!(ok || check["next"].is_string(), "it does not say what to do: {check}");
     }
     // There is no engine in this test: containers are impossible, and the reason is given.
     let faults = found["faults"].as_array().unwrap();
     let fault = |name: &str| faults.iter().find(|fault| fault["fault"] == name).unwrap();
     assert_eq!(fault("container_pause")["possible"], false);
-    assert!(fault("container_pause")["why"].as_str().unwrap().contains("no-engine.sock"));
+    assert!(
+        fault("container_pause")["why"]
+            .as_str()
+            .unwrap()
+            .contains("no-engine.sock")
+    );
     assert_eq!(fault("process_pause")["possible"], true);
     assert!(cli.run(&["doctor"]).out.contains("faults\n"));
 }

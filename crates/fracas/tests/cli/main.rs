@@ -11,3 +11,4 @@ mod servers;
 mod settings;
 mod state;
 mod stop;
+mod terminal;

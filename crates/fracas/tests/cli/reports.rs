@@ -23,7 +23,9 @@ fn one(words: &[&str]) -> Option<(Cli, crate::cli::Said)> {
 
 #[test]
 fn standard_output_is_json_only() {
-    let Some((_, said)) = one(&["--format", "json"]) else { return };
+    let Some((_, said)) = one(&["--format", "json"]) else {
+        return;
+    };
     let report = json(&said.out);
     assert_eq!(report["verdict"], "passed");
     assert!(said.err.contains("PASSED"), "{}", said.err);
@@ -31,12 +33,18 @@ fn standard_output_is_json_only() {
 
 #[test]
 fn the_log_is_one_json_object_per_line() {
-    let Some((_, said)) = one(&["--log-format", "json", "-v"]) else { return };
+    let Some((_, said)) = one(&["--log-format", "json", "-v"]) else {
+        return;
+    };
     let lines: Vec<Value> = said.err.lines().map(json).collect();
     assert_eq!(lines[0]["seq"], 0);
     assert!(lines.last().unwrap()["what"]["run_ended"].is_object(), "{}", said.err);
     let told: Vec<u64> = lines.iter().filter_map(|line| line["seq"].as_u64()).collect();
-    assert_eq!(told, (0..told.len() as u64).collect::<Vec<_>>(), "events are numbered without gaps");
+    assert_eq!(
+        told,
+        (0..told.len() as u64).collect::<Vec<_>>(),
+        "events are numbered without gaps"
+    );
     // Errors have the same form.
     let cli = Cli::new();
     let said = cli.run(&["run", "missing.yaml", "--yes", "--log-format", "json"]);
@@ -55,14 +63,20 @@ fn quiet_says_only_the_verdict() {
 fn verbose_says_more() {
     let Some((_, normal)) = one(&[]) else { return };
     let Some((_, verbose)) = one(&["-v"]) else { return };
-    assert!(verbose.err.lines().count() > normal.err.lines().count(), "{}", verbose.err);
+    assert!(
+        verbose.err.lines().count() > normal.err.lines().count(),
+        "{}",
+        verbose.err
+    );
 }
 
 #[test]
 fn colours_are_asked_for() {
     let Some((_, plain)) = one(&[]) else { return };
     assert!(!plain.err.contains('\u{1b}'), "no terminal, no colours: {}", plain.err);
-    let Some((_, coloured)) = one(&["--color", "always"]) else { return };
+    let Some((_, coloured)) = one(&["--color", "always"]) else {
+        return;
+    };
     assert!(coloured.err.contains("\u{1b}[1;32mPASSED"), "{}", coloured.err);
     let mut cli = Cli::new();
     cli.set("NO_COLOR", "1");
@@ -97,7 +111,9 @@ fn a_run_is_listed_and_its_report_printed_in_every_form() {
 
 #[test]
 fn a_report_may_go_elsewhere() {
-    let Some((cli, _)) = one(&["--out", "elsewhere"]) else { return };
+    let Some((cli, _)) = one(&["--out", "elsewhere"]) else {
+        return;
+    };
     let out = cli.place().join("elsewhere");
     for file in ["report.json", "report.md", "junit.xml", "events.ndjson"] {
         assert!(out.join(file).is_file(), "{file}");
@@ -114,7 +130,14 @@ fn a_plan_shows_targets_changes_and_undos_and_touches_nothing() {
     let file = cli.file("e.yaml", &experiment(&target, HOLDS, "60s"));
     let said = cli.run(&["plan", &file]);
     assert_eq!(said.code, 0, "{}", said.err);
-    for part in ["✓ ", "memory_limit on ", "64MiB", "undo: exact", "until the rollback", "expect == 0"] {
+    for part in [
+        "✓ ",
+        "memory_limit on ",
+        "64MiB",
+        "undo: exact",
+        "until the rollback",
+        "expect == 0",
+    ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
     let plan = json(&cli.run(&["plan", &file, "--format", "json"]).out);
@@ -144,7 +167,10 @@ fn targets_are_listed_with_their_reasons() {
     let candidates = alias["candidates"].as_array().unwrap();
     assert!(!candidates.is_empty());
     for candidate in candidates {
-        assert!(candidate["chosen"] == true || candidate["why"].is_string(), "{candidate}");
+        assert!(
+            candidate["chosen"] == true || candidate["why"].is_string(),
+            "{candidate}"
+        );
     }
     assert!(cli.run(&["targets", &file]).out.contains("it: min("));
 }

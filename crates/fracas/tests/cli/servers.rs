@@ -45,9 +45,16 @@ duration: 10s
 fn docker_that_does_not_run() {
     let cli = Cli::new();
     let file = cli.file("e.yaml", CONTAINER);
-    for command in [["run", &file, "--yes"].as_slice(), &["plan", &file], &["targets", &file]] {
+    for command in [
+        ["run", &file, "--yes"].as_slice(),
+        &["plan", &file],
+        &["targets", &file],
+    ] {
         let told = cli.refused(command);
-        assert!(told.contains("error[X001]") && told.contains("no-engine.sock"), "{told}");
+        assert!(
+            told.contains("error[X001]") && told.contains("no-engine.sock"),
+            "{told}"
+        );
     }
 }
 
@@ -70,7 +77,10 @@ fn an_engine_that_is_a_flag_wins_over_the_environment() {
 
 /// An experiment with a Prometheus probe on a real target.
 fn measured(cli: &Cli, target: &Target) -> String {
-    cli.file("e.yaml", &experiment(target, "prometheus: { query: up }, expect: \"> 0\"", "10s"))
+    cli.file(
+        "e.yaml",
+        &experiment(target, "prometheus: { query: up }, expect: \"> 0\"", "10s"),
+    )
 }
 
 #[test]

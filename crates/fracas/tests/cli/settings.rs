@@ -26,12 +26,18 @@ fn setting(shown: &Value, key: &str) -> (String, String) {
 #[test]
 fn each_is_shown_with_its_origin() {
     let mut cli = Cli::new();
-    let file = cli.file("config.yaml", "reporting:\n  keep_last_n: 3\nexecution: { default_warmup: 7s }\n");
+    let file = cli.file(
+        "config.yaml",
+        "reporting:\n  keep_last_n: 3\nexecution: { default_warmup: 7s }\n",
+    );
     cli.set("FRACAS_CONFIG", &file);
     cli.set("FRACAS_EXECUTION_DEFAULT_WARMUP", "9s");
     let shown = shown(&cli, &["--prometheus-url", "http://there:9090"]);
     assert_eq!(shown["file"], file);
-    assert_eq!(setting(&shown, "reporting.keep_last_n"), ("3".into(), format!("{file}:2")));
+    assert_eq!(
+        setting(&shown, "reporting.keep_last_n"),
+        ("3".into(), format!("{file}:2"))
+    );
     assert_eq!(
         setting(&shown, "execution.default_warmup"),
         ("9s".into(), "environment FRACAS_EXECUTION_DEFAULT_WARMUP".into())
@@ -40,7 +46,10 @@ fn each_is_shown_with_its_origin() {
         setting(&shown, "prometheus.url"),
         ("http://there:9090".into(), "flag --prometheus-url".into())
     );
-    assert_eq!(setting(&shown, "execution.default_cooldown"), ("2m".into(), "default".into()));
+    assert_eq!(
+        setting(&shown, "execution.default_cooldown"),
+        ("2m".into(), "default".into())
+    );
     assert!(cli.run(&["config"]).out.contains("keep_last_n"));
 }
 
@@ -97,7 +106,10 @@ fn somebody_else_reads_the_working_directory_and_his_own_configuration() {
 #[test]
 fn unknown_keys_are_shown_where_they_stand() {
     let cli = Cli::new();
-    let file = cli.file("config.yaml", "prometheus:\n  ulr: http://x\nframework:\n  log_level: debug\n");
+    let file = cli.file(
+        "config.yaml",
+        "prometheus:\n  ulr: http://x\nframework:\n  log_level: debug\n",
+    );
     insta::assert_snapshot!(cli.stable(&cli.refused(&["config", "--config", &file])));
 }
 

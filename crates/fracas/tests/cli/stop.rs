@@ -20,7 +20,11 @@ fn stopped_by(stop: impl FnOnce(&Cli, &Going)) -> Option<Said> {
     stop(&cli, &going);
     let said = going.end();
     assert_eq!(said.code, 3, "{}", said.err);
-    assert!(said.err.lines().last().unwrap().starts_with("ABORTED: "), "{}", said.err);
+    assert!(
+        said.err.lines().last().unwrap().starts_with("ABORTED: "),
+        "{}",
+        said.err
+    );
     assert!(said.err.contains("(exit code 3)"), "{}", said.err);
     assert_eq!(target.look(), before);
     Some(said)
@@ -64,7 +68,11 @@ fn by_fracas_freeze() {
     let said = stopped_by(|cli, _| {
         let said = cli.run(&["freeze", "fire drill"]);
         assert_eq!(said.code, 0, "{}", said.err);
-        assert!(said.out.contains("1 runs stopped") || said.out.contains("1 run stopped"), "{}", said.out);
+        assert!(
+            said.out.contains("1 runs stopped") || said.out.contains("1 run stopped"),
+            "{}",
+            said.out
+        );
     });
     if let Some(said) = said {
         assert!(said.err.contains("fracas freeze"), "{}", said.err);
@@ -77,20 +85,28 @@ fn an_impatient_person_is_told_and_may_leave_it_to_the_guardian() {
     let before = target.look();
     let cli = Cli::new();
     // A recovery that never gets stable keeps the run going after the rollback: time for three signals.
-    let text = experiment(&target, "tcp: { address: \"127.0.0.1:1\", timeout: 1s }, expect: \"== 1\", when: [after]", "60s")
-        .replace("within: 1s", "within: 60s");
+    let text = experiment(
+        &target,
+        "tcp: { address: \"127.0.0.1:1\", timeout: 1s }, expect: \"== 1\", when: [after]",
+        "60s",
+    )
+    .replace("within: 1s", "within: 60s");
     let file = cli.file("e.yaml", &text);
     let going = cli.start(&["run", &file, "--yes"]);
     going.until("the limit is on", || limited(&target));
     signal(going.process(), INT);
     going.until("it stops", || going.err().contains("SIGINT"));
     signal(going.process(), INT);
-    going.until("it says what it waits for", || going.err().contains("once more leaves it to the guardian"));
+    going.until("it says what it waits for", || {
+        going.err().contains("once more leaves it to the guardian")
+    });
     signal(going.process(), INT);
     let said = going.end();
     assert_eq!(said.code, 4, "{}", said.err);
     assert!(said.err.contains("error[G006]"), "{}", said.err);
-    soon(LIMIT, "the guardian undid it", || (target.look() == before).then_some(()));
+    soon(LIMIT, "the guardian undid it", || {
+        (target.look() == before).then_some(())
+    });
 }
 
 #[test]
@@ -109,7 +125,11 @@ fn a_run_that_holds_passes() {
         .lines()
         .filter_map(|line| line.strip_prefix("  Report: ").map(PathBuf::from))
         .collect();
-    assert!(files.len() >= 3 && files.iter().all(|file| file.is_file()), "{}", said.out);
+    assert!(
+        files.len() >= 3 && files.iter().all(|file| file.is_file()),
+        "{}",
+        said.out
+    );
 }
 
 #[test]
@@ -130,11 +150,16 @@ fn a_fault_that_does_not_stay_is_inconclusive() {
     let going = cli.start(&["run", &file, "--yes"]);
     let limit = target.memory_limit();
     going.until("the limit is on", || limited(&target));
-    // Somebody else decides otherwise: the dose is not delivered any more.
-    std::fs::write(limit, "134217728").unwrap();
+    // Somebody else decides otherwise: what was asked is not delivered any more. Lower, for on version 1 a limit cannot be above
+    // that of memory and swap together.
+    std::fs::write(limit, "33554432").unwrap();
     let said = going.end();
     assert_eq!(said.code, 5, "{}", said.err);
-    assert!(said.err.lines().last().unwrap().starts_with("INCONCLUSIVE"), "{}", said.err);
+    assert!(
+        said.err.lines().last().unwrap().starts_with("INCONCLUSIVE"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

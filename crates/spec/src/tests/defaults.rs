@@ -45,7 +45,10 @@ fn settings_fill_in_what_a_scenario_does_not_say() {
 
 #[test]
 fn what_the_scenario_says_wins() {
-    let text = SCENARIO.replace("  duration: 8m\n", "  duration: 8m\n  warmup: 1s\n  cooldown: 2s\n  interval: 6s\n");
+    let text = SCENARIO.replace(
+        "  duration: 8m\n",
+        "  duration: 8m\n  warmup: 1s\n  cooldown: 2s\n  interval: 6s\n",
+    );
     let defaults = Defaults {
         warmup: Some(Span::secs(50)),
         cooldown: Some(Span::secs(50)),
