@@ -138,7 +138,7 @@ fn all_problems_of_all_files_are_shown() {
     let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(found[0]["ok"], true);
     assert_eq!(found[1]["errors"].as_array().unwrap().len(), 3);
-    assert_eq!(found[1]["errors"][0]["place"]["line"], 11);
+    assert_eq!(found[1]["errors"][1]["place"]["line"], 11);
     assert_eq!((said.code, said.err.as_str()), (2, ""));
     assert_eq!(cli.run(&["validate", &good]).code, 0);
 }
