@@ -9,6 +9,7 @@
     reason = "a task runner talks to a person"
 )]
 
+mod bench;
 mod children;
 mod ci;
 mod engine;
@@ -32,6 +33,7 @@ usage: cargo xtask TASK
   engine              starts a Docker engine of its own for tests, until Ctrl-C; prints the line to export
   schema [--check]    writes docs/reference/*.schema.json from the binary, or says which are out of date
   docs [--check]      writes docs/reference/*.md from the schemas, or says which are out of date
+  bench               measures beside real peers and writes docs/benchmarks.md
   killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
   fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
 ";
@@ -56,6 +58,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["engine"] => engine::foreground(),
         ["schema"] => generated::schemas(generated::Mode::Write),
         ["schema", "--check"] => generated::schemas(generated::Mode::Check),
+        ["bench"] => bench::run(),
         ["docs"] => generated::pages(generated::Mode::Write),
         ["docs", "--check"] => generated::pages(generated::Mode::Check),
         ["killmatrix"] => killmatrix::run(false),

@@ -288,10 +288,10 @@ impl Driver<'_> {
     fn news(&mut self, message: FromGuardian) {
         match message {
             FromGuardian::State { injection, state, how } => {
-                self.recorder.emit(What::Injection { injection, state, how })
+                self.recorder.emit(What::Injection { injection, state, how });
             }
             FromGuardian::Failed { injection, problem } => {
-                self.recorder.emit(What::InjectionFailed { injection, problem })
+                self.recorder.emit(What::InjectionFailed { injection, problem });
             }
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }

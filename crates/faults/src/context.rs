@@ -132,3 +132,35 @@ impl Nursery {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_goes_on_later_ends_when_it_is_told_to() {
+        let nursery = Nursery::default();
+        assert!(!nursery.end("a").await);
+        nursery.later("a".into(), |note| async move {
+            note.say("begun".into());
+            std::future::pending::<()>().await;
+        });
+        while nursery.goes_on("a").1.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(nursery.goes_on("a"), (true, "begun".to_owned()));
+        assert!(nursery.end("a").await);
+        assert_eq!(nursery.goes_on("a"), (false, String::new()));
+    }
+
+    #[tokio::test]
+    async fn what_is_done_does_not_go_on_and_what_it_said_stays() {
+        let nursery = Nursery::default();
+        nursery.later("a".into(), |note| async move { note.say("done".into()) });
+        while nursery.goes_on("a").0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(nursery.goes_on("a"), (false, "done".to_owned()));
+        assert!(!nursery.end("a").await);
+    }
+}

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(limit(&[0, 1, 2], 5), 8);
         // With 4 as the limit, number 3 would still be free.
         assert_eq!(limit(&[0, 1, 2, 500], 0), 3);
-        assert_eq!(limit(&[0, 1, 2, 5], 2), 5);
+        assert_eq!(limit(&[0, 1, 2, 5], 2), 6);
         assert_eq!(limit(&[0, 1, 2, 5], 3), 7);
         assert_eq!(limit(&[], 0), 0);
         assert_eq!(limit(&[], 2), 2);

@@ -283,3 +283,82 @@ pub(crate) fn done(outcome: Outcome, fault: &str, life: &Life) -> Result<()> {
         Outcome::NotRunning | Outcome::Missing => Err(life.gone(fault)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn life(raw: &Value) -> Life {
+        Life {
+            engine: "unix:///x".into(),
+            id: "0123".into(),
+            name: "web".into(),
+            init: ProcessIdentity {
+                pid: 1,
+                start: 2,
+                boot: "b".into(),
+            },
+            local: true,
+            started_at: String::new(),
+            configuration: configuration(raw),
+            addresses: BTreeMap::new(),
+        }
+    }
+
+    fn details(raw: Value) -> Details {
+        Details {
+            id: String::new(),
+            name: String::new(),
+            image: String::new(),
+            state: fracas_docker::State {
+                status: Status::Running,
+                running: true,
+                paused: false,
+                restarting: false,
+                pid: Some(1),
+                started_at: String::new(),
+                exit_code: 0,
+                restart_count: 0,
+                health: fracas_docker::Health::None,
+            },
+            restart_policy: fracas_docker::RestartPolicy {
+                name: "no".into(),
+                maximum: 0,
+            },
+            labels: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            limits: fracas_docker::Limits::default(),
+            cgroup_parent: String::new(),
+            raw,
+        }
+    }
+
+    #[test]
+    fn somebody_elses_setting_is_told_with_three_values() {
+        let before =
+            json!({ "Image": "sha256:1", "HostConfig": { "Memory": 0, "CpuQuota": 5 }, "State": { "Pid": 7 } });
+        let mut after = before.clone();
+        after["State"]["Pid"] = json!(8);
+        assert_eq!(life(&before).changed(&details(after.clone())), None);
+        after["HostConfig"]["Memory"] = json!(512);
+        let Some(Reverted::Foreign { before, ours, now }) = life(&before).changed(&details(after)) else {
+            panic!("the change was not noticed");
+        };
+        assert_eq!(before, "HostConfig.Memory = 0");
+        assert_eq!(ours, before);
+        assert_eq!(now, "HostConfig.Memory = 512");
+    }
+
+    #[test]
+    fn a_configuration_keeps_no_text_and_no_order_of_keys() {
+        let raw = json!({ "Config": { "Env": ["PASSWORD=hunter2"], "Labels": { "a": "1", "b": "2" }, "User": "me" } });
+        let kept = configuration(&raw);
+        assert!(!format!("{kept:?}").contains("hunter2"));
+        assert_eq!(kept.len(), 3);
+        let turned: Value = serde_json::from_str(r#"{"b":"2","a":"1"}"#).unwrap();
+        assert_eq!(kept["Config.Labels"], short(&turned));
+        assert_ne!(kept["Config.Env"], short(&json!(["PASSWORD=hunter3"])));
+    }
+}

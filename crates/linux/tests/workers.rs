@@ -10,8 +10,10 @@
 )]
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fracas_linux::cgroup::{self, Controller};
@@ -23,12 +25,18 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, word, name] = &arguments[..]
+    if let [_, word, name, rest @ ..] = &arguments[..]
         && word == "worker"
     {
-        return worker(name);
+        return match rest {
+            [] => worker(name),
+            [number] => inner(number),
+            _ => panic!("no worker has so many arguments"),
+        };
     }
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 12] = [
+        ("who_moves_apart_keeps_what_listens_outside", apart),
+        ("a_listener_is_taken_only_if_it_was_handed_over", not_handed_over),
         ("a_worker_has_its_socket_and_nothing_else", nothing_else),
         (
             "a_worker_is_in_its_group_and_session_from_the_beginning",
@@ -77,6 +85,7 @@ fn worker(name: &str) {
         }
         "oom" => std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
         "guardian" => return guardian(socket),
+        "apart" => return stage(socket),
         "ignores" => {
             signals::ignore_terminal().unwrap();
             "here".to_owned()
@@ -93,6 +102,61 @@ fn worker(name: &str) {
     // Until the other end closes.
     let mut rest = Vec::new();
     socket.read_to_end(&mut rest).unwrap();
+}
+
+/// Moves apart and starts the init of its pid namespace with a listener from outside.
+fn stage(mut socket: UnixStream) {
+    let outside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = outside.local_addr().unwrap().port();
+    fracas_linux::apart::move_apart().unwrap();
+    let arguments = ["inner".to_owned(), child::number(&outside).to_string()];
+    let mut init = child::start_inner(&arguments, Stdio::null(), Some(&outside), &[]).unwrap();
+    assert!(init.try_reap().unwrap().is_none());
+    writeln!(socket, "{port} {}", init.pid()).unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+}
+
+/// Tells whoever connects from outside what it is inside.
+fn inner(number: &str) {
+    let number = number.parse().unwrap();
+    let outside = child::take_listener(number).unwrap();
+    assert!(child::take_listener(number).is_err(), "only once");
+    // Loopback of the new network namespace is up.
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = TcpStream::connect(inside.local_addr().unwrap()).is_ok();
+    let (mut peer, _) = outside.accept().unwrap();
+    write!(peer, "{} {here}", std::process::id()).unwrap();
+    drop(peer);
+    // Until it is killed.
+    let _ = inside.accept().unwrap();
+    let _ = inside.accept();
+}
+
+fn apart() {
+    let mut worker = start_worker("apart", WorkerOptions::default()).unwrap();
+    let said = line(&mut worker);
+    let (port, pid) = said.trim().split_once(' ').unwrap();
+    let pid = pid.parse().unwrap();
+    let init = Process::find(pid).unwrap().expect("it waits for a connection");
+    let mut text = String::new();
+    let mut peer = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    peer.set_read_timeout(Some(LIMIT)).unwrap();
+    peer.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "1 true", "the first process of its namespace, with a loopback");
+    assert_eq!(process::in_same_pid_namespace(pid).unwrap(), Some(false));
+    // Killed, its parent cannot end it: the kernel does.
+    worker.process.signal(libc::SIGKILL).unwrap();
+    assert!(worker.reap(LIMIT).unwrap().is_some());
+    assert!(init.wait(LIMIT).unwrap());
+}
+
+fn not_handed_over() {
+    for number in [-1, 0, 1, 2, 1_000_000] {
+        assert!(child::take_listener(number).is_err(), "{number}");
+    }
+    let own = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(child::take_listener(child::number(&own)).is_err(), "ours already");
 }
 
 /// Entrenches itself, says how, and leaves when it is asked to.

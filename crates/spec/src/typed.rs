@@ -25,7 +25,6 @@ pub struct Typed {
 ///
 /// # Errors
 /// All problems: D002 to D005 and D012 with their places, and S004 for a key that is refused.
-#[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
 pub fn typed(
     source: &Source,
     schema: &Value,

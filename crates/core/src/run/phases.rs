@@ -118,15 +118,11 @@ impl Machine {
     /// Reads everything a last time, and is true when that is done. Readings go on meanwhile, for danger does not wait; those that
     /// are asked for later are not awaited, or slow probes would take turns and keep the phase open for ever.
     fn close(&mut self, now: Duration) -> bool {
-        let since = match self.closing {
-            Some(since) => since,
-            None => {
-                self.closing = Some(now);
-                self.read_due(now, true);
-                now
-            }
-        };
-        self.watch.has_answered(since)
+        if self.closing.is_none() {
+            self.closing = Some(now);
+            self.read_due(now, true);
+        }
+        self.watch.has_answered(self.closing.unwrap_or(now))
     }
 
     fn recovery(&mut self, now: Duration) {

@@ -351,7 +351,7 @@ fn data_from_before_a_moment_does_not_count_for_it() {
     ] {
         let mut world = World::new();
         world.value = Box::new(move |now| if bad(last(now)) { 0.0 } else { 1.0 });
-        world.age = Box::new(move |now| Some(Span(now - last(now))));
+        world.age = Box::new(move |now| Some(Span(now.saturating_sub(last(now)))));
         let probes = vec![probe("p", Some(expect), None, &[(when, Over::Whole)])];
         let (verdict, why, _) = run(experiment(probes, vec![fault("a", 0, None)]), &mut world, None);
         assert_eq!(verdict, Verdict::Passed, "{when}: {why}");

@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     unreachable_pub,
+    clippy::print_stdout,
     reason = "a test without the attribute that clippy knows tests by"
 )]
 

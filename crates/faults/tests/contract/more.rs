@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_faults::{BoxFuture, Entry, find};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
-use fracas_linux::cgroup::{Cgroup, Controller};
+use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use fracas_linux::process;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ tests! {
     process_pause_leaves_what_was_stopped_before,
     process_pause_takes_a_pattern,
     process_kill_goes_on_until_its_count_in_a_container,
-    process_kill_says_when_a_signal_is_ignored,
+    process_kill_tells_an_end_from_a_handled_signal,
     container_kill_lets_the_restart_policy_act,
     container_kill_by_the_engine_stays_down,
     container_kill_starts_it_after_its_delay,
@@ -63,6 +63,14 @@ async fn dose(stage: &Stage, undo: &Value) -> fracas_core::record::Dose {
     (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
 }
 
+/// What else runs on this machine must not take what is measured here: a fault is tried, not the idleness of the machine.
+fn favour(group: &Cgroup) {
+    match group.version() {
+        Version::V1 => group.write("cpu.shares", "262144").unwrap(),
+        Version::V2 => group.write("cpu.weight", "10000").unwrap(),
+    }
+}
+
 /// What a group used over this time, in per cent of a CPU.
 async fn percent(group: &Cgroup, time: Duration) -> f64 {
     let (before, begun) = (group.cpu_usage().unwrap(), Instant::now());
@@ -78,8 +86,11 @@ async fn cpu_stress_delivers_what_is_asked() {
         };
         stage.params = json!({ "percent": asked });
         let group = stage.group(Controller::CpuAcct);
+        favour(&stage.group(Controller::Cpu));
         let undo = on(&stage).await;
         let got = percent(&group, Duration::from_secs(3)).await;
+        let dose = dose(&stage, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
         assert_eq!(off(&stage, &undo).await, Reverted::Restored);
         assert!((got - asked).abs() <= 3.0, "asked {asked}, got {got:.1}");
     }
@@ -130,6 +141,7 @@ async fn cpu_limit_throttles() {
     let process = TestProcess::run(["burn", "1"]).unwrap();
     group.add(&process).unwrap();
     let stage = on_process(fault("cpu_limit"), json!({ "percent": 20 }), process, &[]).await;
+    favour(&stage.group(Controller::Cpu));
     let undo = on(&stage).await;
     let group = group.group(Controller::CpuAcct).unwrap();
     let got = percent(group, Duration::from_secs(2)).await;
@@ -177,13 +189,11 @@ async fn process_pause_takes_a_pattern() {
 async fn process_kill_goes_on_until_its_count_in_a_container() {
     let Some(engine) = TestDocker::get().await else { return };
     let container = TestContainer::build(&engine).restart("always").start().await.unwrap();
-    let params = json!({ "count": 2, "interval": "100ms" });
+    let params = json!({ "count": 2, "interval": "3s" });
     let stage = in_container(fault("process_kill"), params, container).await;
     let undo = on(&stage).await;
     eventually_async(LIMIT, "the second kill finds the successor", || async {
-        // The second may come before the policy has acted: then it finds nobody, and says so.
-        let effect = dose(&stage, &undo).await.effect.unwrap_or_default();
-        effect.starts_with("2 of 2") || effect.contains("1 found nobody")
+        dose(&stage, &undo).await.effect.as_deref() == Some("2 of 2 signals sent, 0 found nobody")
     })
     .await;
     off(&stage, &undo).await;
@@ -194,7 +204,7 @@ async fn process_kill_goes_on_until_its_count_in_a_container() {
     assert_ne!(stage.container().identity().await.unwrap(), *stage.target.process());
 }
 
-async fn process_kill_says_when_a_signal_is_ignored() {
+async fn process_kill_tells_an_end_from_a_handled_signal() {
     let process = TestProcess::sleep().unwrap();
     let stage = on_process(fault("process_kill"), json!({ "signal": "USR1" }), process, &[]).await;
     let undo = on(&stage).await;
@@ -204,7 +214,10 @@ async fn process_kill_says_when_a_signal_is_ignored() {
     let stage = on_process(fault("process_kill"), json!({ "signal": "TERM" }), process, &[]).await;
     let undo = on(&stage).await;
     let dose = dose(&stage, &undo).await;
-    assert!(dose.delivered.starts_with("0 of 1"), "{dose:?}");
+    assert!(
+        dose.landed == Landed::Yes && dose.delivered.starts_with("0 of 1"),
+        "{dose:?}"
+    );
 }
 
 async fn container_kill_lets_the_restart_policy_act() {

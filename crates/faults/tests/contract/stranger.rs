@@ -134,7 +134,7 @@ pub async fn main(mode: &str, path: &str) {
             .map_err(|problem| problem.line());
         serde_json::to_value(Answer { reverted, seen }).unwrap()
     };
-    writeln!(io::stdout(), "{said}").unwrap();
+    println!("{said}");
     if mode == "stranger-apply" {
         // Until we are killed, or our test is: then the other end of the pipe closes.
         let wait = tokio::task::spawn_blocking(|| io::stdin().read(&mut [0]));

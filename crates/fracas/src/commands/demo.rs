@@ -2,6 +2,7 @@
 //! anybody could write, through the same engine as `fracas run`, and tells in plain words what happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::State as InjectionState;
 use fracas_engine::{Dry, Ended, Order, Settings};
 use fracas_linux::signals::Stops;
-use fracas_report::{Verbosity, line};
+use fracas_report::{Report, Verbosity, line};
 use fracas_spec::Source;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -134,7 +135,7 @@ async fn play(common: &Common, stage: &Stage, state: &Path) -> Result<Played> {
             act.file
         ))?;
         load.take();
-        let ended = run(common, act, port, state).await?;
+        let ended = Box::pin(run(common, act, port, state)).await?;
         let fared = load.take();
         // The engine has heard the same signal and has rolled back.
         if timeout(Duration::ZERO, stops.next()).await.is_ok() {
@@ -161,12 +162,19 @@ fn introduction(stage: &Stage) -> String {
     let mut text = format!(
         "A small shop is open on http://127.0.0.1:{port}/, twenty customers come in a second:\n   customers > front page > 2 replicas > 1 database, each a process, with a supervisor.\n"
     );
-    text.push_str(&match &stage.no_namespaces {
-        None => "They live in a network and a pid namespace of their own. Nothing else here is touched.\n".to_owned(),
-        Some(why) => format!("They live without namespaces of their own ({why}); only these processes are touched.\n"),
-    });
+    // Writing into a String cannot fail.
+    let _ = match &stage.no_namespaces {
+        None => writeln!(
+            text,
+            "They live in a network and a pid namespace of their own. Nothing else here is touched."
+        ),
+        Some(why) => writeln!(
+            text,
+            "They live without namespaces of their own ({why}); only these processes are touched."
+        ),
+    };
     if let Some(why) = &stage.ready.no_groups {
-        text.push_str(&format!("Limits of processor and memory are left out: {why}.\n"));
+        let _ = writeln!(text, "Limits of processor and memory are left out: {why}.");
     }
     text
 }
@@ -230,7 +238,7 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         (_, _) => Verbosity::Verbose,
     };
     let teller = tokio::spawn(follow(events, verbosity));
-    let ended = fracas_engine::run(order).await;
+    let ended = Box::pin(fracas_engine::run(order)).await;
     // All events were sent; the last lines are still to be told.
     let _ = teller.await;
     ended
@@ -298,6 +306,18 @@ impl Teller {
     }
 }
 
+/// What the certificate says.
+fn left(report: &Report) -> String {
+    match &report.certificate {
+        Some(certificate) if certificate.is_clean() => "nothing of the faults is left".to_owned(),
+        Some(certificate) => {
+            let left = certificate.lines.iter().filter(|line| !line.state.is_over()).count();
+            format!("{left} faults LEFT SOMETHING, see the report")
+        }
+        None => "no fault was put on".to_owned(),
+    }
+}
+
 fn epilogue(act: &Act, ended: &Ended, fared: Fared, again: Duration) -> String {
     let as_expected = if ended.verdict == act.expected {
         "as expected"
@@ -310,16 +330,17 @@ fn epilogue(act: &Act, ended: &Ended, fared: Fared, again: Duration) -> String {
         .find(|file| file.extension().is_some_and(|end| end == "md"))
         .or(ended.files.first());
     let mut text = format!(
-        "   {}, {as_expected}: {}\n   customers: {} served, {} turned away; the slowest waited {} ms\n   afterwards: everything is back, the shop answers ({} ms)\n",
+        "   {}, {as_expected}: {}\n   customers: {} served, {} turned away; the slowest waited {} ms\n   afterwards: {}, the shop answers ({} ms)\n",
         ended.report.word(),
         ended.report.why,
         fared.served,
         fared.failed,
         fared.slowest.as_millis(),
+        left(&ended.report),
         again.as_millis(),
     );
     if let Some(report) = report {
-        text.push_str(&format!("   report: {}\n", report.display()));
+        let _ = writeln!(text, "   report: {}", report.display());
     }
     text
 }

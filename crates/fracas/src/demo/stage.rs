@@ -16,6 +16,10 @@ use super::{closed, single_thread};
 
 /// How often it looks whether the shop lives.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long the supervisor may take to end in order.
+const GRACE: Duration = Duration::from_secs(2);
+/// Between two looks at something that ends at any moment.
+const STEP: Duration = Duration::from_millis(5);
 /// How long a start or an end may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Names of our control groups begin so; the rest is the pid of the stage.
@@ -146,7 +150,15 @@ async fn play(
     let mut end = std::pin::pin!(closed(socket));
     loop {
         tokio::select! {
-            result = &mut end => return result,
+            result = &mut end => {
+                // The supervisor sees the same end, and reaps its children, which without a pid namespace nobody else of us
+                // can. One that takes long is killed as `init` is dropped.
+                let deadline = Instant::now() + GRACE;
+                while init.try_reap()?.is_none() && Instant::now() < deadline {
+                    tokio::time::sleep(STEP).await;
+                }
+                return result;
+            }
             _ = stops.next() => return Ok(()),
             _ = tick.tick() => if let Some(status) = init.try_reap()? {
                 return Err(io::Error::other(format!("the supervisor of the shop ended with {status}")));
@@ -213,7 +225,7 @@ impl Groups {
                 if Instant::now() > deadline {
                     return Err(error);
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                tokio::time::sleep(STEP).await;
             }
         }
         Ok(())

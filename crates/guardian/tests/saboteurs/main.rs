@@ -68,7 +68,12 @@ fn main() -> ExitCode {
             })
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let cut_off = Trial::test("container_stop::an_apply_that_is_cut_off_leaves_nothing", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(cut_off());
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.chain([cut_off]).collect()).exit_code()
 }
 
 /// A hand with a ledger of its own, and the directory in which that is.
@@ -79,9 +84,16 @@ struct Bench {
 }
 
 impl Bench {
-    /// A stage for a fault, whose entry is replaced by this one.
+    /// A fault that is on, its entry replaced by this one.
     async fn with(entry: &'static Entry, saboteur: Entry) -> Option<Self> {
-        let stage = stage(entry, On::Simplest).await?;
+        let bench = Self::on(stage(entry, On::Simplest).await?, saboteur).await;
+        let applied = bench.hand.apply(&[INJECTION]).await;
+        assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
+        Some(bench)
+    }
+
+    /// The fault planned on this stage.
+    async fn on(stage: Stage, saboteur: Entry) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let run: RunId = stage.cx.run.clone();
         let state = State::open(&directory.path().join("state")).unwrap();
@@ -90,7 +102,7 @@ impl Bench {
         let hand = Arc::new(Hand::new(run, state, Some(ledger), Engines::default(), news));
         let wanted = Wanted {
             injection: INJECTION,
-            fault: entry.name.to_owned(),
+            fault: stage.entry.name.to_owned(),
             params: stage.params.clone(),
             target: stage.target.clone(),
             at_most: Span::secs(600),
@@ -98,13 +110,11 @@ impl Bench {
         };
         // Entries live as long as the program: so does this one, and the test is over soon.
         hand.plan_with(Box::leak(Box::new(saboteur)), wanted).await.unwrap();
-        let applied = hand.apply(&[INJECTION]).await;
-        assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
-        Some(Self {
+        Self {
             hand,
             stage,
             _state: directory,
-        })
+        }
     }
 
     /// Whether the dose that the guardian reports is that of a fault that landed.
@@ -187,6 +197,38 @@ async fn observer_that_errs(entry: &'static Entry) {
     let line = bench.certified().await;
     assert_eq!(line.state, Stands::Residue, "{line:?}");
     assert!(line.seen.contains("F008: it is dark"), "{line:?}");
+}
+
+/// An engine goes on with what it was asked, also when nobody waits for the answer any more: the stop takes effect seconds after the
+/// first undo, and the certificate must not be made before that.
+async fn cut_off() {
+    let Some(engine) = fracas_lab::TestDocker::get().await else {
+        return;
+    };
+    let container = fracas_lab::TestContainer::build(&engine).mode(["--ignore-term", "sleep"]);
+    let entry = fracas_faults::find("container_stop").unwrap();
+    let params = serde_json::json!({ "grace": "3s" });
+    let stage = fixture::in_container(entry, params, container.start().await.unwrap()).await;
+    let before = stage.container().identity().await.unwrap();
+    let bench = Bench::on(stage, *entry).await;
+    let (applied, ()) = tokio::join!(bench.hand.apply(&[INJECTION]), async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        bench.hand.cancel(&[INJECTION]);
+    });
+    assert!(applied[0].1.is_err(), "it was not cut off");
+    let line = bench.certified().await;
+    assert_eq!(
+        (line.state, line.undo.as_str()),
+        (Stands::Clean, "restored"),
+        "{line:?}"
+    );
+    assert!(line.engine_millis > 3000, "{line:?}");
+    assert!(bench.stage.container().inspect().await.unwrap().state.running);
+    assert_ne!(
+        bench.stage.container().identity().await.unwrap(),
+        before,
+        "the stop never took effect"
+    );
 }
 
 /// Takes off what a saboteur left, by a way back that is found from the target alone.

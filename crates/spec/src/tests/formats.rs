@@ -152,3 +152,15 @@ fn schemas_describe_every_key() {
         assert!(keys > 60, "{keys}");
     }
 }
+
+#[test]
+fn a_fault_keeps_the_words_of_its_document() {
+    let text = "spec:\n  targets: [{ alias: a, selector: { pattern: a } }]\n  duration: 1m\n  faults:\n    - { phase: p, target: a, type: cpu, \
+                params: { cpu_percent: 12.5, cores: 2, method: limit } }\n";
+    let written = experiment(text).faults[0].written.clone().unwrap();
+    assert_eq!(written.kind, "cpu");
+    assert_eq!(
+        written.parameters.to_string(),
+        r#"{"cores":2,"cpu_percent":12.5,"method":"limit"}"#
+    );
+}

@@ -54,7 +54,7 @@ async fn group(container: &TestContainer) -> PathBuf {
 }
 
 /// The file that holds the limit, on either version of control groups.
-async fn limit_file(container: &TestContainer) -> PathBuf {
+pub(crate) async fn limit_file(container: &TestContainer) -> PathBuf {
     let group = group(container).await;
     let old = group.join("memory.limit_in_bytes");
     if old.exists() { old } else { group.join("memory.max") }
@@ -67,11 +67,6 @@ pub(crate) async fn memory_limit(container: &TestContainer) -> u64 {
         "max" => u64::MAX,
         number => number.parse().unwrap(),
     }
-}
-
-/// Changes the limit as a stranger would.
-pub(crate) async fn set_memory_limit(container: &TestContainer, text: &str) {
-    fs::write(limit_file(container).await, text).unwrap();
 }
 
 /// What `docker inspect` is made of.

@@ -1,0 +1,96 @@
+//! One case per fault: what it is put on and how.
+
+use std::time::Duration;
+
+use crate::support::{Document, Target};
+
+/// A fault as it is struck.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) fault: &'static str,
+    /// Its parameters in a document.
+    params: &'static str,
+    on: On,
+    irreversible: bool,
+    /// About how long it takes from planned to the end of a short run of it: within this, blows fall at random.
+    pub(crate) span: Duration,
+}
+
+/// What it is put on.
+#[derive(Debug, Clone, Copy)]
+enum On {
+    Process,
+    /// A container under this restart policy.
+    Container(&'static str),
+}
+
+const fn case(fault: &'static str, params: &'static str, on: On) -> Case {
+    Case {
+        fault,
+        params,
+        on,
+        irreversible: false,
+        span: Duration::from_millis(500),
+    }
+}
+
+const CASES: &[Case] = &[
+    case("memory_limit", "limit: 64MiB", On::Process),
+    case("cpu_limit", "percent: 50%", On::Process),
+    case("cpu_stress", "percent: 20%", On::Process),
+    case("pid_exhaustion", "", On::Process),
+    case("fd_exhaustion", "", On::Process),
+    case("process_pause", "", On::Process),
+    Case {
+        irreversible: true,
+        ..case("process_kill", "", On::Container("always"))
+    },
+    case("container_pause", "", On::Container("no")),
+    case("container_kill", "", On::Container("no")),
+    case("container_stop", "grace: 1s", On::Container("no")),
+    case("container_restart", "grace: 1s, delay: 200ms", On::Container("no")),
+];
+
+/// The cases, one for each fault that there is.
+pub(crate) fn all() -> Vec<Case> {
+    let of = |name: &str| CASES.iter().find(|case| case.fault == name).copied();
+    let cases: Vec<_> = fracas_faults::FAULTS
+        .iter()
+        .map(|fault| of(fault.name).unwrap_or_else(|| panic!("{} has no case in the kill matrix", fault.name)))
+        .collect();
+    for case in CASES {
+        assert!(
+            fracas_faults::find(case.fault).is_some(),
+            "there is no fault {}",
+            case.fault
+        );
+    }
+    cases
+}
+
+impl Case {
+    /// Whether a target takes one blow only: each time that a restart policy acts, the engine waits twice as long before the next.
+    pub(crate) fn wears_out(&self) -> bool {
+        matches!(self.on, On::Container("always"))
+    }
+
+    /// A target for it. `None`, with a printed skip, where there can be none.
+    pub(crate) fn target(&self) -> Option<Target> {
+        match self.on {
+            On::Process => Target::process(),
+            On::Container(policy) => Target::container(policy),
+        }
+    }
+
+    /// A run in which the fault is on for so long; the empty text: as long as the run.
+    pub(crate) fn document(&self, target: &Target, on: &str) -> String {
+        Document {
+            target,
+            inject: &format!("{}: {{ {} }}", self.fault, self.params),
+            irreversible: self.irreversible,
+            on,
+            duration: "60s",
+        }
+        .text()
+    }
+}

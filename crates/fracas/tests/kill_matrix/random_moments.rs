@@ -1,0 +1,51 @@
+//! Blows at random moments between the first injection that is planned and the last that is clean.
+
+use std::sync::Mutex;
+
+use fracas_core::seed::Seed;
+
+use crate::cases::{self, Case};
+use crate::fall::{Fall, Scene, When};
+use crate::support::{Bench, Blow};
+use crate::{in_threads, table};
+
+/// Blows, over all faults and kinds.
+const KILLS: u64 = 200;
+/// Where nothing else is said.
+const SEED: u64 = 20_261_121;
+
+#[test]
+fn blows_at_random_moments_leave_nothing() {
+    let bench = Bench::new();
+    let seed = Seed(number("FRACAS_SEED").unwrap_or(SEED));
+    let cases = cases::all();
+    let per_case = match number("FRACAS_KILLS_EACH") {
+        Some(each) => each * Blow::ALL.len() as u64,
+        None => number("FRACAS_KILLS").unwrap_or(KILLS).div_ceil(cases.len() as u64),
+    };
+    println!("{} blows, seed {}", per_case * cases.len() as u64, seed.0);
+    let falls = Mutex::new(Vec::new());
+    in_threads(cases, |case| each(&case, seed, per_case, &falls));
+    let falls = falls.into_inner().unwrap();
+    table::print("random moments", &falls);
+    table::check(&falls);
+    bench.finish();
+}
+
+fn each(case: &Case, seed: Seed, count: u64, falls: &Mutex<Vec<Fall>>) {
+    let Some(mut scene) = Scene::new(case) else { return };
+    for ordinal in 0..count {
+        // The kinds in turn: each comes as often as the others.
+        let blow = Blow::ALL[ordinal as usize % Blow::ALL.len()];
+        let delay = case.span.mul_f64(seed.draw("moment", case.fault, ordinal).uniform());
+        let fall = scene.strike(blow, When::After(delay));
+        println!("{fall} ({} ms after planned)", delay.as_millis());
+        falls.lock().unwrap().push(fall);
+    }
+}
+
+#[track_caller]
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
