@@ -10,6 +10,7 @@ use crate::cli::{Cli, HOLDS, experiment};
 use crate::support::{LIMIT, Target, read, signal, soon};
 
 const HIDE: &str = "\u{1b}[?25l";
+const TERM: i32 = 15;
 const SHOW: &str = "\u{1b}[?25h";
 
 /// Runs an experiment on a terminal, answers the question, and gives the exit code and everything that the terminal got.
@@ -105,7 +106,6 @@ fn a_runner_that_is_stopped_leaves_the_cursor() {
             contents.open().next()?;
             contents.runner
         });
-        const TERM: i32 = 15;
         signal(&Process::open(&ledger).unwrap().unwrap(), TERM);
     };
     let Some((code, text)) = on_a_terminal(&cli, &file, "y", stop) else {
