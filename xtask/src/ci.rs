@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::steps::Steps;
-use crate::{children, fuzz, needs, tidy};
+use crate::{children, fuzz, generated, needs, tidy};
 
 /// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
 pub(crate) fn run() -> Result<()> {
@@ -29,6 +29,9 @@ fn all(steps: &mut Steps) -> Result<()> {
     })?;
     steps.step("build", || {
         children::run(cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
+    })?;
+    steps.step("generated", || {
+        generated::schemas(generated::Mode::Check).and_then(|()| generated::pages(generated::Mode::Check))
     })?;
     let engine = steps.step("engine", Engine::start)?;
     let tests = tests(steps, &engine);

@@ -13,6 +13,16 @@ use crate::children;
 /// The formats that `fracas schema` knows, each with a file `docs/reference/<format>.schema.json` and a page beside it.
 const FORMATS: &[&str] = &["experiment", "chaos-scenario"];
 
+/// The pages that the program itself writes: each a file `docs/reference/<name>.md` and the words that print it.
+const PAGES: &[(&str, [&str; 2])] = &[
+    ("faults", ["faults", "--markdown"]),
+    ("errors", ["explain", "--markdown"]),
+    ("settings", ["config", "--markdown"]),
+];
+
+/// What stands at the head of these.
+const HEAD: &str = "<!-- Written by `cargo xtask docs` from the program: do not edit. -->\n\n";
+
 /// Whether files are written or compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -26,17 +36,7 @@ pub(crate) enum Mode {
 pub(crate) fn schemas(mode: Mode) -> Result<()> {
     let mut files = Vec::new();
     for format in FORMATS {
-        let text = children::output(children::cargo()?.args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "fracas",
-            "--",
-            "schema",
-            format,
-        ]))?;
-        let text = String::from_utf8(text).with_context(|| format!("`fracas schema {format}` printed no text"))?;
+        let text = printed(&["schema", format])?;
         let schema: Value =
             serde_json::from_str(&text).with_context(|| format!("`fracas schema {format}` printed no JSON"))?;
         if !schema.is_object() {
@@ -47,7 +47,7 @@ pub(crate) fn schemas(mode: Mode) -> Result<()> {
     bring(mode, &files, "cargo xtask schema")
 }
 
-/// The reference page of each format, from its schema file.
+/// The reference page of each format, from its schema file, and those that the program writes.
 pub(crate) fn pages(mode: Mode) -> Result<()> {
     let mut files = Vec::new();
     for format in FORMATS {
@@ -57,7 +57,19 @@ pub(crate) fn pages(mode: Mode) -> Result<()> {
         let schema = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?;
         files.push((file.with_file_name(format!("{format}.md")), page::render(&schema)));
     }
+    for (name, words) in PAGES {
+        let file = children::root()?.join(format!("docs/reference/{name}.md"));
+        files.push((file, format!("{HEAD}{}", printed(words)?)));
+    }
     bring(mode, &files, "cargo xtask docs")
+}
+
+/// What the program prints.
+fn printed(words: &[&str]) -> Result<String> {
+    let mut command = children::cargo()?;
+    command.args(["run", "--quiet", "--locked", "--package", "fracas", "--"]);
+    let text = children::output(command.args(words))?;
+    String::from_utf8(text).with_context(|| format!("`fracas {}` printed no text", words.join(" ")))
 }
 
 fn schema_file(format: &str) -> Result<PathBuf> {

@@ -46,7 +46,7 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
         Command::Stop(stop) => self::stop::command(common, &stop),
         Command::Freeze(freeze) => self::freeze::freeze(common, &freeze),
         Command::Thaw => self::freeze::thaw(common),
-        Command::Plan(plan) => self::plan::command(common, plan),
+        Command::Plan(plan) => self::plan::command(common, &plan),
         Command::Targets(targets) => self::targets::command(common, &targets),
         Command::Validate(validate) => self::validate::command(common, &validate),
         Command::Runs(runs) => self::runs::command(common, &runs),
@@ -78,7 +78,7 @@ fn manner(common: &Common) -> Manner {
     };
     let auto = || {
         fracas_linux::terminal::stderr_is_terminal()
-            && !crate::settings::env("NO_COLOR").is_some_and(|no| !no.is_empty())
+            && crate::settings::env("NO_COLOR").is_none_or(|no| no.is_empty())
             && crate::settings::env("TERM").is_none_or(|term| term != "dumb")
     };
     let colour = match common.color {

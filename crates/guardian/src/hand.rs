@@ -1,6 +1,7 @@
 //! The injections that a guardian holds: planned, applied, measured, undone.
 
 mod adopt;
+mod needs;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -105,6 +106,7 @@ impl Hand {
                 format!("{} on {} has no way back", wanted.fault, wanted.target),
             ));
         }
+        needs::check(entry, &wanted)?;
         let injection = wanted.injection;
         let slot = self.slot(entry, wanted);
         let change = {
@@ -148,7 +150,9 @@ impl Hand {
             target,
             ..
         } = &work.wanted;
-        let undo = guarded((slot.entry.plan)(params, target, &slot.context)).await?;
+        let undo = guarded((slot.entry.plan)(params, target, &slot.context))
+            .await
+            .map_err(|problem| needs::held(problem, &work.wanted, &slot.context.run, &self.state))?;
         let resources = (slot.entry.resources)(&undo)?;
         self.claims()
             .take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;

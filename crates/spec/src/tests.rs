@@ -1,5 +1,6 @@
 use super::*;
 
+mod defaults;
 mod formats;
 mod hostile;
 mod keys;

@@ -66,17 +66,14 @@ fn take_refused(
     let Tree::Map(entries) = &mut node.value else { return };
     entries.retain_mut(|entry| {
         let path = below(path, &entry.key);
-        match refused(&path) {
-            Some(next) => {
-                let what = format!("Fracas has no setting `{path}`");
-                problems.error_next(&codes::BAD_SETTING, entry.spot, what, next);
-                false
-            }
-            None => {
-                take_refused(&mut entry.value, &path, refused, problems);
-                true
-            }
+        let instead = refused(&path);
+        if let Some(next) = instead {
+            let what = format!("Fracas has no setting `{path}`");
+            problems.error_next(&codes::BAD_SETTING, entry.spot, what, next);
+        } else {
+            take_refused(&mut entry.value, &path, refused, problems);
         }
+        instead.is_none()
     });
 }
 

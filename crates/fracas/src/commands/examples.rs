@@ -1,5 +1,6 @@
 //! `fracas examples`: documents to begin with, inside the binary.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -32,10 +33,10 @@ examples! {
 
 pub(crate) fn command(examples: &Examples) -> Result<ExitCode> {
     let text = match &examples.name {
-        None => ALL
-            .iter()
-            .map(|(name, text)| format!("{name:<28} {}\n", description(text)))
-            .collect(),
+        None => ALL.iter().fold(String::new(), |mut list, (name, text)| {
+            let _ = writeln!(list, "{name:<28} {}", description(text));
+            list
+        }),
         Some(name) => {
             let bare = name.strip_suffix(".yaml").unwrap_or(name);
             let found = ALL.iter().find(|(known, _)| *known == bare);
@@ -55,11 +56,8 @@ pub(crate) fn command(examples: &Examples) -> Result<ExitCode> {
 
 /// The first line of an example, a comment, says what it is for.
 fn description(text: &str) -> &str {
-    let lines = text.lines().filter(|line| !line.contains("yaml-language-server"));
-    lines
-        .filter_map(|line| line.strip_prefix("# "))
-        .next()
-        .unwrap_or_default()
+    let mut lines = text.lines().filter(|line| !line.contains("yaml-language-server"));
+    lines.find_map(|line| line.strip_prefix("# ")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -68,6 +66,35 @@ mod tests {
     use fracas_spec::Source;
 
     use super::*;
+
+    #[test]
+    fn every_file_is_an_example() {
+        let shipped: Vec<String> = ALL.iter().map(|(name, _)| format!("{name}.yaml")).collect();
+        assert_eq!(
+            shipped,
+            [
+                "checkout-memory-limit.yaml",
+                "cpu-throttle.yaml",
+                "noisy-neighbour.yaml",
+                "out-of-pids.yaml",
+                "out-of-descriptors.yaml",
+                "worker-pause.yaml",
+                "worker-kill.yaml",
+                "container-outage.yaml",
+                "rolling-restart.yaml",
+                "validator-memory-pressure.yaml",
+                "validator-cpu-and-pause.yaml",
+            ]
+        );
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(
+                !name.ends_with(".yaml") || shipped.contains(&name),
+                "{name} is not in the list"
+            );
+        }
+    }
 
     #[test]
     fn every_example_is_a_document_without_a_problem_and_says_what_it_is_for() {

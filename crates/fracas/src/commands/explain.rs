@@ -26,10 +26,10 @@ pub(crate) fn command(explain: &Explain) -> Result<ExitCode> {
             )
         }
         None if explain.markdown => markdown(),
-        None => codes::ALL
-            .iter()
-            .map(|code| format!("{}  {}\n", code.id, code.title))
-            .collect(),
+        None => codes::ALL.iter().fold(String::new(), |mut list, code| {
+            let _ = writeln!(list, "{}  {}", code.id, code.title);
+            list
+        }),
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use crate::output::{print, print_json, tell_problem};
 use crate::settings::Settings;
 pub(super) use shown::{Shown, line, need_words, undo};
 
-pub(crate) fn command(common: &Common, plan: Plan) -> Result<ExitCode> {
+pub(crate) fn command(common: &Common, plan: &Plan) -> Result<ExitCode> {
     let settings = Settings::load(common)?;
     let loaded = load(&plan.file, &plan.document, &settings)?;
     let notes = notes(&loaded);

@@ -48,7 +48,6 @@ pub(crate) fn command(common: &Common, targets: &Targets) -> Result<ExitCode> {
     Ok(ExitCode::from(if problems.is_empty() { 0 } else { 2 }))
 }
 
-#[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
 async fn find(experiment: &Experiment, docker_host: Option<&str>) -> Result<(Shown, Vec<Box<Problem>>)> {
     let engine = if fracas_targets::needs_engine(&experiment.targets, &experiment.preconditions) {
         Some(Engine::connect(docker_host).await?)

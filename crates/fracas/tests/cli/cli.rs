@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use fracas_guardian::ledger::Contents;
 use fracas_linux::process::Process;
 
 use crate::support::{LIMIT, Target, read, soon};
@@ -131,11 +132,14 @@ impl Cli {
         said.err
     }
 
-    /// The ledgers of all runs.
+    /// The ledgers in which something was planned: what a run was about to do, or did.
     pub(crate) fn ledgers(&self) -> Vec<PathBuf> {
         let runs = fs::read_dir(self.state().join("runs")).into_iter().flatten().flatten();
         runs.map(|run| run.path().join("ledger"))
-            .filter(|ledger| ledger.exists())
+            .filter(|ledger| {
+                let Ok(bytes) = fs::read(ledger) else { return false };
+                Contents::parse(&bytes).map_or(true, |contents| !contents.entries.is_empty())
+            })
             .collect()
     }
 

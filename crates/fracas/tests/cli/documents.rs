@@ -129,7 +129,7 @@ fn all_problems_of_all_files_are_shown() {
     assert_eq!(said.code, 2);
     assert_eq!(
         cli.stable(&said.out),
-        "PLACE/good.yaml: ok\nPLACE/bad.yaml: 3 problems\n"
+        "PLACE/good.yaml: ok, 1 warning\nPLACE/bad.yaml: 3 problems\n"
     );
     for code in ["D003", "D004", "D005"] {
         assert!(said.err.contains(code), "{code}: {}", said.err);
@@ -138,7 +138,7 @@ fn all_problems_of_all_files_are_shown() {
     let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(found[0]["ok"], true);
     assert_eq!(found[1]["errors"].as_array().unwrap().len(), 3);
-    assert_eq!(found[1]["errors"][0]["place"]["line"], 11);
+    assert_eq!(found[1]["errors"][1]["place"]["line"], 11);
     assert_eq!((said.code, said.err.as_str()), (2, ""));
     assert_eq!(cli.run(&["validate", &good]).code, 0);
 }

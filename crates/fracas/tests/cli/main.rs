@@ -1,5 +1,12 @@
 //! The command line: the real binary, each test with a state directory of its own.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests may stop at the first surprise, as tests may"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -11,3 +18,4 @@ mod servers;
 mod settings;
 mod state;
 mod stop;
+mod terminal;

@@ -8,6 +8,9 @@ use serde_json::Value;
 use crate::cli::{Cli, HOLDS, experiment};
 use crate::support::Target;
 
+/// A user without any privilege.
+const NOBODY: u32 = 65534;
+
 fn shown(cli: &Cli, words: &[&str]) -> Value {
     let mut all = vec!["config", "--json"];
     all.extend(words);
@@ -81,7 +84,6 @@ fn somebody_else_reads_the_working_directory_and_his_own_configuration() {
     if !fracas_linux::privileges::is_root() {
         return fracas_lab::skip("needs root to become somebody else");
     }
-    const NOBODY: u32 = 65534;
     let mut cli = Cli::new();
     cli.as_user(NOBODY);
     let home = cli.place().join("home");

@@ -33,6 +33,12 @@ impl Ledger {
         let file = directory
             .create_new_dsync(NAME)
             .map_err(|error| failed("cannot make").because(&error))?;
+        // A ledger that promises nothing is not left behind, and takes no room on a full disk. The first error is the one to tell.
+        Self::begin(file, directory, injections).inspect_err(|_| drop(directory.remove(NAME)))
+    }
+
+    fn begin(file: File, directory: &PrivateDir, injections: usize) -> Result<Self> {
+        let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
         if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
             return Err(failed("somebody else holds"));
         }

@@ -149,6 +149,9 @@ fn groups(checks: &mut Vec<Check>, machine: &mut Machine) {
     }
 }
 
+/// The file with which it is tried whether the state directory can be written.
+const TRIED: &str = "doctor";
+
 fn state(checks: &mut Vec<Check>, settings: &Settings) {
     let opened = settings.state().and_then(|path| State::open(&path));
     let refused = |problem: &Problem| {
@@ -160,7 +163,6 @@ fn state(checks: &mut Vec<Check>, settings: &Settings) {
         Err(problem) => return checks.push(refused(&problem)),
     };
     // Trusted is not yet writable: a full or read-only file system is found by writing.
-    const TRIED: &str = "doctor";
     let written = state
         .root()
         .write_atomic(TRIED, &[0; 4096])
