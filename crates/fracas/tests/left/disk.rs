@@ -67,8 +67,8 @@ fn a_run_on_a_full_disk_is_refused_before_anything_is_touched() {
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("G004"), "{said:?}");
     assert_eq!(target.look(), before);
-    bench.finish();
     drop(disk);
+    bench.finish();
 }
 
 #[test]
@@ -93,6 +93,6 @@ fn a_fault_is_undone_although_the_disk_is_full() {
     assert!(contents.ended && contents.open().next().is_none(), "{contents:?}");
     drop(run);
     assert_eq!(bench.fracas(&["status"]).code, 0);
-    bench.finish();
     drop(disk);
+    bench.finish();
 }
