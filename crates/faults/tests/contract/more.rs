@@ -74,6 +74,7 @@ fn favour(group: &Cgroup) {
 /// What a group used over this time, in per cent of a CPU.
 async fn percent(group: &Cgroup, time: Duration) -> f64 {
     let (before, begun) = (group.cpu_usage().unwrap(), Instant::now());
+    // tidy: sleep because what is used in this time is what is measured
     tokio::time::sleep(time).await;
     group.cpu_usage().unwrap().saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0
 }

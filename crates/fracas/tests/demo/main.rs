@@ -1,4 +1,5 @@
-//! `fracas demo`, as its user sees it: both verdicts, and nothing left, however it ends.
+//! `fracas demo`, as its user sees it: both verdicts, and nothing left, however it ends. It plays `lost-replica.yaml`, as root
+//! `tight-limits.yaml`, and `stopped-database.yaml`.
 
 #![expect(
     clippy::unwrap_used,

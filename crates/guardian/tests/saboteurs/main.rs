@@ -212,6 +212,7 @@ async fn cut_off() {
     let before = stage.container().identity().await.unwrap();
     let bench = Bench::on(stage, *entry).await;
     let (applied, ()) = tokio::join!(bench.hand.apply(&[INJECTION]), async {
+        // tidy: sleep because the engine shows nowhere that it has begun to stop a container that ignores the signal
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         bench.hand.cancel(&[INJECTION]);
     });

@@ -35,7 +35,7 @@ fn settings_fill_in_what_a_scenario_does_not_say() {
     assert_eq!((plain.warmup, set.warmup), (Span::secs(120), Span::secs(5)));
     assert_eq!((plain.cooldown, set.cooldown), (Span::secs(120), Span::default()));
     assert_eq!((plain.interval, set.interval), (Span::secs(15), Span::secs(4)));
-    assert_eq!(plain.max_duration.0 - set.max_duration.0, Span::secs(120).0);
+    assert_eq!(plain.max_duration.0, set.max_duration.0 + Span::secs(120).0);
     let timeout = |experiment: &Experiment| match &experiment.probes[0].source {
         Measured::Prometheus(source) => source.timeout,
         other => panic!("{other:?}"),
