@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::engine::Engine;
+use crate::generated;
 use crate::steps::Steps;
 use crate::{children, fuzz, needs, tidy};
 
