@@ -10,6 +10,7 @@ use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
+use fracas_linux::process;
 use serde::{Deserialize, Serialize};
 
 use crate::members::{self, may_signal, select, some, state};
@@ -172,16 +173,16 @@ impl Fault for ProcessPause {
         let mut stopped = Vec::new();
         let mut alive = false;
         for identity in &undo.processes {
-            let state = state(identity)?;
-            alive |= state.is_some();
-            if state == Some('T') {
+            let stops = stops(identity)?;
+            alive |= stops.is_some();
+            if stops == Some(true) {
                 stopped.push(identity);
             }
         }
         Ok(match (alive, stopped.is_empty()) {
             (false, _) => Seen::TargetGone,
             (true, true) => Seen::Original,
-            (true, false) => Seen::Ours(format!("{} in state T", some(&stopped))),
+            (true, false) => Seen::Ours(format!("{} stopped, or about to stop", some(&stopped))),
         })
     }
 
@@ -193,9 +194,19 @@ impl Fault for ProcessPause {
     }
 }
 
-/// Continues a process if it is stopped. Whether it was.
+/// Whether exactly this process is stopped, or will be as soon as it goes on: what waits uninterruptibly, is frozen or gets no CPU
+/// keeps our signal pending. `None` when it is gone, or a zombie.
+fn stops(identity: &ProcessIdentity) -> Result<Option<bool>> {
+    let stops = process::is_stopping(identity.pid)
+        .or_say(&codes::FAULT_OBSERVE, || format!("{identity} cannot be looked at"))?;
+    // Looked at after the reading: had the pid changed hands, what was read would be a stranger's.
+    Ok(state(identity)?.and(stops))
+}
+
+/// Continues a process if it is stopped, or takes back the signal that would stop it: SIGCONT removes a pending SIGSTOP
+/// (`prepare_signal` in kernel/signal.c). Whether there was anything to do.
 fn go_on(identity: &ProcessIdentity) -> Result<bool> {
-    if state(identity)? != Some('T') {
+    if stops(identity)? != Some(true) {
         return Ok(false);
     }
     let Some(process) = members::open(identity)? else {

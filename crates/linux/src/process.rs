@@ -4,6 +4,7 @@ mod handle;
 mod listeners;
 mod reaction;
 mod status;
+mod stopping;
 
 use std::fs;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ pub use handle::Process;
 pub use listeners::listeners;
 pub use reaction::{Reaction, reaction};
 pub use status::{Status, all, descendants, status};
+pub use stopping::is_stopping;
 
 use crate::error::{Context, invalid, is_gone};
 

@@ -25,6 +25,7 @@ tests! {
     cpu_limit_throttles,
     process_pause_leaves_what_was_stopped_before,
     process_pause_takes_a_pattern,
+    process_pause_takes_back_a_stop_that_has_not_happened_yet,
     process_kill_goes_on_until_its_count_in_a_container,
     process_kill_tells_an_end_from_a_handled_signal,
     container_kill_lets_the_restart_policy_act,
@@ -167,6 +168,42 @@ async fn process_pause_leaves_what_was_stopped_before() {
     assert_eq!(state(before), 'T');
     assert_ne!(state(children[1].identity.pid), 'T');
     signal(before, 18);
+}
+
+/// A frozen process keeps the signal and stops only when it is thawed, long after the run: the undo must take the signal back.
+async fn process_pause_takes_back_a_stop_that_has_not_happened_yet() {
+    let Some(group) = TestGroup::new(&[Controller::Freezer]).unwrap() else {
+        return skip("no control groups");
+    };
+    let process = TestProcess::sleep().unwrap();
+    let pid = process.pid();
+    group.add(&process).unwrap();
+    let freezer = group.group(Controller::Freezer).unwrap();
+    let stage = on_process(fault("process_pause"), json!({}), process, &["sleep"]).await;
+    let freeze = |frozen: bool| match (freezer.version(), frozen) {
+        (Version::V1, true) => freezer.write("freezer.state", "FROZEN").unwrap(),
+        (Version::V1, false) => freezer.write("freezer.state", "THAWED").unwrap(),
+        (Version::V2, frozen) => freezer.write("cgroup.freeze", if frozen { "1" } else { "0" }).unwrap(),
+    };
+    let undo = plan(&stage).await;
+    freeze(true);
+    eventually(LIMIT, "the process is frozen", || match freezer.version() {
+        Version::V1 => freezer.read("freezer.state").unwrap() == "FROZEN",
+        Version::V2 => freezer.read("cgroup.events").unwrap().contains("frozen 1"),
+    });
+    (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
+    let on = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+    let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    freeze(false);
+    let mut state = 'D';
+    eventually(LIMIT, "the process goes on", || {
+        state = process::status(pid).unwrap().unwrap().state;
+        matches!(state, 'S' | 'T')
+    });
+    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
+    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
+    assert_eq!((reverted, seen), (Reverted::Restored, Seen::Original));
 }
 
 async fn process_pause_takes_a_pattern() {
