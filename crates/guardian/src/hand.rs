@@ -38,6 +38,10 @@ pub struct Hand {
 struct Slot {
     entry: &'static Entry,
     context: Context,
+    /// The identity of its target. Here and not below: what is done with one injection must not keep others waiting.
+    target: String,
+    /// What it may last at most.
+    at_most: Duration,
     /// Held while something is done with it.
     work: tokio::sync::Mutex<Work>,
     /// Set to true to make a running apply let go.
@@ -150,9 +154,14 @@ impl Hand {
             target,
             ..
         } = &work.wanted;
-        let undo = guarded((slot.entry.plan)(params, target, &slot.context))
-            .await
-            .map_err(|problem| needs::held(problem, &work.wanted, &slot.context.run, &self.state))?;
+        let mut cancel = slot.cancel.subscribe();
+        let undo = tokio::select! {
+            biased;
+            // A rollback does not wait for plans that an engine is slow to answer.
+            _ = cancel.wait_for(|cancelled| *cancelled) => return Err(Problem::new(&codes::FAULT_APPLY, "it was stopped before it was applied")),
+            undo = guarded((slot.entry.plan)(params, target, &slot.context)) => undo,
+        }
+        .map_err(|problem| needs::held(problem, &work.wanted, &slot.context.run, &self.state))?;
         let resources = (slot.entry.resources)(&undo)?;
         self.claims()
             .take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;
@@ -275,10 +284,22 @@ impl Hand {
         let undo = work.undo.clone().unwrap_or_default();
         let context = slot.context_at(work.rank);
         let mut cancel = slot.cancel.subscribe();
+        if *cancel.borrow() {
+            // Nothing was asked of an engine.
+            work.not_after = Duration::ZERO;
+            return Err(Problem::new(
+                &codes::FAULT_APPLY,
+                "it was stopped before it was applied",
+            ));
+        }
         let outcome = tokio::select! {
             biased;
-            // A cut-off call leaves `not_after` standing: the engine may still do what it was asked.
-            _ = cancel.wait_for(|cancelled| *cancelled) => Err(Problem::new(&codes::FAULT_APPLY, "it was stopped while it was being applied")),
+            _ = cancel.wait_for(|cancelled| *cancelled) => {
+                // The engine may still do what it was asked, but it was asked before now: no turn is waited for any more.
+                let call = (slot.entry.in_flight)(&work.wanted.params, &slot.context_at(0))?;
+                work.not_after = work.not_after.min(fracas_linux::clock::boottime() + call);
+                Err(Problem::new(&codes::FAULT_APPLY, "it was stopped while it was being applied"))
+            }
             done = guarded((slot.entry.apply)(&work.wanted.params, &undo, &context)) => {
                 // Only a call whose answer is missing may still take effect.
                 if done.as_ref().err().is_none_or(|problem| problem.code != &codes::ENGINE_UNREACHABLE) {
@@ -318,8 +339,7 @@ impl Hand {
         let mut by_target: BTreeMap<String, Vec<InjectionId>> = BTreeMap::new();
         for injection in injections {
             let Ok(slot) = self.get(*injection) else { continue };
-            let target = slot.work.lock().await.wanted.target.identity.clone();
-            by_target.entry(target).or_default().push(*injection);
+            by_target.entry(slot.target.clone()).or_default().push(*injection);
         }
         let lines = join_all(by_target.into_values().map(|mut injections| async move {
             injections.sort_unstable();
@@ -350,21 +370,28 @@ impl Hand {
     /// Looks once more at everything that was ever on, from the system: what counts is what is there at the end.
     pub async fn certify(&self) -> Certificate {
         let mut certificate = self.revert_all().await;
-        for line in &mut certificate.lines {
-            let Ok(slot) = self.get(line.injection) else { continue };
-            let mut work = slot.work.lock().await;
-            if !line.state.is_over() || !undo::is_back(&slot, &work).await {
-                continue;
-            }
-            // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.
-            work.state = Some(State::Residue);
-            work.line = None;
-            drop(work);
-            if let Some(again) = self.undo(line.injection).await {
+        // All at once: an engine that hangs takes its time for one question, not for each.
+        let again = join_all(certificate.lines.iter().map(|line| self.look_again(line))).await;
+        for (line, again) in certificate.lines.iter_mut().zip(again) {
+            if let Some(again) = again {
                 *line = again;
             }
         }
         certificate
+    }
+
+    /// The new line of an injection that was over, if something of it is there again.
+    async fn look_again(&self, line: &Certified) -> Option<Certified> {
+        let slot = self.get(line.injection).ok()?;
+        let mut work = slot.work.lock().await;
+        if !line.state.is_over() || !undo::is_back(&slot, &work).await {
+            return None;
+        }
+        // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.
+        work.state = Some(State::Residue);
+        work.line = None;
+        drop(work);
+        self.undo(line.injection).await
     }
 
     /// Records the end, if everything is over.
@@ -387,10 +414,8 @@ impl Hand {
     }
 
     /// What an injection may last at most.
-    pub async fn at_most(&self, injection: InjectionId) -> Option<Duration> {
-        let slot = self.get(injection).ok()?;
-        let work = slot.work.lock().await;
-        Some(work.wanted.at_most.0)
+    pub fn at_most(&self, injection: InjectionId) -> Option<Duration> {
+        self.get(injection).ok().map(|slot| slot.at_most)
     }
 
     fn slot(&self, entry: &'static Entry, wanted: Wanted) -> Arc<Slot> {
@@ -401,6 +426,7 @@ impl Hand {
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),
         };
+        let (target, at_most) = (wanted.target.identity.clone(), wanted.at_most.0);
         let work = Work {
             wanted,
             undo: None,
@@ -412,6 +438,8 @@ impl Hand {
         Arc::new(Slot {
             entry,
             context,
+            target,
+            at_most,
             work: tokio::sync::Mutex::new(work),
             cancel: watch::Sender::new(false),
         })

@@ -232,7 +232,7 @@ impl Guardian {
                         self.lease.heard();
                         if let Ask::Apply(injections) = &what {
                             for injection in injections {
-                                if let Some(at_most) = self.hand.at_most(*injection).await {
+                                if let Some(at_most) = self.hand.at_most(*injection) {
                                     deadlines.retain(|(_, other)| other != injection);
                                     deadlines.push((tokio::time::Instant::now() + at_most, *injection));
                                 }
@@ -280,7 +280,10 @@ impl Guardian {
     async fn finish(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
         self.hand.cancel_all();
         self.spare.release();
-        while work.join_next().await.is_some() {}
+        // What is on comes off while what is under way ends: an engine call that was cut off may take a minute to be over, and
+        // meanwhile no other fault may stay.
+        let under_way = async { while work.join_next().await.is_some() {} };
+        tokio::join!(under_way, self.hand.revert_all());
         let mut certificate = self.hand.certify().await;
         certificate.lines.append(&mut self.lost);
         if let Err(problem) = self.hand.end(&certificate) {

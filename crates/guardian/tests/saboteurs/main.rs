@@ -73,7 +73,17 @@ fn main() -> ExitCode {
         runtime.block_on(cut_off());
         Ok(())
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.chain([cut_off]).collect()).exit_code()
+    let waits = Trial::test("an_undo_that_waits_for_an_engine_keeps_no_other_fault_on", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(others_wait_for_no_engine());
+        Ok(())
+    });
+    let turn = Trial::test("an_apply_that_is_cut_off_in_its_turn_is_not_waited_for", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(no_turn_is_waited_for());
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.chain([cut_off, waits, turn]).collect()).exit_code()
 }
 
 /// A hand with a ledger of its own, and the directory in which that is.
@@ -229,6 +239,98 @@ async fn cut_off() {
         bench.stage.container().identity().await.unwrap(),
         before,
         "the stop never took effect"
+    );
+}
+
+/// A hand with one fault on each of several processes, the last with the entry as it is.
+async fn several(saboteurs: &[Entry]) -> (Arc<Hand>, Vec<Stage>, tempfile::TempDir) {
+    let entry = fracas_faults::find("fd_exhaustion").unwrap();
+    let mut stages = Vec::new();
+    for _ in 0..=saboteurs.len() {
+        stages.push(
+            stage(entry, On::Simplest)
+                .await
+                .expect("a process can always be started"),
+        );
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let run: RunId = stages[0].cx.run.clone();
+    let state = State::open(&directory.path().join("state")).unwrap();
+    let ledger = Ledger::create(&state.run_directory(&run).unwrap(), stages.len()).unwrap();
+    let (news, _nobody_listens) = tokio::sync::mpsc::unbounded_channel();
+    let hand = Arc::new(Hand::new(run, state, Some(ledger), Engines::default(), news));
+    for (index, stage) in stages.iter().enumerate() {
+        let wanted = Wanted {
+            injection: InjectionId(index as u32),
+            fault: stage.entry.name.to_owned(),
+            params: stage.params.clone(),
+            target: stage.target.clone(),
+            at_most: Span::secs(600),
+            allow_irreversible: true,
+        };
+        let entry = Box::leak(Box::new(saboteurs.get(index).copied().unwrap_or(*entry)));
+        hand.plan_with(entry, wanted).await.unwrap();
+    }
+    (hand, stages, directory)
+}
+
+/// Two calls to an engine are cut off, and what they may still do is waited for. A third fault, which no engine knows, goes at once.
+async fn others_wait_for_no_engine() {
+    let hangs = Entry {
+        in_flight: |_, _| Ok(std::time::Duration::from_secs(3)),
+        apply: |_, _, _| Box::pin(std::future::pending()),
+        ..*fracas_faults::find("fd_exhaustion").unwrap()
+    };
+    let (hand, stages, _state) = several(&[hangs, hangs]).await;
+    let before = stages[2].value();
+    assert_eq!(hand.apply(&[InjectionId(2)]).await, [(InjectionId(2), Ok(()))]);
+    assert_ne!(stages[2].value(), before);
+    let all: Vec<_> = (0..3).map(InjectionId).collect();
+    let began = std::time::Instant::now();
+    let restored = async {
+        // The applies have begun: this is polled after them.
+        hand.cancel(&all);
+        tokio::join!(hand.revert(&all), async {
+            while stages[2].value() != before {
+                tokio::task::yield_now().await;
+            }
+            assert!(
+                began.elapsed() < std::time::Duration::from_secs(1),
+                "{:?}",
+                began.elapsed()
+            );
+        })
+    };
+    let (applied, _) = tokio::join!(hand.apply(&all[..2]), restored);
+    assert!(applied.iter().all(|(_, result)| result.is_err()), "{applied:?}");
+    assert!(
+        began.elapsed() >= std::time::Duration::from_secs(3),
+        "the calls were not waited for"
+    );
+    let certificate = hand.certify().await;
+    assert!(
+        certificate.is_clean() && certificate.lines.len() == 3,
+        "{certificate:?}"
+    );
+}
+
+/// Who waits for his turn has asked nothing of the engine: a rollback is not kept waiting for turns that will never come.
+async fn no_turn_is_waited_for() {
+    let waits = Entry {
+        in_flight: |_, cx| Ok(std::time::Duration::from_secs(1 + 600 * u64::from(cx.rank))),
+        apply: |_, _, _| Box::pin(std::future::pending()),
+        ..*fracas_faults::find("fd_exhaustion").unwrap()
+    };
+    let (hand, _stages, _state) = several(&[waits, waits]).await;
+    let both = [InjectionId(0), InjectionId(1)];
+    let began = std::time::Instant::now();
+    let (applied, ()) = tokio::join!(hand.apply(&both), async { hand.cancel(&both) });
+    assert!(applied.iter().all(|(_, result)| result.is_err()), "{applied:?}");
+    assert!(hand.certify().await.is_clean());
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
     );
 }
 
