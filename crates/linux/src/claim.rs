@@ -39,6 +39,21 @@ pub fn lock(file: &std::fs::File) -> io::Result<bool> {
     }
 }
 
+/// Whether somebody holds a [`lock`] on this open file. Unlike trying to take it this does not look like a lock to others who ask
+/// at the same time: a shared lock is tried, and given back at once.
+///
+/// # Errors
+/// What flock(2) says, but for that.
+pub fn is_locked(file: &std::fs::File) -> io::Result<bool> {
+    match rustix::io::retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockShared)) {
+        Ok(()) => rustix::io::retry_on_intr(|| flock(file, FlockOperation::Unlock))
+            .map(|()| false)
+            .context(|| "cannot unlock a file".to_owned()),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error).context(|| "cannot look at the lock of a file".to_owned()),
+    }
+}
+
 impl Claim {
     /// Claims an object that is open already. The descriptor must be opened for this: duplicates share one lock.
     pub(crate) fn take(fd: OwnedFd, name: impl FnOnce() -> String) -> io::Result<Option<Self>> {
@@ -63,6 +78,23 @@ mod tests {
             drop(first);
             assert!(claim(path).unwrap().is_some(), "{} is free again", path.display());
         }
+    }
+
+    #[test]
+    fn asking_for_a_lock_is_no_lock() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let open = || std::fs::File::open(place.path()).unwrap();
+        let (first, second) = (open(), open());
+        assert!(!is_locked(&first).unwrap());
+        assert!(
+            !is_locked(&second).unwrap(),
+            "the first who asked is taken for a holder"
+        );
+        let holder = open();
+        assert!(lock(&holder).unwrap(), "who asked stands in the way");
+        assert!(is_locked(&first).unwrap());
+        drop(holder);
+        assert!(!is_locked(&first).unwrap());
     }
 
     #[test]

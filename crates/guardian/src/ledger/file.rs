@@ -94,7 +94,7 @@ impl Ledger {
         else {
             return Ok(None);
         };
-        let kept = !claim::lock(&file).map_err(|error| failed("cannot lock").because(&error))?;
+        let kept = claim::is_locked(&file).map_err(|error| failed("cannot look at the lock of").because(&error))?;
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         Ok(Some((Contents::parse(&bytes)?, kept)))
     }

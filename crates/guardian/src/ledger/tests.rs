@@ -130,8 +130,39 @@ fn a_newer_ledger_and_a_stranger_s_file_are_refused() {
     newer.extend_from_slice(&(VERSION + 1).to_le_bytes());
     assert!(Contents::parse(&newer).unwrap_err().what.contains("version 2"));
     assert!(Contents::parse(b"#!/bin/sh and more").is_err());
-    assert!(Contents::parse(b"").is_err());
+    assert!(Contents::parse(b"FRA").is_err());
     assert_eq!(Contents::parse(&[0; 64]).unwrap().entries.len(), 0);
+}
+
+/// A guardian that is killed between making the file and taking room for it.
+#[test]
+fn a_ledger_that_was_only_made_promises_nothing() {
+    let (_temporary, directory) = place();
+    drop(directory.create_new_dsync("ledger").unwrap());
+    let (contents, kept) = Ledger::look(&directory).unwrap().unwrap();
+    assert!(!kept && contents.entries.is_empty());
+    let (mut ledger, contents) = Ledger::open(&directory).unwrap().expect("free");
+    assert_eq!(contents.open().count(), 0);
+    drop(contents);
+    ledger.append(&[Record::Ended]).unwrap();
+}
+
+/// Whoever looks while somebody else looks sees no guardian that is not there.
+#[test]
+fn two_who_look_at_once_see_no_guardian() {
+    let (_temporary, directory) = place();
+    drop(Ledger::create(&directory, 2).unwrap());
+    let looks = |_| {
+        std::thread::spawn({
+            let path = directory.path().to_owned();
+            move || {
+                let directory = private_dir(&path).unwrap();
+                (0..200).all(|_| !Ledger::look(&directory).unwrap().unwrap().1)
+            }
+        })
+    };
+    let all: Vec<_> = (0..4).map(looks).collect();
+    assert!(all.into_iter().all(|one| one.join().unwrap()));
 }
 
 proptest! {
