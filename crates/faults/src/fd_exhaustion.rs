@@ -2,6 +2,8 @@
 //!
 //! `RLIMIT_NOFILE` bounds the *number* of a descriptor, not how many there are (getrlimit(2)): a process with descriptors 0, 1, 2 and
 //! 500 and a limit of 4 can still open one. So the limit is the number of the first free descriptor after the reserve.
+//!
+//! What the process starts meanwhile inherits the limit (fork(2), execve(2)) and would keep it for ever: it is given back to them, too.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +12,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::privileges::{self, Capability};
+use fracas_linux::process::Process;
 use fracas_linux::{limits, process};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,9 @@ pub struct Undo {
     process: ProcessIdentity,
     before: u64,
     ours: u64,
+    /// When it was planned, in clock ticks since boot as start times are: whoever was started later and has our limit inherited it.
+    #[serde(default)]
+    since: Option<u64>,
 }
 
 impl Fault for FdExhaustion {
@@ -68,6 +74,7 @@ impl Fault for FdExhaustion {
             process: identity.clone(),
             before,
             ours,
+            since: Some(ticks()),
         })
     }
 
@@ -130,7 +137,7 @@ impl Fault for FdExhaustion {
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
-        Ok(match soft(&undo.process)? {
+        let mut did = match soft(&undo.process)? {
             Some(now) if now != undo.before && now != undo.ours => Reverted::Foreign {
                 before: undo.before.to_string(),
                 ours: undo.ours.to_string(),
@@ -138,11 +145,33 @@ impl Fault for FdExhaustion {
             },
             Some(now) if now == undo.ours && set(undo, undo.before, &codes::FAULT_REVERT)? => Reverted::Restored,
             _ => Reverted::AlreadyGone,
-        })
+        };
+        // From here on nobody inherits our limit any more.
+        for (heir, hard) in heirs(undo)? {
+            let back = limits::set_descriptor_soft_limit_of(&heir, undo.before.min(hard));
+            let back = back.or_say(&codes::FAULT_REVERT, || {
+                format!("cannot set the descriptor limit of {}", heir.identity())
+            })?;
+            if back && did == Reverted::AlreadyGone {
+                did = Reverted::Restored;
+            }
+        }
+        Ok(did)
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
-        Ok(match soft(&undo.process)? {
+        let now = soft(&undo.process)?;
+        if now.is_some_and(|now| now != undo.ours)
+            && let Some((heir, _)) = heirs(undo)?.first()
+        {
+            return Ok(Seen::Ours(format!(
+                "the descriptor limit of {}, which {} started, is {}",
+                heir.identity(),
+                undo.process,
+                undo.ours
+            )));
+        }
+        Ok(match now {
             None => Seen::TargetGone,
             Some(now) if now == undo.before => Seen::Original,
             Some(now) if now == undo.ours => Seen::Ours(format!("the descriptor limit of {} is {now}", undo.process)),
@@ -214,6 +243,35 @@ fn soft(identity: &ProcessIdentity) -> Result<Option<u64>> {
 /// What was read of a pid, if that, looked at after the reading, still is the process's.
 fn still<T>(identity: &ProcessIdentity, read: Option<T>) -> Result<Option<T>> {
     Ok(members::open(identity)?.and(read))
+}
+
+/// Now, in the unit of start times: hundredths of a second since boot (`USER_HZ`, proc_pid_stat(5)).
+fn ticks() -> u64 {
+    (fracas_linux::clock::boottime().as_millis() / 10) as u64
+}
+
+/// Who inherited our limit, with the hard limit of each: whatever the process started since, directly or not, and that has exactly
+/// our value. Who has set the hard limit to it, too, has decided for itself.
+fn heirs(undo: &Undo) -> Result<Vec<(Process, u64)>> {
+    let Some(since) = undo.since else { return Ok(Vec::new()) };
+    let unreadable = || format!("what {} started cannot be looked at", undo.process);
+    let mut heirs = Vec::new();
+    for pid in process::offspring(undo.process.pid).or_say(&codes::FAULT_OBSERVE, unreadable)? {
+        let Some(child) = Process::find(pid).or_say(&codes::FAULT_OBSERVE, unreadable)? else {
+            continue;
+        };
+        if child.identity().start < since || child.has_ended().or_say(&codes::FAULT_OBSERVE, unreadable)? {
+            continue;
+        }
+        if let Some((soft, hard)) = limits::descriptor_limit(pid).or_say(&codes::FAULT_OBSERVE, unreadable)?
+            && soft == undo.ours
+            && hard > undo.ours
+        {
+            heirs.push((child, hard));
+        }
+    }
+    // Looked at after the reading: had the pid changed hands, those would be a stranger's children.
+    Ok(still(&undo.process, Some(heirs))?.unwrap_or_default())
 }
 
 fn set(undo: &Undo, limit: u64, code: &'static fracas_core::problem::Code) -> Result<bool> {

@@ -21,6 +21,7 @@ usage: app [--ignore-term] MODE
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   fork N                   have N children that sleep
   burn [THREADS]           use all of THREADS processors (1)
+  fork-later               at SIGUSR1 start a child that sleeps
   fill MIB                 at SIGUSR1 take so much memory and keep it
   exit CODE                end at once
 ";
@@ -55,6 +56,7 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
                 children.push(child()?);
             }
         }
+        ["fork-later"] => fork_later()?,
         ["burn"] => burn(1),
         ["burn", threads] => burn(number(threads)?),
         ["fill", mib] => fill(number(mib)?)?,
@@ -115,6 +117,18 @@ fn pause(time: Duration) {
 )]
 fn child() -> io::Result<std::process::Child> {
     std::process::Command::new("/proc/self/exe").arg("sleep").spawn()
+}
+
+/// Waits to be told, so that whoever changes what children inherit decides when there is one.
+fn fork_later() -> io::Result<()> {
+    let mut told = Signals::new([SIGUSR1])?;
+    thread::spawn(move || {
+        for _signal in told.forever() {
+            // Nobody waits for it: it ends with whoever started this program.
+            let _child = child();
+        }
+    });
+    Ok(())
 }
 
 fn burn(threads: u16) {

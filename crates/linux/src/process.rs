@@ -2,6 +2,7 @@
 
 mod handle;
 mod listeners;
+mod offspring;
 mod reaction;
 mod status;
 mod stopping;
@@ -15,6 +16,7 @@ use fracas_core::target::ProcessIdentity;
 
 pub use handle::Process;
 pub use listeners::listeners;
+pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
 pub use status::{Status, all, descendants, status};
 pub use stopping::is_stopping;

@@ -24,6 +24,7 @@ tests! {
     cpu_stress_leaves_with_its_target,
     cpu_limit_throttles,
     process_pause_leaves_what_was_stopped_before,
+    fd_exhaustion_is_taken_from_those_who_inherited_it,
     process_pause_takes_a_pattern,
     process_pause_takes_back_a_stop_that_has_not_happened_yet,
     process_kill_goes_on_until_its_count_in_a_container,
@@ -168,6 +169,38 @@ async fn process_pause_leaves_what_was_stopped_before() {
     assert_eq!(state(before), 'T');
     assert_ne!(state(children[1].identity.pid), 'T');
     signal(before, 18);
+}
+
+/// A child that is started while the limit is low has it, too, and would keep it for ever.
+async fn fd_exhaustion_is_taken_from_those_who_inherited_it() {
+    let process = TestProcess::run(["fork-later"]).unwrap();
+    let pid = process.pid();
+    // The last handler that it installs.
+    eventually(LIMIT, "the process can be told", || {
+        process::reaction(pid, 10).unwrap() == Some(process::Reaction::Handled)
+    });
+    let stage = on_process(fault("fd_exhaustion"), json!({ "reserve": 8 }), process, &[]).await;
+    let before = stage.value();
+    let undo = on(&stage).await;
+    signal(pid, 10);
+    let mut child = 0;
+    eventually(LIMIT, "a child was started", || {
+        let found = process::offspring(pid).unwrap();
+        child = found.first().copied().unwrap_or(0);
+        found.len() == 1 && process::reaction(child, 15).unwrap() == Some(process::Reaction::Handled)
+    });
+    let limit = || {
+        fracas_linux::limits::descriptor_limit(child)
+            .unwrap()
+            .unwrap()
+            .0
+            .to_string()
+    };
+    assert_eq!(limit(), stage.value(), "it inherited the limit");
+    assert_eq!(off(&stage, &undo).await, Reverted::Restored);
+    let after = (limit(), stage.value());
+    signal(child, 9);
+    assert_eq!(after, (before.clone(), before));
 }
 
 /// A frozen process keeps the signal and stops only when it is thawed, long after the run: the undo must take the signal back.
