@@ -10,7 +10,7 @@ use fracas_guardian::state::{Kept, State};
 use fracas_linux::child::WorkerOptions;
 
 use crate::cli::{Common, Recover};
-use crate::output::{print, tell};
+use crate::output::{print, tell, tell_problem};
 use crate::settings::state_path;
 
 pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
@@ -39,7 +39,12 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     }
     let mut clean = true;
     for run in abandoned {
-        clean &= one(&path, &run)?;
+        // A run that cannot be recovered keeps no other one from it.
+        clean &= one(&path, &run).unwrap_or_else(|problem| {
+            tell(&format!("run {run} cannot be recovered:"));
+            tell_problem(&problem);
+            false
+        });
     }
     Ok(ExitCode::from(if clean { 0 } else { 4 }))
 }

@@ -1,5 +1,8 @@
 //! Runner and guardian die together.
 
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+
 use fracas_core::record::State;
 
 use crate::support::{Bench, Blow, Document, Target, certificate, memory_limit, read};
@@ -49,6 +52,35 @@ fn what_both_left_is_said_blocks_the_next_run_and_is_recovered_once() {
     let again = bench.fracas(&["recover"]);
     assert_eq!((again.code, again.out.as_str()), (0, "nothing to recover"), "{again:?}");
     assert_eq!(bench.fracas(&["status"]).code, 0);
+    bench.finish();
+}
+
+/// A ledger that cannot be read is said, and keeps no other run from being recovered.
+#[test]
+fn a_run_that_cannot_be_recovered_stands_in_no_others_way() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let run = bench.run(&memory_limit(&target));
+    let (directory, guardian) = run.begun();
+    run.until(&directory, State::Applied);
+    Blow::Both.strike(&run, &guardian, None);
+    drop(run);
+    let broken = "20200101-000000-dead";
+    let place = bench.state().join("runs").join(broken);
+    std::fs::DirBuilder::new().mode(0o700).create(&place).unwrap();
+    let mut ledger = std::fs::OpenOptions::new();
+    let mut ledger = ledger
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(place.join("ledger"))
+        .unwrap();
+    ledger.write_all(b"this is no ledger at all").unwrap();
+    let recovered = bench.fracas(&["recover"]);
+    assert_eq!(recovered.code, 4, "{recovered:?}");
+    assert!(recovered.err.contains(broken), "{recovered:?}");
+    assert_eq!(target.look(), before, "the other run was not recovered: {recovered:?}");
     bench.finish();
 }
 

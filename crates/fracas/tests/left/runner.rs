@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::record::State;
 
-use crate::support::{Bench, Blow, LIMIT, Target, Trap, certificate, memory_limit, read, soon};
+use crate::support::{Bench, Blow, LIMIT, Target, Trap, certificate, memory_limit, of, read, soon};
 
 /// From the death of the runner to the former limit.
 const BOUND: Duration = Duration::from_secs(1);
@@ -76,6 +76,50 @@ fn a_runner_that_is_stopped_is_killed_before_anything_is_undone() {
 #[test]
 fn a_runner_that_has_no_memory_leaves_the_limit_as_it_was() {
     struck(Blow::Oom, BOUND, DIED);
+}
+
+/// The engine is asked to stop a container that takes its whole grace; the guardian waits until that call is over. The limit on
+/// another target must not wait with it.
+#[test]
+fn a_call_to_the_engine_that_is_under_way_keeps_no_other_fault_on() {
+    let Some(target) = Target::process() else { return };
+    let Some(stubborn) = Target::container_in("no", &["--ignore-term", "sleep"]) else {
+        return;
+    };
+    let bench = Bench::new();
+    let before = target.look();
+    let document = format!(
+        "apiVersion: fracas.dev/v1\n\
+         kind: Experiment\n\
+         metadata: {{ name: kill }}\n\
+         hypothesis: {{ interval: 100ms, warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\n\
+         targets:\n  - {{ alias: it, {} }}\n  - {{ alias: stubborn, {} }}\n\
+         faults:\n\
+         \x20 - {{ name: limit, target: it, inject: {{ memory_limit: {{ limit: 64MiB }} }} }}\n\
+         \x20 - {{ name: stop, target: stubborn, start: 300ms, inject: {{ container_stop: {{ grace: 6s }} }} }}\n\
+         duration: 60s\n",
+        target.selector, stubborn.selector
+    );
+    let run = bench.run(&document);
+    let (directory, guardian) = run.begun();
+    soon(LIMIT, "the engine is asked", || {
+        of(&directory).filter(|contents| contents.entries.len() == 2)
+    });
+    assert_eq!(read(target.memory_limit()).unwrap(), (64 << 20).to_string());
+    let began = Instant::now();
+    Blow::Kill.strike(&run, &guardian, None);
+    soon(LIMIT, "the target is as before", || {
+        (target.look() == before).then_some(())
+    });
+    assert!(began.elapsed() <= BOUND, "{:?}, more than {BOUND:?}", began.elapsed());
+    assert!(guardian.wait(LIMIT).unwrap(), "the guardian goes when all is done");
+    let certificate = certificate(&directory).expect("there is a certificate");
+    assert!(
+        certificate.is_clean() && certificate.lines.len() == 2,
+        "{certificate:?}"
+    );
+    drop(run);
+    bench.finish();
 }
 
 #[test]

@@ -68,6 +68,11 @@ impl Target {
 
     /// A container under this restart policy. `None`, with a printed skip, without an engine.
     pub(crate) fn container(policy: &str) -> Option<Self> {
+        Self::container_in(policy, &["sleep"])
+    }
+
+    /// A container under this restart policy whose program runs in this mode.
+    pub(crate) fn container_in(policy: &str, mode: &[&str]) -> Option<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -78,6 +83,7 @@ impl Target {
                 TestContainer::build(&engine)
                     .named_like("fracas-lab-kill")
                     .restart(policy)
+                    .mode(mode)
                     .start()
                     .await
                     .unwrap(),
