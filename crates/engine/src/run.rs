@@ -13,7 +13,7 @@ use crate::drive::drive;
 use crate::order::{Dry, Ended, Order, Settings};
 use crate::prepare::{dismiss, prepare, ready_to_run};
 use crate::recorder::Recorder;
-use crate::stops::Stops;
+use crate::stops::{Heard, Stops};
 
 /// Carries out an order.
 ///
@@ -87,20 +87,42 @@ async fn carry_out(order: Order, run: &RunId, seed: Seed, stops: &mut Stops, rec
         confirm,
         ..
     } = order;
-    let prepared = prepare(&experiment, &settings, run, seed, dry, recorder).await?;
+    let prepared = tokio::select! {
+        biased;
+        // A guardian that was started meanwhile holds nothing, and goes when its socket closes.
+        problem = stopped(stops) => return Err(problem),
+        prepared = prepare(&experiment, &settings, run, seed, dry, recorder) => prepared?,
+    };
     if let Some(confirm) = confirm {
         // Asked in a thread where waiting for a person blocks nobody: the heart beats on.
         let report = recorder.report();
-        let agreed = tokio::task::spawn_blocking(move || confirm(&report))
-            .await
-            .map_err(|error| Problem::new(&codes::INSIDE, "asking failed").because(&error))
-            .flatten();
+        let asked = tokio::task::spawn_blocking(move || confirm(&report));
+        let agreed = tokio::select! {
+            biased;
+            problem = stopped(stops) => Err(problem),
+            agreed = asked => agreed
+                .map_err(|error| Problem::new(&codes::INSIDE, "asking failed").because(&error))
+                .flatten(),
+        };
         if let Err(problem) = agreed {
             dismiss(&prepared.client).await;
             return Err(problem);
         }
     }
     drive(experiment, prepared, dry, &settings, run, stops, recorder).await
+}
+
+/// Ends when somebody asks to stop before the first fault: then there is nothing to undo, and no reason to go on preparing.
+#[expect(clippy::unnecessary_box_returns, reason = "problems travel boxed")]
+async fn stopped(stops: &mut Stops) -> Box<Problem> {
+    let why = match stops.next().await {
+        Heard::Stop(cause) => cause.words(),
+        Heard::Again(_) => "asked again".to_owned(),
+    };
+    Problem::new(
+        &codes::NOT_CONFIRMED,
+        format!("stopped before anything was touched: {why}"),
+    )
 }
 
 /// Writes the files.

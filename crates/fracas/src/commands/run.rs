@@ -47,13 +47,17 @@ pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
         confirm,
         listener,
     };
-    let ended = super::runtime()?.block_on(async move {
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(async move {
         let teller = tokio::spawn(screen.follow(events));
         let ended = Box::pin(fracas_engine::run(order)).await;
         // All events were sent; the last lines are still to be told.
         let _ = teller.await;
         ended
-    })?;
+    });
+    // A thread that still waits for a person's answer, or for a name to be resolved, holds nobody up any more.
+    runtime.shutdown_background();
+    let ended = ended?;
     finish(&ended, run.format, common.quiet)?;
     Ok(ExitCode::from(ended.verdict.exit_code()))
 }

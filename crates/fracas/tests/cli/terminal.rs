@@ -13,6 +13,9 @@ const HIDE: &str = "\u{1b}[?25l";
 const TERM: i32 = 15;
 const SHOW: &str = "\u{1b}[?25h";
 
+/// What the key sends.
+const CTRL_C: &str = "\u{3}";
+
 /// Runs an experiment on a terminal, answers the question, and gives the exit code and everything that the terminal got.
 #[expect(clippy::disallowed_methods, reason = "a terminal is made by its own program")]
 fn on_a_terminal(cli: &Cli, file: &str, answer: &str, then: impl FnOnce()) -> Option<(i32, String)> {
@@ -22,7 +25,7 @@ fn on_a_terminal(cli: &Cli, file: &str, answer: &str, then: impl FnOnce()) -> Op
         return None;
     }
     let out = cli.place().join("typescript");
-    let command = format!("{} run {file}", env!("CARGO_BIN_EXE_fracas"));
+    let command = format!("exec {} run {file}", env!("CARGO_BIN_EXE_fracas"));
     let mut child = Command::new(program)
         .args(["--quiet", "--flush", "--return", "--command", &command, "/dev/null"])
         .env_clear()
@@ -42,7 +45,10 @@ fn on_a_terminal(cli: &Cli, file: &str, answer: &str, then: impl FnOnce()) -> Op
         said().contains("Go on? [y/N]").then_some(())
     });
     let mut keyboard = child.stdin.take().unwrap();
-    writeln!(keyboard, "{answer}").unwrap();
+    // Ctrl-C needs no Enter after it.
+    let enter = if answer == CTRL_C { "" } else { "\n" };
+    write!(keyboard, "{answer}{enter}").unwrap();
+    keyboard.flush().unwrap();
     then();
     assert!(process.wait(LIMIT).unwrap(), "it did not end: {}", said());
     // The keyboard stays until the end: without one, script(1) ends what runs.
@@ -91,6 +97,19 @@ fn a_person_who_does_not_agree_gets_nothing_broken() {
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("R001"), "{text}");
     assert!(cli.ledgers().is_empty());
+    cursor_is_back(&text);
+}
+
+#[test]
+fn ctrl_c_is_an_answer_to_the_question() {
+    let Some(target) = Target::process() else { return };
+    let cli = Cli::new();
+    let file = cli.file("e.yaml", &experiment(&target, HOLDS, "60s"));
+    let Some((code, text)) = on_a_terminal(&cli, &file, CTRL_C, || {}) else {
+        return;
+    };
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("stopped before anything was touched: SIGINT"), "{text}");
     cursor_is_back(&text);
 }
 
