@@ -87,6 +87,8 @@ pub struct Machine {
     faults: Faults,
     watch: Watch,
     judgements: Vec<Judgement>,
+    /// The recovery was over before everything had held for as long as the document asks.
+    unstable: bool,
     stop: Option<StopCause>,
     failure: Option<Said>,
     certificate: Option<Certificate>,
@@ -108,6 +110,7 @@ impl Machine {
             since: Duration::ZERO,
             zero: None,
             judgements: Vec::new(),
+            unstable: false,
             stop: None,
             failure: None,
             certificate: None,

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fracas_core::event::{Outcome, Phase, What};
-use fracas_core::experiment::{Experiment, Selector};
+use fracas_core::experiment::{Execution, Experiment, FaultSpec, Selector};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::UndoClass;
 use fracas_core::run::Injection;
 use fracas_core::seed::Seed;
 use fracas_core::target::Target;
+use fracas_core::units::Span;
 use fracas_docker::Engine;
 use fracas_guardian::Client;
 use fracas_guardian::client::News;
-use fracas_guardian::protocol::{Planned, Task, Wanted};
+use fracas_guardian::protocol::{Planned, Task, Turn, Wanted};
 use fracas_guardian::state::State;
 use fracas_linux::child::WorkerOptions;
 use fracas_probe::Prober;
@@ -179,6 +180,7 @@ async fn discover(
 
 /// Every fault on each of its targets, in the order of the document.
 fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
+    let turns = turns(experiment);
     let mut wanted = Vec::new();
     for (fault, spec) in experiment.faults.iter().enumerate() {
         for target in targets.iter().filter(|target| target.alias == spec.target) {
@@ -192,11 +194,31 @@ fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
                     target: target.clone(),
                     at_most: experiment.max_duration,
                     allow_irreversible: spec.allow_irreversible,
+                    turn: turns[fault],
                 },
             ));
         }
     }
     wanted
+}
+
+/// When each fault is on. Those that follow each other wait for the one before to be clean, so they are apart however short the time
+/// between them is.
+fn turns(experiment: &Experiment) -> Vec<Turn> {
+    let sequential = experiment.execution == Execution::Sequential;
+    let mut clock = Duration::ZERO;
+    let turn = |spec: &FaultSpec| {
+        let from = clock.saturating_add(spec.start.0);
+        let until = spec.duration.map(|duration| from.saturating_add(duration.0));
+        if sequential {
+            clock = until.unwrap_or(from).saturating_add(Turn::GAP.0);
+        }
+        Turn {
+            from: Span(from),
+            until: until.map(Span),
+        }
+    };
+    experiment.faults.iter().map(turn).collect()
 }
 
 /// Sends a guardian home that holds nothing. That it does not answer is no news any more: it ends when this process does.
@@ -217,6 +239,7 @@ async fn plan(
         .plan(wanted.iter().map(|(_, wanted)| wanted.clone()).collect())
         .await?;
     let mut first: Option<Box<Problem>> = None;
+    let mut refused = 0;
     let mut injections = Vec::new();
     let mut planned = BTreeMap::new();
     for ((fault, wanted), answer) in wanted.into_iter().zip(answers) {
@@ -244,15 +267,18 @@ async fn plan(
                     injection: wanted.injection,
                     problem: said.clone(),
                 });
-                first = Some(match first.take() {
-                    None => said.into(),
-                    Some(problem) => problem.since(format!("also: {said}")),
-                });
+                refused += 1;
+                first.get_or_insert_with(|| said.into());
             }
         }
     }
     match first {
         None => Ok((injections, planned)),
-        Some(problem) => Err(problem),
+        Some(problem) if refused == 1 => Err(problem),
+        // Each has been told; on a hundred targets all of them would bury the first.
+        Some(problem) => Err(problem.since(match refused - 1 {
+            1 => "another injection cannot be planned either".to_owned(),
+            others => format!("{others} other injections cannot be planned either"),
+        })),
     }
 }

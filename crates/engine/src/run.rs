@@ -33,6 +33,12 @@ pub async fn run(order: Order) -> Result<Ended> {
         .unwrap_or_else(|| directory.path().to_owned());
     std::fs::create_dir_all(&out)
         .map_err(|error| Problem::new(&codes::STATE_WRITE, format!("cannot make {}", out.display())).because(&error))?;
+    if order.settings.out.is_some() {
+        let absolute = out.canonicalize().map_err(|error| {
+            Problem::new(&codes::STATE_WRITE, format!("cannot find {} again", out.display())).because(&error)
+        })?;
+        state.remember_report(&run, &absolute)?;
+    }
     let mut recorder = Recorder::new(Some(&out.join("events.ndjson")), order.listener.clone());
     let seed = match order.experiment.seed {
         Some(seed) => seed,

@@ -8,39 +8,61 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_faults::Resource;
 use fracas_linux::claim::{Claim, claim};
 
+use crate::protocol::Turn;
 use crate::state::State;
 
 /// All claims of one guardian.
 #[derive(Debug, Default)]
 pub struct Claims {
-    /// Which injection holds which resource.
-    holders: HashMap<String, InjectionId>,
+    /// Which injections hold which resource, each in its turn.
+    holders: HashMap<String, Vec<Holder>>,
     /// The locks, by the object they are on; shared by the injections of this run.
     locks: HashMap<PathBuf, (Claim, Vec<InjectionId>)>,
+}
+
+/// An injection that holds a resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder {
+    /// Which.
+    pub injection: InjectionId,
+    /// When it is to be on.
+    pub turn: Turn,
+    /// It is being put on: whatever was planned, now it has the resource.
+    pub on: bool,
+}
+
+impl Holder {
+    /// Whether both may have the same resource: at different times, and not one while the other still has it.
+    fn agrees_with(self, other: Self) -> bool {
+        self.injection == other.injection || self.turn.is_apart_from(other.turn) && !(self.on && other.on)
+    }
 }
 
 impl Claims {
     /// Claims all of it for one injection, or nothing.
     ///
     /// # Errors
-    /// F004 if another injection of this run holds one of them, G003 if another run does.
-    pub fn take(&mut self, injection: InjectionId, what: &str, resources: &[Resource], state: &State) -> Result<()> {
+    /// F004 if another injection of this run holds one of them at the same time, G003 if another run does.
+    pub fn take(&mut self, holder: Holder, what: &str, resources: &[Resource], state: &State) -> Result<()> {
         for resource in resources {
-            if let Some(holder) = self.holders.get(&resource.key).filter(|holder| **holder != injection) {
+            let others = self.holders.get(&resource.key).into_iter().flatten();
+            if let Some(other) = others.copied().find(|other| !holder.agrees_with(*other)) {
+                let (other, key) = (other.injection, &resource.key);
                 return Err(Problem::new(
                     &codes::CONFLICT,
-                    format!("{what}: injection {holder} of this run holds {}", resource.key),
+                    format!("{what}: injection {other} of this run holds {key} at the same time"),
                 ));
             }
         }
-        let taken = self.lock(injection, what, resources, state);
+        let taken = self.lock(holder, what, resources, state);
         if taken.is_err() {
-            self.release(injection);
+            self.release(holder.injection);
         }
         taken
     }
 
-    fn lock(&mut self, injection: InjectionId, what: &str, resources: &[Resource], state: &State) -> Result<()> {
+    fn lock(&mut self, holder: Holder, what: &str, resources: &[Resource], state: &State) -> Result<()> {
+        let injection = holder.injection;
         for resource in resources {
             let path = match &resource.object {
                 Some(object) => PathBuf::from(object),
@@ -57,7 +79,9 @@ impl Claims {
                     .ok_or_else(|| held(what, resource, &path, state))?;
                 self.locks.insert(path, (lock, vec![injection]));
             }
-            self.holders.insert(resource.key.clone(), injection);
+            let holders = self.holders.entry(resource.key.clone()).or_default();
+            holders.retain(|other| other.injection != injection);
+            holders.push(holder);
         }
         Ok(())
     }
@@ -65,12 +89,19 @@ impl Claims {
     /// Lets other injections of this run have what this one held. Against other runs it is kept until the end: the certificate looks
     /// at it again then, and could not tell their value from ours.
     pub fn settle(&mut self, injection: InjectionId) {
-        self.holders.retain(|_, holder| *holder != injection);
+        self.forget(injection);
+    }
+
+    fn forget(&mut self, injection: InjectionId) {
+        self.holders.retain(|_, holders| {
+            holders.retain(|holder| holder.injection != injection);
+            !holders.is_empty()
+        });
     }
 
     /// Lets go of whatever an injection holds.
     pub fn release(&mut self, injection: InjectionId) {
-        self.holders.retain(|_, holder| *holder != injection);
+        self.forget(injection);
         self.locks.retain(|_, (_, holders)| {
             holders.retain(|holder| *holder != injection);
             !holders.is_empty()
@@ -114,5 +145,58 @@ fn held(what: &str, resource: &Resource, path: &Path, state: &State) -> Box<Prob
     match holder {
         Some(kept) => problem.next(format!("wait for run {}, or `fracas stop {}`", kept.run, kept.run)),
         None => problem.since("the run that holds it has nothing on it yet, or belongs to another state directory"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fracas_core::units::Span;
+
+    use super::*;
+
+    fn holder(number: u32, from: u64, until: Option<u64>, on: bool) -> Holder {
+        Holder {
+            injection: InjectionId(number),
+            turn: Turn {
+                from: Span::secs(from),
+                until: until.map(Span::secs),
+            },
+            on,
+        }
+    }
+
+    #[test]
+    fn two_injections_of_a_run_may_have_a_resource_one_after_the_other() {
+        let place = tempfile::tempdir().unwrap();
+        let state = State::open(&place.path().join("state")).unwrap();
+        let resources = [Resource {
+            key: "it".into(),
+            object: None,
+        }];
+        let first = holder(0, 0, Some(10), false);
+        for (second, agreed) in [
+            (holder(1, 11, None, false), true),
+            (holder(1, 10, None, false), false),
+            (holder(1, 5, Some(6), false), false),
+            (holder(1, 0, None, false), false),
+        ] {
+            let mut claims = Claims::default();
+            claims.take(first, "first", &resources, &state).unwrap();
+            let taken = claims.take(second, "second", &resources, &state);
+            assert_eq!(taken.is_ok(), agreed, "{second:?}: {taken:?}");
+        }
+        // Whatever was planned: one that is late keeps it until it is undone.
+        let mut claims = Claims::default();
+        let second = holder(1, 11, None, false);
+        claims.take(first, "first", &resources, &state).unwrap();
+        claims.take(second, "second", &resources, &state).unwrap();
+        claims
+            .take(Holder { on: true, ..first }, "first", &resources, &state)
+            .unwrap();
+        let second = Holder { on: true, ..second };
+        let refused = claims.take(second, "second", &resources, &state).unwrap_err();
+        assert_eq!(refused.code, &codes::CONFLICT);
+        claims.settle(InjectionId(0));
+        claims.take(second, "second", &resources, &state).unwrap();
     }
 }

@@ -17,7 +17,7 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Holder};
 use crate::ledger::{Ledger, PlannedRecord, Record};
 use crate::protocol::{FromGuardian, Planned, Wanted};
 
@@ -115,7 +115,7 @@ impl Hand {
         let slot = self.slot(entry, wanted);
         let change = {
             let mut work = slot.work.lock().await;
-            self.find_way_back(&slot, &mut work).await?
+            self.find_way_back(&slot, &mut work, false).await?
         };
         self.slots().insert(injection, slot);
         Ok(Planned {
@@ -145,13 +145,14 @@ impl Hand {
         self.plan(wanted).await
     }
 
-    /// Finds the way back from the target as it is now and claims what it needs. Says the change in words.
-    async fn find_way_back(&self, slot: &Slot, work: &mut Work) -> Result<String> {
+    /// Finds the way back from the target as it is now and claims what it needs, `on` if it is put on now. Says the change in words.
+    async fn find_way_back(&self, slot: &Slot, work: &mut Work, on: bool) -> Result<String> {
         let Wanted {
             injection,
             fault,
             params,
             target,
+            turn,
             ..
         } = &work.wanted;
         let mut cancel = slot.cancel.subscribe();
@@ -163,8 +164,13 @@ impl Hand {
         }
         .map_err(|problem| needs::held(problem, &work.wanted, &slot.context.run, &self.state))?;
         let resources = (slot.entry.resources)(&undo)?;
+        let holder = Holder {
+            injection: *injection,
+            turn: *turn,
+            on,
+        };
         self.claims()
-            .take(*injection, &format!("{fault} on {target}"), &resources, &self.state)?;
+            .take(holder, &format!("{fault} on {target}"), &resources, &self.state)?;
         let change = (slot.entry.change)(params, &undo)?;
         work.undo = Some(undo);
         Ok(change)
@@ -260,7 +266,7 @@ impl Hand {
                 format!("injection {injection} is on already"),
             ));
         }
-        self.find_way_back(&slot, &mut work).await?;
+        self.find_way_back(&slot, &mut work, true).await?;
         let in_flight = (slot.entry.in_flight)(&work.wanted.params, &slot.context_at(rank))?;
         work.not_after = if in_flight.is_zero() {
             Duration::ZERO

@@ -101,6 +101,32 @@ pub struct Wanted {
     pub at_most: Span,
     /// Agrees to a fault without a way back.
     pub allow_irreversible: bool,
+    /// When it is on: what another injection of the run has at another time it may have too.
+    #[serde(default)]
+    pub turn: Turn,
+}
+
+/// When an injection is on, counted from the first. The default is always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Turn {
+    /// From here.
+    pub from: Span,
+    /// To here; `None` is the end of the run.
+    pub until: Option<Span>,
+}
+
+impl Turn {
+    /// What lies between the end of one and the beginning of the next at least: the time to undo and to look.
+    pub const GAP: Span = Span::secs(1);
+
+    /// Whether the other has ended, and was undone, when this one begins, or the other way round.
+    pub fn is_apart_from(self, other: Self) -> bool {
+        let before = |one: Self, next: Self| {
+            one.until
+                .is_some_and(|until| until.0.saturating_add(Self::GAP.0) <= next.from.0)
+        };
+        before(self, other) || before(other, self)
+    }
 }
 
 /// From the guardian.

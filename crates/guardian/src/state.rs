@@ -3,6 +3,7 @@
 //! ```text
 //! <state>/runs/<id>/ledger          what the run did and how to undo it
 //! <state>/runs/<id>/certificate.json what was left at the end
+//! <state>/runs/<id>/report-at       where its report is, if that is elsewhere
 //! <state>/runs/<id>/stop            asks the run to stop
 //! <state>/runs/<id>/guardian.log    what the guardian did by itself
 //! <state>/locks/<key>               claims on things that take no lock themselves
@@ -10,6 +11,8 @@
 //! <state>/stop                      asks all runs to stop
 //! ```
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use fracas_core::ids::RunId;
@@ -17,6 +20,11 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_linux::state_dir::{PrivateDir, private_dir};
 
 use crate::ledger::{Contents, Ledger};
+
+/// The file that says where the report of a run is.
+const REPORT_AT: &str = "report-at";
+/// In bytes; Linux takes none that is longer, see PATH_MAX in limits.h.
+const LONGEST_PATH: u64 = 4096;
 
 /// The state directory, opened and found trustworthy.
 #[derive(Debug)]
@@ -93,6 +101,31 @@ impl State {
     pub fn run_directory(&self, run: &RunId) -> Result<PrivateDir> {
         private_dir(&self.path().join("runs"))?;
         private_dir(&self.path().join("runs").join(run.as_str()))
+    }
+
+    /// Remembers that the report of a run goes elsewhere, to an absolute path.
+    ///
+    /// # Errors
+    /// S002 if that cannot be written.
+    pub fn remember_report(&self, run: &RunId, directory: &Path) -> Result<()> {
+        let kept = self.run_directory(run)?;
+        kept.write_atomic(REPORT_AT, directory.as_os_str().as_bytes())
+            .map_err(|error| Problem::new(&codes::STATE_WRITE, "cannot note where the report goes").because(&error))
+    }
+
+    /// Where the report of a run is: its own directory, or the one that was remembered.
+    ///
+    /// # Errors
+    /// S001 if the directory of the run cannot be trusted or read.
+    pub fn report_directory(&self, run: &RunId) -> Result<PathBuf> {
+        let kept = self.run_directory(run)?;
+        let elsewhere = kept.read(REPORT_AT, LONGEST_PATH).map_err(|error| {
+            Problem::new(&codes::STATE_DIRECTORY, "cannot read where the report of a run is").because(&error)
+        })?;
+        Ok(elsewhere.map_or_else(
+            || kept.path().to_owned(),
+            |bytes| PathBuf::from(OsString::from_vec(bytes)),
+        ))
     }
 
     /// The directory of locks, made if need be.

@@ -83,7 +83,7 @@ codes! {
         "see `fracas doctor`";
     CONFLICT = "F004", "two faults want the same thing",
         "Two injections on one target write the same kernel file or act on the same process, and do not compose.",
-        "separate them in time with `start`, or by target";
+        "separate them by `start` and `duration`, a second apart at least, or by target";
     IRREVERSIBLE = "F005", "the fault cannot be undone",
         "Its target does not come back by itself, and nothing can bring it back.",
         "set `allow_irreversible: true` on the fault if that is what you want";

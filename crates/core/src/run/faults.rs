@@ -197,10 +197,15 @@ impl Machine {
     }
 
     /// Whether every fault that is on has been measured at least once; asks for it where not. A run that ends by the clock waits for
-    /// this, one that is stopped does not.
+    /// this, one that is stopped does not. It also waits for the last dose of a fault whose own time ends with the run: the rollback
+    /// would take the fault away under its meter.
     pub(super) fn are_weighed(&mut self) -> bool {
         let mut all = true;
         for index in 0..self.faults.list.len() {
+            if self.faults.list[index].stage == Stage::Weighing {
+                all = false;
+                continue;
+            }
             let unweighed = self
                 .faults
                 .injections

@@ -48,8 +48,12 @@ impl Machine {
             Phase::Cooldown => {
                 self.move_faults(now, false);
                 self.observe(now);
-                if self.is_over(now) && self.are_weighed() {
-                    self.go(now, Phase::Rollback);
+                if self.is_over(now) {
+                    // From here on an answer is awaited, not a time.
+                    self.closing.get_or_insert(now);
+                    if self.are_weighed() {
+                        self.go(now, Phase::Rollback);
+                    }
                 }
             }
             Phase::Recovery => self.recovery(now),
@@ -127,38 +131,44 @@ impl Machine {
 
     fn recovery(&mut self, now: Duration) {
         self.read_due(now, false);
-        let stable = self
-            .stable_since(now)
-            .is_some_and(|since| now.saturating_sub(since) >= self.experiment.recovery.stable_for.0);
+        let stable = self.has_held(now, false);
         let late = self.is_over(now);
-        if stable || (late && self.close(now)) {
+        if (stable && self.has_held(now, true)) || (late && self.close(now)) {
             self.judge(now, Moment::After);
             if stable {
                 self.leave(now, Outcome::Done);
             } else {
+                self.unstable = true;
                 self.leave(now, Outcome::Failed);
             }
             self.enter(now, Phase::Report);
         }
     }
 
-    /// Since when all expectations have held without a break; `None` if one does not, or has not been read.
-    fn stable_since(&self, _now: Duration) -> Option<Duration> {
-        let mut since = self.since;
-        for (index, probe) in self.experiment.probes.iter().enumerate() {
-            if !probe.when.iter().any(|when| when.moment == Moment::After) {
-                continue;
-            }
-            let Some(expect) = probe.expect else { continue };
+    /// Whether all expectations have held for as long as the recovery wants, without a break; with `windows` each also for as long as
+    /// its own window, or the window would be judged before it was there. What is not critical only has to be read: the run does not
+    /// wait for it to hold.
+    fn has_held(&self, now: Duration, windows: bool) -> bool {
+        self.experiment.probes.iter().enumerate().all(|(index, probe)| {
+            let Some(when) = probe.when.iter().find(|when| when.moment == Moment::After) else {
+                return true;
+            };
+            let Some(expect) = probe.expect else { return true };
             let taken = self.watch.taken(index, Moment::After);
+            if !probe.critical {
+                return !taken.is_empty();
+            }
+            let wanted = match when.over {
+                Over::Window(window) if windows => window.0.max(self.experiment.recovery.stable_for.0),
+                _ => self.experiment.recovery.stable_for.0,
+            };
             let holds = taken
                 .iter()
                 .rev()
                 .take_while(|taken| taken.reading.violates(expect).is_none())
-                .last()?;
-            since = since.max(holds.elapsed);
-        }
-        Some(since)
+                .last();
+            holds.is_some_and(|since| now.saturating_sub(since.elapsed) >= wanted)
+        })
     }
 
     /// Judges every probe over a moment.

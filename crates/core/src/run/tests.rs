@@ -543,6 +543,131 @@ fn a_criterion_that_is_not_critical_never_changes_the_verdict() {
     assert_eq!(verdict, Verdict::Passed);
 }
 
+#[test]
+fn a_system_that_is_well_only_now_and_then_has_not_recovered() {
+    let mut world = World::new();
+    // After the rollback at 13 s well for a second, then not: never for the two seconds that are wanted, and well at the very end.
+    world.value = Box::new(|now| {
+        if now > Duration::from_secs(13) && now.as_secs() % 2 == 0 {
+            0.0
+        } else {
+            1.0
+        }
+    });
+    let (verdict, why, hypothesis) = run(
+        experiment(
+            vec![probe("p", Some("== 1"), None, &[(Moment::After, Over::Last)])],
+            vec![fault("a", 0, None)],
+        ),
+        &mut world,
+        None,
+    );
+    assert_eq!((verdict, hypothesis), (Verdict::Failed, Hypothesis::Violated), "{why}");
+    assert_eq!(
+        why,
+        "no recovery: the expectations did not hold for 2s without a break within 10s"
+    );
+}
+
+#[test]
+fn the_recovery_waits_for_what_is_critical_and_for_its_window() {
+    let after = |over, critical| Probe {
+        critical,
+        ..probe("p", Some("== 1"), None, &[(Moment::After, over)])
+    };
+    let five = Over::Window(Span::secs(5));
+    // The faults go at 13 s. Bad until then and two seconds longer.
+    for (probe, verdict, until) in [
+        (after(Over::Last, true), Verdict::Passed, 15_000..16_500),
+        (after(five, true), Verdict::Passed, 20_000..21_500),
+        (
+            after(Over::Window(Span::secs(50)), true),
+            Verdict::Failed,
+            23_000..23_500,
+        ),
+        (after(Over::Last, false), Verdict::Passed, 13_000..13_500),
+    ] {
+        let mut plan = experiment(vec![probe.clone()], vec![fault("a", 0, None)]);
+        plan.recovery.stable_for = Span::default();
+        let mut world = World::new();
+        world.value = Box::new(|now| if now < Duration::from_secs(15) { 0.0 } else { 1.0 });
+        let (seen, why, _) = run(plan, &mut world, None);
+        assert_eq!(seen, verdict, "{probe:?}: {why}");
+        let ended = world.when(&format!("finish {}", verdict.word())).unwrap();
+        assert!(until.contains(&ended), "{probe:?}: {ended} ms");
+    }
+}
+
+#[test]
+fn a_fault_that_ends_with_the_run_is_weighed_before_it_goes() {
+    let mut plan = experiment(vec![], vec![fault("a", 0, Some(10))]);
+    plan.interval = Span::secs(60);
+    let injections = vec![Injection {
+        id: InjectionId(0),
+        fault: 0,
+    }];
+    let mut machine = Machine::new(plan, injections);
+    let mut now = Duration::ZERO;
+    let mut commands = machine.on(now, Input::Tick);
+    while !commands.contains(&Command::Apply(vec![InjectionId(0)])) {
+        now = machine.next();
+        commands = machine.on(now, Input::Tick);
+    }
+    machine.on(now, Input::Applied(vec![(InjectionId(0), Ok(()))]));
+    now += Duration::from_secs(10);
+    let weigh = Command::Measure(vec![InjectionId(0)]);
+    let revert = Command::Revert(vec![InjectionId(0)]);
+    let commands = machine.on(now, Input::Tick);
+    assert!(commands.contains(&weigh) && !commands.contains(&revert), "{commands:?}");
+    assert!(machine.next() > now, "the machine spins while the meter works");
+    let dose = Dose {
+        asked: "x".into(),
+        delivered: "x".into(),
+        landed: Landed::Yes,
+        effect: None,
+    };
+    let commands = machine.on(now, Input::Measured(vec![(InjectionId(0), Ok(dose))]));
+    assert!(commands.contains(&revert), "{commands:?}");
+}
+
+#[test]
+fn a_run_praises_no_more_than_it_judged() {
+    let during = |critical| Probe {
+        critical,
+        ..probe("p", Some("== 1"), None, &[(Moment::During, Over::Whole)])
+    };
+    for (probes, value, says) in [
+        (vec![], 1.0, "nothing was expected"),
+        (vec![during(true)], 1.0, "every expectation held"),
+        (vec![during(false)], 0.0, "nothing that is critical was expected"),
+    ] {
+        let mut world = World::new();
+        world.value = Box::new(move |_| value);
+        let (verdict, why, _) = run(experiment(probes, vec![fault("a", 0, None)]), &mut world, None);
+        assert_eq!(verdict, Verdict::Passed);
+        assert!(why.contains(says), "{why}");
+    }
+}
+
+#[test]
+fn a_fault_that_cannot_be_put_on_says_nothing_about_the_hypothesis() {
+    let mut world = World::new();
+    world.applies = Box::new(|id| id.0 == 0);
+    let (verdict, why, hypothesis) = run(
+        experiment(
+            vec![probe("p", Some("== 1"), None, ALWAYS)],
+            vec![fault("a", 0, None), fault("b", 2, None)],
+        ),
+        &mut world,
+        None,
+    );
+    assert_eq!(
+        (verdict, hypothesis),
+        (Verdict::Error, Hypothesis::NotEvaluated),
+        "{why}"
+    );
+}
+
 proptest! {
     /// Whenever a run is stopped: it ends, nothing stays on, and nothing is applied after the rollback began.
     #[test]

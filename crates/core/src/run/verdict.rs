@@ -56,7 +56,30 @@ impl Machine {
                 ),
             );
         }
-        (Verdict::Passed, "every expectation held".to_owned())
+        if self.unstable {
+            let recovery = self.experiment.recovery;
+            return (
+                Verdict::Failed,
+                format!(
+                    "no recovery: the expectations did not hold for {} without a break within {}",
+                    recovery.stable_for, recovery.within
+                ),
+            );
+        }
+        (Verdict::Passed, self.praise().to_owned())
+    }
+
+    /// What a run that passed has shown: no more than was asked of it.
+    fn praise(&self) -> &'static str {
+        if self.judgements.is_empty() {
+            "the faults landed and are gone; nothing was expected, so nothing was judged"
+        } else if self.judgements.iter().all(|judgement| judgement.passed) {
+            "every expectation held"
+        } else if self.judgements.iter().any(|judgement| judgement.critical) {
+            "every critical expectation held; others did not"
+        } else {
+            "nothing that is critical was expected; other expectations did not hold"
+        }
     }
 
     /// Why nothing can be concluded, if so.
@@ -95,10 +118,12 @@ impl Machine {
                 Hypothesis::NotEvaluated
             };
         }
-        if tested.all(|judgement| judgement.passed) && self.stop.is_none() {
-            Hypothesis::Maintained
-        } else {
-            Hypothesis::Violated
+        let held = tested.all(|judgement| judgement.passed) && !self.unstable;
+        match &self.stop {
+            None if held => Hypothesis::Maintained,
+            // Stopped for another reason than the hypothesis: what was seen of it held, and the rest was never seen.
+            Some(cause) if held && !matches!(cause, StopCause::Abort { .. }) => Hypothesis::NotEvaluated,
+            _ => Hypothesis::Violated,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::Certificate;
 use fracas_guardian::serve::CERTIFICATE;
@@ -18,7 +19,7 @@ const LARGEST: u64 = 64 << 20;
 
 pub(crate) fn command(common: &Common, report: &Report) -> Result<ExitCode> {
     let state = Settings::load(common)?.state()?;
-    let directory = find(&state, &report.run)?;
+    let (directory, run) = find(&state, &report.run)?;
     if !directory.join("report.json").exists() && !directory.join("events.ndjson").exists() {
         let what = format!("run {} has no report here", plain(&report.run));
         return Err(Problem::new(&codes::NO_SUCH_RUN, what)
@@ -26,15 +27,24 @@ pub(crate) fn command(common: &Common, report: &Report) -> Result<ExitCode> {
                 "{} holds neither report.json nor events.ndjson",
                 directory.display()
             ))
-            .next("name the directory that its `--out` named"));
+            .next("if the directory that its `--out` named was moved, name its new place"));
     }
     let mut found = fracas_report::load(&directory)?;
+    if let Some(run) = run.filter(|run| found.run.as_ref() != Some(run)) {
+        let what = format!("the report of run {run} is not there any more");
+        return Err(Problem::new(&codes::NO_SUCH_RUN, what)
+            .since(format!("another run wrote its report into {}", directory.display()))
+            .next("give each run its own `--out`"));
+    }
     if found.verdict.is_none() {
         tell("note: the runner of this run did not say how it ended");
     }
-    // A guardian that outlived its runner wrote the proof alone.
+    // A guardian that outlived its runner wrote the proof alone, into the state directory.
     if found.certificate.is_none() {
-        found.certificate = certificate(&directory.join(CERTIFICATE))?;
+        let of_run = found.run.as_ref().map(|run| state.join("runs").join(run.as_str()));
+        for place in [Some(directory.clone()), of_run].into_iter().flatten() {
+            found.certificate = found.certificate.or(certificate(&place.join(CERTIFICATE))?);
+        }
     }
     let mut events = Vec::new();
     if report.format == Format::Ndjson {
@@ -44,10 +54,10 @@ pub(crate) fn command(common: &Common, report: &Report) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The directory of a run.
-fn find(state: &Path, run: &str) -> Result<PathBuf> {
+/// The directory of a report, and the run whose report must be in it, where one was named.
+fn find(state: &Path, run: &str) -> Result<(PathBuf, Option<RunId>)> {
     if run.contains('/') || Path::new(run).is_dir() {
-        return Ok(PathBuf::from(run));
+        return Ok((PathBuf::from(run), None));
     }
     let state = State::open(state)?;
     let runs = state.runs()?;
@@ -62,7 +72,7 @@ fn find(state: &Path, run: &str) -> Result<PathBuf> {
         _ => format!("there is no run {run}"),
     };
     let found = found.ok_or_else(|| Problem::new(&codes::NO_SUCH_RUN, missing()))?;
-    Ok(state.path().join("runs").join(found.as_str()))
+    Ok((state.report_directory(&found)?, Some(found)))
 }
 
 fn certificate(path: &Path) -> Result<Option<Certificate>> {

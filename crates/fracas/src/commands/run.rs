@@ -91,7 +91,8 @@ fn finish(ended: &Ended, format: Format, quiet: bool) -> Result<()> {
     }
     match format {
         Format::Json => print(&render(&ended.report, &[], fracas_report::Format::Json)?)?,
-        Format::Text if quiet => {}
+        // All that a script reads.
+        Format::Text if quiet => return print(&format!("{}\n", verdict(ended, false))),
         Format::Text => {
             print(&summary(&ended.report, Style::from(ended.report.format)))?;
             for file in &ended.files {
@@ -101,20 +102,20 @@ fn finish(ended: &Ended, format: Format, quiet: bool) -> Result<()> {
     }
     // As JSON the last event says it.
     if !manner().json {
-        tell(&verdict(ended));
+        tell(&verdict(ended, manner().colour));
     }
     Ok(())
 }
 
 /// The last line of a run.
-fn verdict(ended: &Ended) -> String {
+fn verdict(ended: &Ended, coloured: bool) -> String {
     let word = ended.verdict.word();
     let colour = match ended.verdict {
         Verdict::Passed => 32,
         Verdict::Inconclusive => 33,
         _ => 31,
     };
-    let word = if manner().colour {
+    let word = if coloured {
         format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
     } else {
         word.to_owned()

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 struct Run {
     run: String,
     /// The verdict in capitals, `RUNNING`, `LEFT` (needs `fracas recover`), `UNFINISHED` (its runner died, nothing is left) or
-    /// `UNKNOWN` (its report is elsewhere).
+    /// `UNKNOWN` (its report is gone, or another run's is in its place).
     verdict: &'static str,
     dry_run: bool,
     started: Option<String>,
@@ -42,8 +42,12 @@ pub(crate) fn command(common: &Common, runs: &Runs) -> Result<ExitCode> {
 }
 
 fn look(state: &State, kept: &Kept) -> Run {
-    let directory = state.path().join("runs").join(kept.run.as_str());
-    let report = fracas_report::load(&directory).ok();
+    let report = state
+        .report_directory(&kept.run)
+        .and_then(|directory| fracas_report::load(&directory))
+        .ok()
+        // Two runs may have been given the same directory: the later one's report is there.
+        .filter(|report| report.run.as_ref() == Some(&kept.run));
     let verdict = match &report {
         _ if kept.kept => "RUNNING",
         _ if kept.is_abandoned() => "LEFT",
@@ -67,7 +71,7 @@ fn text(runs: &[Run]) -> String {
     }
     let mut text = String::new();
     for run in runs {
-        let name = run.name.as_deref().map_or_else(|| "report elsewhere".to_owned(), plain);
+        let name = run.name.as_deref().map_or_else(|| "no report".to_owned(), plain);
         let took = run
             .duration_ms
             .map_or_else(|| "-".to_owned(), |ms| format!("{}.{}s", ms / 1000, ms % 1000 / 100));

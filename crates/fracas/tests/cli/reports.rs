@@ -54,7 +54,7 @@ fn the_log_is_one_json_object_per_line() {
 #[test]
 fn quiet_says_only_the_verdict() {
     let Some((_, said)) = one(&["-q"]) else { return };
-    assert_eq!(said.out, "");
+    assert_eq!(said.out, "PASSED: every expectation held (exit code 0)\n");
     assert!(said.err.lines().last().unwrap().starts_with("PASSED"), "{}", said.err);
     assert!(said.err.lines().count() <= 2, "{}", said.err);
 }
@@ -120,6 +120,27 @@ fn a_report_may_go_elsewhere() {
     }
     let said = cli.run(&["report", "./elsewhere", "--format", "json"]);
     assert_eq!(json(&said.out)["verdict"], "passed");
+    // It is found by the run too.
+    assert_eq!(
+        json(&cli.run(&["runs", "--format", "json"]).out)[0]["verdict"],
+        "PASSED"
+    );
+    assert!(cli.run(&["report", "last"]).out.contains("PASSED"));
+    // Unless another run's report has taken its place.
+    let other = out.join("report.json");
+    let text = std::fs::read_to_string(&other).unwrap();
+    let id = json(&text)["run"].as_str().unwrap().to_owned();
+    std::fs::write(&other, text.replace(&id, "20260101-000000-0000")).unwrap();
+    assert_eq!(
+        json(&cli.run(&["runs", "--format", "json"]).out)[0]["verdict"],
+        "UNKNOWN"
+    );
+    let said = cli.run(&["report", "last"]);
+    assert!(
+        said.code == 2 && said.err.contains("is not there any more"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]

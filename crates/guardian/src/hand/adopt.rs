@@ -39,6 +39,7 @@ impl Hand {
                 target: planned.target.clone(),
                 at_most: fracas_core::units::Span::MAX,
                 allow_irreversible: true,
+                turn: crate::protocol::Turn::default(),
             };
             let slot = self.slot(fault, wanted);
             if let Ok(mut work) = slot.work.try_lock() {

@@ -117,6 +117,7 @@ impl Bench {
             target: stage.target.clone(),
             at_most: Span::secs(600),
             allow_irreversible: true,
+            turn: fracas_guardian::protocol::Turn::default(),
         };
         // Entries live as long as the program: so does this one, and the test is over soon.
         hand.plan_with(Box::leak(Box::new(saboteur)), wanted).await.unwrap();
