@@ -42,9 +42,15 @@ pub(crate) fn landed(identity: &ProcessIdentity, signal: Signal) -> Result<Lande
     })
 }
 
-/// Whether the process has ended; also as a zombie.
+/// Whether the process has ended, also as a zombie, or has got a signal that ends it and only has not come to it yet: on a busy
+/// machine a container that was just killed still looks alive.
 pub(crate) fn ended(identity: &ProcessIdentity) -> Result<bool> {
-    members::open(identity).map(|process| process.is_none())
+    if members::open(identity)?.is_none() {
+        return Ok(true);
+    }
+    let dying = fracas_linux::process::is_dying(identity.pid)
+        .or_say(&codes::FAULT_OBSERVE, || format!("{identity} cannot be looked at"))?;
+    Ok(dying.unwrap_or(true))
 }
 
 /// What the process does with the signal; `None` when it is gone.

@@ -1,5 +1,6 @@
 //! Processes: exactly which one, whether it still is, and what /proc says of it.
 
+mod dying;
 mod handle;
 mod listeners;
 mod offspring;
@@ -14,6 +15,7 @@ use std::sync::OnceLock;
 
 use fracas_core::target::ProcessIdentity;
 
+pub use dying::is_dying;
 pub use handle::Process;
 pub use listeners::listeners;
 pub use offspring::offspring;

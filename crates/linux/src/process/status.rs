@@ -33,6 +33,8 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     pub(super) threads: u32,
     pub(super) start: u64,
+    /// The kernel's flags of the task, `PF_*` of include/linux/sched.h.
+    pub(super) flags: u64,
 }
 
 /// Reads `/proc/PID/stat`. `None`: there is no such process.
@@ -61,6 +63,7 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         parent: field(4)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         start: field(22)?.parse().ok()?,
+        flags: field(9)?.parse().ok()?,
     })
 }
 
