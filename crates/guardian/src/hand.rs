@@ -409,6 +409,12 @@ impl Hand {
         }
     }
 
+    /// Lets go of the ledger and of all claims: whoever hears of the end finds that it is so.
+    pub fn close(&self) {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *self.claims() = Claims::default();
+    }
+
     /// Lets go of workers that have ended.
     pub fn reap(&self) {
         self.nursery.reap();

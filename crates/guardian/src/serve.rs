@@ -297,6 +297,7 @@ impl Guardian {
         }
         self.log.line(&format!("ended: {why}"));
         self.hand.reap();
+        self.hand.close();
         if self.recovering
             && let Err(error) = guard::sweep()
         {
