@@ -23,7 +23,7 @@ use fracas_core::units::Span;
 use fracas_faults::{BoxFuture, Engines, Entry, FAULTS, WORKERS};
 use fracas_guardian::hand::Hand;
 use fracas_guardian::ledger::Ledger;
-use fracas_guardian::protocol::Wanted;
+use fracas_guardian::protocol::{Turn, Wanted};
 use fracas_guardian::state::State;
 use libtest_mimic::{Arguments, Trial};
 
@@ -268,6 +268,7 @@ async fn several(saboteurs: &[Entry]) -> (Arc<Hand>, Vec<Stage>, tempfile::TempD
             target: stage.target.clone(),
             at_most: Span::secs(600),
             allow_irreversible: true,
+            turn: Turn::default(),
         };
         let entry = Box::leak(Box::new(saboteurs.get(index).copied().unwrap_or(*entry)));
         hand.plan_with(entry, wanted).await.unwrap();
