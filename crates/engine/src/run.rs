@@ -119,7 +119,6 @@ async fn carry_out(order: Order, run: &RunId, seed: Seed, stops: &mut Stops, rec
 }
 
 /// Ends when somebody asks to stop before the first fault: then there is nothing to undo, and no reason to go on preparing.
-#[expect(clippy::unnecessary_box_returns, reason = "problems travel boxed")]
 async fn stopped(stops: &mut Stops) -> Box<Problem> {
     let why = match stops.next().await {
         Heard::Stop(cause) => cause.words(),

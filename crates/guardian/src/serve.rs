@@ -60,6 +60,7 @@ fn weaknesses(entrenched: &guard::Entrenched) -> Vec<String> {
         entrenched.oom_score_adj.as_ref().err(),
         entrenched.own_cgroup.as_ref().err(),
         entrenched.mlocked.as_ref().err(),
+        entrenched.descriptors.as_ref().err(),
     ]
     .into_iter()
     .flatten()

@@ -41,6 +41,8 @@ pub struct Entrenched {
     pub own_cgroup: Result<Vec<CgroupIdentity>, String>,
     /// All memory that is there now locked, and what comes later as it is touched.
     pub mlocked: Result<(), String>,
+    /// As many open descriptors as this process may have: each claim holds one.
+    pub descriptors: Result<u64, String>,
     groups: Vec<groups::Own>,
 }
 
@@ -59,6 +61,7 @@ pub fn entrench() -> Entrenched {
             Err(failures.join("; "))
         },
         mlocked: lock_memory(),
+        descriptors: crate::limits::raise_own_descriptor_limit().map_err(|error| error.to_string()),
         groups,
     }
 }

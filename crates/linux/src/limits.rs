@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use crate::error::{Context, invalid};
 use crate::process::{self, Process};
@@ -72,6 +72,19 @@ pub fn set_descriptor_soft_limit_of(process: &Process, soft: u64) -> io::Result<
         ))),
         _ => Ok(true),
     }
+}
+
+/// Raises the soft limit of open descriptors of this process to its hard limit, and gives it; `u64::MAX` is no limit.
+///
+/// The usual soft limit of 1024 is for programs that use select(2). A guardian holds a descriptor for each claim.
+pub fn raise_own_descriptor_limit() -> io::Result<u64> {
+    let own = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: own.maximum,
+        maximum: own.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context(|| "cannot raise the limit of descriptors".into())?;
+    Ok(own.maximum.unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fracas_core::record::State;
 
-use crate::support::{Bench, LIMIT, Target, certificate, memory_limit, read, signal, soon};
+use crate::support::{Bench, Blow, LIMIT, Target, certificate, memory_limit, read, signal, soon};
 
 fn struck(number: i32, bound: Duration) {
     let Some(target) = Target::process() else { return };
@@ -49,4 +49,24 @@ fn a_guardian_that_is_killed_is_replaced_and_the_run_is_aborted_clean() {
 fn a_guardian_that_is_stopped_is_noticed_ended_and_replaced() {
     // Asked every second, and given ten to answer.
     struck(19, Duration::from_secs(13));
+}
+
+/// Each claim holds a descriptor: with the usual soft limit of 1024 a run on a thousand targets could not be planned, or not undone.
+#[test]
+fn a_guardian_may_open_as_many_files_as_the_hard_limit_says() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let us = std::process::id();
+    assert!(fracas_linux::limits::set_descriptor_soft_limit(us, 512).unwrap());
+    let run = bench.run(&memory_limit(&target));
+    let (directory, guardian) = run.begun();
+    run.until(&directory, State::Applied);
+    let (soft, hard) = fracas_linux::limits::descriptor_limit(guardian.identity().pid)
+        .unwrap()
+        .unwrap();
+    Blow::Kill.strike(&run, &guardian, None);
+    assert!(guardian.wait(LIMIT).unwrap());
+    drop(run);
+    assert!(hard > 512 && soft == hard, "{soft} of {hard}");
+    bench.finish();
 }
