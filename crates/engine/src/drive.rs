@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use fracas_core::event::{Hypothesis, Phase, StopCause, Verdict, What};
 use fracas_core::experiment::Experiment;
 use fracas_core::ids::{InjectionId, RunId};
-use fracas_core::probe::{Probe, Prometheus, Reading, Source};
+use fracas_core::probe::{Moment, Probe, Prometheus, Reading, Source};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::{Dose, Landed, UndoClass};
 use fracas_core::run::{Command, Input, Machine};
@@ -389,6 +389,7 @@ async fn look_only(
     client: &fracas_guardian::Client,
     recorder: &mut Recorder,
 ) -> Result<()> {
+    let mut broken = None;
     for probe in &experiment.probes {
         let reading = prober
             .read(
@@ -401,6 +402,12 @@ async fn look_only(
             .await;
         let violation = probe.expect.and_then(|expect| reading.violates(expect));
         let danger = probe.abort.and_then(|abort| reading.endangers(abort));
+        let before = probe.critical && probe.when.iter().any(|when| when.moment == Moment::Before);
+        let unhealthy = danger.clone().or_else(|| violation.clone().filter(|_| before));
+        broken = broken.or(unhealthy.map(|why| StopCause::Baseline {
+            probe: probe.name.clone(),
+            why,
+        }));
         recorder.emit(What::ProbeRead {
             probe: probe.name.clone(),
             moment: None,
@@ -411,9 +418,20 @@ async fn look_only(
     }
     let certificate = client.end().await?;
     recorder.emit(What::Certified { certificate });
+    // A run would end here, before the first fault: whoever tries it out first wants to hear that.
+    let (verdict, why) = match broken {
+        None => (Verdict::Passed, "dry run: nothing was applied".to_owned()),
+        Some(cause) => (
+            Verdict::Aborted,
+            format!(
+                "dry run: nothing was applied, and a run would end at once: {}",
+                cause.words()
+            ),
+        ),
+    };
     recorder.emit(What::RunEnded {
-        verdict: Verdict::Passed,
-        why: "dry run: nothing was applied".to_owned(),
+        verdict,
+        why,
         hypothesis: Hypothesis::NotEvaluated,
         decisions: (0, String::new()),
     });
