@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use fracas_core::event::{Hypothesis, Phase, StopCause, Verdict, What};
 use fracas_core::experiment::Experiment;
 use fracas_core::ids::{InjectionId, RunId};
-use fracas_core::probe::{Probe, Prometheus, Reading, Source};
+use fracas_core::probe::{Moment, Probe, Prometheus, Reading, Source};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::{Dose, Landed, UndoClass};
 use fracas_core::run::{Command, Input, Machine};
@@ -35,6 +35,10 @@ enum Back {
     Metric(String, Reading),
     /// Targets came back after a restart, or a step of putting the faults on them again is done.
     Follow(follow::Step),
+    /// Before a fault is put on: these of its targets came back as others since they were planned.
+    Moved(Vec<InjectionId>, Vec<(InjectionId, Target)>),
+    /// Its way back was found anew where that was needed.
+    Aimed(Vec<InjectionId>),
     /// The guardian does not answer.
     Hung,
     /// The guardian was asked for the end and went without an answer.
@@ -147,11 +151,17 @@ impl Driver<'_> {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
             Command::Apply(injections) => {
-                self.first_applied.get_or_insert_with(SystemTime::now);
-                let applied = self.lifeline.client().apply(injections.clone());
-                self.answer(async move {
-                    Input::Applied(applied.await.unwrap_or_else(|problem| failed(&injections, &problem)))
-                });
+                // Another fault of this run may have restarted the target meanwhile.
+                match self.follower.look_before(&injections) {
+                    Some(look) if self.first_applied.is_some() => {
+                        let back = self.back.clone();
+                        tokio::spawn(async move {
+                            let moved = look.await;
+                            let _ = back.send(Back::Moved(injections, moved));
+                        });
+                    }
+                    _ => self.apply(injections),
+                }
             }
             Command::Measure(injections) if self.dry => {
                 let dose = |id| {
@@ -223,6 +233,32 @@ impl Driver<'_> {
         }
     }
 
+    fn apply(&mut self, injections: Vec<InjectionId>) {
+        self.first_applied.get_or_insert_with(SystemTime::now);
+        let applied = self.lifeline.client().apply(injections.clone());
+        self.answer(
+            async move { Input::Applied(applied.await.unwrap_or_else(|problem| failed(&injections, &problem))) },
+        );
+    }
+
+    /// Finds the way back on targets that came back as others, then puts the faults on: never once the rollback has begun.
+    fn aim(&mut self, injections: Vec<InjectionId>, moved: Vec<(InjectionId, Target)>) {
+        if self.machine.phase() >= Phase::Rollback {
+            return;
+        }
+        if moved.is_empty() {
+            return self.apply(injections);
+        }
+        self.follower.moved(&moved);
+        let planned = self.lifeline.client().retarget(moved);
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            // What could not be planned cannot be applied either, and says why then.
+            let _ = planned.await;
+            let _ = back.send(Back::Aimed(injections));
+        });
+    }
+
     /// Begins work whose result is an input.
     fn answer(&self, work: impl Future<Output = Input> + Send + 'static) {
         let back = self.back.clone();
@@ -234,6 +270,8 @@ impl Driver<'_> {
     async fn take(&mut self, back: Back) {
         match back {
             Back::Input(input) => self.put(input),
+            Back::Moved(injections, moved) => self.aim(injections, moved),
+            Back::Aimed(injections) => self.aim(injections, Vec::new()),
             Back::Metric(metric, reading) => self.recorder.emit(What::MetricRead { metric, reading }),
             Back::Follow(step) => {
                 let still = |id: InjectionId| self.machine.is_on(id);
@@ -389,6 +427,7 @@ async fn look_only(
     client: &fracas_guardian::Client,
     recorder: &mut Recorder,
 ) -> Result<()> {
+    let mut broken = None;
     for probe in &experiment.probes {
         let reading = prober
             .read(
@@ -401,6 +440,12 @@ async fn look_only(
             .await;
         let violation = probe.expect.and_then(|expect| reading.violates(expect));
         let danger = probe.abort.and_then(|abort| reading.endangers(abort));
+        let before = probe.critical && probe.when.iter().any(|when| when.moment == Moment::Before);
+        let unhealthy = danger.clone().or_else(|| violation.clone().filter(|_| before));
+        broken = broken.or(unhealthy.map(|why| StopCause::Baseline {
+            probe: probe.name.clone(),
+            why,
+        }));
         recorder.emit(What::ProbeRead {
             probe: probe.name.clone(),
             moment: None,
@@ -411,9 +456,20 @@ async fn look_only(
     }
     let certificate = client.end().await?;
     recorder.emit(What::Certified { certificate });
+    // A run would end here, before the first fault: whoever tries it out first wants to hear that.
+    let (verdict, why) = match broken {
+        None => (Verdict::Passed, "dry run: nothing was applied".to_owned()),
+        Some(cause) => (
+            Verdict::Aborted,
+            format!(
+                "dry run: nothing was applied, and a run would end at once: {}",
+                cause.words()
+            ),
+        ),
+    };
     recorder.emit(What::RunEnded {
-        verdict: Verdict::Passed,
-        why: "dry run: nothing was applied".to_owned(),
+        verdict,
+        why,
         hypothesis: Hypothesis::NotEvaluated,
         decisions: (0, String::new()),
     });

@@ -42,7 +42,7 @@ pub(crate) struct Common {
     /// When colours are used; NO_COLOR turns `auto` off
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// Says more; twice says everything
+    /// Says more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// Says only what went wrong and the verdict

@@ -120,6 +120,11 @@ pub(crate) fn set(shape: &Shape, root: &mut Node, spec: bool, path: &str, value:
             Some(Step::Name(name)) => name.clone(),
             _ => return Err(("it begins with an index".to_owned(), None)),
         };
+        if spec && steps.len() == 1 && first == "enclave" {
+            // Seed 0's short form.
+            steps = self::steps("spec.targets[0].selector.enclave").map_err(|why| (why, None))?;
+            return walk(shape, shape.whole(), root, &steps, value, spot);
+        }
         let top = Shape::keys(shape.whole());
         if spec && !top.contains(&first.as_str()) {
             steps.insert(0, Step::Name("spec".to_owned()));

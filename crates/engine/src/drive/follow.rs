@@ -82,6 +82,46 @@ impl Follower {
         }
     }
 
+    /// A look at the targets of these that an earlier fault of the run restarts, before they get another; gives those that came back
+    /// as others. `None`: there are none.
+    pub(super) fn look_before(
+        &self,
+        injections: &[InjectionId],
+    ) -> Option<impl Future<Output = Vec<(InjectionId, Target)>> + Send + 'static> {
+        let restarting = |injection: InjectionId, target: &Target| {
+            self.planned
+                .range(..injection)
+                .any(|(_, (other, undo))| other.identity == target.identity && !lives_in_target(*undo))
+        };
+        let looked: Vec<(InjectionId, Target)> = injections
+            .iter()
+            .filter_map(|id| Some((*id, self.planned.get(id)?.0.clone())))
+            .filter(|(id, target)| restarting(*id, target))
+            .collect();
+        if looked.is_empty() {
+            return None;
+        }
+        let engine = self.engine.clone();
+        Some(async move {
+            let mut moved = Vec::new();
+            for (injection, target) in looked {
+                if let Ok(Followed::Restarted(now)) = fracas_targets::follow(&target, engine.as_ref()).await {
+                    moved.push((injection, *now));
+                }
+            }
+            moved
+        })
+    }
+
+    /// These targets are others now.
+    pub(super) fn moved(&mut self, moved: &[(InjectionId, Target)]) {
+        for (injection, target) in moved {
+            if let Some((planned, _)) = self.planned.get_mut(injection) {
+                *planned = target.clone();
+            }
+        }
+    }
+
     /// Goes on, as long as the injections are still to be on. Gives what happened and what the machine must know.
     pub(super) fn step(
         &mut self,

@@ -41,5 +41,6 @@ pub(crate) fn command(common: &Common, plan: &Plan) -> Result<ExitCode> {
         Format::Json => print_json(&shown)?,
         Format::Text => print(&shown.text())?,
     }
-    Ok(ExitCode::from(ended.verdict.exit_code()))
+    // What was asked for is the plan, and here it is, whether or not the system is well enough for a run now.
+    Ok(ExitCode::SUCCESS)
 }

@@ -173,6 +173,24 @@ fn a_plan_shows_targets_changes_and_undos_and_touches_nothing() {
 }
 
 #[test]
+fn a_dry_run_says_when_the_system_is_not_well_enough_for_a_run() {
+    let Some(target) = Target::process() else { return };
+    let cli = Cli::new();
+    let file = cli.file("e.yaml", &experiment(&target, HOLDS, "60s").replace("== 0", "== 7"));
+    let said = cli.run(&["run", &file, "--dry-run"]);
+    assert_eq!(said.code, 3, "{}", said.err);
+    assert!(
+        said.out
+            .contains("ABORTED: dry run: nothing was applied, and a run would end at once: baseline"),
+        "{}",
+        said.out
+    );
+    // A plan is a plan all the same.
+    assert_eq!(cli.run(&["plan", &file]).code, 0);
+    assert!(cli.ledgers().is_empty());
+}
+
+#[test]
 fn targets_are_listed_with_their_reasons() {
     let Some(target) = Target::process() else { return };
     let cli = Cli::new();

@@ -256,3 +256,36 @@ async fn format_json_puts_the_report_on_standard_output_and_nothing_else() {
         text.stdout
     );
 }
+
+/// A container that is killed, then stopped, then limited: each fault finds the container that the one before brought back.
+#[tokio::test]
+async fn faults_that_restart_a_target_follow_each_other_on_it() {
+    let Some(bench) = Bench::new().await else { return };
+    let services = Services::start(&bench.engine, 1).await;
+    let name = services.containers[0].name();
+    let fault = |name: &str, inject: &str| {
+        format!("  - {{ name: {name}, target: it, start: 200ms, duration: 1s, inject: {{ {inject} }} }}\n")
+    };
+    let document = format!(
+        "apiVersion: fracas.dev/v1
+kind: Experiment
+metadata: {{ name: outage }}
+execution: sequential
+hypothesis: {{ interval: 200ms, warmup: 0s }}
+targets:
+  - {{ alias: it, container: {{ name: '{name}' }} }}
+faults:
+{}{}{}duration: 20s
+",
+        fault("killed", "container_kill: {}"),
+        fault("stopped", "container_stop: { grace: 0s }"),
+        fault("limited", "memory_limit: { limit: 512MiB }"),
+    );
+    let done = bench.run(&document, &[]).expect(0);
+    assert_eq!(done.states(State::Applied).len(), 3, "{}", done.stderr);
+    done.assert_clean();
+    // At the same time they are refused, before anything is touched.
+    let refused = bench.run(&document.replace("sequential", "parallel"), &[]).expect(2);
+    assert!(refused.stderr.contains("F004"), "{}", refused.stderr);
+    assert!(refused.states(State::Planned).is_empty(), "{}", refused.stderr);
+}

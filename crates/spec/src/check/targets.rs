@@ -1,9 +1,11 @@
 //! Targets: names, patterns, bounds.
 
 use fracas_core::experiment::Selector;
+use fracas_core::probe::Source;
 use fracas_core::problem::codes;
 
 use super::Check;
+use crate::place::quoted;
 use crate::tree::Node;
 
 impl Check<'_, '_> {
@@ -25,11 +27,31 @@ impl Check<'_, '_> {
         }
     }
 
+    /// Warns of an alias that nothing uses: most likely something was meant to be broken, and is not.
+    fn idle(&mut self, path: &str, alias: &str) {
+        let experiment = self.experiment;
+        let broken = experiment.faults.iter().any(|fault| fault.target == alias);
+        let read = experiment.probes.iter().any(|probe| match &probe.source {
+            Source::Log(log) => log.target.as_deref() == Some(alias),
+            _ => false,
+        });
+        // What uses it may be among the parts that have errors or are not supported.
+        let faults = self.root.nearest(self.paths.faults).items().unwrap_or_default();
+        let whole = self.problems.errors.is_empty() && faults.len() == experiment.faults.len();
+        if !broken && !read && whole {
+            let spot = self.spot(&format!("{path}.alias"));
+            let next = "its targets are looked for and left alone; name it as the `target` of a fault, or remove it";
+            let what = format!("no fault is put on {}", quoted(alias));
+            self.problems.warn(&codes::CONTRADICTION, spot, what, next);
+        }
+    }
+
     pub(super) fn targets(&mut self) {
         let (experiment, list) = (self.experiment, self.paths.targets);
         self.unique(list, "alias");
         for (position, target) in experiment.targets.iter().enumerate() {
             let path = format!("{list}[{}]", self.origins.targets[position]);
+            self.idle(&path, &target.alias);
             self.filled(&format!("{path}.container"));
             self.filled(&format!("{path}.process"));
             self.filled(&format!("{path}.selector"));

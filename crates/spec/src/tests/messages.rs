@@ -375,3 +375,12 @@ fn kinds() {
     }
     insta::assert_snapshot!(out);
 }
+
+#[test]
+fn an_alias_that_nothing_uses_is_told() {
+    let web = "    container: { name: web }\n";
+    let two = format!("{web}  - alias: idle\n    container: {{ name: idle }}\n");
+    let said = said(&plain(&swap(GOOD, web, &two)));
+    assert!(said.contains("no fault is put on `idle`"), "{said}");
+    assert!(!said.contains("`web`"), "{said}");
+}

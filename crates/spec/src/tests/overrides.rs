@@ -13,6 +13,12 @@ fn seen(base: &str, path: &str, value: &str, at: &str) -> String {
 }
 
 #[test]
+fn the_short_form_of_seed_0_sets_the_enclave_of_the_first_target() {
+    let at = "/targets/0/selector/container/labels/com.kurtosistech.enclave-name";
+    assert_eq!(seen(SCENARIO, "enclave", "pos", at), "\"pos\"");
+}
+
+#[test]
 fn every_form_of_a_path_reaches_its_value() {
     for (base, path, value, at, wanted) in [
         (GOOD, "duration", "3m", "/duration", "\"3m\""),
