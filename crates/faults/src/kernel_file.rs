@@ -182,14 +182,17 @@ pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> 
 /// Undoes several files, the last first. A stranger's value in one is what is told.
 pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
     let mut outcome = Reverted::AlreadyGone;
+    let mut failure = None;
     for file in files.iter().rev() {
-        match file.revert()? {
-            Reverted::Restored if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
-            Reverted::Restored | Reverted::AlreadyGone => {}
-            foreign @ Reverted::Foreign { .. } => outcome = foreign,
+        match file.revert() {
+            Ok(Reverted::Restored) if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
+            Ok(Reverted::Restored | Reverted::AlreadyGone) => {}
+            Ok(foreign @ Reverted::Foreign { .. }) => outcome = foreign,
+            // One file that resists must not keep the others as they are.
+            Err(problem) => failure = Some(problem),
         }
     }
-    Ok(outcome)
+    failure.map_or(Ok(outcome), Err)
 }
 
 /// What is seen over several files: ours in one is ours, then foreign in one is foreign.

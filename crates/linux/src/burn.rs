@@ -12,9 +12,9 @@ use crate::error::Context;
 /// Long against the cost of a wake-up, short against what anybody measures over.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// How much of what it could not get a thread makes up for later. Without a bound, a thread that was throttled for a minute
-/// would then take a whole processor for minutes.
-const DEBT: Duration = Duration::from_secs(1);
+/// How much of what it could not get a thread makes up for later: enough for a processor that comes a little late, and so little that
+/// no second holds noticeably more than was asked. A thread that was throttled for long has delivered less, and the meter says so.
+const DEBT: Duration = Duration::from_millis(40);
 
 /// What was used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -79,6 +79,8 @@ async fn an_answer_without_end_is_cut_off() {
     let address = format!("tcp://{}", listener.local_addr().unwrap());
     let thread = std::thread::spawn(move || {
         let (mut peer, _) = listener.accept().unwrap();
+        // An answer before the question would be another mistake.
+        assert!(peer.read(&mut [0; 4096]).unwrap() > 0);
         peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         let chunk = vec![b' '; 1 << 20];
         let mut sent = 0u64;
