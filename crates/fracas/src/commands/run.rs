@@ -96,6 +96,8 @@ fn finish(ended: &Ended, format: Format, quiet: bool) -> Result<()> {
         Format::Text => {
             print(&summary(&ended.report, Style::from(ended.report.format)))?;
             for file in &ended.files {
+                // As seed 0 prints it: `reports/…`, though the setting says `./reports`.
+                let file = file.strip_prefix(".").unwrap_or(file);
                 print(&format!("  Report: {}\n", file.display()))?;
             }
         }
