@@ -148,12 +148,14 @@ impl Roots {
     pub fn open(&self, id: &CgroupIdentity, controller: Controller) -> io::Result<Option<Cgroup>> {
         let path = PathBuf::from(&id.path);
         let mounts = mounts::read(&self.proc)?;
-        let Some(mount) = Mount::around(&mounts, &path) else {
-            return Ok(None);
+        // A group whose hierarchy cannot be seen from here may well be there: a recovery in another mount namespace, inside a
+        // container for one, must not take what it does not see for gone.
+        let Some(mount) = Mount::around(&mounts, &path).filter(|mount| mount.has(controller)) else {
+            return Err(invalid(format!(
+                "no hierarchy of control groups with this controller is mounted around {}: is this the machine's own view of its files?",
+                path.display()
+            )));
         };
-        if !mount.has(controller) {
-            return Ok(None);
-        }
         let Some(dir) = Dir::open(&path)? else {
             return Ok(None);
         };
@@ -186,7 +188,10 @@ pub fn root(controller: Controller) -> io::Result<Option<Cgroup>> {
 }
 
 impl Cgroup {
-    /// Opens exactly this group. `None`: it is gone, another is there now, or that hierarchy has no such controller.
+    /// Opens exactly this group. `None`: it is gone, or another is there now.
+    ///
+    /// # Errors
+    /// Besides what the system refuses: no hierarchy with this controller is mounted around the path.
     pub fn open(id: &CgroupIdentity, controller: Controller) -> io::Result<Option<Self>> {
         Roots::default().open(id, controller)
     }

@@ -141,9 +141,24 @@ fn another_group_under_the_same_path_is_not_the_one() {
     let mut other = id.clone();
     other.inode += 1;
     assert!(machine.roots().open(&other, Controller::Memory).unwrap().is_none());
-    let mut elsewhere = id;
-    elsewhere.path = machine.dir.path().join("nowhere").display().to_string();
-    assert!(machine.roots().open(&elsewhere, Controller::Memory).unwrap().is_none());
+    let mut gone = id;
+    gone.path.push_str("-gone");
+    assert!(machine.roots().open(&gone, Controller::Memory).unwrap().is_none());
+}
+
+#[test]
+fn a_group_whose_hierarchy_is_not_seen_from_here_is_an_error_and_not_an_absence() {
+    let machine = unified();
+    let mut id = machine
+        .roots()
+        .of(7, Controller::Memory)
+        .unwrap()
+        .unwrap()
+        .identity()
+        .clone();
+    id.path = machine.dir.path().join("nowhere").display().to_string();
+    let error = machine.roots().open(&id, Controller::Memory).unwrap_err();
+    assert!(error.to_string().contains("no hierarchy"), "{error}");
 }
 
 #[test]
