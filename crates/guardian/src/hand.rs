@@ -64,6 +64,11 @@ struct Work {
 }
 
 impl Slot {
+    /// Whether the undo is a new life of the target, which is none of ours any more once it was seen.
+    fn comes_back(&self, work: &Work) -> bool {
+        (self.entry.undo_class)(&work.wanted.params).is_ok_and(|class| class == UndoClass::Restart)
+    }
+
     /// What the fault gets when it is applied at this place among others.
     fn context_at(&self, rank: u32) -> Context {
         Context {
@@ -390,7 +395,8 @@ impl Hand {
     async fn look_again(&self, line: &Certified) -> Option<Certified> {
         let slot = self.get(line.injection).ok()?;
         let mut work = slot.work.lock().await;
-        if !line.state.is_over() || !undo::is_back(&slot, &work).await {
+        // A container that came back and is down again was stopped by somebody else: starting it would undo their decision.
+        if !line.state.is_over() || slot.comes_back(&work) || !undo::is_back(&slot, &work).await {
             return None;
         }
         // It is taken off once more, and the ledger learns how that ended: `fracas status` must not say less than the certificate.

@@ -46,6 +46,19 @@ impl Hand {
                 work.undo = Some(planned.undo.clone());
                 work.state = Some(entry.state);
                 work.not_after = still_in_flight(planned);
+                if entry.state.is_over() && slot.comes_back(&work) {
+                    work.line = Some(Certified {
+                        injection: planned.injection,
+                        fault: planned.fault.clone(),
+                        target: planned.target.identity.clone(),
+                        state: entry.state,
+                        undo: "it was undone by the guardian before this one".to_owned(),
+                        seen: "as before, then".to_owned(),
+                        millis: 0,
+                        engine_millis: 0,
+                        manual: Vec::new(),
+                    });
+                }
             }
             self.slots().insert(planned.injection, slot);
         }

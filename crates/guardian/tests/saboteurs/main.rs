@@ -78,12 +78,21 @@ fn main() -> ExitCode {
         runtime.block_on(others_wait_for_no_engine());
         Ok(())
     });
+    let stopped = Trial::test("container_stop::what_an_operator_stops_after_us_stays_stopped", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(stopped_after_us());
+        Ok(())
+    });
     let turn = Trial::test("an_apply_that_is_cut_off_in_its_turn_is_not_waited_for", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(no_turn_is_waited_for());
         Ok(())
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.chain([cut_off, waits, turn]).collect()).exit_code()
+    libtest_mimic::run(
+        &Arguments::from_args(),
+        trials.chain([cut_off, waits, stopped, turn]).collect(),
+    )
+    .exit_code()
 }
 
 /// A hand with a ledger of its own, and the directory in which that is.
@@ -240,6 +249,28 @@ async fn cut_off() {
         bench.stage.container().identity().await.unwrap(),
         before,
         "the stop never took effect"
+    );
+}
+
+/// A container that came back is nobody's but its operator's: the look at the end of the run must not start it again.
+async fn stopped_after_us() {
+    let entry = fracas_faults::find("container_stop").unwrap();
+    let Some(bench) = Bench::with(entry, *entry).await else {
+        return;
+    };
+    let lines = bench.hand.revert(&[INJECTION]).await;
+    assert_eq!(lines[0].state, Stands::Clean, "{lines:?}");
+    let container = bench.stage.container();
+    container
+        .engine()
+        .stop(container.id(), std::time::Duration::ZERO)
+        .await
+        .unwrap();
+    let line = bench.certified().await;
+    assert_eq!(line.state, Stands::Clean, "{line:?}");
+    assert!(
+        !container.inspect().await.unwrap().state.running,
+        "it was started again"
     );
 }
 
