@@ -13,8 +13,8 @@ use crate::error::Context;
 const PERIOD: Duration = Duration::from_millis(20);
 
 /// How much of what it could not get a thread makes up for later: enough for a processor that comes a little late, and so little that
-/// no second holds noticeably more than was asked. A thread that was throttled for long has delivered less, and the meter says so.
-const DEBT: Duration = Duration::from_millis(40);
+/// no second holds much more than was asked. A thread that was throttled for long has delivered less, and the meter says so.
+const DEBT: Duration = Duration::from_millis(200);
 
 /// What was used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

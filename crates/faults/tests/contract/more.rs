@@ -268,11 +268,12 @@ async fn process_kill_goes_on_until_its_count_in_a_container() {
     })
     .await;
     off(&stage, &undo).await;
-    eventually_async(LIMIT, "its policy brings it back", || async {
-        stage.container().inspect().await.unwrap().state.pid.is_some()
+    // Between a kill and its restart the engine may still name the process that was killed.
+    eventually_async(LIMIT, "its policy brings it back as another", || async {
+        let now = stage.container().identity().await;
+        now.is_ok_and(|now| now != *stage.target.process())
     })
     .await;
-    assert_ne!(stage.container().identity().await.unwrap(), *stage.target.process());
 }
 
 async fn process_kill_tells_an_end_from_a_handled_signal() {

@@ -183,8 +183,9 @@ fn report(done: &Done, services: &Services) {
     // Its own times: not those of the whole test.
     let (on, off) = (time(&fault["start_time"]), time(&fault["end_time"]));
     assert!(on.duration_since(start).as_millis() >= 1000, "after the warm-up");
+    // Warm-up, duration and cooldown; the time that the apply itself took is a part of them.
     assert!(
-        off.duration_since(on).as_millis() >= 4000,
+        off.duration_since(start).as_millis() >= 5000,
         "until the end of the cooldown"
     );
     assert!(off <= end);
