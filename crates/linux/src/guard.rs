@@ -20,11 +20,14 @@ mod spare;
 use std::fs;
 
 use fracas_core::target::CgroupIdentity;
+use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
-use rustix::process::{getpid, getsid, setsid};
+use rustix::process::setsid;
 
 pub use groups::{GROUP_PREFIX, sweep};
 pub use spare::Spare;
+
+use crate::process;
 
 /// The lowest value there is: the kernel's killer never takes such a process, see `proc_pid_oom_score_adj(5)`.
 const OOM_LOWEST: i32 = -1000;
@@ -82,15 +85,20 @@ pub fn leave(entrenched: Entrenched) -> Result<(), String> {
     }
 }
 
+/// A session of its own, or the one that it leads already.
+///
+/// The session is read from /proc and not asked of getsid(2): that answers 0 where the leader lies in an outer pid namespace, as for
+/// the children of the first process of a container or of a virtual machine, and rustix takes a pid of 0 for impossible.
 fn own_session() -> Result<(), String> {
-    let us = getpid();
-    if getsid(None) == Ok(us) {
-        return Ok(());
+    let refused = match setsid() {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    // The leader of a process group, and so that of a session, cannot make one: setsid(2).
+    match process::leads_session() {
+        Ok(true) if refused == Errno::PERM => Ok(()),
+        _ => Err(format!("no session of its own: {refused}")),
     }
-    // The leader of a process group cannot make a session, see setsid(2).
-    setsid()
-        .map(drop)
-        .map_err(|error| format!("no session of its own: {error}"))
 }
 
 /// Lowers the score as far as this process may. Below the lowest value that a privileged process ever set for it, that needs

@@ -20,6 +20,7 @@ pub use handle::Process;
 pub use listeners::listeners;
 pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
+pub(crate) use status::leads_session;
 pub use status::{Status, all, descendants, status};
 pub use stopping::is_stopping;
 

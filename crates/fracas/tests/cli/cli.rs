@@ -1,5 +1,6 @@
 //! The binary in an environment of a test's own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -24,6 +25,7 @@ pub(crate) struct Cli {
     place: tempfile::TempDir,
     env: Vec<(String, String)>,
     uid: Option<u32>,
+    under: Vec<String>,
     program: PathBuf,
 }
 
@@ -49,6 +51,7 @@ impl Cli {
                 .collect(),
             place,
             uid: None,
+            under: Vec::new(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_fracas")),
         };
         // No engine unless a test has one.
@@ -60,6 +63,11 @@ impl Cli {
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts it by another program, which gets its path and arguments as its own last arguments.
+    pub(crate) fn under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(ToString::to_string).collect();
     }
 
     /// Runs as another user, by a copy of the program that this user can reach.
@@ -96,9 +104,12 @@ impl Cli {
             .unwrap()
             .keep();
         let file = |name: &str| File::create(out.join(name)).unwrap();
-        let mut command = Command::new(&self.program);
+        let mut line = self.under.iter().map(OsStr::new).collect::<Vec<_>>();
+        line.push(self.program.as_os_str());
+        line.extend(words.iter().map(OsStr::new));
+        let mut command = Command::new(line[0]);
         command
-            .args(words)
+            .args(&line[1..])
             .env_clear()
             .envs(self.env.iter().cloned())
             .current_dir(self.place())

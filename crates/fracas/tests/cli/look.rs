@@ -108,6 +108,19 @@ fn completions_and_manual_pages_are_made() {
     assert!(cli.place().join("pages/fracas-run.1").is_file());
 }
 
+/// The first process of a container or of a small virtual machine has its session outside, and getsid(2) answers 0.
+#[test]
+fn the_doctor_looks_at_a_process_without_a_session_that_can_be_named() {
+    if !fracas_linux::privileges::is_root() {
+        return fracas_lab::skip("needs root, for a pid namespace");
+    }
+    let mut cli = Cli::new();
+    cli.under(&["/usr/bin/unshare", "--pid", "--fork", "--mount-proc"]);
+    let said = cli.run(&["doctor"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("✓ guardian's groups"), "{}", said.out);
+}
+
 #[test]
 fn the_doctor_says_what_is_possible() {
     let cli = Cli::new();

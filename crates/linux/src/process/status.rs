@@ -31,6 +31,8 @@ pub(super) struct Stat {
     pub(super) comm: String,
     pub(super) state: char,
     pub(super) parent: u32,
+    /// The pid of the leader of its session; 0 where that is in an outer pid namespace.
+    pub(super) session: u32,
     pub(super) threads: u32,
     pub(super) start: u64,
     /// The kernel's flags of the task, `PF_*` of include/linux/sched.h.
@@ -61,6 +63,7 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         comm: comm.to_owned(),
         state: field(3)?.chars().next()?,
         parent: field(4)?.parse().ok()?,
+        session: field(6)?.parse().ok()?,
         threads: field(20)?.parse().ok()?,
         start: field(22)?.parse().ok()?,
         flags: field(9)?.parse().ok()?,
@@ -89,6 +92,12 @@ pub fn status(pid: u32) -> io::Result<Option<Status>> {
         threads: stat.threads,
         uid,
     }))
+}
+
+/// Whether this process is the leader of its session.
+pub(crate) fn leads_session() -> io::Result<bool> {
+    let own = std::process::id();
+    Ok(stat(own)?.is_some_and(|stat| stat.session == own))
 }
 
 /// The arguments lie one after the other, each ended by a zero byte. `None` without any.
