@@ -90,9 +90,8 @@ pub fn leave(entrenched: Entrenched) -> Result<(), String> {
 /// The session is read from /proc and not asked of getsid(2): that answers 0 where the leader lies in an outer pid namespace, as for
 /// the children of the first process of a container or of a virtual machine, and rustix takes a pid of 0 for impossible.
 fn own_session() -> Result<(), String> {
-    let refused = match setsid() {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
+    let Err(refused) = setsid() else {
+        return Ok(());
     };
     // The leader of a process group, and so that of a session, cannot make one: setsid(2).
     match process::leads_session() {
