@@ -93,6 +93,7 @@ async fn cpu_stress_delivers_what_is_asked() {
         let undo = on(&stage).await;
         let got = percent(&group, Duration::from_secs(3)).await;
         let dose = dose(&stage, &undo).await;
+        println!("asked {asked}, got {got:.2}");
         assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
         assert_eq!(off(&stage, &undo).await, Reverted::Restored);
         assert!((got - asked).abs() <= 3.0, "asked {asked}, got {got:.1}");

@@ -23,7 +23,7 @@ fn every_fault_struck_in_every_state_in_every_way_leaves_nothing() {
     in_threads(cases.clone(), |case| each(&case, &falls));
     let falls = falls.into_inner().unwrap();
     table::print("each state", &falls);
-    table::check(&falls);
+    table::check(&falls, 0);
     for case in cases {
         for state in STATES {
             let struck = falls.iter().any(|fall| fall.fault == case.fault && fall.at == state);

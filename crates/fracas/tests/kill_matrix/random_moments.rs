@@ -19,7 +19,8 @@ fn blows_at_random_moments_leave_nothing() {
     let bench = Bench::new();
     let seed = Seed(number("FRACAS_SEED").unwrap_or(SEED));
     let cases = cases::all();
-    let per_case = match number("FRACAS_KILLS_EACH") {
+    let each_kind = number("FRACAS_KILLS_EACH");
+    let per_case = match each_kind {
         Some(each) => each * Blow::ALL.len() as u64,
         None => number("FRACAS_KILLS").unwrap_or(KILLS).div_ceil(cases.len() as u64),
     };
@@ -28,7 +29,9 @@ fn blows_at_random_moments_leave_nothing() {
     in_threads(cases, |case| each(&case, seed, per_case, &falls));
     let falls = falls.into_inner().unwrap();
     table::print("random moments", &falls);
-    table::check(&falls);
+    // Of thousands, one in a hundred may meet a machine that does something else for a second.
+    let late_at_most = each_kind.map_or(0, |_| falls.len() / 100);
+    table::check(&falls, late_at_most);
     bench.finish();
 }
 

@@ -55,13 +55,14 @@ pub(crate) fn print(title: &str, falls: &[Fall]) {
     println!();
 }
 
-/// Every blow was undone within its bound.
+/// Every blow was undone within its bound, but for so many.
 #[track_caller]
-pub(crate) fn check(falls: &[Fall]) {
+pub(crate) fn check(falls: &[Fall], late_at_most: usize) {
     let late: Vec<_> = falls
         .iter()
         .filter(|fall| fall.clean.saturating_sub(fall.engine) > fall.bound())
         .map(ToString::to_string)
         .collect();
-    assert!(late.is_empty(), "later than the bound: {late:#?}");
+    println!("later than the bound: {} of {}", late.len(), falls.len());
+    assert!(late.len() <= late_at_most, "later than the bound: {late:#?}");
 }
