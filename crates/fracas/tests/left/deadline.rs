@@ -42,6 +42,7 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
         let (client, _news) = Client::start(bench.state(), task, options).await.unwrap();
         let wanted = Wanted {
             injection: InjectionId(0),
+            name: String::new(),
             fault: "memory_limit".to_owned(),
             params: serde_json::json!({ "limit": "64MiB" }),
             target: fracas_core::target::Target {
