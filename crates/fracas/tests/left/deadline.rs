@@ -66,6 +66,10 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
             (first(&directory) == Some(State::Clean)).then_some(())
         });
         assert_eq!(target.look(), before);
+        // The time is that of the run: what is put on again, on a target that came back for example, gets no new one.
+        let again = client.apply(vec![InjectionId(0)]).await.unwrap();
+        assert!(again[0].1.is_err(), "{again:?}");
+        assert_eq!(target.look(), before);
         assert!(client.end().await.unwrap().is_clean());
     });
     drop(runtime);
