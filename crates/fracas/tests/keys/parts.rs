@@ -40,7 +40,8 @@ impl Mute {
         for _ in 0..10_000 {
             match TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
                 Ok(stream) => mute.queued.push(stream),
-                Err(_) => return mute,
+                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => return mute,
+                Err(error) => panic!("the queue of {address} cannot be filled: {error}"),
             }
         }
         panic!("the queue of {address} is never full");

@@ -161,7 +161,12 @@ fn key_metrics() {
     let Some(stage) = Stage::sleeper().with_prometheus() else {
         return;
     };
-    let base = format!("{}metrics: ['vector(3)']\n", probes!("command: { argv: [/bin/true] }"));
+    let base = swap(
+        probes!("command: { argv: [/bin/true] }"),
+        "duration: 400ms",
+        // An answer must come before the end.
+        "duration: 1500ms\nmetrics: ['vector(3)']",
+    );
     let recorded = |document: &str, query: &str| {
         let seen = look(&stage, Look::Full, document);
         seen["out"]["metrics"][query][0]["stats"]["median"].clone()
