@@ -55,6 +55,8 @@ struct Driver<'a> {
     follower: Follower,
     first_applied: Option<SystemTime>,
     dry: bool,
+    /// How often Prometheus scrapes the metrics.
+    scrape_interval: Span,
     back: mpsc::UnboundedSender<Back>,
     recorder: &'a mut Recorder,
     ended: Option<Verdict>,
@@ -97,6 +99,7 @@ pub(crate) async fn drive(
         follower: Follower::new(planned, engine),
         first_applied: None,
         dry: dry != Dry::No,
+        scrape_interval: settings.scrape_interval,
         back,
         recorder,
         ended: None,
@@ -387,7 +390,7 @@ impl Driver<'_> {
 
     fn read_metrics(&self) {
         for metric in &self.experiment.metrics {
-            let probe = metric_probe(metric);
+            let probe = metric_probe(metric, self.scrape_interval);
             let (prober, back, metric) = (Arc::clone(&self.prober), self.back.clone(), metric.clone());
             tokio::spawn(async move {
                 let reading = prober.read(&probe, &ReadContext::default()).await;
@@ -402,14 +405,14 @@ fn failed<T>(injections: &[InjectionId], problem: &Problem) -> Vec<(InjectionId,
 }
 
 /// A metric of the document as a probe without judgement.
-fn metric_probe(metric: &str) -> Probe {
+fn metric_probe(metric: &str, scrape_interval: Span) -> Probe {
     Probe {
         name: metric.to_owned(),
         description: None,
         source: Source::Prometheus(Prometheus {
             query: metric.to_owned(),
             url: None,
-            scrape_interval: Span::secs(15),
+            scrape_interval,
             timeout: Span::secs(10),
         }),
         expect: None,

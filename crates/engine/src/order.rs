@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fracas_core::event::{Event, Verdict};
 use fracas_core::experiment::Experiment;
 use fracas_core::problem::Problem;
+use fracas_core::units::Span;
 use fracas_report::Report;
 use tokio::sync::mpsc;
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub keep_last: usize,
     /// Base address of Prometheus.
     pub prometheus_url: Option<String>,
+    /// How often Prometheus scrapes the metrics that are only recorded.
+    pub scrape_interval: Span,
     /// Address of the container engine; `None` is the engine's default.
     pub docker_host: Option<String>,
     /// A file whose appearance stops the run.

@@ -189,6 +189,7 @@ fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
                 fault,
                 Wanted {
                     injection,
+                    name: spec.name.clone(),
                     fault: spec.inject.name().to_owned(),
                     params: spec.inject.params(),
                     target: target.clone(),

@@ -9,6 +9,7 @@ use fracas_core::params::{self, Signal, Via};
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::Target;
+use fracas_core::units::Span;
 use fracas_linux::process::{self, Reaction};
 use serde::{Deserialize, Serialize};
 
@@ -77,12 +78,16 @@ impl Fault for ContainerKill {
     }
 
     fn change(params: &params::ContainerKill, undo: &Undo) -> String {
-        let then = if undo.restart {
-            "started unless its policy does"
-        } else {
-            "left as it is"
+        let then = match (undo.restart, params.restart_delay) {
+            (false, _) => "left as it is".to_owned(),
+            (true, Span(Duration::ZERO)) => "started unless its policy does".to_owned(),
+            (true, delay) => format!("started {delay} later unless its policy does"),
         };
-        format!("{} to container {}, then {then}", params.signal, undo.life.name)
+        let by = match params.via {
+            Via::Host => "",
+            Via::Engine => " by the engine",
+        };
+        format!("{} to container {}{by}, then {then}", params.signal, undo.life.name)
     }
 
     fn resources(undo: &Undo) -> Vec<Resource> {

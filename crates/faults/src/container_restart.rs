@@ -51,8 +51,13 @@ impl Fault for ContainerRestart {
     }
 
     fn change(params: &params::ContainerRestart, undo: &Undo) -> String {
+        let turn = if params.stagger.0.is_zero() {
+            String::new()
+        } else {
+            format!("{} after the one before ", params.stagger)
+        };
         format!(
-            "container {} stopped within {}, started {} later",
+            "container {} {turn}stopped within {}, started {} later",
             undo.life.name, params.grace, params.delay
         )
     }

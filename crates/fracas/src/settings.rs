@@ -199,6 +199,7 @@ impl Settings {
             cooldown: span("execution.default_cooldown"),
             refresh_interval: span("prometheus.refresh_interval"),
             prometheus_timeout: span("prometheus.timeout"),
+            scrape_interval: span("prometheus.scrape_interval"),
         }
     }
 
@@ -213,6 +214,9 @@ impl Settings {
                 .and_then(|text| text.parse().ok())
                 .unwrap_or_default(),
             prometheus_url: self.prometheus_url(),
+            scrape_interval: self
+                .given("prometheus.scrape_interval")
+                .unwrap_or(fracas_spec::SCRAPE_INTERVAL),
             docker_host: self.docker_host(),
             stop_file: self.stop_file(),
         })

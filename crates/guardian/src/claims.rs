@@ -14,8 +14,8 @@ use crate::state::State;
 /// All claims of one guardian.
 #[derive(Debug, Default)]
 pub struct Claims {
-    /// Which injections hold which resource, each in its turn.
-    holders: HashMap<String, Vec<Holder>>,
+    /// Which injections hold which resource, each in its turn, and what each is in words.
+    holders: HashMap<String, Vec<(Holder, String)>>,
     /// The locks, by the object they are on; shared by the injections of this run.
     locks: HashMap<PathBuf, (Claim, Vec<InjectionId>)>,
 }
@@ -45,12 +45,11 @@ impl Claims {
     /// F004 if another injection of this run holds one of them at the same time, G003 if another run does.
     pub fn take(&mut self, holder: Holder, what: &str, resources: &[Resource], state: &State) -> Result<()> {
         for resource in resources {
-            let others = self.holders.get(&resource.key).into_iter().flatten();
-            if let Some(other) = others.copied().find(|other| !holder.agrees_with(*other)) {
-                let (other, key) = (other.injection, &resource.key);
+            let mut others = self.holders.get(&resource.key).into_iter().flatten();
+            if let Some((_, other)) = others.find(|(other, _)| !holder.agrees_with(*other)) {
                 return Err(Problem::new(
                     &codes::CONFLICT,
-                    format!("{what}: injection {other} of this run holds {key} at the same time"),
+                    format!("{what}: {other} has {} at the same time", resource.key),
                 ));
             }
         }
@@ -80,8 +79,8 @@ impl Claims {
                 self.locks.insert(path, (lock, vec![injection]));
             }
             let holders = self.holders.entry(resource.key.clone()).or_default();
-            holders.retain(|other| other.injection != injection);
-            holders.push(holder);
+            holders.retain(|(other, _)| other.injection != injection);
+            holders.push((holder, what.to_owned()));
         }
         Ok(())
     }
@@ -94,7 +93,7 @@ impl Claims {
 
     fn forget(&mut self, injection: InjectionId) {
         self.holders.retain(|_, holders| {
-            holders.retain(|holder| holder.injection != injection);
+            holders.retain(|(holder, _)| holder.injection != injection);
             !holders.is_empty()
         });
     }
@@ -184,6 +183,9 @@ mod tests {
             claims.take(first, "first", &resources, &state).unwrap();
             let taken = claims.take(second, "second", &resources, &state);
             assert_eq!(taken.is_ok(), agreed, "{second:?}: {taken:?}");
+            if let Err(problem) = taken {
+                assert_eq!(problem.what, "second: first has it at the same time");
+            }
         }
         // Whatever was planned: one that is late keeps it until it is undone.
         let mut claims = Claims::default();

@@ -154,7 +154,6 @@ impl Hand {
     async fn find_way_back(&self, slot: &Slot, work: &mut Work, on: bool) -> Result<String> {
         let Wanted {
             injection,
-            fault,
             params,
             target,
             turn,
@@ -175,7 +174,7 @@ impl Hand {
             on,
         };
         self.claims()
-            .take(holder, &format!("{fault} on {target}"), &resources, &self.state)?;
+            .take(holder, &work.wanted.words(), &resources, &self.state)?;
         let change = (slot.entry.change)(params, &undo)?;
         work.undo = Some(undo);
         Ok(change)

@@ -91,6 +91,9 @@ pub enum Ask {
 pub struct Wanted {
     /// Its number.
     pub injection: InjectionId,
+    /// The fault's name in the document; empty where there is none.
+    #[serde(default)]
+    pub name: String,
     /// The fault's type.
     pub fault: String,
     /// Its parameters.
@@ -104,6 +107,17 @@ pub struct Wanted {
     /// When it is on: what another injection of the run has at another time it may have too.
     #[serde(default)]
     pub turn: Turn,
+}
+
+impl Wanted {
+    /// What it is, for a person who has the document in hand: name, type and target.
+    pub fn words(&self) -> String {
+        if self.name.is_empty() {
+            format!("{} on {}", self.fault, self.target)
+        } else {
+            format!("`{}` ({}) on {}", self.name, self.fault, self.target)
+        }
+    }
 }
 
 /// When an injection is on, counted from the first. The default is always.

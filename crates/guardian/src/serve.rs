@@ -1,5 +1,6 @@
 //! The guardian as a process: `fracas worker guardian`.
 
+mod bounds;
 mod log;
 
 use std::path::Path;
@@ -18,7 +19,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+use self::bounds::Bounds;
 use self::log::Log;
 use crate::hand::Hand;
 use crate::lease::{Lease, TICK};
@@ -220,7 +223,7 @@ impl Guardian {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut work: JoinSet<()> = JoinSet::new();
-        let mut deadlines: Vec<(tokio::time::Instant, InjectionId)> = Vec::new();
+        let mut bounds = Bounds::default();
         let why = loop {
             tokio::select! {
                 biased;
@@ -239,22 +242,22 @@ impl Guardian {
                     }
                     Some(ToGuardian::Ask { number, what }) => {
                         self.lease.heard();
-                        if let Ask::Apply(injections) = &what {
-                            for injection in injections {
-                                if let Some(at_most) = self.hand.at_most(*injection) {
-                                    deadlines.retain(|(_, other)| other != injection);
-                                    deadlines.push((tokio::time::Instant::now() + at_most, *injection));
-                                }
+                        let late = match &what {
+                            Ask::Apply(injections) => {
+                                let known = |id: &InjectionId| Some((*id, self.hand.at_most(*id)?));
+                                bounds.begin(Instant::now(), injections.iter().filter_map(known))
                             }
-                        }
+                            _ => Vec::new(),
+                        };
                         self.answer(number, what, &mut work);
+                        self.hand.cancel(&late);
                     }
                     None => break HUNG_UP.to_owned(),
                 },
                 _ = tick.tick() => {
                     self.hand.reap();
                     while work.try_join_next().is_some() {}
-                    self.expire(&mut deadlines, &mut work);
+                    self.expire(&mut bounds, &mut work);
                     if self.lease.look() {
                         break "the runner was unheard for too long".to_owned();
                     }
@@ -359,12 +362,8 @@ impl Guardian {
     }
 
     /// Undoes injections that are on for longer than they may: the runner should have asked before.
-    fn expire(&self, deadlines: &mut Vec<(tokio::time::Instant, InjectionId)>, work: &mut JoinSet<()>) {
-        let now = tokio::time::Instant::now();
-        let expired: Vec<_> = deadlines
-            .extract_if(.., |(at, _)| *at <= now)
-            .map(|(_, injection)| injection)
-            .collect();
+    fn expire(&self, bounds: &mut Bounds, work: &mut JoinSet<()>) {
+        let expired = bounds.expired(Instant::now());
         if !expired.is_empty() {
             self.hand.cancel(&expired);
             let hand = Arc::clone(&self.hand);

@@ -1,7 +1,7 @@
 //! The report: what is in `report.json`. Its fields are public, in the sense that scripts depend on them; [`VERSION`] changes when
 //! one of them is taken away or changes its meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fracas_core::event::{Candidate, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict};
 use fracas_core::experiment::{Format, Written};
@@ -102,9 +102,19 @@ impl Report {
             .count()
     }
 
-    /// How many targets were chosen.
+    /// How many targets were chosen. One that is under two aliases is one.
     pub fn chosen(&self) -> usize {
-        self.targets.values().map(|targets| targets.chosen.len()).sum()
+        let chosen = self.targets.values().flat_map(|targets| &targets.chosen);
+        chosen.map(|target| &target.identity).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Among how many. One that is under two aliases is one.
+    pub fn candidates(&self) -> usize {
+        let candidates = self.targets.values().flat_map(|targets| &targets.candidates);
+        candidates
+            .map(|candidate| &candidate.identity)
+            .collect::<BTreeSet<_>>()
+            .len()
     }
 }
 

@@ -55,8 +55,11 @@ fn native(report: &Report) -> Vec<String> {
         lines.push(format!("  Seed        {}, {drawn}", seed.0));
     }
     lines.push(format!("  Hypothesis  {}", hypothesis(report.hypothesis)));
-    let candidates: usize = report.targets.values().map(|targets| targets.candidates.len()).sum();
-    lines.push(format!("  Targets     {} of {candidates} candidates", report.chosen()));
+    lines.push(format!(
+        "  Targets     {} of {} candidates",
+        report.chosen(),
+        report.candidates()
+    ));
     if let Some(line) = stopped(report) {
         lines.push(format!("  Stopped     {line}"));
     } else if let Some(took) = report.rollback_ms {

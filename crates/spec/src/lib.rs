@@ -59,6 +59,9 @@ pub struct Loaded {
     pub format: Format,
 }
 
+/// How often Prometheus scrapes where nobody says it.
+pub const SCRAPE_INTERVAL: Span = Span::secs(15);
+
 /// What a document's author leaves to the tool's settings. `None` is the format's own default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Defaults {
@@ -70,6 +73,8 @@ pub struct Defaults {
     pub refresh_interval: Option<Span>,
     /// How long a `ChaosScenario`'s criteria wait for Prometheus: else 10s.
     pub prometheus_timeout: Option<Span>,
+    /// How often Prometheus scrapes what a `ChaosScenario`'s criteria ask for: else [`SCRAPE_INTERVAL`].
+    pub scrape_interval: Option<Span>,
 }
 
 /// Reads a document with the formats' own defaults; see [`load_with`].

@@ -109,7 +109,7 @@ pub(crate) fn load(
     let (targets, target_origins) = check::each(spec.targets, |index, one| target(index, one, root, problems));
     let (mut faults, fault_origins) = check::each(spec.faults, |index, one| faults::read(index, one, root, problems));
     let (mut probes, probe_origins) = check::each(spec.success_criteria, |index, one| {
-        criteria::read(index, one, root, defaults.prometheus_timeout, problems)
+        criteria::read(index, one, root, defaults, problems)
     });
     let origins = check::Origins {
         targets: target_origins,

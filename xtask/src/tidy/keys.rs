@@ -1,6 +1,8 @@
-//! Every key of every document has a test named after it: `key_` and the path of the key, joined by underscores.
+//! Every key of every document has two tests named after it: `key_` and the path of the key, joined by underscores. One is in
+//! `crates/spec` and shows that the key reaches the experiment; the other is in `crates/fracas/tests/keys` and shows two runs that
+//! differ in what is observed, in a file whose path begins like the format. A setting has the second one alone.
 //!
-//! `hypothesis.probes[].expect` has the test `key_hypothesis_probes_expect`; a prefix may tell the formats apart
+//! `hypothesis.probes[].expect` has the tests `key_hypothesis_probes_expect`; a prefix may tell the formats apart
 //! (`key_scenario_…`). A key that holds other keys is covered when one of these is.
 
 use std::collections::BTreeSet;
@@ -12,14 +14,27 @@ use super::{File, Finding};
 /// What may stand between `key_` and the path.
 const PREFIXES: &[&str] = &["", "native", "experiment", "scenario", "chaosscenario"];
 
-/// All keys without a test, of all `docs/reference/*.schema.json`.
+/// Where keys are seen at work.
+const SEEN: &str = "crates/fracas/tests/keys/";
+
+/// The part of that folder for each schema.
+const FORMATS: &[(&str, &str)] = &[("experiment", "native"), ("chaos-scenario", "scenario")];
+
+/// The table of the settings.
+const SETTINGS: &str = "docs/reference/settings.md";
+
+/// All keys without a test, of all `docs/reference/*.schema.json` and of the settings.
 pub(super) fn check(files: &[File]) -> Vec<Finding> {
-    let names = test_names(files);
+    let read = test_names(files, "crates/spec/");
     let mut findings = Vec::new();
-    let schemas = files
-        .iter()
-        .filter(|file| file.path.starts_with("docs/reference/") && file.path.ends_with(".schema.json"));
-    for file in schemas {
+    let schemas = files.iter().filter_map(|file| {
+        let name = file
+            .path
+            .strip_prefix("docs/reference/")?
+            .strip_suffix(".schema.json")?;
+        Some((file, name))
+    });
+    for (file, name) in schemas {
         let schema: Value = match serde_json::from_str(&file.text) {
             Ok(schema) => schema,
             Err(error) => {
@@ -27,23 +42,44 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
                 continue;
             }
         };
-        for path in uncovered(&schema, &names) {
-            findings.push(format!(
-                "{}: key `{}` has no test key_{}",
-                file.path,
-                path.join("."),
-                path.join("_")
-            ));
+        let folder = FORMATS.iter().find(|(format, _)| *format == name);
+        let place = format!("{SEEN}{}", folder.map_or(name, |(_, folder)| folder));
+        for (names, place) in [(&read, "crates/spec/"), (&test_names(files, &place), &place)] {
+            for path in uncovered(&schema, names) {
+                findings.push(format!(
+                    "{}: key `{}` has no test key_{} in {place}",
+                    file.path,
+                    path.join("."),
+                    path.join("_")
+                ));
+            }
         }
     }
+    findings.extend(settings(files));
     findings
 }
 
-/// Names of functions in `crates/spec` that begin with `key_`, squeezed.
-fn test_names(files: &[File]) -> BTreeSet<String> {
+/// The settings without a test.
+fn settings(files: &[File]) -> Vec<Finding> {
+    let place = format!("{SEEN}settings");
+    let names = test_names(files, &place);
+    let table = files.iter().find(|file| file.path == SETTINGS);
+    let rows = table.into_iter().flat_map(File::lines);
+    rows.map_while(|(_, line)| (!line.starts_with("## ")).then_some(line))
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter(|key| !names.contains(&squeeze(key)))
+        .map(|key| {
+            let test = key.replace('.', "_");
+            format!("{SETTINGS}: setting `{key}` has no test key_{test} in {place}")
+        })
+        .collect()
+}
+
+/// Names of functions in files whose path begins so that begin with `key_`, squeezed.
+fn test_names(files: &[File], place: &str) -> BTreeSet<String> {
     files
         .iter()
-        .filter(|file| file.path.starts_with("crates/spec/") && file.is_rust())
+        .filter(|file| file.path.starts_with(place) && file.is_rust())
         .flat_map(File::code)
         .flat_map(|(_, line)| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')))
         .filter_map(|word| word.strip_prefix("key_"))
@@ -147,11 +183,42 @@ mod tests {
         } }
     }"##;
 
+    /// What is missing where both lists have these tests.
     fn missing(tests: &str) -> Vec<String> {
+        let findings = missing_of(tests, tests);
+        let (read, seen): (Vec<_>, Vec<_>) = findings.into_iter().partition(|one| one.ends_with(" in crates/spec/"));
+        assert_eq!(read.len(), seen.len(), "{read:#?} {seen:#?}");
+        read
+    }
+
+    fn missing_of(read: &str, seen: &str) -> Vec<String> {
         check(&[
             file("docs/reference/experiment.schema.json", SCHEMA),
-            file("crates/spec/tests/keys.rs", tests),
+            file("crates/spec/tests/keys.rs", read),
+            file("crates/fracas/tests/keys/native/all.rs", seen),
         ])
+    }
+
+    #[test]
+    fn a_key_must_be_read_and_seen_at_work() {
+        let all =
+            "fn key_api_version() {} fn key_faults_name() {} fn key_faults_again() {} fn key_faults_kill_count() {}";
+        assert_eq!(missing_of(all, all), Vec::<String>::new());
+        let not_seen = missing_of(all, &all.replace("key_faults_again", "other"));
+        assert_eq!(not_seen.len(), 1, "{not_seen:#?}");
+        assert!(not_seen[0].ends_with("no test key_faults_again in crates/fracas/tests/keys/native"));
+        assert_eq!(missing_of(&all.replace("key_faults_again", "other"), all).len(), 1);
+    }
+
+    #[test]
+    fn a_setting_must_be_seen_at_work() {
+        let table = "| setting | value |\n|---|---|\n| `state.dir` | path |\n| `docker.host` | text |\n\n## Others\n\n| `old` | x |\n";
+        let findings = check(&[
+            file("docs/reference/settings.md", table),
+            file("crates/fracas/tests/keys/settings.rs", "fn key_state_dir() {}"),
+        ]);
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        assert!(findings[0].contains("setting `docker.host` has no test key_docker_host"));
     }
 
     #[test]
@@ -161,7 +228,7 @@ mod tests {
         assert!(
             findings
                 .iter()
-                .any(|finding| finding.ends_with("key_faults_kill_count")),
+                .any(|finding| finding.contains("test key_faults_kill_count in")),
             "{findings:#?}"
         );
     }
@@ -179,7 +246,7 @@ mod tests {
     fn a_test_in_a_comment_or_elsewhere_covers_nothing() {
         assert_eq!(missing("// fn key_api_version() {}").len(), 6);
         let schema = file("docs/reference/a.schema.json", "{\"properties\":{\"a\":{}}}");
-        assert_eq!(check(&[schema, file("crates/core/src/a.rs", "fn key_a() {}")]).len(), 1);
+        assert_eq!(check(&[schema, file("crates/core/src/a.rs", "fn key_a() {}")]).len(), 2);
     }
 
     #[test]
@@ -191,9 +258,10 @@ mod tests {
             check(&[
                 file("docs/reference/a.schema.json", schema),
                 file("crates/spec/tests/keys.rs", tests),
+                file("crates/fracas/tests/keys/a.rs", tests),
             ])
         };
-        assert_eq!(check("fn key_type() {} fn key_params_n() {}").len(), 2);
+        assert_eq!(check("fn key_type() {} fn key_params_n() {}").len(), 4);
         assert!(check("fn key_type() {} fn key_params_pause_n() {}").is_empty());
     }
 

@@ -220,6 +220,7 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         reports: PathBuf::from("reports"),
         keep_last: 50,
         prometheus_url: None,
+        scrape_interval: fracas_spec::SCRAPE_INTERVAL,
         docker_host: env("DOCKER_HOST"),
         stop_file: PathBuf::from("/tmp/chaos-stop"),
     };

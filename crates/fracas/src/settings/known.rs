@@ -113,6 +113,14 @@ pub(crate) const KNOWN: &[Known] = &[
         meaning: "How long the criteria of a ChaosScenario wait for Prometheus. A native probe has its own timeout.",
     },
     Known {
+        key: "prometheus.scrape_interval",
+        variables: &["FRACAS_PROMETHEUS_SCRAPE_INTERVAL"],
+        flag: "",
+        kind: Kind::Wait,
+        default: Some("15s"),
+        meaning: "How often Prometheus scrapes what the criteria of a ChaosScenario and all `metrics` ask for: data older than twice this is stale. A native probe has its own.",
+    },
+    Known {
         key: "prometheus.refresh_interval",
         variables: &["FRACAS_PROMETHEUS_REFRESH_INTERVAL"],
         flag: "",

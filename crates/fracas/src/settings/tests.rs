@@ -55,7 +55,7 @@ fn every_setting_of_the_file_reaches_what_uses_it() {
     let file = "
 state: { dir: /s }
 docker: { host: 'unix:///d' }
-prometheus: { url: 'http://p:9', timeout: 3s, refresh_interval: 4s }
+prometheus: { url: 'http://p:9', timeout: 3s, refresh_interval: 4s, scrape_interval: 6s }
 reporting: { output_dir: /r, keep_last_n: 7 }
 emergency: { stop_file: /stop }
 execution: { default_warmup: 5s, default_cooldown: 0s }
@@ -69,6 +69,7 @@ kurtosis: { enclave_name: pos }
     assert_eq!(engine.prometheus_url.as_deref(), Some("http://p:9"));
     assert_eq!((engine.reports, engine.keep_last), (PathBuf::from("/r"), 7));
     assert_eq!(engine.stop_file, PathBuf::from("/stop"));
+    assert_eq!(engine.scrape_interval, Span::secs(6));
     assert_eq!(
         settings.defaults(),
         Defaults {
@@ -76,6 +77,7 @@ kurtosis: { enclave_name: pos }
             cooldown: Some(Span::default()),
             refresh_interval: Some(Span::secs(4)),
             prometheus_timeout: Some(Span::secs(3)),
+            scrape_interval: Some(Span::secs(6)),
         }
     );
     assert!(settings.log_is_json());

@@ -42,6 +42,7 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
         let (client, _news) = Client::start(bench.state(), task, options).await.unwrap();
         let wanted = Wanted {
             injection: InjectionId(0),
+            name: String::new(),
             fault: "memory_limit".to_owned(),
             params: serde_json::json!({ "limit": "64MiB" }),
             target: fracas_core::target::Target {
@@ -64,6 +65,10 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
         soon(late, "it is undone although nobody asked", || {
             (first(&directory) == Some(State::Clean)).then_some(())
         });
+        assert_eq!(target.look(), before);
+        // The time is that of the run: what is put on again, on a target that came back for example, gets no new one.
+        let again = client.apply(vec![InjectionId(0)]).await.unwrap();
+        assert!(again[0].1.is_err(), "{again:?}");
         assert_eq!(target.look(), before);
         assert!(client.end().await.unwrap().is_clean());
     });

@@ -287,5 +287,7 @@ faults:
     // At the same time they are refused, before anything is touched.
     let refused = bench.run(&document.replace("sequential", "parallel"), &[]).expect(2);
     assert!(refused.stderr.contains("F004"), "{}", refused.stderr);
+    let who = ["`stopped` (container_stop) on ", ": `killed` (container_kill) on "].map(|one| format!("{one}{name}"));
+    assert!(who.iter().all(|one| refused.stderr.contains(one)), "{}", refused.stderr);
     assert!(refused.states(State::Planned).is_empty(), "{}", refused.stderr);
 }

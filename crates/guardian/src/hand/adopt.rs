@@ -34,6 +34,7 @@ impl Hand {
             };
             let wanted = Wanted {
                 injection: planned.injection,
+                name: String::new(),
                 fault: planned.fault.clone(),
                 params: planned.params.clone(),
                 target: planned.target.clone(),

@@ -121,6 +121,7 @@ impl Bench {
         let hand = Arc::new(Hand::new(run, state, Some(ledger), Engines::default(), news));
         let wanted = Wanted {
             injection: INJECTION,
+            name: String::new(),
             fault: stage.entry.name.to_owned(),
             params: stage.params.clone(),
             target: stage.target.clone(),
@@ -294,6 +295,7 @@ async fn several(saboteurs: &[Entry]) -> (Arc<Hand>, Vec<Stage>, tempfile::TempD
     for (index, stage) in stages.iter().enumerate() {
         let wanted = Wanted {
             injection: InjectionId(index as u32),
+            name: String::new(),
             fault: stage.entry.name.to_owned(),
             params: stage.params.clone(),
             target: stage.target.clone(),

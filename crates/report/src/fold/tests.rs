@@ -148,6 +148,24 @@ fn the_last_word_on_a_target_is_what_was_used() {
 }
 
 #[test]
+fn a_target_under_two_aliases_is_one() {
+    let mut events = samples::passed();
+    let mut again = events
+        .iter()
+        .find(|event| matches!(event.what, What::TargetsChosen { .. }))
+        .unwrap()
+        .clone();
+    if let What::TargetsChosen { alias, .. } = &mut again.what {
+        "again".clone_into(alias);
+    }
+    events.push(again);
+    let report = fold(events);
+    assert_eq!(report.targets.len(), 2);
+    assert_eq!((report.chosen(), report.candidates()), (2, 3));
+    assert!(crate::summary(&report, crate::Style::Native).contains("Targets     2 of 3 candidates"));
+}
+
+#[test]
 fn notes_are_bounded() {
     let notes = (0..1500).map(|n| samples::event(n, n, What::Note { text: "x".into() }));
     let report = fold(notes);

@@ -8,6 +8,7 @@ use super::document::{Criterion, CriterionKind};
 use crate::place::quoted;
 use crate::problems::Problems;
 use crate::tree::Node;
+use crate::{Defaults, SCRAPE_INTERVAL};
 
 /// Which keys belong to which type; all others belong to every type.
 const KEYS: [(&str, &[CriterionKind]); 8] = [
@@ -26,7 +27,7 @@ pub(super) fn read(
     index: usize,
     criterion: Criterion,
     root: &Node,
-    timeout: Option<Span>,
+    defaults: &Defaults,
     problems: &mut Problems<'_>,
 ) -> Option<Probe> {
     let path = format!("spec.success_criteria[{index}]");
@@ -67,8 +68,8 @@ pub(super) fn read(
             let source = Prometheus {
                 query: criterion.query.clone().unwrap_or_default(),
                 url: None,
-                scrape_interval: Span::secs(15),
-                timeout: timeout.unwrap_or(Span::secs(10)),
+                scrape_interval: defaults.scrape_interval.unwrap_or(SCRAPE_INTERVAL),
+                timeout: defaults.prometheus_timeout.unwrap_or(Span::secs(10)),
             };
             (Source::Prometheus(source), criterion.threshold)
         }

@@ -13,7 +13,7 @@ use super::document::{CpuParams, Fault, KillParams, MemoryParams, PauseParams, P
 use super::types::{Fate, fate};
 use crate::place::{Spot, quoted};
 use crate::problems::Problems;
-use crate::tree::Node;
+use crate::tree::{Node, Value as Tree};
 
 /// Reads one fault; `None` if it is left out, with the reason noted.
 pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Problems<'_>) -> Option<FaultSpec> {
@@ -133,13 +133,7 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         inject,
         written: Some(Written {
             kind: fault.kind.0,
-            parameters: Value::Object(
-                fault
-                    .params
-                    .into_iter()
-                    .map(|(key, value)| (key, whole(value)))
-                    .collect(),
-            ),
+            parameters: written(root.nearest(&format!("spec.faults[{index}].params"))),
         }),
         start: fault.delay,
         duration,
@@ -147,12 +141,29 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
     })
 }
 
-/// A number as its author wrote it: parameters are read as floating-point numbers, and 512 would come back as 512.0.
-fn whole(value: Value) -> Value {
-    match value.as_f64() {
-        // Up to here every whole number has a floating-point number of its own.
+/// What stands in the document, as its author wrote it: whoever compares the report with it finds the same numbers and texts.
+fn written(node: &Node) -> Value {
+    let scalar = match &node.value {
+        Tree::Map(entries) => {
+            let entries = entries.iter();
+            return entries
+                .map(|entry| (entry.key.clone(), written(&entry.value)))
+                .collect();
+        }
+        Tree::List(items) => return items.iter().map(written).collect(),
+        Tree::Scalar(scalar) => scalar,
+    };
+    if scalar.is_null() {
+        return Value::Null;
+    }
+    if let Some(truth) = scalar.as_bool() {
+        return Value::Bool(truth);
+    }
+    match scalar.as_number().filter(|_| scalar.plain) {
+        // 512, not 512.0. Up to here every whole number has a floating-point number of its own.
         Some(number) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => Value::from(number as i64),
-        _ => value,
+        Some(number) => Value::from(number),
+        None => Value::from(scalar.text.as_str()),
     }
 }
 

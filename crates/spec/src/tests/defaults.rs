@@ -30,17 +30,19 @@ fn settings_fill_in_what_a_scenario_does_not_say() {
         cooldown: Some(Span::default()),
         refresh_interval: Some(Span::secs(4)),
         prometheus_timeout: Some(Span::secs(3)),
+        scrape_interval: Some(Span::secs(60)),
     };
     let set = with(SCENARIO, &defaults);
     assert_eq!((plain.warmup, set.warmup), (Span::secs(120), Span::secs(5)));
     assert_eq!((plain.cooldown, set.cooldown), (Span::secs(120), Span::default()));
     assert_eq!((plain.interval, set.interval), (Span::secs(15), Span::secs(4)));
     assert_eq!(plain.max_duration.0, set.max_duration.0 + Span::secs(120).0);
-    let timeout = |experiment: &Experiment| match &experiment.probes[0].source {
-        Measured::Prometheus(source) => source.timeout,
+    let asked = |experiment: &Experiment| match &experiment.probes[0].source {
+        Measured::Prometheus(source) => (source.timeout, source.scrape_interval),
         other => panic!("{other:?}"),
     };
-    assert_eq!((timeout(&plain), timeout(&set)), (Span::secs(10), Span::secs(3)));
+    assert_eq!(asked(&plain), (Span::secs(10), Span::secs(15)));
+    assert_eq!(asked(&set), (Span::secs(3), Span::secs(60)));
 }
 
 #[test]
@@ -53,7 +55,7 @@ fn what_the_scenario_says_wins() {
         warmup: Some(Span::secs(50)),
         cooldown: Some(Span::secs(50)),
         refresh_interval: Some(Span::secs(50)),
-        prometheus_timeout: None,
+        ..Defaults::default()
     };
     let set = with(&text, &defaults);
     assert_eq!(

@@ -163,4 +163,26 @@ fn a_fault_keeps_the_words_of_its_document() {
         written.parameters.to_string(),
         r#"{"cores":2,"cpu_percent":12.5,"method":"limit"}"#
     );
+    // A number stays a number and a text a text, whatever it means.
+    let type_and_params = "type: cpu, params: { cpu_percent: 12.5, cores: 2, method: limit }";
+    assert!(text.contains(type_and_params));
+    for (given, kept) in [
+        (
+            "type: container_pause, params: { duration: 1, unpause: true }",
+            r#"{"duration":1,"unpause":true}"#,
+        ),
+        (
+            "type: container_pause, params: { duration: '1' }",
+            r#"{"duration":"1"}"#,
+        ),
+        (
+            "type: container_pause, params: { duration: 1m30s }",
+            r#"{"duration":"1m30s"}"#,
+        ),
+    ] {
+        let written = experiment(&text.replace(type_and_params, given)).faults[0]
+            .written
+            .clone();
+        assert_eq!(written.unwrap().parameters.to_string(), kept);
+    }
 }

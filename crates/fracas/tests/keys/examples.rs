@@ -1,0 +1,107 @@
+//! Every example that is shipped, planned on targets of the lab: its selectors find something, and its faults can be put on it.
+//! Only the names of what is broken are others, given by `--set` as a reader of the example would.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::stage::Stage;
+
+/// Each example with its faults, by name, and the targets that it gets here, in words of the stage.
+const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
+    (
+        "checkout-memory-limit",
+        &["tight-memory"],
+        &["targets.workers.container.name=@C-[0-9]+"],
+    ),
+    (
+        "cpu-throttle",
+        &["slow-cpu"],
+        // There is one such service, and it may be broken.
+        &[
+            "targets.api.container.compose_service=@C-1",
+            "targets.api.blast_radius.leave_healthy=0",
+        ],
+    ),
+    (
+        "noisy-neighbour",
+        &["burn"],
+        &["targets.database.container={ image: '@IMAGE', name: '@C-1' }"],
+    ),
+    (
+        "out-of-pids",
+        &["no-new-process"],
+        &["targets.pool.container={ labels: { number: '2' }, name: '@C-.' }"],
+    ),
+    (
+        "out-of-descriptors",
+        &["no-descriptor"],
+        &["targets.web.process.port=@PORT"],
+    ),
+    (
+        "worker-pause",
+        &["hang"],
+        &["targets.worker.process={ pid_file: '@PID' }"],
+    ),
+    (
+        "worker-kill",
+        &["kill"],
+        &["targets.worker.process.command=.*@NAME-worker 60000"],
+    ),
+    (
+        "container-outage",
+        &["frozen", "killed", "stopped"],
+        &["targets.cache.container.name=@C-[0-9]+"],
+    ),
+    (
+        "rolling-restart",
+        &["restart"],
+        &["targets.gateways.container.compose_service=@C-2"],
+    ),
+    (
+        "validator-memory-pressure",
+        &["memory"],
+        &[
+            "spec.targets[0].selector={ type: kurtosis_service, enclave: '@C-1', pattern: '@C' }",
+            "spec.preconditions={ min_validators: 2, validator_pattern: '@C-.' }",
+        ],
+    ),
+    (
+        "validator-cpu-and-pause",
+        &["busy", "hang"],
+        &[
+            "spec.targets[0].selector.pattern=@C-1",
+            "spec.targets[1].selector.pattern=@C-2",
+        ],
+    ),
+];
+
+#[test]
+fn every_example_can_be_planned() {
+    let Some(mut stage) = Stage::containers().and_then(Stage::with_prometheus) else {
+        return;
+    };
+    stage.say("IMAGE", fracas_lab::image_name().unwrap());
+    let worker = stage.text("@NAME-worker");
+    stage.process("PID", &["sleep"]);
+    stage.process("WORKER", &["log", &worker, "60000"]);
+    let list = stage.cli.run(&["examples"]).out;
+    let shipped: BTreeSet<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let planned: BTreeSet<&str> = EXAMPLES.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(shipped, planned, "each example that is shipped is planned here");
+
+    for (name, faults, targets) in EXAMPLES {
+        let file = stage
+            .cli
+            .file(&format!("{name}.yaml"), &stage.cli.run(&["examples", name]).out);
+        let set: Vec<String> = targets.iter().map(|target| stage.text(target)).collect();
+        let mut words = vec!["plan", &file, "--format", "json"];
+        words.extend(set.iter().flat_map(|set| ["--set", set.as_str()]));
+        let said = stage.cli.run(&words);
+        assert_eq!(said.code, 0, "{name}: {}", said.err);
+        let plan: Value = serde_json::from_str(&said.out).unwrap();
+        let changes = plan["changes"].as_array().unwrap().iter();
+        let planned: BTreeSet<&str> = changes.filter_map(|change| change["fault"].as_str()).collect();
+        assert_eq!(planned, faults.iter().copied().collect(), "{name}: {plan:#}");
+    }
+}
