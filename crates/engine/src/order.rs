@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use fracas_core::event::{Event, Verdict};
 use fracas_core::experiment::Experiment;
 use fracas_core::problem::Problem;
+use fracas_guardian::state::Keep;
 use fracas_report::Report;
 use tokio::sync::mpsc;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub reports: PathBuf,
     /// How many of these are kept; 0 keeps all.
     pub keep_last: usize,
+    /// How many runs stay in the state directory, and how much room they may take.
+    pub keep: Keep,
     /// Base address of Prometheus.
     pub prometheus_url: Option<String>,
     /// Address of the container engine; `None` is the engine's default.
