@@ -44,6 +44,8 @@ pub enum What {
         /// The process that runs it.
         pid: u32,
     },
+    /// Where the run goes on.
+    Surrounded(Environment),
     /// A phase began.
     PhaseEntered {
         /// Which.
@@ -182,6 +184,33 @@ pub enum What {
         /// How many decisions were made by chance, and their digest.
         decisions: (u64, String),
     },
+}
+
+/// The machine of a run, as far as it can be told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Its name.
+    pub host: Option<String>,
+    /// The release of its kernel, as `uname -r` prints it.
+    pub kernel: Option<String>,
+    /// What its processor understands, e.g. `x86_64`.
+    pub architecture: String,
+    /// The container engine with its version and that of its control groups, where one is needed.
+    pub engine: Option<String>,
+}
+
+impl Environment {
+    /// What is known of it, in a line.
+    pub fn words(&self) -> String {
+        let engine = self.engine.as_ref().map(|engine| format!("container engine {engine}"));
+        let parts = [
+            self.host.clone(),
+            self.kernel.clone(),
+            Some(self.architecture.clone()),
+            engine,
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A candidate for a target.

@@ -1,5 +1,5 @@
-//! The words of Fracas, as types: ids, units, seed, parameters of faults, targets, probes, experiments, events, and the run as a
-//! pure machine. No input or output, no clock, no async: whatever is here can be tested with values alone.
+//! The words of Fracas, as types: ids, units, seed, parameters of faults, targets, probes, experiments, events, statistics, and the
+//! run as a pure machine. No input or output, no clock, no async: whatever is here can be tested with values alone.
 
 pub mod event;
 pub mod experiment;
@@ -12,5 +12,6 @@ pub mod problem;
 pub mod record;
 pub mod run;
 pub mod seed;
+pub mod statistics;
 pub mod target;
 pub mod units;

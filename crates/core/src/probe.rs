@@ -397,7 +397,10 @@ pub struct Reading {
     /// How old the data behind it is, where that can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Span>,
-    /// Whether that is too old to be believed.
+    /// Over how long a time a function of the query looks back: `1m` for `rate(x[1m])`. Two readings that are closer share data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<Span>,
+    /// Whether the data is too old to be believed.
     #[serde(default)]
     pub stale: bool,
     /// Why there is no measurement.
@@ -411,6 +414,7 @@ impl Reading {
         Self {
             values: vec![value],
             age: None,
+            range: None,
             stale: false,
             error: None,
         }
@@ -421,6 +425,7 @@ impl Reading {
         Self {
             values: Vec::new(),
             age: None,
+            range: None,
             stale: false,
             error: Some(why.into()),
         }

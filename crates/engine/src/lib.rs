@@ -2,6 +2,7 @@
 //! machine in `fracas-core` does): it connects the two with the world, and records all that happens.
 
 mod drive;
+mod logs;
 mod order;
 mod prepare;
 mod recorder;

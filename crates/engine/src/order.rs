@@ -6,6 +6,7 @@ use fracas_core::event::{Event, Verdict};
 use fracas_core::experiment::Experiment;
 use fracas_core::problem::Problem;
 use fracas_core::units::Span;
+use fracas_guardian::state::Keep;
 use fracas_report::Report;
 use tokio::sync::mpsc;
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub reports: PathBuf,
     /// How many of these are kept; 0 keeps all.
     pub keep_last: usize,
+    /// How many runs stay in the state directory, and how much room they may take.
+    pub keep: Keep,
     /// Base address of Prometheus.
     pub prometheus_url: Option<String>,
     /// How often Prometheus scrapes the metrics that are only recorded.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fracas_core::event::{Outcome, Phase, What};
+use fracas_core::event::{Environment, Outcome, Phase, What};
 use fracas_core::experiment::{Execution, Experiment, FaultSpec, Selector};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
@@ -75,6 +75,7 @@ pub(crate) async fn prepare(
         expected: None,
     });
     let engine = connect(experiment, settings).await?;
+    recorder.emit(What::Surrounded(environment(engine.as_ref()).await));
     let targets = discover(experiment, engine.as_ref(), seed, recorder).await?;
     recorder.emit(What::PhaseLeft {
         phase: Phase::Discover,
@@ -145,6 +146,23 @@ async fn connect(experiment: &Experiment, settings: &Settings) -> Result<Option<
         fracas_targets::check_local(&engine)?;
     }
     Ok(Some(engine))
+}
+
+/// Where the run goes on. What cannot be told is left out: a report is no reason to fail a run.
+async fn environment(engine: Option<&Engine>) -> Environment {
+    let version = match engine {
+        Some(engine) => engine.version().await.ok(),
+        None => None,
+    };
+    Environment {
+        host: fracas_linux::kernel::host_name().ok(),
+        kernel: fracas_linux::kernel::release().ok(),
+        architecture: std::env::consts::ARCH.to_owned(),
+        engine: version.map(|version| {
+            let (server, api, groups) = (version.server, version.api, version.cgroup_version);
+            format!("{server} (API {api}, control groups v{groups})")
+        }),
+    }
 }
 
 async fn discover(

@@ -10,6 +10,7 @@ use fracas_core::seed::Seed;
 use fracas_guardian::state::State;
 
 use crate::drive::drive;
+use crate::logs;
 use crate::order::{Dry, Ended, Order, Settings};
 use crate::prepare::{dismiss, prepare, ready_to_run};
 use crate::recorder::Recorder;
@@ -26,6 +27,8 @@ pub async fn run(order: Order) -> Result<Ended> {
     let run = RunId::new(jiff::Timestamp::now(), random()? as u16);
     let mut stops = Stops::new(&state, &run, &order.settings.stop_file)?;
     let directory = state.run_directory(&run)?;
+    // Until the files are written: no other run's end deletes it.
+    let _held = state.hold(&run)?;
     let out = order
         .settings
         .out
@@ -82,7 +85,11 @@ pub async fn run(order: Order) -> Result<Ended> {
             decisions: (0, String::new()),
         });
     }
-    Ok(close(recorder, &settings, &out, experiment.format, failure))
+    let mut ended = close(recorder, &settings, &out, experiment.format, failure).await;
+    if let Err(problem) = state.forget(settings.keep, &run) {
+        ended.problems.push(problem);
+    }
+    Ok(ended)
 }
 
 async fn carry_out(order: Order, run: &RunId, seed: Seed, stops: &mut Stops, recorder: &mut Recorder) -> Result<()> {
@@ -131,9 +138,23 @@ async fn stopped(stops: &mut Stops) -> Box<Problem> {
 }
 
 /// Writes the files.
-fn close(recorder: Recorder, settings: &Settings, out: &Path, format: Format, failure: Option<Box<Problem>>) -> Ended {
-    let (report, mut problems) = recorder.close();
+async fn close(
+    recorder: Recorder,
+    settings: &Settings,
+    out: &Path,
+    format: Format,
+    failure: Option<Box<Problem>>,
+) -> Ended {
+    let (mut report, mut problems) = recorder.close();
     let mut files: Vec<PathBuf> = Vec::new();
+    let logs = logs::collect(&report).await;
+    match fracas_report::logs::write_logs(out, &logs) {
+        Ok(kept) => {
+            files.extend(kept.iter().filter_map(|log| Some(out.join(log.file.as_ref()?))));
+            report.logs = kept;
+        }
+        Err(problem) => problems.push(problem),
+    }
     match fracas_report::write_all(out, &report, None) {
         Ok(written) => files.extend(written),
         Err(problem) => problems.push(problem),
@@ -141,6 +162,10 @@ fn close(recorder: Recorder, settings: &Settings, out: &Path, format: Format, fa
     if format == Format::ChaosScenario && !report.dry_run {
         match fracas_report::write_scenario(&settings.reports, &report, settings.keep_last) {
             Ok(written) => files.push(written),
+            Err(problem) => problems.push(problem),
+        }
+        match fracas_report::logs::write_scenario_logs(&settings.reports, &report, &logs) {
+            Ok(written) => files.extend(written),
             Err(problem) => problems.push(problem),
         }
     }

@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod look;
 
 pub(crate) use look::{
-    Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, Runs, Schema, SchemaOf, Targets,
-    Template, Validate,
+    Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
+    SchemaOf, Targets, Template, Validate,
 };
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Validate(Validate),
     /// List the runs with their verdicts
     Runs(Runs),
-    /// Print the report of a run
+    /// Print the report of a run, or compare two
     Report(Report),
     /// Show every setting with its value and where it came from
     Config(Config),

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use fracas_core::problem::{Place, Problem, Result, codes};
 use fracas_core::units::Span;
-use fracas_guardian::state::State;
+use fracas_guardian::state::{Keep, State};
 use fracas_spec::Defaults;
 
 use crate::cli::Common;
@@ -158,6 +158,11 @@ impl Settings {
         value.text.as_deref()?.parse().ok()
     }
 
+    /// The value of a setting that was checked when it was read; that of a default is right.
+    fn parsed<T: FromStr + Default>(&self, key: &str) -> T {
+        self.text(key).and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+
     /// The state directory.
     pub(crate) fn state(&self) -> Result<PathBuf> {
         match self.text("state.dir") {
@@ -209,10 +214,11 @@ impl Settings {
             state: self.state()?,
             out,
             reports: self.text("reporting.output_dir").unwrap_or_default().into(),
-            keep_last: self
-                .text("reporting.keep_last_n")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or_default(),
+            keep_last: self.parsed("reporting.keep_last_n"),
+            keep: Keep {
+                runs: self.parsed("reporting.keep_runs"),
+                size: self.parsed("reporting.keep_size"),
+            },
             prometheus_url: self.prometheus_url(),
             scrape_interval: self
                 .given("prometheus.scrape_interval")

@@ -407,11 +407,14 @@ impl Hand {
 
     /// Records the end, if everything is over.
     pub fn end(&self, certificate: &Certificate) -> Result<()> {
-        if certificate.is_clean() {
-            self.record(&[Record::Ended])
-        } else {
-            Ok(())
+        if !certificate.is_clean() {
+            return Ok(());
         }
+        self.record(&[Record::Ended])?;
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        // The end is on disk; a ledger that stays longer than it need be is no failure.
+        let _longer = ledger.as_mut().map(Ledger::trim);
+        Ok(())
     }
 
     /// Lets go of the ledger and of all claims: whoever hears of the end finds that it is so.

@@ -11,6 +11,8 @@
 //! <state>/stop                      asks all runs to stop
 //! ```
 
+mod keep;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +22,8 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_linux::state_dir::{PrivateDir, private_dir};
 
 use crate::ledger::{Contents, Ledger};
+
+pub use keep::Keep;
 
 /// The file that says where the report of a run is.
 const REPORT_AT: &str = "report-at";

@@ -26,6 +26,13 @@ pub fn release() -> io::Result<String> {
     Ok(release.trim().to_owned())
 }
 
+/// The name of this machine, as `uname -n` prints it.
+pub fn host_name() -> io::Result<String> {
+    let path = "/proc/sys/kernel/hostname";
+    let name = fs::read_to_string(path).context(|| format!("cannot read {path}"))?;
+    Ok(name.trim().to_owned())
+}
+
 /// Everything that Fracas depends on, tried rather than guessed from a version.
 pub fn features() -> Vec<Feature> {
     let mut features = vec![
@@ -96,6 +103,7 @@ mod tests {
 
     #[test]
     fn the_running_kernel_is_described() {
+        assert!(!host_name().unwrap().is_empty());
         assert!(release().unwrap().starts_with(|first: char| first.is_ascii_digit()));
         let features = features();
         let pidfd = features.iter().find(|feature| feature.name == "pidfd").unwrap();

@@ -1,5 +1,5 @@
-//! Measurements: [`Prober`] takes readings, [`statistics`] says what they were like. What a reading *is*, and what it means for an
-//! expectation, stands in `fracas_core::probe` and `fracas_core::judge`.
+//! Measurements: [`Prober`] takes readings. What a reading *is*, and what it means for an expectation, stands in
+//! `fracas_core::probe` and `fracas_core::judge`; what many of them were like, in `fracas_core::statistics`.
 
 mod command;
 mod http;
@@ -7,7 +7,6 @@ mod log;
 mod prober;
 mod process;
 mod prometheus;
-pub mod statistics;
 mod tcp;
 mod web;
 

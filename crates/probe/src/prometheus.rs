@@ -110,6 +110,7 @@ pub(crate) async fn read(web: &Web, base: &str, source: &Prometheus) -> Reading 
     Reading {
         values,
         age: aged.and_then(|aged| aged.age).map(Span),
+        range: selectors::longest_range(&selectors),
         stale: aged.is_some_and(|aged| aged.stale),
         error: None,
     }

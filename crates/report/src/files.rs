@@ -10,7 +10,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use crate::model::Report;
 use crate::render::{Format, render};
 
-/// Writes `report.json`, `junit.xml` and `report.md` into `dir`, which is made if it is missing, and `events.ndjson` if `events`
+/// Writes `report.json`, `report.html`, `junit.xml` and `report.md` into `dir`, which is made if it is missing, and `events.ndjson` if `events`
 /// are given (without, the file that [`crate::EventLog`] wrote is left as it is). Files that are there are replaced in one step.
 /// Returns what was written.
 ///
@@ -20,6 +20,7 @@ pub fn write_all(dir: &Path, report: &Report, events: Option<&[Event]>) -> Resul
     make(dir)?;
     let mut files = vec![
         ("report.json", Format::Json),
+        ("report.html", Format::Html),
         ("junit.xml", Format::Junit),
         ("report.md", Format::Markdown),
     ];
@@ -74,7 +75,7 @@ pub fn write_scenario(dir: &Path, report: &Report, keep_last: usize) -> Result<P
 /// So many tests may begin in one second.
 const MOST_OF_A_SECOND: u32 = 1000;
 
-fn make(dir: &Path) -> Result<()> {
+pub(crate) fn make(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).or_else(|error| unwritable(dir, &error))
 }
 
@@ -94,7 +95,7 @@ fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Replaces a file in one step: rename(2) is atomic, and a link in its place is replaced and not followed.
-fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
+pub(crate) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<PathBuf> {
     let path = dir.join(name);
     let aside = dir.join(format!(".{name}.{}.tmp", std::process::id()));
     let made = match create(&aside, content) {

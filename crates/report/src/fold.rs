@@ -10,13 +10,15 @@ use fracas_core::experiment::{Experiment, Format};
 use fracas_core::ids::InjectionId;
 use fracas_core::probe::Moment;
 use fracas_core::record::{Landed, State};
-use fracas_core::seed::DecisionLog;
+use fracas_core::seed::{DecisionLog, Seed};
 
 use self::readings::Readings;
+use crate::compared::{Values, compare_moments};
 use crate::model::{
     At, Decisions, FaultReport, InjectionReport, JudgementReport, Note, PhaseReport, ProbeReport, Report, StateChange,
     StopReport, TargetsReport, VERSION,
 };
+use crate::series::Series;
 
 /// The report on these events.
 pub fn fold(events: impl IntoIterator<Item = Event>) -> Report {
@@ -40,6 +42,9 @@ pub struct Fold {
     first_ms: Option<u64>,
     injections: BTreeMap<InjectionId, InjectionReport>,
     probes: BTreeMap<String, BTreeMap<Moment, Readings>>,
+    // What each probe gave over time, for a picture and for the comparison of its moments.
+    series: BTreeMap<String, Series>,
+    values: BTreeMap<String, BTreeMap<Moment, Values>>,
     metrics: BTreeMap<String, BTreeMap<Moment, Readings>>,
     log: DecisionLog,
     // Of each probe whose last reading was danger, the first of that streak: where an abort begins.
@@ -72,6 +77,7 @@ impl Default for Fold {
                 dry_run: false,
                 seed: None,
                 decisions: Decisions::default(),
+                environment: None,
                 phases: Vec::new(),
                 targets: BTreeMap::new(),
                 faults: Vec::new(),
@@ -84,10 +90,13 @@ impl Default for Fold {
                 notes_left_out: 0,
                 problems: Vec::new(),
                 certificate: None,
+                logs: Vec::new(),
             },
             first_ms: None,
             injections: BTreeMap::new(),
             probes: BTreeMap::new(),
+            series: BTreeMap::new(),
+            values: BTreeMap::new(),
             metrics: BTreeMap::new(),
             log: DecisionLog::default(),
             dangers: BTreeMap::new(),
@@ -96,6 +105,9 @@ impl Default for Fold {
         }
     }
 }
+
+/// The samples of each probe in each moment.
+pub(crate) type Samples = BTreeMap<String, BTreeMap<Moment, Vec<f64>>>;
 
 fn push_bounded<T>(list: &mut Vec<T>, item: T) {
     if list.len() < MOST_OF_ONE {
@@ -132,6 +144,7 @@ impl Fold {
                 report.dry_run = *dry_run;
                 describe(report, experiment);
             }
+            What::Surrounded(environment) => report.environment = Some(environment.clone()),
             What::PhaseEntered { phase, expected } => push_bounded(
                 &mut report.phases,
                 PhaseReport {
@@ -236,6 +249,15 @@ impl Fold {
                     let figures = moments.entry(*moment).or_default();
                     figures.add(reading, hard, violation.is_some(), danger.is_some());
                 }
+                let value = readings::value(reading, hard);
+                if let (Some(moment), Some(value)) = (moment, value) {
+                    let values = self.values.entry(probe.clone()).or_default();
+                    values.entry(*moment).or_default().add(event.elapsed_ms, value, reading);
+                }
+                self.series
+                    .entry(probe.clone())
+                    .or_default()
+                    .add(event.elapsed_ms, value);
                 if danger.is_none() {
                     self.dangers.remove(probe);
                 } else {
@@ -344,6 +366,18 @@ impl Fold {
         );
     }
 
+    /// The independent samples of every probe in every moment.
+    pub(crate) fn samples(&self) -> Samples {
+        let of_moments = |moments: &BTreeMap<Moment, Values>| {
+            let of_moment = moments.iter().map(|(moment, values)| (*moment, values.samples()));
+            of_moment.collect()
+        };
+        let of_probes = self.values.iter();
+        of_probes
+            .map(|(probe, moments)| (probe.clone(), of_moments(moments)))
+            .collect()
+    }
+
     /// The report on the events so far.
     pub fn report(&self) -> Report {
         let mut report = self.report.clone();
@@ -357,11 +391,15 @@ impl Fold {
                 let hard = readings::hardest(probe);
                 probe.moments = moments.iter().map(|(moment, one)| one.report(*moment, hard)).collect();
             }
+            if let Some(series) = self.series.get(&probe.name) {
+                probe.series = series.points();
+            }
         }
         for (metric, moments) in &self.metrics {
             let moments = moments.iter().map(|(moment, one)| one.report(*moment, None)).collect();
             report.metrics.insert(metric.clone(), moments);
         }
+        compare_moments(&mut report.probes, &self.samples(), report.seed.unwrap_or(Seed(0)));
         times(&mut report);
         report
     }
@@ -432,6 +470,8 @@ fn describe(report: &mut Report, experiment: &Experiment) {
             critical: probe.critical,
             moments: Vec::new(),
             judgements: Vec::new(),
+            comparisons: Vec::new(),
+            series: Vec::new(),
         })
         .collect();
 }

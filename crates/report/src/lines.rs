@@ -195,6 +195,10 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
             Verbosity::Quiet,
             format!("STOP: {}; rolling back", plain(&cause.words())),
         ),
+        What::Surrounded(environment) => (
+            Verbosity::Verbose,
+            format!("   Machine: {}", plain(&environment.words())),
+        ),
         What::Note { text } => (Verbosity::Normal, format!("   {}", plain(text))),
         What::Failed { problem } => (
             Verbosity::Quiet,

@@ -158,7 +158,8 @@ impl Live {
             What::Note { text } => self.said = Some(plain(text)),
             What::Failed { problem } => self.trouble = Some(plain(&problem.to_string())),
             What::RunEnded { verdict, why, .. } => self.end = Some((*verdict, plain(why))),
-            What::PhaseLeft { .. }
+            What::Surrounded(_)
+            | What::PhaseLeft { .. }
             | What::Decided { .. }
             | What::MetricRead { .. }
             | What::Judged(_)

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use fracas_core::probe::Moment;
 use fracas_core::problem::{Problem, Result, codes};
 
-use crate::fold::Fold;
+use crate::fold::{Fold, Samples};
 use crate::log::{MOST_BYTES, read_events};
 use crate::model::{Report, VERSION};
 
@@ -32,6 +33,53 @@ pub fn load(dir: &Path) -> Result<Report> {
         return Err(problem.since(format!("{unreadable} lines in it are no events of this version")));
     }
     Ok(fold.report())
+}
+
+/// A report with the samples behind its figures.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The report.
+    pub report: Report,
+    /// Why there are no samples, if there are none.
+    pub torn: Option<String>,
+    samples: Samples,
+}
+
+impl Measured {
+    /// The report with the samples that the `events.ndjson` in its directory holds.
+    pub fn with_samples(report: Report, dir: &Path) -> Self {
+        let mut fold = Fold::default();
+        let read = read_events(&dir.join("events.ndjson"), |event| fold.apply(&event));
+        let torn = read.err().map(|problem| {
+            let why = problem.line();
+            format!("its readings are gone, so there are no tests: {why}")
+        });
+        Self {
+            report,
+            torn,
+            samples: fold.samples(),
+        }
+    }
+
+    /// The same from the events themselves.
+    #[cfg(test)]
+    pub(crate) fn of(events: Vec<fracas_core::event::Event>) -> Self {
+        let mut fold = Fold::default();
+        for event in events {
+            fold.apply(&event);
+        }
+        Self {
+            report: fold.report(),
+            torn: None,
+            samples: fold.samples(),
+        }
+    }
+
+    /// The independent samples of a probe in a moment; none if it was not read in it.
+    pub(crate) fn samples(&self, probe: &str, moment: Moment) -> Vec<f64> {
+        let found = self.samples.get(probe).and_then(|moments| moments.get(&moment));
+        found.cloned().unwrap_or_default()
+    }
 }
 
 /// The written report; `None` if it is of another version or is no report.
@@ -70,6 +118,22 @@ mod tests {
             fs::write(dir.path().join("report.json"), bad).unwrap();
             assert_eq!(load(dir.path()).unwrap(), report, "{bad:.20}");
         }
+    }
+
+    #[test]
+    fn without_its_events_a_run_has_figures_and_no_samples() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = samples::measured(1, [9, 10, 11], 0.0);
+        write_all(dir.path(), &fold(events.clone()), Some(&events)).unwrap();
+        let measured = || Measured::with_samples(load(dir.path()).unwrap(), dir.path());
+        let whole = measured();
+        let sizes =
+            |one: &Measured| [Moment::Before, Moment::During, Moment::After].map(|at| one.samples("p0", at).len());
+        assert_eq!((sizes(&whole), whole.torn.clone()), ([9, 10, 11], None));
+        fs::remove_file(dir.path().join("events.ndjson")).unwrap();
+        let torn = measured();
+        assert_eq!((sizes(&torn), torn.report), ([0; 3], whole.report));
+        assert!(torn.torn.unwrap().contains("events.ndjson"));
     }
 
     #[test]

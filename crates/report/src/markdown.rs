@@ -2,7 +2,9 @@
 
 use fracas_core::number::Number;
 
+use crate::compared::METHOD;
 use crate::duration;
+use crate::figure::figure;
 use crate::lines::undo_words;
 use crate::model::{MomentReport, Report};
 use crate::plain::{command, markdown as md, plain};
@@ -55,6 +57,9 @@ pub(crate) fn markdown(report: &Report) -> String {
         fact("Rollback", format!("{took} ms until the last fault was gone"));
     }
     fact("Fracas", md(&report.fracas));
+    if let Some(machine) = &report.environment {
+        fact("Environment", md(&machine.words()));
+    }
     out.push(String::new());
 
     let phases = report.phases.iter().map(|entry| {
@@ -150,6 +155,20 @@ pub(crate) fn markdown(report: &Report) -> String {
         .flat_map(|(metric, moments)| moments.iter().map(move |moment| row(&md(metric), moment)));
     table(&mut out, "Metrics", &figures, metrics);
 
+    let comparisons = report.probes.iter().flat_map(|probe| {
+        probe.comparisons.iter().map(|one| {
+            let [samples, shift, p, says] = one.words();
+            let moments = format!("{} to {}", one.first, one.second);
+            vec![md(&probe.name), moments, samples, shift, md(&p), md(&says)]
+        })
+    });
+    let head = ["probe", "moments", "samples", "shift (95 % interval)", "p", "result"];
+    table(&mut out, "Comparison", &head, comparisons);
+    let mut compared = report.probes.iter().flat_map(|probe| &probe.comparisons);
+    if compared.any(|one| one.test.is_some()) {
+        out.extend([METHOD.to_owned(), String::new()]);
+    }
+
     let undos = undos(report);
     let certificate = undos.iter().map(|undo| {
         vec![
@@ -170,6 +189,15 @@ pub(crate) fn markdown(report: &Report) -> String {
         }
         out.extend(["    fracas recover".to_owned(), String::new()]);
     }
+    let logs = report.logs.iter().map(|log| {
+        let file = match (&log.file, &log.error) {
+            (Some(file), _) => file.as_str(),
+            (None, Some(error)) => error.as_str(),
+            (None, None) => "nothing was logged",
+        };
+        vec![md(&log.target), md(file), log.lines.to_string()]
+    });
+    table(&mut out, "Logs around the failure", &["target", "file", "lines"], logs);
     let problems: Vec<String> = report
         .problems
         .iter()
@@ -202,7 +230,7 @@ fn table(out: &mut Vec<String>, title: &str, head: &[&str], rows: impl Iterator<
 }
 
 fn row(name: &str, one: &MomentReport) -> Vec<String> {
-    let number = |value: Option<Number>| value.map_or_else(String::new, |Number(value)| figure(value));
+    let number = |value: Option<Number>| value.map_or_else(String::new, |Number(value)| figure(value, 6));
     vec![
         name.to_owned(),
         one.moment.to_string(),
@@ -217,43 +245,4 @@ fn row(name: &str, one: &MomentReport) -> Vec<String> {
         one.stale.to_string(),
         one.violations.to_string(),
     ]
-}
-
-/// At most six significant digits: enough for a person; `report.json` has them all.
-fn figure(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.to_string();
-    }
-    let digits = 5 - value.abs().log10().floor() as i32;
-    if !(0..=12).contains(&digits) {
-        return format!("{value:.5e}");
-    }
-    let text = format!("{value:.*}", digits as usize);
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::figure;
-
-    #[test]
-    fn figures_have_six_digits() {
-        for (value, text) in [
-            (0.0, "0"),
-            (1.0, "1"),
-            (0.123_456_789, "0.123457"),
-            (1234.5, "1234.5"),
-            (123_456.0, "123456"),
-            (536_870_912.0, "5.36871e8"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "inf"),
-            (1e-9, "1.00000e-9"),
-        ] {
-            assert_eq!(figure(value), text);
-        }
-    }
 }

@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fracas_core::event::{Candidate, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict};
+use fracas_core::event::{Candidate, Environment, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict};
 use fracas_core::experiment::{Format, Written};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::number::Number;
 use fracas_core::probe::{Expect, Moment, Source, When};
 use fracas_core::problem::Said;
-use fracas_core::record::{Certificate, Dose, State, UndoClass};
+use fracas_core::record::{Certificate, Dose, Landed, State, UndoClass};
 use fracas_core::seed::Seed;
 use fracas_core::target::Target;
 use fracas_core::units::Span;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::compared::ComparisonReport;
+use crate::logs::LogReport;
+use crate::series::Point;
 use crate::stats::Stats;
 
 /// The version of the report's form.
@@ -62,6 +65,9 @@ pub struct Report {
     pub seed: Option<Seed>,
     /// What was left to chance.
     pub decisions: Decisions,
+    /// The machine that it ran on.
+    #[serde(default)]
+    pub environment: Option<Environment>,
     /// The phases, in the order in which they began.
     pub phases: Vec<PhaseReport>,
     /// The targets, by alias.
@@ -86,6 +92,9 @@ pub struct Report {
     pub problems: Vec<Said>,
     /// What is left in the system; absent until it was looked at.
     pub certificate: Option<Certificate>,
+    /// What the targets logged around a failure.
+    #[serde(default)]
+    pub logs: Vec<LogReport>,
 }
 
 impl Report {
@@ -226,6 +235,12 @@ impl InjectionReport {
     pub fn is_on(&self) -> bool {
         self.applied.is_some() && self.gone.is_none()
     }
+
+    /// Whether it was on and landed whenever it was measured.
+    pub fn landed(&self) -> bool {
+        let landed = |dose: &Dose| dose.landed == Landed::Yes;
+        self.applied.is_some() && self.dose.as_ref().is_some_and(landed) && self.dose_missed == 0
+    }
 }
 
 /// A change of an injection's state.
@@ -260,6 +275,12 @@ pub struct ProbeReport {
     pub moments: Vec<MomentReport>,
     /// How it was judged.
     pub judgements: Vec<JudgementReport>,
+    /// Baseline against the time of the faults, and against the recovery.
+    #[serde(default)]
+    pub comparisons: Vec<ComparisonReport>,
+    /// What it gave over time, thinned to at most 480 points for a picture; the extremes are kept.
+    #[serde(default)]
+    pub series: Vec<Point>,
 }
 
 impl ProbeReport {

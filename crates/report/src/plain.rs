@@ -14,6 +14,11 @@ pub fn plain(text: &str) -> String {
     within(text, MOST)
 }
 
+/// The beginning of a text, in so many characters at most.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    within(text, most)
+}
+
 /// The same for a command.
 pub(crate) fn command(text: &str) -> String {
     within(text, MOST_OF_A_COMMAND)

@@ -7,6 +7,7 @@ use fracas_core::event::Event;
 use fracas_core::problem::{Problem, Result, codes};
 use serde::Serialize;
 
+use crate::html::html;
 use crate::junit::junit;
 use crate::markdown::markdown;
 use crate::model::Report;
@@ -20,6 +21,8 @@ pub enum Format {
     Text,
     /// `report.json`.
     Json,
+    /// `report.html`: one file, for a browser.
+    Html,
     /// `report.md`.
     Markdown,
     /// `junit.xml`.
@@ -32,9 +35,10 @@ pub enum Format {
 
 impl Format {
     /// All, in the order in which help shows them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Text,
         Self::Json,
+        Self::Html,
         Self::Markdown,
         Self::Junit,
         Self::Ndjson,
@@ -46,6 +50,7 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Html => "html",
             Self::Markdown => "markdown",
             Self::Junit => "junit",
             Self::Ndjson => "ndjson",
@@ -78,6 +83,7 @@ pub fn render(report: &Report, events: &[Event], format: Format) -> Result<Strin
     Ok(match format {
         Format::Text => summary(report, Style::from(report.format)),
         Format::Json => json(report)?,
+        Format::Html => html(report),
         Format::Markdown => markdown(report),
         Format::Junit => ended(junit(report)?),
         Format::Ndjson => {

@@ -4,7 +4,9 @@ mod stories;
 
 use std::collections::BTreeMap;
 
-use fracas_core::event::{Candidate, Event, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict, What};
+use fracas_core::event::{
+    Candidate, Environment, Event, Hypothesis, Judgement, Outcome, Phase, StopCause, Verdict, What,
+};
 use fracas_core::experiment::{
     BlastRadius, ContainerSelector, Execution, Experiment, FaultSpec, Format, OnTargetFailure, Pattern, Recovery,
     Selector, TargetSpec,
@@ -18,7 +20,9 @@ use fracas_core::seed::Seed;
 use fracas_core::target::{Container, Kind, ProcessIdentity, Target};
 use fracas_core::units::{Size, Span};
 
-pub(crate) use stories::{aborted, all, dry_run, failed, inconclusive, passed, passed_scenario, residue, restart};
+pub(crate) use stories::{
+    aborted, all, dry_run, failed, inconclusive, measured, passed, passed_scenario, residue, restart,
+};
 
 /// An event at this time.
 pub(crate) fn event(seq: u64, elapsed_ms: u64, what: What) -> Event {
@@ -340,6 +344,7 @@ fn up() -> What {
         reading: Reading {
             values: vec![1.0, 1.0],
             age: None,
+            range: None,
             stale: false,
             error: None,
         },

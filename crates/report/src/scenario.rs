@@ -3,6 +3,7 @@
 use fracas_core::event::Verdict;
 use fracas_core::number::Number;
 use fracas_core::probe::Source;
+use fracas_core::target::Target;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -207,15 +208,22 @@ fn targets(report: &Report) -> Vec<TestTarget> {
     chosen
         .map(|target| {
             let container = target.container();
-            let service = container.and_then(|container| container.labels.get(SERVICE_LABEL));
             TestTarget {
                 alias: target.alias.clone(),
-                service_name: service.unwrap_or(&target.identity).clone(),
+                service_name: service(target).to_owned(),
                 container_id: container.map(|container| container.id.clone()).unwrap_or_default(),
                 ip: container.and_then(|container| container.ip.clone()).unwrap_or_default(),
             }
         })
         .collect()
+}
+
+/// The name of a target's service; its identity where it has none.
+pub fn service(target: &Target) -> &str {
+    let labelled = target
+        .container()
+        .and_then(|container| container.labels.get(SERVICE_LABEL));
+    labelled.unwrap_or(&target.identity)
 }
 
 fn fault(fault: &FaultReport, injections: &[InjectionReport]) -> TestFault {

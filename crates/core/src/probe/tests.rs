@@ -55,6 +55,7 @@ fn one_series_in_danger_is_danger() {
     let reading = Reading {
         values: vec![0.1, 3.0],
         age: None,
+        range: None,
         stale: false,
         error: None,
     };
@@ -67,12 +68,14 @@ fn no_data_is_a_violation_and_a_danger() {
     let none = Reading {
         values: vec![],
         age: None,
+        range: None,
         stale: false,
         error: None,
     };
     let stale = Reading {
         values: vec![0.0],
         age: Some(Span::secs(40)),
+        range: None,
         stale: true,
         error: None,
     };
@@ -88,6 +91,7 @@ fn a_reading_that_is_no_number_survives_the_record() {
     let reading = Reading {
         values: vec![1.0, f64::NAN, f64::INFINITY],
         age: Some(Span::millis(1500)),
+        range: None,
         stale: false,
         error: None,
     };

@@ -141,6 +141,9 @@ codes! {
     USAGE = "R004", "the command line is wrong",
         "An argument is missing, unknown, or contradicts another.",
         "see `fracas help`";
+    NOTHING_SHARED = "R005", "two runs have nothing in common",
+        "Runs are compared probe by probe and fault by fault. These two measure nothing by the same name and question, and put no fault of the same name on the same target.",
+        "compare two runs of one experiment; `fracas runs` lists them";
 
     STATE_DIRECTORY = "S001", "the state directory cannot be trusted or used",
         "State, ledgers and settings must belong to the user and be writable by nobody else, parents included: whoever can write them can make root undo things that were never done.",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Document, Format};
 
@@ -58,13 +58,37 @@ pub(crate) struct Runs {
 
 /// `fracas report`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Report {
     /// The run: its id, `last`, or the directory that `--out` named
-    #[arg(value_name = "RUN")]
-    pub(crate) run: String,
-    /// The form: text, json, markdown, junit, ndjson or chaos-scenario
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) run: Option<String>,
+    /// The form: text, json, html, markdown, junit, ndjson or chaos-scenario
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = report_format)]
     pub(crate) format: fracas_report::Format,
+    #[command(subcommand)]
+    pub(crate) more: Option<ReportMore>,
+}
+
+/// What else is done with reports.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportMore {
+    /// Put two runs side by side: verdicts, probes with a test, doses, times to clean
+    Compare(Compare),
+}
+
+/// `fracas report compare`
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// The first run: its id, `last`, or the directory that `--out` named
+    #[arg(value_name = "RUN")]
+    pub(crate) first: String,
+    /// The second run
+    #[arg(value_name = "RUN2")]
+    pub(crate) second: String,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn report_format(text: &str) -> Result<fracas_report::Format, String> {

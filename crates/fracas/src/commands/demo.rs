@@ -12,6 +12,7 @@ use fracas_core::ids::InjectionId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::State as InjectionState;
 use fracas_engine::{Dry, Ended, Order, Settings};
+use fracas_guardian::state::Keep;
 use fracas_linux::signals::Stops;
 use fracas_report::{Report, Verbosity, line};
 use fracas_spec::Source;
@@ -219,6 +220,7 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         out: None,
         reports: PathBuf::from("reports"),
         keep_last: 50,
+        keep: Keep::default(),
         prometheus_url: None,
         scrape_interval: fracas_spec::SCRAPE_INTERVAL,
         docker_host: env("DOCKER_HOST"),

@@ -1,4 +1,4 @@
-//! `fracas report`: the report of an earlier run, also of one whose runner died.
+//! `fracas report`: the report of an earlier run, also of one whose runner died; and two runs side by side.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,50 +8,83 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::Certificate;
 use fracas_guardian::serve::CERTIFICATE;
 use fracas_guardian::state::State;
-use fracas_report::{Format, plain, render};
+use fracas_report::versus::{text, versus};
+use fracas_report::{Format, Measured, Report, plain, render};
 
-use crate::cli::{Common, Report};
-use crate::output::{print, tell};
+use crate::cli::{self, Common, Compare, ReportMore};
+use crate::output::{print, print_json, tell};
 use crate::settings::Settings;
 
 /// The largest certificate that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
 
-pub(crate) fn command(common: &Common, report: &Report) -> Result<ExitCode> {
+pub(crate) fn command(common: &Common, report: &cli::Report) -> Result<ExitCode> {
     let state = Settings::load(common)?.state()?;
-    let (directory, run) = find(&state, &report.run)?;
-    if !directory.join("report.json").exists() && !directory.join("events.ndjson").exists() {
-        let what = format!("run {} has no report here", plain(&report.run));
-        return Err(Problem::new(&codes::NO_SUCH_RUN, what)
-            .since(format!(
-                "{} holds neither report.json nor events.ndjson",
-                directory.display()
-            ))
-            .next("if the directory that its `--out` named was moved, name its new place"));
+    if let Some(ReportMore::Compare(runs)) = &report.more {
+        return compare(&state, runs);
     }
-    let mut found = fracas_report::load(&directory)?;
-    if let Some(run) = run.filter(|run| found.run.as_ref() != Some(run)) {
-        let what = format!("the report of run {run} is not there any more");
-        return Err(Problem::new(&codes::NO_SUCH_RUN, what)
-            .since(format!("another run wrote its report into {}", directory.display()))
-            .next("give each run its own `--out`"));
-    }
-    if found.verdict.is_none() {
+    // It is there where nothing else is asked: the command line's rules say so.
+    let found = Found::of(&state, report.run.as_deref().unwrap_or_default())?;
+    if found.report.verdict.is_none() {
         tell("note: the runner of this run did not say how it ended");
-    }
-    // A guardian that outlived its runner wrote the proof alone, into the state directory.
-    if found.certificate.is_none() {
-        let of_run = found.run.as_ref().map(|run| state.join("runs").join(run.as_str()));
-        for place in [Some(directory.clone()), of_run].into_iter().flatten() {
-            found.certificate = found.certificate.or(certificate(&place.join(CERTIFICATE))?);
-        }
     }
     let mut events = Vec::new();
     if report.format == Format::Ndjson {
-        fracas_report::read_events(&directory.join("events.ndjson"), |event| events.push(event))?;
+        fracas_report::read_events(&found.directory.join("events.ndjson"), |event| events.push(event))?;
     }
-    print(&render(&found, &events, report.format)?)?;
+    print(&render(&found.report, &events, report.format)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn compare(state: &Path, runs: &Compare) -> Result<ExitCode> {
+    let measured = |run: &str| -> Result<Measured> {
+        let found = Found::of(state, run)?;
+        Ok(Measured::with_samples(found.report, &found.directory))
+    };
+    let both = versus(&measured(&runs.first)?, &measured(&runs.second)?)?;
+    if runs.json {
+        print_json(&both)?;
+    } else {
+        print(&text(&both))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A report that was found, with its proof.
+struct Found {
+    directory: PathBuf,
+    report: Report,
+}
+
+impl Found {
+    fn of(state: &Path, run: &str) -> Result<Self> {
+        let (directory, id) = find(state, run)?;
+        if !directory.join("report.json").exists() && !directory.join("events.ndjson").exists() {
+            let what = format!("run {} has no report here", plain(run));
+            return Err(Problem::new(&codes::NO_SUCH_RUN, what)
+                .since(format!(
+                    "{} holds neither report.json nor events.ndjson",
+                    directory.display()
+                ))
+                .next("if the directory that its `--out` named was moved, name its new place"));
+        }
+        let mut report = fracas_report::load(&directory)?;
+        if let Some(run) = id.filter(|run| report.run.as_ref() != Some(run)) {
+            let what = format!("the report of run {run} is not there any more");
+            return Err(Problem::new(&codes::NO_SUCH_RUN, what)
+                .since(format!("another run wrote its report into {}", directory.display()))
+                .next("give each run its own `--out`"));
+        }
+        // A guardian that outlived its runner wrote the proof alone, into the state directory.
+        if report.certificate.is_none() {
+            let of_run = report.run.as_ref().map(|run| state.join("runs").join(run.as_str()));
+            for place in [Some(directory.clone()), of_run].into_iter().flatten() {
+                let proof = certificate(&place.join(CERTIFICATE))?;
+                report.certificate = report.certificate.take().or(proof);
+            }
+        }
+        Ok(Self { directory, report })
+    }
 }
 
 /// The directory of a report, and the run whose report must be in it, where one was named.

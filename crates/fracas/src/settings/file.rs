@@ -123,6 +123,7 @@ pub(crate) fn schema() -> Value {
         };
         let mut schema = match known.kind {
             Kind::Wait | Kind::Span => json!({ "$ref": "#/$defs/Span" }),
+            Kind::Size => json!({ "$ref": "#/$defs/Size" }),
             Kind::Count => json!({ "type": "integer", "format": "uint32", "minimum": 0 }),
             Kind::Words(words) => json!({ "type": "string", "enum": words }),
             Kind::Text | Kind::Path | Kind::Web => json!({ "type": "string" }),
@@ -138,6 +139,9 @@ pub(crate) fn schema() -> Value {
     let mut whole = group(properties);
     whole["title"] = "Settings of Fracas".into();
     whole["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-    whole["$defs"] = json!({ "Span": schemars::schema_for!(fracas_core::units::Span) });
+    whole["$defs"] = json!({
+        "Size": schemars::schema_for!(fracas_core::units::Size),
+        "Span": schemars::schema_for!(fracas_core::units::Span),
+    });
     whole
 }

@@ -1,6 +1,6 @@
 //! Every setting there is, and those that were elsewhere and are not here.
 
-use fracas_core::units::Span;
+use fracas_core::units::{Size, Span};
 
 /// A setting.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Span,
     /// A whole number.
     Count,
+    /// An amount of bytes.
+    Size,
     /// One of two words.
     Words(&'static [&'static str]),
 }
@@ -60,6 +62,10 @@ impl Kind {
                 .parse::<u32>()
                 .map(drop)
                 .map_err(|_| format!("is no whole number from 0 to {}", u32::MAX)),
+            Self::Size => text
+                .parse::<Size>()
+                .map(drop)
+                .map_err(|error| format!("is no size: {error}")),
             Self::Words(words) if words.contains(&text) => Ok(()),
             Self::Words(words) => Err(format!("is not one of {}", words.join(", "))),
         }
@@ -73,6 +79,7 @@ impl Kind {
             Self::Web => "address".to_owned(),
             Self::Wait | Self::Span => "duration".to_owned(),
             Self::Count => "number".to_owned(),
+            Self::Size => "size".to_owned(),
             Self::Words(words) => words.join(" or "),
         }
     }
@@ -143,6 +150,22 @@ pub(crate) const KNOWN: &[Known] = &[
         kind: Kind::Count,
         default: Some("50"),
         meaning: "How many of these reports are kept; older ones are deleted. 0 keeps all.",
+    },
+    Known {
+        key: "reporting.keep_runs",
+        variables: &["FRACAS_REPORTING_KEEP_RUNS"],
+        flag: "",
+        kind: Kind::Count,
+        default: Some("500"),
+        meaning: "How many runs are kept in the state directory; the oldest are deleted at the end of a run, never one that goes on or was left. 0 keeps all.",
+    },
+    Known {
+        key: "reporting.keep_size",
+        variables: &["FRACAS_REPORTING_KEEP_SIZE"],
+        flag: "",
+        kind: Kind::Size,
+        default: Some("2GiB"),
+        meaning: "How much room on disk these runs may take together; the oldest go first. 0 is no bound.",
     },
     Known {
         key: "emergency.stop_file",

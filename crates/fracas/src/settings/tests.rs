@@ -1,5 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
+use fracas_core::units::Size;
+
 use super::*;
 
 fn with(flags: &[(&'static str, Option<String>)], variables: &[(&str, &str)], file: Option<&str>) -> Result<Settings> {
@@ -56,7 +58,7 @@ fn every_setting_of_the_file_reaches_what_uses_it() {
 state: { dir: /s }
 docker: { host: 'unix:///d' }
 prometheus: { url: 'http://p:9', timeout: 3s, refresh_interval: 4s, scrape_interval: 6s }
-reporting: { output_dir: /r, keep_last_n: 7 }
+reporting: { output_dir: /r, keep_last_n: 7, keep_runs: 8, keep_size: 9MiB }
 emergency: { stop_file: /stop }
 execution: { default_warmup: 5s, default_cooldown: 0s }
 framework: { log_format: json }
@@ -68,6 +70,7 @@ kurtosis: { enclave_name: pos }
     assert_eq!(engine.docker_host.as_deref(), Some("unix:///d"));
     assert_eq!(engine.prometheus_url.as_deref(), Some("http://p:9"));
     assert_eq!((engine.reports, engine.keep_last), (PathBuf::from("/r"), 7));
+    assert_eq!((engine.keep.runs, engine.keep.size), (8, Size::mib(9)));
     assert_eq!(engine.stop_file, PathBuf::from("/stop"));
     assert_eq!(engine.scrape_interval, Span::secs(6));
     assert_eq!(
@@ -93,6 +96,7 @@ fn what_is_wrong_is_said_with_its_origin() {
     for (variable, text, why) in [
         ("PROMETHEUS_URL", "localhost:9090", "no address"),
         ("FRACAS_REPORTING_KEEP_LAST_N", "-1", "no whole number"),
+        ("FRACAS_REPORTING_KEEP_SIZE", "9 apples", "no size"),
         ("FRACAS_EXECUTION_DEFAULT_WARMUP", "-5s", "negative"),
         ("FRACAS_PROMETHEUS_TIMEOUT", "0s", "longer than zero"),
         ("FRACAS_LOG_FORMAT", "xml", "text, json"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::{Cli, HOLDS, experiment};
-use crate::support::Target;
+use crate::support::{LIMIT, Target, soon};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
@@ -94,6 +94,7 @@ fn a_run_is_listed_and_its_report_printed_in_every_form() {
     for (format, begins) in [
         ("text", "cli, run "),
         ("json", "{"),
+        ("html", "<!DOCTYPE html>"),
         ("markdown", "# "),
         ("junit", "<?xml"),
         ("ndjson", "{\"seq\":0,"),
@@ -110,12 +111,73 @@ fn a_run_is_listed_and_its_report_printed_in_every_form() {
 }
 
 #[test]
+fn two_runs_are_compared() {
+    let Some((cli, _)) = one(&[]) else { return };
+    let first = json(&cli.run(&["runs", "--format", "json"]).out)[0]["run"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let said = cli.run(&["report", "compare", &first, "last"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let verdicts = "Verdict       PASSED                              PASSED";
+    assert!(said.out.lines().any(|line| line == verdicts), "{}", said.out);
+    let both = json(&cli.run(&["report", "compare", &first, &first, "--json"]).out);
+    assert_eq!(both["first"], both["second"]);
+    assert_eq!(both["faults"][0]["first"]["landed"], "yes");
+    assert!(both["probes"][0]["first_n"].as_u64().unwrap() > 0, "{both}");
+    for bad in [
+        vec!["report"],
+        vec!["report", "compare", "last"],
+        vec!["report", "last", "compare"],
+    ] {
+        assert_eq!(cli.run(&bad).code, 2, "{bad:?}");
+    }
+    assert!(
+        cli.run(&["report", "compare", "last", "20260101-000000-0000"])
+            .err
+            .contains("error[R003]")
+    );
+}
+
+#[test]
+fn old_runs_go_and_what_is_kept_is_small() {
+    let Some(target) = Target::process() else { return };
+    let mut cli = Cli::new();
+    cli.set("FRACAS_REPORTING_KEEP_RUNS", "2");
+    let file = cli.file("e.yaml", &experiment(&target, HOLDS, "200ms"));
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        let said = cli.run(&["run", &file, "--yes", "--format", "json"]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let id = json(&said.out)["run"].as_str().unwrap().to_owned();
+        // Ids sort by the second in which runs began.
+        let second = || jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        soon(LIMIT, "the next second", || (!id.starts_with(&second())).then_some(()));
+        made.push(id);
+    }
+    let runs = json(&cli.run(&["runs", "--format", "json"]).out);
+    let left: Vec<&str> = runs
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["run"].as_str())
+        .collect();
+    assert_eq!(left, made[1..], "the two newest");
+    // Room was kept for records that never came.
+    for ledger in cli.ledgers() {
+        let length = std::fs::metadata(&ledger).unwrap().len();
+        assert!(length < 16 << 10, "{}: {length} bytes", ledger.display());
+    }
+    assert!(!cli.ledgers().is_empty());
+}
+
+#[test]
 fn a_report_may_go_elsewhere() {
     let Some((cli, _)) = one(&["--out", "elsewhere"]) else {
         return;
     };
     let out = cli.place().join("elsewhere");
-    for file in ["report.json", "report.md", "junit.xml", "events.ndjson"] {
+    for file in ["report.json", "report.html", "report.md", "junit.xml", "events.ndjson"] {
         assert!(out.join(file).is_file(), "{file}");
     }
     let said = cli.run(&["report", "./elsewhere", "--format", "json"]);

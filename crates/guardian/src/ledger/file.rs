@@ -134,6 +134,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Gives back the room that was not needed. After this a record may fail for want of space: only where none is to come.
+    pub fn trim(&mut self) -> Result<()> {
+        self.file
+            .set_len(self.at)
+            .map_err(|error| Problem::new(&codes::LEDGER, "cannot shorten the ledger").because(&error))?;
+        self.room = self.at;
+        Ok(())
+    }
+
     fn write_at(&self, bytes: &[u8], at: u64) -> Result<()> {
         self.file
             .write_all_at(bytes, at)

@@ -204,3 +204,33 @@ proptest! {
         let _ = Contents::parse(&headed);
     }
 }
+
+#[test]
+fn a_ledger_is_trimmed_to_what_it_says_and_can_still_be_written() {
+    let (_temporary, directory) = place();
+    let length = || directory.open("ledger").unwrap().unwrap().metadata().unwrap().len();
+    let mut ledger = Ledger::create(&directory, 100).unwrap();
+    ledger.append(&[began(), planned(0)]).unwrap();
+    assert!(length() > 1 << 20, "room for a hundred injections");
+    ledger.trim().unwrap();
+    assert!(length() < 4096, "{}", length());
+    let says = |directory: &PrivateDir| Ledger::look(directory).unwrap().unwrap().0;
+    let before = says(&directory);
+    assert!(!before.torn && before.open().count() == 1);
+    ledger.append(&[Record::Ended]).unwrap();
+    assert!(says(&directory).ended);
+    // A stranger goes on with it.
+    drop(ledger);
+    let (mut ledger, contents) = Ledger::open(&directory).unwrap().unwrap();
+    assert!(contents.ended);
+    ledger.reserve(3).unwrap();
+    ledger.append(&[planned(1)]).unwrap();
+    assert_eq!(says(&directory).length, ledger_length(&directory));
+}
+
+/// Up to the end of the last record: what follows is room.
+fn ledger_length(directory: &PrivateDir) -> usize {
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut directory.open("ledger").unwrap().unwrap(), &mut bytes).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1
+}

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use fracas_core::units::Span;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{self, Expr, Offset, VectorSelector};
 
@@ -55,14 +56,11 @@ pub(crate) fn selectors(query: &str) -> Result<BTreeSet<Selector>, String> {
     Ok(found)
 }
 
-/// The longest range over which a query's functions look, those with `@` left out; zero where it has none or is no query.
-pub(crate) fn longest_range(query: &str) -> Duration {
-    selectors(query)
-        .unwrap_or_default()
-        .iter()
-        .map(|selector| selector.range)
-        .max()
-        .unwrap_or_default()
+/// The longest range over which functions of the query look back, those with `@` left out; `None` if it has none. No longer than a
+/// span can be.
+pub(crate) fn longest_range(selectors: &BTreeSet<Selector>) -> Option<Span> {
+    let longest = selectors.iter().map(|selector| selector.range).max()?;
+    (!longest.is_zero()).then(|| Span(longest).min(Span::MAX))
 }
 
 /// Parses a query within the bounds.

@@ -20,7 +20,10 @@ fn a_run_leaves_its_files_and_nothing_else() {
     let events = samples::passed();
     let report = fold(events.clone());
     write_all(&out, &report, Some(&events)).unwrap();
-    assert_eq!(names(&out), ["events.ndjson", "junit.xml", "report.json", "report.md"]);
+    assert_eq!(
+        names(&out),
+        ["events.ndjson", "junit.xml", "report.html", "report.json", "report.md"]
+    );
     let read: Report = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     assert_eq!(read, report);
     let mut again = Vec::new();
@@ -47,7 +50,7 @@ fn a_report_replaces_a_link_and_does_not_follow_it() {
     let report = fold(samples::failed());
     write_all(&out, &report, None).unwrap();
     assert_eq!(fs::read_to_string(&precious).unwrap(), "keep");
-    assert_eq!(names(&out), ["junit.xml", "report.json", "report.md"]);
+    assert_eq!(names(&out), ["junit.xml", "report.html", "report.json", "report.md"]);
     assert!(!out.join("report.json").is_symlink());
 }
 

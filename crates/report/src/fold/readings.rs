@@ -37,6 +37,17 @@ pub(super) fn hardest(probe: &ProbeReport) -> Option<Expect> {
     })
 }
 
+/// The value of a reading that can be believed: of several series the one that is hardest, else the first.
+pub(super) fn value(reading: &Reading, hard: Option<Expect>) -> Option<f64> {
+    if reading.error.is_some() || reading.stale {
+        return None;
+    }
+    match hard {
+        Some(hard) => hard.decisive(&reading.values),
+        None => reading.values.first().copied(),
+    }
+}
+
 impl Readings {
     /// Adds a reading, of which the series counts that is hardest.
     pub(super) fn add(&mut self, reading: &Reading, hard: Option<Expect>, violates: bool, endangers: bool) {
@@ -45,11 +56,7 @@ impl Readings {
         if !self.counts(reading) {
             return;
         }
-        let value = match hard {
-            Some(hard) => hard.decisive(&reading.values),
-            None => reading.values.first().copied(),
-        };
-        let Some(value) = value else { return };
+        let Some(value) = value(reading, hard) else { return };
         self.samples.add(value);
         if let Some(hard) = hard {
             self.worst = Some(self.worst.map_or(value, |worst| harder(hard, worst, value)));

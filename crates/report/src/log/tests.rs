@@ -21,6 +21,7 @@ fn reading(values: Vec<f64>) -> Event {
             reading: Reading {
                 values,
                 age: None,
+                range: None,
                 stale: false,
                 error: None,
             },

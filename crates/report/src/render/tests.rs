@@ -95,7 +95,7 @@ fn a_form_is_known_by_its_word() {
     assert!(
         problem
             .to_string()
-            .contains("text, json, markdown, junit, ndjson, chaos-scenario"),
+            .contains("text, json, html, markdown, junit, ndjson, chaos-scenario"),
         "{problem}"
     );
 }
@@ -172,7 +172,7 @@ fn no_text_from_outside_can_speak_to_the_terminal() {
         }
         let report = fold.report();
         assert!(!is_evil(&summary(&report, Style::ChaosScenario)), "{name}");
-        for format in [Format::Text, Format::Markdown, Format::Junit] {
+        for format in [Format::Text, Format::Html, Format::Markdown, Format::Junit] {
             let text = render(&report, &[], format).unwrap();
             assert!(!is_evil(&text), "{name}: {text}");
         }

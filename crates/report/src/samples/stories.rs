@@ -14,6 +14,15 @@ pub(crate) fn passed_scenario() -> Vec<Event> {
 
 fn whole(format: Format) -> Vec<Event> {
     let mut story = Story::begin(format, false);
+    story.at(
+        1,
+        What::Surrounded(Environment {
+            host: Some("build-7".into()),
+            kernel: Some("6.1.0-18-amd64".into()),
+            architecture: "x86_64".into(),
+            engine: Some("20.10.24 (API 1.41, control groups v2)".into()),
+        }),
+    );
     story.planned().baseline().inject();
     story.phase(
         30_100,
@@ -259,4 +268,59 @@ pub(crate) fn all() -> [(&'static str, Vec<Event>); 8] {
         ("dry_run", dry_run()),
         ("restart", restart()),
     ]
+}
+
+/// A run with so many probes, read every five seconds, so often before, during and after the faults. Values are between 0 and 1;
+/// those of `p1` are larger by `shift` during the faults.
+pub(crate) fn measured(probes: u64, readings: [u64; 3], shift: f64) -> Vec<Event> {
+    let mut story = Story::begin(Format::Native, false);
+    if let What::RunStarted { experiment, .. } = &mut story.0[0].what {
+        experiment.probes = (0..probes)
+            .map(|n| probe(&format!("p{n}"), Some("< 0.9"), Some("> 3"), true))
+            .collect();
+    }
+    story.planned();
+    let [before, during, after] = readings;
+    let on = 60 + before * 5000;
+    let off = on + during * 5000;
+    let state = |n, state| moved(n, state, "seen");
+    let moments = [
+        (60, before, Moment::Before, Phase::Baseline),
+        (on, during, Moment::During, Phase::Monitor),
+        (off, after, Moment::After, Phase::Recovery),
+    ];
+    for (from, count, moment, phase) in moments {
+        let mut inside = Vec::new();
+        match moment {
+            Moment::Before => {}
+            Moment::During => inside.extend((0..2).map(|n| (from, state(n, State::Applied)))),
+            Moment::After => inside.extend((0..2).map(|n| (from, state(n, State::Clean)))),
+        }
+        for n in 0..count {
+            for p in 0..probes {
+                let at = from + n * 5000 + 1000;
+                let name = format!("p{p}");
+                let shift = if p == 1 && moment == Moment::During { shift } else { 0.0 };
+                let reading = Reading::of(Seed(1).draw("value", &name, at).uniform() + shift);
+                inside.push((
+                    at,
+                    What::ProbeRead {
+                        probe: name,
+                        moment: Some(moment),
+                        violation: reading.violates("< 0.9".parse().unwrap()),
+                        danger: None,
+                        reading,
+                    },
+                ));
+            }
+        }
+        story.phase(from, from + count * 5000, phase, None, &inside);
+    }
+    story.end(
+        off + after * 5000 + 10,
+        certificate(State::Clean),
+        Verdict::Passed,
+        "every expectation held",
+        Hypothesis::Maintained,
+    )
 }

@@ -158,6 +158,7 @@ impl Running {
             events: events(&self.place),
             report: serde_json::from_str(&report).unwrap_or_default(),
             tests: tests(&self.place),
+            place: self.place.clone(),
         }
     }
 }
@@ -181,9 +182,16 @@ pub(crate) struct Done {
     pub(crate) report: Value,
     /// Seed 0's report files, with their names.
     pub(crate) tests: Vec<(String, Value)>,
+    /// Where it ran.
+    place: PathBuf,
 }
 
 impl Done {
+    /// A file that the run left, by its path from where it ran; empty if there is none.
+    pub(crate) fn file(&self, path: &str) -> String {
+        text(&self.place, path)
+    }
+
     /// Fails, with all that the run said, unless it ended like this.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
@@ -278,13 +286,17 @@ fn tests(place: &Path) -> Vec<(String, Value)> {
     };
     let read = |file: std::io::Result<fs::DirEntry>| {
         let file = file.unwrap();
+        // Beside them are the logs of runs that failed.
+        if file.file_type().unwrap().is_dir() {
+            return None;
+        }
         let text = fs::read_to_string(file.path()).unwrap();
-        (
+        Some((
             file.file_name().into_string().unwrap(),
             serde_json::from_str(&text).unwrap(),
-        )
+        ))
     };
-    files.map(read).collect()
+    files.filter_map(read).collect()
 }
 
 /// The whole lines of the record.

@@ -41,8 +41,11 @@ fn ranges_and_offsets_add_up_through_subqueries() {
         one("{__name__=\"x\"}", 70_000, 360)
     );
     assert_eq!(found("x offset -5m"), one("{__name__=\"x\"}", -300_000, 0));
-    assert_eq!(longest_range("rate(x[1m]) + rate(y[5m])"), Duration::from_mins(5));
-    assert_eq!(longest_range("nonsense("), Duration::ZERO);
+    let longest = |query: &str| longest_range(&selectors(query).unwrap());
+    assert_eq!(longest("rate(x[1m]) + rate(y[5m])"), Some(Span::secs(300)));
+    assert_eq!((longest("x"), longest("vector(1)")), (None, None));
+    // A reading with a longer one could not be read back.
+    assert_eq!(longest("rate(x[60d])"), Some(Span::MAX));
 }
 
 #[test]

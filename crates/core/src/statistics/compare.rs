@@ -1,18 +1,17 @@
 //! Whether two moments differ.
 
-use fracas_core::seed::Seed;
-use serde::Serialize;
-
 use super::{ranks, shift};
+use crate::seed::Seed;
 
 /// The fewest samples on each side for which a p value is given: below it even the most extreme order proves little.
 pub const FEWEST: usize = 8;
 
-/// The chance of a false alarm over all probes together that is accepted: a p after [`holm`] below it is called a difference.
+/// The chance of a false alarm over all comparisons of a run together that is accepted: a p after [`holm`] below it is called a
+/// difference.
 pub const ALPHA: f64 = 0.05;
 
 /// Two moments compared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// Samples of the first moment: its effective n.
     pub first: usize,
@@ -25,7 +24,7 @@ pub struct Comparison {
 }
 
 /// The Mann–Whitney U test of two moments, and the size of the difference.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Test {
     /// U of the first moment.
     pub u: f64,

@@ -1,17 +1,20 @@
-//! Golden values: `SciPy` 1.17.1 (`mannwhitneyu`, `bootstrap`) and `NumPy` (`percentile`).
+//! Figures written here come from `SciPy` 1.17.1 (`mannwhitneyu`, `bootstrap`); many more are in `golden.json`.
 
 #![expect(clippy::float_cmp, reason = "what is compared with == is exact in every step")]
 
+mod golden;
+mod simulated;
+
 use std::time::Duration;
 
-use fracas_core::probe::{Probe, Prometheus, Reading, Source};
-use fracas_core::seed::Seed;
-use fracas_core::units::Span;
 use proptest::prelude::*;
 
-use super::ranks::{Ranks, hodges_lehmann, mann_whitney};
+use super::differences::hodges_lehmann;
+use super::ranks::{Ranks, mann_whitney};
 use super::*;
-use fracas_core::judge::Timed;
+use crate::probe::Reading;
+use crate::seed::Seed;
+use crate::units::Span;
 
 const A: [f64; 8] = [0.11, 0.12, 0.13, 0.14, 0.155, 0.16, 0.17, 0.18];
 const B: [f64; 9] = [0.15, 0.21, 0.22, 0.23, 0.24, 0.25, 0.26, 0.27, 0.28];
@@ -133,58 +136,16 @@ fn holm_corrects_for_looking_often() {
     assert!(holm(&[]).is_empty());
 }
 
-#[test]
-fn a_summary_in_six_numbers() {
-    let summary = summarize(&e()).unwrap();
-    close(summary.mean, 48.333_333_333_333_336, 1e-12);
-    close(summary.p95, 92.2, 1e-12);
-    assert_eq!(
-        (summary.n, summary.median, summary.min, summary.max),
-        (30, 48.5, 0.0, 97.0)
-    );
-    let summary = summarize(&C).unwrap();
-    close(summary.p95, 5.55, 1e-12);
-    assert_eq!(summarize(&[f64::NAN, 3.0]).unwrap().mean, 3.0);
-    assert_eq!(summarize(&[f64::NAN]), None);
-    assert_eq!(summarize(&[f64::MAX, f64::MAX]).unwrap().mean, f64::MAX);
-}
-
-fn prometheus(query: &str) -> Probe {
-    Probe {
-        name: "p".to_owned(),
-        description: None,
-        source: Source::Prometheus(Prometheus {
-            query: query.to_owned(),
-            url: None,
-            scrape_interval: Span::secs(15),
-            timeout: Span::secs(1),
-        }),
-        expect: Some("< 5".parse().unwrap()),
-        abort: None,
-        when: Vec::new(),
-        critical: true,
-    }
-}
-
-fn sampled(probe: &Probe, readings: &[(u64, Option<u64>, f64)]) -> Vec<f64> {
-    let readings: Vec<(u64, Reading)> = readings
-        .iter()
-        .map(|(second, age, value)| {
-            let reading = Reading {
-                age: age.map(Span::secs),
-                ..Reading::of(*value)
-            };
-            (*second, reading)
-        })
-        .collect();
-    let timed: Vec<Timed<'_>> = readings
-        .iter()
-        .map(|(second, reading)| Timed {
-            elapsed: Duration::from_secs(*second),
-            reading,
-        })
-        .collect();
-    sample(probe, &timed)
+fn dated(readings: &[(u64, Option<u64>, f64)], range: Option<u64>) -> Vec<Dated> {
+    let dated = readings.iter().map(|(second, age, value)| {
+        let reading = Reading {
+            age: age.map(Span::secs),
+            range: range.map(Span::secs),
+            ..Reading::of(*value)
+        };
+        Dated::of(*value, Duration::from_secs(*second), &reading)
+    });
+    dated.collect()
 }
 
 #[test]
@@ -195,52 +156,66 @@ fn one_sample_per_distinct_scrape() {
         (15, Some(10), 1.0),
         (20, Some(0), 2.0),
     ];
-    assert_eq!(sampled(&prometheus("x"), &readings), [1.0, 2.0]);
+    assert_eq!(independent(&dated(&readings, None)), [1.0, 2.0]);
     let ageless = readings.map(|(second, _, value)| (second, None, value));
-    assert_eq!(sampled(&prometheus("vector(1)"), &ageless).len(), 4);
+    assert_eq!(independent(&dated(&ageless, None)).len(), 4);
+    // Data from before the run: its scrapes are apart too.
+    let early = [(1, Some(20), 1.0), (2, Some(6), 2.0), (3, Some(7), 2.0)];
+    assert_eq!(independent(&dated(&early, None)), [1.0, 2.0]);
 }
 
 #[test]
 fn one_sample_per_range() {
     let readings: Vec<(u64, Option<u64>, f64)> = (0..13).map(|i| (i * 15, Some(0), i as f64)).collect();
-    assert_eq!(sampled(&prometheus("rate(x[1m])"), &readings), [0.0, 4.0, 8.0, 12.0]);
+    assert_eq!(independent(&dated(&readings, Some(60))), [0.0, 4.0, 8.0, 12.0]);
+    let mut mixed = readings;
+    mixed.reverse();
+    assert_eq!(
+        independent(&dated(&mixed, Some(60))),
+        [0.0, 4.0, 8.0, 12.0],
+        "oldest first"
+    );
 }
 
 #[test]
-fn what_is_not_believed_is_no_sample() {
-    let (nan, failed) = (Reading::of(f64::NAN), Reading::failed("x"));
-    let stale = Reading {
-        stale: true,
-        ..Reading::of(1.0)
-    };
-    let several = Reading {
-        values: vec![1.0, 9.0],
-        ..Reading::of(0.0)
-    };
-    let timed = [&nan, &failed, &stale, &several].map(|reading| Timed {
-        elapsed: Duration::ZERO,
-        reading,
-    });
-    assert_eq!(sample(&prometheus("x"), &timed), [9.0]);
-    let free = Probe {
-        expect: None,
-        ..prometheus("x")
-    };
-    assert_eq!(sample(&free, &timed), [5.0]);
+fn what_is_not_finite_is_no_sample() {
+    let readings = [(0, None, f64::NAN), (1, None, f64::INFINITY), (2, None, 3.0)];
+    assert_eq!(independent(&dated(&readings, None)), [3.0]);
+}
+
+/// The median of all differences, the long way.
+fn by_listing(first: &[f64], second: &[f64]) -> f64 {
+    let mut all: Vec<f64> = first.iter().flat_map(|x| second.iter().map(move |y| y - x)).collect();
+    all.sort_by(f64::total_cmp);
+    quantile::quantile(&all, 0.5)
 }
 
 proptest! {
     #[test]
     fn the_shift_is_the_median_of_all_differences(
-        first in proptest::collection::vec(-1e6..1e6, 1..12),
-        second in proptest::collection::vec(-1e6..1e6, 1..12),
+        first in proptest::collection::vec(-1e6..1e6, 1..40),
+        second in proptest::collection::vec(-1e6..1e6, 1..40),
     ) {
         let (mut first, mut second): (Vec<f64>, Vec<f64>) = (first, second);
         first.sort_by(f64::total_cmp);
         second.sort_by(f64::total_cmp);
-        let mut all: Vec<f64> = first.iter().flat_map(|x| second.iter().map(move |y| y - x)).collect();
-        all.sort_by(f64::total_cmp);
-        prop_assert_eq!(hodges_lehmann(&first, &second), summarize(&all).unwrap().median);
+        prop_assert_eq!(hodges_lehmann(&first, &second), by_listing(&first, &second));
+    }
+
+    // Ties, and sizes that lie orders of magnitude apart.
+    #[test]
+    fn the_shift_is_found_among_ties_and_extremes(
+        first in proptest::collection::vec(0..9_usize, 1..40),
+        second in proptest::collection::vec(0..9_usize, 1..40),
+    ) {
+        let values = [-f64::MAX, -1e9, -1.0, -0.0, 0.0, f64::MIN_POSITIVE, 1.0, 1e9, f64::MAX];
+        let of = |picks: &[usize]| {
+            let mut samples: Vec<f64> = picks.iter().map(|at| values[*at]).collect();
+            samples.sort_by(f64::total_cmp);
+            samples
+        };
+        let (first, second) = (of(&first), of(&second));
+        prop_assert_eq!(hodges_lehmann(&first, &second), by_listing(&first, &second));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The Mann–Whitney U test, two-sided.
 
-use super::summary;
-
 /// Up to this many samples on each side, and without ties, the distribution of U is counted out; beyond it the normal
 /// approximation is off by less than 0.001.
 const COUNTED: usize = 20;
@@ -98,60 +96,4 @@ fn upper_tail(z: f64) -> f64 {
         let fraction = (1..=100).rev().fold(z, |below, k| z + f64::from(k) / below);
         density / fraction
     }
-}
-
-/// The median of all differences `second - first`: the Hodges–Lehmann estimate of how far the second is shifted. Both sorted, not
-/// empty.
-///
-/// The differences are not listed, for there may be millions: the k-th smallest is found by bisection over the bits of a float,
-/// counting at each step with two fingers. At most 64 steps of n + m.
-pub(super) fn hodges_lehmann(first: &[f64], second: &[f64]) -> f64 {
-    let pairs = first.len() * second.len();
-    let middle = kth(first, second, pairs / 2);
-    if pairs % 2 == 1 {
-        return middle;
-    }
-    summary::quantile(&[kth(first, second, pairs / 2 - 1), middle], 0.5)
-}
-
-/// The difference with `k` smaller or equal ones before it.
-fn kth(first: &[f64], second: &[f64], k: usize) -> f64 {
-    let (mut low, mut high) = (
-        ordered(second[0] - first[first.len() - 1]),
-        ordered(second[second.len() - 1] - first[0]),
-    );
-    while low < high {
-        // Rounds down also where the sum would overflow or be negative.
-        let middle = (low & high) + ((low ^ high) >> 1);
-        if at_most(first, second, unordered(middle)) > k {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    unordered(low)
-}
-
-/// How many differences are at most `bound`. Subtraction rounds monotonically, so the finger in `second` only moves forward.
-fn at_most(first: &[f64], second: &[f64], bound: f64) -> usize {
-    let mut finger = 0;
-    first
-        .iter()
-        .map(|x| {
-            while finger < second.len() && ordered(second[finger] - x) <= ordered(bound) {
-                finger += 1;
-            }
-            finger
-        })
-        .sum()
-}
-
-/// A float as an integer in the same order: the total order of IEEE 754.
-fn ordered(value: f64) -> i64 {
-    let bits = value.to_bits() as i64;
-    bits ^ ((((bits >> 63) as u64) >> 1) as i64)
-}
-
-fn unordered(order: i64) -> f64 {
-    f64::from_bits((order ^ ((((order >> 63) as u64) >> 1) as i64)) as u64)
 }

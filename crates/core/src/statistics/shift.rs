@@ -1,9 +1,8 @@
 //! How far one moment is shifted from another, and how surely.
 
-use fracas_core::seed::Seed;
-
-use super::ranks::hodges_lehmann;
-use super::summary::quantile;
+use super::differences::hodges_lehmann;
+use super::quantile::quantile;
+use crate::seed::Seed;
 
 /// Resamples behind an interval.
 const RESAMPLES: u64 = 10_000;
