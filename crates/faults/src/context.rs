@@ -59,6 +59,7 @@ impl Engines {
 pub struct Nursery {
     workers: Arc<Mutex<Vec<Worker>>>,
     later: Arc<Mutex<HashMap<String, Later>>>,
+    words: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// Something that apply left to be done later.
@@ -126,6 +127,25 @@ impl Nursery {
         self.later_lock().get(name).map_or((false, String::new()), |later| {
             (!later.task.is_finished(), later.note.said())
         })
+    }
+
+    /// Keeps what a way back said of its own success, under the name of the injection: where nothing can be looked at, that is all the
+    /// evidence there is. A stranger has none, and takes the way back himself. `None` forgets it.
+    pub fn take_word(&self, name: &str, word: Option<String>) {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        match word {
+            Some(word) => words.insert(name.to_owned(), word),
+            None => words.remove(name),
+        };
+    }
+
+    /// What was said last, if it was not forgotten since.
+    pub fn word(&self, name: &str) -> Option<String> {
+        self.words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     fn later_lock(&self) -> MutexGuard<'_, HashMap<String, Later>> {

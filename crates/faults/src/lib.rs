@@ -22,6 +22,7 @@ pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
 mod say;
+pub mod script;
 mod signal;
 
 use fracas_core::problem::Result;
@@ -43,6 +44,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<container_kill::ContainerKill>(),
     entry::<container_stop::ContainerStop>(),
     entry::<container_restart::ContainerRestart>(),
+    entry::<script::Script>(),
 ];
 
 /// The main of a worker.

@@ -3,6 +3,7 @@
 mod dying;
 mod handle;
 mod listeners;
+mod marked;
 mod offspring;
 mod reaction;
 mod status;
@@ -18,6 +19,7 @@ use fracas_core::target::ProcessIdentity;
 pub use dying::is_dying;
 pub use handle::Process;
 pub use listeners::listeners;
+pub use marked::marked;
 pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
 pub(crate) use status::leads_session;

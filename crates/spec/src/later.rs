@@ -23,7 +23,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("file_corrupt", "disk faults come with a later version"),
     ("file_delete", "disk faults come with a later version"),
     ("clock_skew", "clock faults come with a later version"),
-    ("script", "faults by script come with a later version"),
 ];
 
 /// Keys of the native format.

@@ -69,6 +69,9 @@ fn native(fault: &str) -> Option<&'static str> {
         "container_kill" => "{ container_kill: { signal: KILL, via: host, restart: true, restart_delay: 5s } }",
         "container_stop" => "{ container_stop: { grace: 10s } }",
         "container_restart" => "{ container_restart: { grace: 10s, delay: 5s, stagger: 0s } }",
+        "script" => {
+            "{ script: { apply: [systemctl, stop, cron], revert: [systemctl, start, cron], measure: [\"/usr/local/bin/cron-is-down\"] } }"
+        }
         _ => return None,
     })
 }

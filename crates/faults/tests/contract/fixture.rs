@@ -1,5 +1,8 @@
 //! Something real for every fault to be put on, and a stranger who changes the same thing.
 
+#[path = "ground.rs"]
+mod ground;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use fracas_linux::limits;
 use fracas_linux::process::{self, Process, Reaction};
 use serde_json::{Value, json};
 
+pub use ground::{Ground, WITH_FILES};
+
 /// How long anything may take that is not a fault.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
@@ -22,6 +27,7 @@ pub struct Stage {
     pub target: Target,
     pub cx: Context,
     pub thing: Thing,
+    pub ground: Ground,
 }
 
 /// What the target is. Removed when dropped.
@@ -64,13 +70,19 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "container_pause" | "container_kill" => (json!({}), &[], &["sleep"]),
         "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
+        // Their parameters name files of the test.
+        fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
     }
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
 pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
-    let (params, controllers, mode) = setting(entry.name);
+    let (mut params, controllers, mode) = setting(entry.name);
+    let ground = Ground::here();
+    if let Some(with_files) = ground.params(entry.name) {
+        params = with_files;
+    }
     let needs = (entry.needs)(&params).unwrap();
     if needs.root && !fracas_linux::privileges::is_root() {
         skip("not root");
@@ -79,7 +91,8 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
     if needs.container || on == On::Container {
         let engine = TestDocker::get().await?;
         let container = TestContainer::build(&engine).mode(mode).start().await.unwrap();
-        return Some(in_container(entry, params, container).await);
+        let stage = in_container(entry, params, container).await;
+        return Some(Stage { ground, ..stage });
     }
     let process = TestProcess::run(mode).unwrap();
     ready(process.pid(), mode);
@@ -101,6 +114,7 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
         target,
         cx: context(),
         thing,
+        ground,
     })
 }
 
@@ -115,6 +129,7 @@ pub async fn in_container(entry: &'static Entry, params: Value, container: TestC
         target,
         cx: context(),
         thing,
+        ground: Ground::here(),
     }
 }
 
@@ -129,6 +144,7 @@ pub async fn on_process(entry: &'static Entry, params: Value, process: TestProce
         target,
         cx: context(),
         thing,
+        ground: Ground::here(),
     }
 }
 
@@ -243,6 +259,7 @@ impl Stage {
                 container.engine().pause(container.id()).await.unwrap();
             }
             "container_stop" | "container_kill" | "container_restart" => self.restart().await,
+            "script" => std::fs::write(self.ground.file("on"), "").unwrap(),
             _ => self.set(STRANGE),
         }
     }
@@ -293,6 +310,7 @@ impl Stage {
                 .await;
                 container.engine().start(container.id()).await.unwrap();
             }
+            "script" => std::fs::remove_file(self.ground.file("on")).unwrap(),
             _ => self.set(STRANGE),
         }
     }

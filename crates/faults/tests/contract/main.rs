@@ -14,6 +14,7 @@
 mod checks;
 mod fixture;
 mod more;
+mod script;
 mod stranger;
 
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = more::MORE.iter().map(|(name, check)| {
+    let more = more::MORE.iter().chain(script::MORE).map(|(name, check)| {
         Trial::test(*name, move || {
             run(check());
             Ok(())

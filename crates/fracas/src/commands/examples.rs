@@ -27,6 +27,7 @@ examples! {
     "worker-kill",
     "container-outage",
     "rolling-restart",
+    "own-script",
     "validator-memory-pressure",
     "validator-cpu-and-pause",
 }
@@ -84,6 +85,7 @@ mod tests {
                 "worker-kill.yaml",
                 "container-outage.yaml",
                 "rolling-restart.yaml",
+                "own-script.yaml",
                 "validator-memory-pressure.yaml",
                 "validator-cpu-and-pause.yaml",
             ]

@@ -162,6 +162,11 @@ impl Check<'_, '_> {
                     self.wrong(&key("interval", "interval"), "must be at least 10ms");
                 }
             }
+            Inject::Script(script) => {
+                if let Some((name, why)) = script.problem() {
+                    self.wrong(&key(name, name), &why);
+                }
+            }
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }
