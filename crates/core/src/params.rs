@@ -1,5 +1,6 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
+mod file;
 mod script;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Percent, Size, Span};
 
+pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use script::Script;
 
 macro_rules! inject {
@@ -51,6 +53,8 @@ inject! {
     ContainerKill = "container_kill",
     ContainerStop = "container_stop",
     ContainerRestart = "container_restart",
+    FileCorrupt = "file_corrupt",
+    FileDelete = "file_delete",
     Script = "script",
 }
 
@@ -367,6 +371,10 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<ContainerRestart>("{}").unwrap(),
             ContainerRestart::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<FileCorrupt>(r#"{ "path": "/a" }"#).unwrap(),
+            FileCorrupt::new("/a")
         );
         assert_eq!(
             serde_json::from_str::<Script>(r#"{ "apply": ["a"], "revert": ["b"] }"#).unwrap(),

@@ -1,10 +1,12 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
 use fracas_core::problem::Result;
+use fracas_core::seed::Seed;
 use fracas_docker::Engine;
 use fracas_linux::child::Worker;
 use tokio::task::JoinHandle;
@@ -18,6 +20,10 @@ pub struct Context {
     pub injection: InjectionId,
     /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
     pub rank: u32,
+    /// The root of what its plan draws.
+    pub seed: Seed,
+    /// The state directory of Fracas, which no fault touches.
+    pub state: PathBuf,
     /// Connections to container engines.
     pub engines: Engines,
     /// Where started workers are kept until they end.

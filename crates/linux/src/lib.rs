@@ -14,6 +14,7 @@ pub mod clock;
 pub mod command;
 pub mod error;
 pub mod file;
+pub mod files;
 pub mod guard;
 pub mod hold;
 pub mod inside;

@@ -208,10 +208,15 @@ async fn target_restarts_while_on(entry: &'static Entry) {
     let Some(mut stage) = stage(entry, On::Container).await else {
         return;
     };
+    let before = stage.has_value().then(|| stage.value());
     let undo = on(&stage).await;
     stage.restart().await;
     stage.target = stage.target_now().await;
-    let fresh = stage.has_value().then(|| stage.value());
+    let fresh = if WITH_FILES.contains(&entry.name) {
+        before
+    } else {
+        stage.has_value().then(|| stage.value())
+    };
     for _ in 0..2 {
         let reverted = revert(&stage, &undo).await;
         let later = ["container_restart", "process_kill"].contains(&entry.name) || WITH_FILES.contains(&entry.name);

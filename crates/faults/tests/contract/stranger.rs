@@ -61,6 +61,8 @@ impl Letter {
             run: self.run.clone(),
             injection: self.injection,
             rank: 0,
+            seed: fracas_core::seed::Seed(7),
+            state: "/var/lib/fracas".into(),
             engines: Engines::default(),
             nursery: Nursery::default(),
         }

@@ -28,6 +28,7 @@ examples! {
     "container-outage",
     "rolling-restart",
     "own-script",
+    "broken-data",
     "validator-memory-pressure",
     "validator-cpu-and-pause",
 }
@@ -86,6 +87,7 @@ mod tests {
                 "container-outage.yaml",
                 "rolling-restart.yaml",
                 "own-script.yaml",
+                "broken-data.yaml",
                 "validator-memory-pressure.yaml",
                 "validator-cpu-and-pause.yaml",
             ]

@@ -49,6 +49,8 @@ const CASES: &[Case] = &[
     case("container_kill", "", On::Container("no")),
     case("container_stop", "grace: 1s", On::Container("no")),
     case("container_restart", "grace: 1s, delay: 200ms", On::Container("no")),
+    case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
+    case("file_delete", "path: '{place}/victim'", On::Process),
     case(
         "script",
         "apply: [touch, {place}/on], revert: [rm, -f, {place}/on], check: [test, '!', -e, {place}/on]",

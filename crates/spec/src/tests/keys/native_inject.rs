@@ -61,4 +61,10 @@ faults! {
     key_faults_inject_script_check_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], check_timeout: 3s }", "script/check_timeout", "10s" => "3s";
     key_faults_inject_script_directory: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], directory: /tmp }", "script/directory", "/" => "/tmp";
     key_faults_inject_script_environment: "script: { apply: [a], revert: [b], environment: { A: x } }" => "script: { apply: [a], revert: [b], environment: { A: y } }", "script/environment", "{\"A\":\"x\"}" => "{\"A\":\"y\"}";
+    key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
+    key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
+    key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";
+    key_faults_inject_file_corrupt_method: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, method: zero }", "file_corrupt/method", "random" => "zero";
+    key_faults_inject_file_delete_path: "file_delete: { path: /a }" => "file_delete: { path: /b }", "file_delete/path", "/a" => "/b";
+    key_faults_inject_file_delete_recursive: "file_delete: { path: /a }" => "file_delete: { path: /a, recursive: true }", "file_delete/recursive", "false" => "true";
 }
