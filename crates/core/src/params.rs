@@ -1,11 +1,17 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
+mod file;
+mod script;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Percent, Size, Span};
+
+pub use file::{FileCorrupt, FileDelete, Garbage};
+pub use script::Script;
 
 macro_rules! inject {
     ($($variant:ident = $name:literal),* $(,)?) => {
@@ -47,6 +53,9 @@ inject! {
     ContainerKill = "container_kill",
     ContainerStop = "container_stop",
     ContainerRestart = "container_restart",
+    FileCorrupt = "file_corrupt",
+    FileDelete = "file_delete",
+    Script = "script",
 }
 
 /// Lowers the memory limit of the target's control group; memory and swap together stay under it.
@@ -362,6 +371,14 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<ContainerRestart>("{}").unwrap(),
             ContainerRestart::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<FileCorrupt>(r#"{ "path": "/a" }"#).unwrap(),
+            FileCorrupt::new("/a")
+        );
+        assert_eq!(
+            serde_json::from_str::<Script>(r#"{ "apply": ["a"], "revert": ["b"] }"#).unwrap(),
+            Script::new(vec!["a".to_owned()], vec!["b".to_owned()])
         );
     }
 }

@@ -114,6 +114,8 @@ pub enum Seen {
     Foreign(String),
     /// The target and with it the fault is gone.
     TargetGone,
+    /// Nothing can be looked at: whoever took the fault off says that it is gone; what it said.
+    Claimed(String),
 }
 
 /// A line of the certificate: one thing that a run touched, and how it was found at the end.

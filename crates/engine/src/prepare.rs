@@ -109,7 +109,7 @@ pub(crate) async fn prepare(
     for weak in client.weak() {
         recorder.note(format!("the guardian is weaker than it could be: {weak}"));
     }
-    let wanted = wanted(experiment, &targets);
+    let wanted = wanted(experiment, &targets, seed);
     let (injections, planned) = match plan(experiment, &client, wanted, recorder).await {
         Ok(plan) => plan,
         Err(problem) => {
@@ -197,7 +197,7 @@ async fn discover(
 }
 
 /// Every fault on each of its targets, in the order of the document.
-fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
+fn wanted(experiment: &Experiment, targets: &[Target], seed: Seed) -> Vec<(usize, Wanted)> {
     let turns = turns(experiment);
     let mut wanted = Vec::new();
     for (fault, spec) in experiment.faults.iter().enumerate() {
@@ -214,6 +214,7 @@ fn wanted(experiment: &Experiment, targets: &[Target]) -> Vec<(usize, Wanted)> {
                     at_most: experiment.max_duration,
                     allow_irreversible: spec.allow_irreversible,
                     turn: turns[fault],
+                    seed,
                 },
             ));
         }

@@ -1,10 +1,12 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
 use fracas_core::problem::Result;
+use fracas_core::seed::Seed;
 use fracas_docker::Engine;
 use fracas_linux::child::Worker;
 use tokio::task::JoinHandle;
@@ -18,6 +20,10 @@ pub struct Context {
     pub injection: InjectionId,
     /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
     pub rank: u32,
+    /// The root of what its plan draws.
+    pub seed: Seed,
+    /// The state directory of Fracas, which no fault touches.
+    pub state: PathBuf,
     /// Connections to container engines.
     pub engines: Engines,
     /// Where started workers are kept until they end.
@@ -59,6 +65,7 @@ impl Engines {
 pub struct Nursery {
     workers: Arc<Mutex<Vec<Worker>>>,
     later: Arc<Mutex<HashMap<String, Later>>>,
+    words: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// Something that apply left to be done later.
@@ -126,6 +133,25 @@ impl Nursery {
         self.later_lock().get(name).map_or((false, String::new()), |later| {
             (!later.task.is_finished(), later.note.said())
         })
+    }
+
+    /// Keeps what a way back said of its own success, under the name of the injection: where nothing can be looked at, that is all the
+    /// evidence there is. A stranger has none, and takes the way back himself. `None` forgets it.
+    pub fn take_word(&self, name: &str, word: Option<String>) {
+        let mut words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        match word {
+            Some(word) => words.insert(name.to_owned(), word),
+            None => words.remove(name),
+        };
+    }
+
+    /// What was said last, if it was not forgotten since.
+    pub fn word(&self, name: &str) -> Option<String> {
+        self.words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     fn later_lock(&self) -> MutexGuard<'_, HashMap<String, Later>> {

@@ -199,7 +199,7 @@ pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
 pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
     let rank = |seen: &Seen| match seen {
         Seen::TargetGone => 0,
-        Seen::Original => 1,
+        Seen::Original | Seen::Claimed(_) => 1,
         Seen::Foreign(_) => 2,
         Seen::Ours(_) => 3,
     };

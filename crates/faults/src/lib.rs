@@ -4,6 +4,7 @@
 //! as [`Entry`]s over JSON, because an undo may have been written by another process, long ago. No fault exists outside [`FAULTS`], and
 //! the contract test runs over all of it.
 
+mod bounded;
 pub mod container_kill;
 pub mod container_pause;
 pub mod container_restart;
@@ -14,6 +15,8 @@ pub mod cpu_limit;
 pub mod cpu_stress;
 mod entry;
 pub mod fd_exhaustion;
+pub mod file_corrupt;
+pub mod file_delete;
 pub mod kernel_file;
 mod life;
 mod members;
@@ -22,7 +25,9 @@ pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
 mod say;
+pub mod script;
 mod signal;
+mod whereabouts;
 
 use fracas_core::problem::Result;
 
@@ -43,6 +48,9 @@ pub static FAULTS: &[Entry] = &[
     entry::<container_kill::ContainerKill>(),
     entry::<container_stop::ContainerStop>(),
     entry::<container_restart::ContainerRestart>(),
+    entry::<file_corrupt::FileCorrupt>(),
+    entry::<file_delete::FileDelete>(),
+    entry::<script::Script>(),
 ];
 
 /// The main of a worker.

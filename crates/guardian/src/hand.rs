@@ -443,6 +443,8 @@ impl Hand {
             run: self.run.clone(),
             injection: wanted.injection,
             rank: 0,
+            seed: wanted.seed,
+            state: self.state.path().to_owned(),
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),
         };
@@ -497,8 +499,7 @@ impl Hand {
         let Some(ledger) = ledger.as_mut() else {
             return Err(Problem::new(&codes::INSIDE, "a dry run was asked to apply"));
         };
-        ledger.reserve(records.len())?;
-        ledger.append(records)
+        ledger.promise(records)
     }
 
     /// Writes what has happened; without a ledger there is nothing to write to.

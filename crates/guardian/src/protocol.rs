@@ -5,6 +5,7 @@ use std::time::Duration;
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::Said;
 use fracas_core::record::{Certificate, Certified, Dose, State, UndoClass};
+use fracas_core::seed::Seed;
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_core::units::Span;
 use serde::de::DeserializeOwned;
@@ -107,6 +108,9 @@ pub struct Wanted {
     /// When it is on: what another injection of the run has at another time it may have too.
     #[serde(default)]
     pub turn: Turn,
+    /// The root of what its plan draws.
+    #[serde(default)]
+    pub seed: Seed,
 }
 
 impl Wanted {

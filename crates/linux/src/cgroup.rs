@@ -16,6 +16,7 @@ use fracas_core::target::CgroupIdentity;
 use serde::{Deserialize, Serialize};
 
 pub use layout::{Hierarchy, Layout, layout};
+pub(crate) use mounts::unescape;
 
 use crate::claim::Claim;
 use crate::error::{Context, invalid, is_gone};

@@ -2,15 +2,19 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process_group, set_parent_process_death_signal, setsid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
+use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::Context;
 use crate::process::Process;
@@ -35,6 +39,17 @@ pub struct Finished {
     pub truncated: bool,
 }
 
+/// Where and as what a program runs that is not simply a child of ours.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Its working directory.
+    pub directory: PathBuf,
+    /// The whole of its environment: it gets nothing of ours.
+    pub environment: Vec<(String, String)>,
+    /// The groups that it joins before it begins.
+    pub cgroups: Vec<Cgroup>,
+}
+
 /// Runs a program by its argument vector; there is no shell. It gets the null device as standard input and a process group of its
 /// own, and nothing of the group outlives this call: not when the program ends by itself, not when `limit` is over, and not when
 /// the future is dropped. (What leaves the group with setsid(2) leaves our reach, too.)
@@ -44,6 +59,30 @@ pub struct Finished {
 /// # Errors
 /// An empty vector, a program that cannot be started, or one that a SIGKILL did not end within two seconds.
 pub async fn run_bounded(argv: &[String], limit: Duration, max_output: usize) -> io::Result<Finished> {
+    run(argv, None, limit, max_output).await
+}
+
+/// As [`run_bounded`], in other surroundings and in a session of its own. The kernel kills the program, too, when the *thread* that
+/// called this ends (`PR_SET_PDEATHSIG`, see prctl(2)): call it from a thread that lives as long as the process. What keeps our
+/// process from the kernel's memory killer does not keep the program.
+///
+/// # Errors
+/// As [`run_bounded`]; also a directory that is not there, or a group that cannot be joined.
+pub async fn run_in(
+    argv: &[String],
+    surroundings: &Surroundings,
+    limit: Duration,
+    max_output: usize,
+) -> io::Result<Finished> {
+    run(argv, Some(surroundings), limit, max_output).await
+}
+
+async fn run(
+    argv: &[String],
+    surroundings: Option<&Surroundings>,
+    limit: Duration,
+    max_output: usize,
+) -> io::Result<Finished> {
     let [program, arguments @ ..] = argv else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -51,7 +90,7 @@ pub async fn run_bounded(argv: &[String], limit: Duration, max_output: usize) ->
         ));
     };
     let run = || format!("cannot run {program}");
-    let mut child = spawn(program.as_ref(), arguments).context(run)?;
+    let mut child = spawn(program.as_ref(), arguments, surroundings).context(run)?;
     let pid = child
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
@@ -113,17 +152,80 @@ pub async fn run_bounded(argv: &[String], limit: Duration, max_output: usize) ->
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the crate for child processes")]
-fn spawn(program: &OsStr, arguments: &[String]) -> io::Result<tokio::process::Child> {
-    use std::os::unix::process::CommandExt;
+fn spawn(
+    program: &OsStr,
+    arguments: &[String],
+    surroundings: Option<&Surroundings>,
+) -> io::Result<tokio::process::Child> {
     let mut command = std::process::Command::new(program);
     command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    child::before_exec(&mut command, child::close_at_exec);
+        .stderr(Stdio::piped());
+    let entry = surroundings.map(Entry::of).transpose()?;
+    if let Some(surroundings) = surroundings {
+        command
+            .current_dir(&surroundings.directory)
+            .env_clear()
+            .envs(surroundings.environment.iter().map(|(name, value)| (name, value)));
+    }
+    if entry.is_none() {
+        // A leader of a group may not begin a session, see setsid(2).
+        command.process_group(0);
+    }
+    child::before_exec(&mut command, move || {
+        entry.as_ref().map_or(Ok(()), Entry::enter)?;
+        child::close_at_exec()
+    });
     tokio::process::Command::from(command).kill_on_drop(true).spawn()
+}
+
+/// What the child does between fork and exec; all that allocates is done before the fork.
+struct Entry {
+    doors: Vec<OwnedFd>,
+    parent: Pid,
+    /// Whether our `oom_score_adj` is one that the program must not have.
+    favoured: bool,
+}
+
+impl Entry {
+    fn of(surroundings: &Surroundings) -> io::Result<Self> {
+        let score = std::fs::read_to_string("/proc/self/oom_score_adj")
+            .context(|| "cannot read /proc/self/oom_score_adj".into())?;
+        Ok(Self {
+            doors: surroundings
+                .cgroups
+                .iter()
+                .map(Cgroup::door)
+                .collect::<io::Result<_>>()?,
+            parent: getpid(),
+            favoured: score.trim_start().starts_with('-'),
+        })
+    }
+
+    fn enter(&self) -> io::Result<()> {
+        // 0 is the process that writes, see cgroups(7).
+        for door in &self.doors {
+            rustix::io::write(door, b"0")?;
+        }
+        if self.favoured {
+            let file = open(
+                c"/proc/self/oom_score_adj",
+                OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            rustix::io::write(&file, b"0")?;
+        }
+        setsid()?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Had the parent ended before that call, nobody would ever send the signal.
+        if getppid() == Some(self.parent) {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    }
 }
 
 /// A process group of ours, killed when this is dropped.

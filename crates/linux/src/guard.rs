@@ -24,7 +24,7 @@ use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::setsid;
 
-pub use groups::{GROUP_PREFIX, sweep};
+pub use groups::{GROUP_PREFIX, outside, sweep};
 pub use spare::Spare;
 
 use crate::process;

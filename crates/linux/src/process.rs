@@ -3,6 +3,7 @@
 mod dying;
 mod handle;
 mod listeners;
+mod marked;
 mod offspring;
 mod reaction;
 mod status;
@@ -18,6 +19,7 @@ use fracas_core::target::ProcessIdentity;
 pub use dying::is_dying;
 pub use handle::Process;
 pub use listeners::listeners;
+pub use marked::marked;
 pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
 pub(crate) use status::leads_session;
@@ -28,6 +30,8 @@ use crate::error::{Context, invalid, is_gone};
 
 /// No single file of /proc that is read here needs more; a command line may be 2 MiB long, and nobody reads that far.
 const FILE_LIMIT: u64 = 64 * 1024;
+/// A mount table of more lines than this (the kernel allows 100,000 mounts, sysctl fs.mount-max) holds no mount of a target.
+const TABLE_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// The id of this boot: `/proc/sys/kernel/random/boot_id`, read once.
 pub fn boot_id() -> io::Result<String> {
@@ -108,9 +112,18 @@ pub(crate) fn namespace(pid: u32, kind: &str) -> io::Result<Option<u64>> {
 
 /// The beginning of a file under `/proc/PID`. `None`: the process is gone, before or during the reading.
 pub(crate) fn read(pid: u32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    read_up_to(pid, file, FILE_LIMIT)
+}
+
+/// [`read`], for the mount table, which is longer where many containers run.
+pub(crate) fn read_long(pid: u32, file: &str) -> io::Result<Option<Vec<u8>>> {
+    read_up_to(pid, file, TABLE_LIMIT)
+}
+
+fn read_up_to(pid: u32, file: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let path = format!("/proc/{pid}/{file}");
     let mut bytes = Vec::new();
-    let read = fs::File::open(&path).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes));
+    let read = fs::File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(Some(bytes)),
         Err(error) if is_gone(&error) => Ok(None),

@@ -22,7 +22,8 @@ use crate::shape::Shape;
 use crate::tree::Node;
 use crate::{Defaults, check, later, native};
 use document::{
-    CpuParams, Document, KillParams, MemoryParams, PauseParams, ProcessKillParams, RestartParams, SelectorKind,
+    CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
+    RestartParams, SelectorKind,
 };
 
 /// Seed 0's setting `prometheus.refresh_interval`.
@@ -43,6 +44,8 @@ pub(crate) fn shape() -> Shape {
     shape.define("KillParams", schema::<KillParams>());
     shape.define("PauseParams", schema::<PauseParams>());
     shape.define("ProcessKillParams", schema::<ProcessKillParams>());
+    shape.define("FileCorruptParams", schema::<FileCorruptParams>());
+    shape.define("FileDeleteParams", schema::<FileDeleteParams>());
     shape
 }
 

@@ -69,6 +69,11 @@ fn native(fault: &str) -> Option<&'static str> {
         "container_kill" => "{ container_kill: { signal: KILL, via: host, restart: true, restart_delay: 5s } }",
         "container_stop" => "{ container_stop: { grace: 10s } }",
         "container_restart" => "{ container_restart: { grace: 10s, delay: 5s, stagger: 0s } }",
+        "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
+        "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
+        "script" => {
+            "{ script: { apply: [systemctl, stop, cron], revert: [systemctl, start, cron], measure: [\"/usr/local/bin/cron-is-down\"] } }"
+        }
         _ => return None,
     })
 }
@@ -81,6 +86,8 @@ fn scenario(fault: &str) -> Option<&'static str> {
         Fate::Kill => "{ signal: SIGKILL, restart: true, restart_delay: 5 }",
         Fate::Pause => "{ duration: 30s, unpause: true }",
         Fate::ProcessKill => "{ process_pattern: worker, signal: TERM, kill_children: false, count: 3, interval: 10 }",
+        Fate::Corrupt => "{ target_path: /var/lib/app/data.db, corrupt_bytes: 512, corrupt_offset: 0, method: random }",
+        Fate::Delete => "{ target_path: /etc/app/config.yaml, recursive: false }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,
     })
 }

@@ -4,7 +4,7 @@ use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_faults::Entry;
 use serde_json::Value;
 
-use crate::fixture::{On, STRANGE, Stage, stage};
+use crate::fixture::{On, STRANGE, Stage, WITH_FILES, stage};
 use crate::stranger;
 
 /// A check of one fault.
@@ -203,18 +203,23 @@ async fn target_dies_while_on(entry: &'static Entry) {
     }
 }
 
-/// The container restarts while the fault is on: the new life is nobody's business.
+/// The container restarts while the fault is on: the new life is nobody's business, but for files, which outlive it.
 async fn target_restarts_while_on(entry: &'static Entry) {
     let Some(mut stage) = stage(entry, On::Container).await else {
         return;
     };
+    let before = stage.has_value().then(|| stage.value());
     let undo = on(&stage).await;
     stage.restart().await;
     stage.target = stage.target_now().await;
-    let fresh = stage.has_value().then(|| stage.value());
+    let fresh = if WITH_FILES.contains(&entry.name) {
+        before
+    } else {
+        stage.has_value().then(|| stage.value())
+    };
     for _ in 0..2 {
         let reverted = revert(&stage, &undo).await;
-        let later = entry.name == "container_restart" || entry.name == "process_kill";
+        let later = ["container_restart", "process_kill"].contains(&entry.name) || WITH_FILES.contains(&entry.name);
         assert!(reverted == Reverted::AlreadyGone || later, "{reverted:?}");
         let seen = seen(&stage, &undo).await;
         assert!(is_clean(&seen), "{seen:?}");

@@ -1,5 +1,8 @@
 //! Something real for every fault to be put on, and a stranger who changes the same thing.
 
+#[path = "ground.rs"]
+mod ground;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use fracas_linux::limits;
 use fracas_linux::process::{self, Process, Reaction};
 use serde_json::{Value, json};
 
+pub use ground::{AT, Ground, VICTIM, WITH_FILES};
+
 /// How long anything may take that is not a fault.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
@@ -22,6 +27,7 @@ pub struct Stage {
     pub target: Target,
     pub cx: Context,
     pub thing: Thing,
+    pub ground: Ground,
 }
 
 /// What the target is. Removed when dropped.
@@ -64,13 +70,19 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "container_pause" | "container_kill" => (json!({}), &[], &["sleep"]),
         "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
+        // Their parameters name files of the test.
+        fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
     }
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
 pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
-    let (params, controllers, mode) = setting(entry.name);
+    let (mut params, controllers, mode) = setting(entry.name);
+    let ground = Ground::here();
+    if let Some(with_files) = ground.params(entry.name, on == On::Container) {
+        params = with_files;
+    }
     let needs = (entry.needs)(&params).unwrap();
     if needs.root && !fracas_linux::privileges::is_root() {
         skip("not root");
@@ -79,7 +91,11 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
     if needs.container || on == On::Container {
         let engine = TestDocker::get().await?;
         let container = TestContainer::build(&engine).mode(mode).start().await.unwrap();
-        return Some(in_container(entry, params, container).await);
+        let stage = in_container(entry, params, container).await;
+        if WITH_FILES.contains(&entry.name) {
+            Ground::make_in(stage.target.process().pid);
+        }
+        return Some(Stage { ground, ..stage });
     }
     let process = TestProcess::run(mode).unwrap();
     ready(process.pid(), mode);
@@ -101,6 +117,7 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
         target,
         cx: context(),
         thing,
+        ground,
     })
 }
 
@@ -115,6 +132,7 @@ pub async fn in_container(entry: &'static Entry, params: Value, container: TestC
         target,
         cx: context(),
         thing,
+        ground: Ground::here(),
     }
 }
 
@@ -129,6 +147,7 @@ pub async fn on_process(entry: &'static Entry, params: Value, process: TestProce
         target,
         cx: context(),
         thing,
+        ground: Ground::here(),
     }
 }
 
@@ -157,6 +176,8 @@ pub fn context() -> Context {
         run,
         injection: InjectionId(0),
         rank: 0,
+        seed: fracas_core::seed::Seed(7),
+        state: "/var/lib/fracas".into(),
         engines: Engines::default(),
         nursery: Nursery::default(),
     }
@@ -243,6 +264,8 @@ impl Stage {
                 container.engine().pause(container.id()).await.unwrap();
             }
             "container_stop" | "container_kill" | "container_restart" => self.restart().await,
+            "script" => std::fs::write(self.ground.file("on"), "").unwrap(),
+            "file_delete" => std::fs::remove_file(self.file(VICTIM)).unwrap(),
             _ => self.set(STRANGE),
         }
     }
@@ -293,6 +316,11 @@ impl Stage {
                 .await;
                 container.engine().start(container.id()).await.unwrap();
             }
+            "script" => std::fs::remove_file(self.ground.file("on")).unwrap(),
+            "file_delete" => {
+                let aside = format!(".{}", self.cx.trace_name());
+                std::fs::rename(self.file(&aside), self.file(VICTIM)).unwrap();
+            }
             _ => self.set(STRANGE),
         }
     }
@@ -310,7 +338,7 @@ impl Stage {
     pub fn has_value(&self) -> bool {
         matches!(
             self.entry.name,
-            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion"
+            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion" | "file_corrupt"
         )
     }
 
@@ -319,6 +347,11 @@ impl Stage {
         let pid = self.target.process().pid;
         match self.entry.name {
             "fd_exhaustion" => limits::descriptor_limit(pid).unwrap().unwrap().0.to_string(),
+            "file_corrupt" => {
+                let bytes = std::fs::read(self.file(VICTIM)).unwrap();
+                let first: [u8; 16] = bytes[AT..AT + 16].try_into().unwrap();
+                format!("{:032x}", u128::from_be_bytes(first))
+            }
             fault => {
                 let (controller, v1, v2) = file(fault);
                 let group = self.group(controller);
@@ -337,11 +370,30 @@ impl Stage {
             assert!(limits::set_descriptor_soft_limit(pid, value.parse().unwrap()).unwrap());
             return;
         }
+        if self.entry.name == "file_corrupt" {
+            self.overwrite(AT, &[0xff; 16]);
+            return;
+        }
         let (controller, v1, v2) = file(self.entry.name);
         let group = self.group(controller);
         group
             .write(if group.version() == Version::V1 { v1 } else { v2 }, value)
             .unwrap();
+    }
+
+    /// A file of the ground, as the test reaches it.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        match &self.thing {
+            Thing::Container(_) => Ground::file_in(self.target.process().pid, name),
+            _ => self.ground.file(name),
+        }
+    }
+
+    /// Somebody writes into the file.
+    pub fn overwrite(&self, at: usize, bytes: &[u8]) {
+        use std::os::unix::fs::FileExt;
+        let file = std::fs::OpenOptions::new().write(true).open(self.file(VICTIM)).unwrap();
+        file.write_all_at(bytes, at as u64).unwrap();
     }
 
     pub fn group(&self, controller: Controller) -> Cgroup {
@@ -357,6 +409,7 @@ pub const STRANGE: &dyn Fn(&str) -> &'static str = &|fault| match fault {
     "cpu_limit" => "77000",
     "pid_exhaustion" => "7777",
     "fd_exhaustion" => "333",
+    "file_corrupt" => "ffffffffffffffffffffffffffffffff",
     other => panic!("{other} changes no value"),
 };
 

@@ -12,8 +12,10 @@
 )]
 
 mod checks;
+mod files;
 mod fixture;
 mod more;
+mod script;
 mod stranger;
 
 use std::process::ExitCode;
@@ -50,12 +52,16 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = more::MORE.iter().map(|(name, check)| {
-        Trial::test(*name, move || {
-            run(check());
-            Ok(())
-        })
-    });
+    let more = more::MORE
+        .iter()
+        .chain(script::MORE)
+        .chain(files::MORE)
+        .map(|(name, check)| {
+            Trial::test(*name, move || {
+                run(check());
+                Ok(())
+            })
+        });
     of_all.chain(more).collect()
 }
 

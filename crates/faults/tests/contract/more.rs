@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, On, Stage, in_container, on_process, signal, stage};
 
+/// A test by its name.
+pub type Test = (&'static str, fn() -> BoxFuture<'static, ()>);
+
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
-        /// A test by its name.
-        pub const MORE: &[(&str, fn() -> BoxFuture<'static, ()>)] = &[$((stringify!($name), || Box::pin($name()))),*];
+        /// All of them, by name.
+        pub const MORE: &[Test] = &[$((stringify!($name), || Box::pin($name()))),*];
     };
 }
 
@@ -111,6 +114,7 @@ async fn cpu_stress_that_cannot_have_its_share_has_not_landed() {
         target: stage.target.clone(),
         cx: crate::fixture::context(),
         thing: crate::fixture::Thing::None,
+        ground: crate::fixture::Ground::here(),
     };
     let limited = on(&limit).await;
     let undo = on(&stage).await;

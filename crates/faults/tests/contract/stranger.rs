@@ -61,6 +61,8 @@ impl Letter {
             run: self.run.clone(),
             injection: self.injection,
             rank: 0,
+            seed: fracas_core::seed::Seed(7),
+            state: "/var/lib/fracas".into(),
             engines: Engines::default(),
             nursery: Nursery::default(),
         }
@@ -90,21 +92,26 @@ pub fn revert(stage: &Stage, undo: &Value) -> Answer {
 pub struct Applier {
     child: Child,
     pub undo: Value,
+    _letter: tempfile::NamedTempFile,
+}
+
+/// Lets another process plan and apply, and does not wait for it.
+pub fn begin(stage: &Stage) -> Applier {
+    let letter = Letter::of(stage, Value::Null).write();
+    Applier {
+        child: this_program("stranger-apply", letter.path()).spawn().unwrap(),
+        undo: Value::Null,
+        _letter: letter,
+    }
 }
 
 /// Lets another process plan and apply.
 pub fn apply(stage: &Stage) -> Applier {
-    let letter = Letter::of(stage, Value::Null).write();
-    let mut child = this_program("stranger-apply", letter.path()).spawn().unwrap();
+    let mut applier = begin(stage);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
+    BufReader::new(applier.child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    // Before anything can fail: the child must not outlive us.
-    let mut applier = Applier {
-        child,
-        undo: Value::Null,
-    };
     applier.undo = serde_json::from_str(&line).unwrap_or_else(|_| panic!("the other process says {line:?}"));
     applier
 }

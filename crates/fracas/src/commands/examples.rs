@@ -27,6 +27,8 @@ examples! {
     "worker-kill",
     "container-outage",
     "rolling-restart",
+    "own-script",
+    "broken-data",
     "validator-memory-pressure",
     "validator-cpu-and-pause",
 }
@@ -84,6 +86,8 @@ mod tests {
                 "worker-kill.yaml",
                 "container-outage.yaml",
                 "rolling-restart.yaml",
+                "own-script.yaml",
+                "broken-data.yaml",
                 "validator-memory-pressure.yaml",
                 "validator-cpu-and-pause.yaml",
             ]

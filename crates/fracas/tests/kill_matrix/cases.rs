@@ -8,7 +8,7 @@ use crate::support::{Document, Target};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) fault: &'static str,
-    /// Its parameters in a document.
+    /// Its parameters in a document; `{place}` is the target's own directory, in which there is a file `victim`.
     params: &'static str,
     on: On,
     irreversible: bool,
@@ -49,6 +49,13 @@ const CASES: &[Case] = &[
     case("container_kill", "", On::Container("no")),
     case("container_stop", "grace: 1s", On::Container("no")),
     case("container_restart", "grace: 1s, delay: 200ms", On::Container("no")),
+    case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
+    case("file_delete", "path: '{place}/victim'", On::Process),
+    case(
+        "script",
+        "apply: [touch, {place}/on], revert: [rm, -f, {place}/on], check: [test, '!', -e, {place}/on]",
+        On::Process,
+    ),
 ];
 
 /// The cases, one for each fault that there is.
@@ -86,7 +93,12 @@ impl Case {
     pub(crate) fn document(&self, target: &Target, on: &str) -> String {
         Document {
             target,
-            inject: &format!("{}: {{ {} }}", self.fault, self.params),
+            inject: &format!(
+                "{}: {{ {} }}",
+                self.fault,
+                self.params
+                    .replace("{place}", &target.place.path().display().to_string())
+            ),
             irreversible: self.irreversible,
             on,
             duration: "60s",

@@ -56,6 +56,7 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
             at_most: Span(Duration::from_millis(300)),
             allow_irreversible: false,
             turn: fracas_guardian::protocol::Turn::default(),
+            seed: fracas_core::seed::Seed::default(),
         };
         client.plan(vec![wanted]).await.unwrap().remove(0).unwrap();
         let applied = client.apply(vec![InjectionId(0)]).await.unwrap();

@@ -30,6 +30,24 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
     std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
+/// What is in a directory, by name: for a file its number and its bytes in short.
+pub(crate) fn files_in(directory: &Path) -> Vec<(String, String)> {
+    use std::hash::{DefaultHasher, Hasher};
+    use std::os::unix::fs::MetadataExt;
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            let mut hash = DefaultHasher::new();
+            hash.write(&std::fs::read(entry.path()).unwrap_or_default());
+            let number = entry.metadata().map_or(0, |metadata| metadata.ino());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            (name, format!("inode {number}, {:016x}", hash.finish()))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
 /// The directories of a process's control groups, one per hierarchy that is mounted where it usually is. Not the roots, which are
 /// everybody's.
 pub(crate) fn groups_of(pid: u32) -> Vec<PathBuf> {

@@ -26,11 +26,16 @@ const FILES: [&str; 10] = [
     "cgroup.freeze",
 ];
 
+/// The file in the target's own directory.
+const VICTIM: &str = "victim";
+
 /// A target of the test's own.
 pub(crate) struct Target {
     pub(crate) made: Made,
     /// The line of a document that selects it.
     pub(crate) selector: String,
+    /// A directory of its own, for faults that are about files: with one in it.
+    pub(crate) place: tempfile::TempDir,
     _pid_file: Option<tempfile::NamedTempFile>,
 }
 
@@ -62,6 +67,7 @@ impl Target {
         Some(Self {
             selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
             made: Made::Process(process, group),
+            place: place(),
             _pid_file: Some(file),
         })
     }
@@ -92,6 +98,7 @@ impl Target {
         Some(Self {
             selector: format!("container: {{ id: \"{}\" }}", container.id()),
             made: Made::Container(Box::new(container), runtime),
+            place: place(),
             _pid_file: None,
         })
     }
@@ -110,6 +117,9 @@ impl Target {
     /// Everything about it that a fault changes, as text: equal before and after.
     pub(crate) fn look(&self) -> String {
         let mut text = String::new();
+        for (name, inside) in look::files_in(self.place.path()) {
+            let _ = writeln!(text, "{name}: {inside}");
+        }
         if let Made::Container(container, _) = &self.made {
             let Some(details) = inspect(container.id()) else {
                 return "the engine does not know it".to_owned();
@@ -171,6 +181,13 @@ impl Target {
         };
         runtime.block_on(work(container))
     }
+}
+
+fn place() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let text: Vec<u8> = (0..4096_u32).map(|index| (index % 251) as u8 + 1).collect();
+    std::fs::write(place.path().join(VICTIM), text).unwrap();
+    place
 }
 
 /// What the engine says of a container, asked by plain HTTP over its socket.

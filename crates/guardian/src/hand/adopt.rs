@@ -41,6 +41,8 @@ impl Hand {
                 at_most: fracas_core::units::Span::MAX,
                 allow_irreversible: true,
                 turn: crate::protocol::Turn::default(),
+                // Nothing is planned any more.
+                seed: fracas_core::seed::Seed::default(),
             };
             let slot = self.slot(fault, wanted);
             if let Ok(mut work) = slot.work.try_lock() {

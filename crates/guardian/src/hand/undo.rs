@@ -119,6 +119,7 @@ fn judge(did: Option<&Reverted>, reverted: &Result<Reverted>, seen: &Result<Seen
         Err(problem) => (State::Residue, format!("cannot be seen: {}", problem.line())),
         Ok(Seen::Original) => (State::Clean, "as before".to_owned()),
         Ok(Seen::TargetGone) => (State::Clean, "the target is gone, and the fault with it".to_owned()),
+        Ok(Seen::Claimed(what)) => (State::Clean, what.clone()),
         Ok(Seen::Ours(what)) => (State::Residue, what.clone()),
         // Only if revert saw the stranger too: a value that is neither and that revert did not see is one that is just changing.
         Ok(Seen::Foreign(what)) if matches!(reverted, Ok(Reverted::Foreign { .. })) => (State::Foreign, what.clone()),
@@ -133,6 +134,6 @@ pub(super) async fn is_back(slot: &Slot, work: &Work) -> bool {
     let Some(undo) = &work.undo else { return false };
     match guarded((slot.entry.observe)(undo, &slot.context)).await {
         Ok(Seen::Ours(_)) | Err(_) => true,
-        Ok(Seen::Original | Seen::TargetGone | Seen::Foreign(_)) => false,
+        Ok(Seen::Original | Seen::TargetGone | Seen::Foreign(_) | Seen::Claimed(_)) => false,
     }
 }

@@ -110,7 +110,12 @@ impl Ledger {
 
     /// Makes room for so many more injections. After this, records of usual length cannot fail for want of space.
     pub fn reserve(&mut self, injections: usize) -> Result<()> {
-        let room = self.at + FIXED + PER_INJECTION * injections as u64;
+        self.reserve_after(0, injections)
+    }
+
+    /// The same after so many bytes that are about to be written.
+    fn reserve_after(&mut self, bytes: usize, injections: usize) -> Result<()> {
+        let room = self.at + bytes as u64 + FIXED + PER_INJECTION * injections as u64;
         if room > self.room {
             fracas_linux::file::allocate(&self.file, room)
                 .map_err(|error| Problem::new(&codes::LEDGER, "cannot reserve space for the ledger").because(&error))?;
@@ -119,8 +124,21 @@ impl Ledger {
         Ok(())
     }
 
+    /// Appends plans in one write, and makes room for what will be said of them: a plan that holds the bytes of a file is longer than
+    /// usual. When it returns they are on disk.
+    pub fn promise(&mut self, records: &[Record]) -> Result<()> {
+        let frame = Self::frame(records)?;
+        self.reserve_after(frame.len(), records.len())?;
+        self.write(&frame)
+    }
+
     /// Appends records in one write. When it returns they are on disk.
     pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        let frame = Self::frame(records)?;
+        self.write(&frame)
+    }
+
+    fn frame(records: &[Record]) -> Result<Vec<u8>> {
         let mut frame = Vec::new();
         for record in records {
             let body = serde_json::to_vec(record)
@@ -129,7 +147,11 @@ impl Ledger {
             frame.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
             frame.extend_from_slice(&body);
         }
-        self.write_at(&frame, self.at)?;
+        Ok(frame)
+    }
+
+    fn write(&mut self, frame: &[u8]) -> Result<()> {
+        self.write_at(frame, self.at)?;
         self.at += frame.len() as u64;
         Ok(())
     }

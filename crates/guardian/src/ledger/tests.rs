@@ -175,6 +175,29 @@ fn a_ledger_that_was_only_made_promises_nothing() {
     ledger.append(&[Record::Ended]).unwrap();
 }
 
+/// The bytes of a file may stand in a plan: what is said of it later has its room all the same.
+#[test]
+fn a_long_plan_leaves_room_for_its_end() {
+    use std::os::unix::fs::MetadataExt;
+    let (_temporary, directory) = place();
+    let mut ledger = Ledger::create(&directory, 1).unwrap();
+    let Record::Planned(mut long) = planned(0) else {
+        panic!("it is a plan")
+    };
+    long.undo = serde_json::json!({ "before": "00".repeat(1 << 20) });
+    ledger.promise(&[began(), Record::Planned(long.clone())]).unwrap();
+    let (contents, _) = Ledger::look(&directory).unwrap().unwrap();
+    assert_eq!(contents.entries[&InjectionId(0)].planned, *long);
+    let taken = std::fs::metadata(directory.path().join("ledger")).unwrap();
+    assert!(
+        taken.len() >= contents.length as u64 + (64 << 10),
+        "{} of {}",
+        contents.length,
+        taken.len()
+    );
+    assert!(taken.blocks() * 512 >= taken.len());
+}
+
 /// Whoever looks while somebody else looks sees no guardian that is not there.
 #[test]
 fn two_who_look_at_once_see_no_guardian() {

@@ -128,6 +128,7 @@ impl Bench {
             at_most: Span::secs(600),
             allow_irreversible: true,
             turn: fracas_guardian::protocol::Turn::default(),
+            seed: fracas_core::seed::Seed(7),
         };
         // Entries live as long as the program: so does this one, and the test is over soon.
         hand.plan_with(Box::leak(Box::new(saboteur)), wanted).await.unwrap();
@@ -302,6 +303,7 @@ async fn several(saboteurs: &[Entry]) -> (Arc<Hand>, Vec<Stage>, tempfile::TempD
             at_most: Span::secs(600),
             allow_irreversible: true,
             turn: Turn::default(),
+            seed: fracas_core::seed::Seed(7),
         };
         let entry = Box::leak(Box::new(saboteurs.get(index).copied().unwrap_or(*entry)));
         hand.plan_with(entry, wanted).await.unwrap();

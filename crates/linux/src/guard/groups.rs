@@ -126,6 +126,19 @@ fn is_awaited(name: &str) -> io::Result<bool> {
     }
 }
 
+/// The groups above those that this process has made for itself: what it starts that is not to be counted as the guardian joins them.
+pub fn outside() -> io::Result<Vec<Cgroup>> {
+    let mut groups = Vec::new();
+    for root in roots().0 {
+        let own = cgroup::of(std::process::id(), root.controller())?;
+        let name = own.as_ref().and_then(|own| own.path().file_name()?.to_str());
+        if name.is_some_and(|name| name.starts_with(GROUP_PREFIX)) {
+            groups.push(root);
+        }
+    }
+    Ok(groups)
+}
+
 /// Removes the groups of guardians that are gone. Gives the paths of those removed. A group whose pid lives is left, and one with a
 /// process in it: the kernel does not remove it (`EBUSY`).
 pub fn sweep() -> io::Result<Vec<String>> {

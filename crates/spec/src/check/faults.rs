@@ -1,7 +1,7 @@
 //! Faults: references, times, ranges of parameters.
 
 use fracas_core::experiment::{Execution, FaultSpec};
-use fracas_core::params::Inject;
+use fracas_core::params::{FileCorrupt, Inject};
 use fracas_core::problem::codes;
 use fracas_core::units::{Percent, Size, Span};
 
@@ -162,6 +162,18 @@ impl Check<'_, '_> {
                     self.wrong(&key("interval", "interval"), "must be at least 10ms");
                 }
             }
+            Inject::FileCorrupt(corrupt) => {
+                self.path(&key("path", "target_path"), &corrupt.path);
+                if corrupt.bytes == Size(0) || corrupt.bytes > FileCorrupt::MOST {
+                    self.wrong(&key("bytes", "corrupt_bytes"), "must be from 1B to 1MiB");
+                }
+            }
+            Inject::FileDelete(delete) => self.path(&key("path", "target_path"), &delete.path),
+            Inject::Script(script) => {
+                if let Some((name, why)) = script.problem() {
+                    self.wrong(&key(name, name), &why);
+                }
+            }
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }
@@ -169,6 +181,15 @@ impl Check<'_, '_> {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }
             _ => {}
+        }
+    }
+
+    /// A path inside a target: absolute, for it has no working directory of ours, and of a file, for no target is without its root.
+    fn path(&mut self, key: &str, path: &str) {
+        if !path.starts_with('/') || path.contains('\0') || path.len() > 4095 {
+            self.wrong(key, "must be an absolute path, as the target sees it");
+        } else if matches!(path.rsplit('/').next(), None | Some("" | "." | "..")) {
+            self.wrong(key, "must end with the name of a file");
         }
     }
 

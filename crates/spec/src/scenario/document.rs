@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fracas_core::experiment::Execution;
-use fracas_core::params::Signal;
+use fracas_core::params::{Garbage, Signal};
 use fracas_core::probe::Expect;
 use fracas_core::units::Span;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -349,6 +349,49 @@ pub(crate) enum CriterionKind {
     HealthCheck,
     /// Ethereum only: not supported, left out with `--skip-unsupported`.
     StateRootConsensus,
+}
+
+/// Parameters of `file_corrupt`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub(crate) struct FileCorruptParams {
+    /// The file, as the container sees it.
+    pub(crate) target_path: String,
+    /// How many bytes, up to 1048576; where the file ends before, fewer. Default 512.
+    #[serde(default = "half_a_kibibyte")]
+    pub(crate) corrupt_bytes: Whole,
+    /// Where they begin; 0 draws the place from the run's seed. Default 0.
+    #[serde(default = "nowhere")]
+    pub(crate) corrupt_offset: Whole,
+    /// What the bytes become. Default random.
+    #[serde(default)]
+    pub(crate) method: Garbage,
+    /// What was there is kept in any case: `false` is read with a warning. Default true.
+    #[serde(default = "yes")]
+    pub(crate) backup_first: bool,
+}
+
+fn half_a_kibibyte() -> Whole {
+    Whole(512)
+}
+fn nowhere() -> Whole {
+    Whole(0)
+}
+
+/// Parameters of `file_delete`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
+pub(crate) struct FileDeleteParams {
+    /// The file or directory, as the container sees it.
+    pub(crate) target_path: String,
+    /// Whether it may be a directory, which goes with all that is in it. Default false.
+    #[serde(default)]
+    pub(crate) recursive: bool,
+    /// What was there is kept in any case: `false` is read with a warning. Default true.
+    #[serde(default = "yes")]
+    pub(crate) backup_first: bool,
 }
 
 /// What must be there before anything begins.

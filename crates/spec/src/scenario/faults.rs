@@ -2,14 +2,18 @@
 
 use fracas_core::experiment::{FaultSpec, Written};
 use fracas_core::params::{
-    ContainerKill, ContainerPause, ContainerRestart, CpuLimit, CpuStress, Inject, MemoryLimit, ProcessKill, Via,
+    ContainerKill, ContainerPause, ContainerRestart, CpuLimit, CpuStress, FileCorrupt, FileDelete, Inject, MemoryLimit,
+    ProcessKill, Via,
 };
 use fracas_core::problem::codes;
 use fracas_core::units::{Percent, Size};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::document::{CpuParams, Fault, KillParams, MemoryParams, PauseParams, ProcessKillParams, RestartParams};
+use super::document::{
+    CpuParams, Fault, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
+    RestartParams,
+};
 use super::types::{Fate, fate};
 use crate::place::{Spot, quoted};
 use crate::problems::Problems;
@@ -105,6 +109,24 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
                 interval: params.interval.0,
             })
         }
+        Fate::Corrupt => {
+            let params: FileCorruptParams = reader.params(&fault.params)?;
+            reader.kept(params.backup_first);
+            Inject::FileCorrupt(FileCorrupt {
+                path: params.target_path,
+                bytes: Size(params.corrupt_bytes.0.into()),
+                offset: (params.corrupt_offset.0 > 0).then(|| Size(params.corrupt_offset.0.into())),
+                method: params.method,
+            })
+        }
+        Fate::Delete => {
+            let params: FileDeleteParams = reader.params(&fault.params)?;
+            reader.kept(params.backup_first);
+            Inject::FileDelete(FileDelete {
+                path: params.target_path,
+                recursive: params.recursive,
+            })
+        }
         Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);
@@ -191,6 +213,16 @@ impl Reader<'_, '_> {
                 );
                 None
             }
+        }
+    }
+
+    /// Seed 0 kept what was there only if it was told to.
+    fn kept(&mut self, backup_first: bool) {
+        if !backup_first {
+            let what = "`backup_first: false` would leave nothing to put back, and Fracas leaves everything as it was";
+            let spot = self.spot("params.backup_first");
+            let next = "what was there is kept, and put back";
+            self.problems.warn(&codes::CONTRADICTION, spot, what, next);
         }
     }
 

@@ -18,6 +18,10 @@ pub(crate) enum Fate {
     Pause,
     /// A signal to processes in the container.
     ProcessKill,
+    /// Bytes of a file become others.
+    Corrupt,
+    /// A file is taken away.
+    Delete,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -53,8 +57,8 @@ pub(crate) const ALL: &[Known] = &[
     known("disk_io", Fate::Later),
     known("disk_io_stress", Fate::Later),
     known("disk_fill", Fate::Later),
-    known("file_delete", Fate::Later),
-    known("file_corrupt", Fate::Later),
+    known("file_delete", Fate::Delete),
+    known("file_corrupt", Fate::Corrupt),
     known("clock_skew", Fate::Later),
     known("http_fault", Fate::Later),
     known("corruption_proxy", Fate::Later),
@@ -70,13 +74,15 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 6] = [
+pub(crate) const PARAMS: [(Fate, &str); 8] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
     (Fate::Kill, "KillParams"),
     (Fate::Pause, "PauseParams"),
     (Fate::ProcessKill, "ProcessKillParams"),
+    (Fate::Corrupt, "FileCorruptParams"),
+    (Fate::Delete, "FileDeleteParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

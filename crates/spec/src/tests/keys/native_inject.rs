@@ -51,4 +51,20 @@ faults! {
     key_faults_inject_container_restart_grace: "container_restart: {}" => "container_restart: { grace: 3s }", "container_restart/grace", "10s" => "3s";
     key_faults_inject_container_restart_delay: "container_restart: {}" => "container_restart: { delay: 4s }", "container_restart/delay", "0s" => "4s";
     key_faults_inject_container_restart_stagger: "container_restart: {}" => "container_restart: { stagger: 5s }", "container_restart/stagger", "0s" => "5s";
+    key_faults_inject_script_apply: "script: { apply: [a, x], revert: [b] }" => "script: { apply: [a, y], revert: [b] }", "script/apply", "[\"a\",\"x\"]" => "[\"a\",\"y\"]";
+    key_faults_inject_script_revert: "script: { apply: [a], revert: [b, x] }" => "script: { apply: [a], revert: [b, y] }", "script/revert", "[\"b\",\"x\"]" => "[\"b\",\"y\"]";
+    key_faults_inject_script_measure: "script: { apply: [a], revert: [b], measure: [m] }" => "script: { apply: [a], revert: [b], measure: [n] }", "script/measure", "[\"m\"]" => "[\"n\"]";
+    key_faults_inject_script_check: "script: { apply: [a], revert: [b], check: [c] }" => "script: { apply: [a], revert: [b], check: [d] }", "script/check", "[\"c\"]" => "[\"d\"]";
+    key_faults_inject_script_apply_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], apply_timeout: 3s }", "script/apply_timeout", "10s" => "3s";
+    key_faults_inject_script_revert_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], revert_timeout: 3s }", "script/revert_timeout", "10s" => "3s";
+    key_faults_inject_script_measure_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], measure_timeout: 3s }", "script/measure_timeout", "10s" => "3s";
+    key_faults_inject_script_check_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], check_timeout: 3s }", "script/check_timeout", "10s" => "3s";
+    key_faults_inject_script_directory: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], directory: /tmp }", "script/directory", "/" => "/tmp";
+    key_faults_inject_script_environment: "script: { apply: [a], revert: [b], environment: { A: x } }" => "script: { apply: [a], revert: [b], environment: { A: y } }", "script/environment", "{\"A\":\"x\"}" => "{\"A\":\"y\"}";
+    key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
+    key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
+    key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";
+    key_faults_inject_file_corrupt_method: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, method: zero }", "file_corrupt/method", "random" => "zero";
+    key_faults_inject_file_delete_path: "file_delete: { path: /a }" => "file_delete: { path: /b }", "file_delete/path", "/a" => "/b";
+    key_faults_inject_file_delete_recursive: "file_delete: { path: /a }" => "file_delete: { path: /a, recursive: true }", "file_delete/recursive", "false" => "true";
 }

@@ -101,6 +101,12 @@ faults! {
     key_spec_faults_params_process_kill_kill_children: "type: process_kill, params: { kill_children: false }" => "type: process_kill, params: { kill_children: true }", "/inject/process_kill/children", "false" => "true";
     key_spec_faults_params_process_kill_count: "type: process_kill, params: { count: 1 }" => "type: process_kill, params: { count: 2.0 }", "/inject/process_kill/count", "1" => "2";
     key_spec_faults_params_process_kill_interval: "type: process_kill, params: { interval: 1 }" => "type: process_kill, params: { interval: 2 }", "/inject/process_kill/interval", "1s" => "2s";
+    key_spec_faults_params_file_corrupt_target_path: "type: file_corrupt, params: { target_path: /a }" => "type: file_corrupt, params: { target_path: /b }", "/inject/file_corrupt/path", "/a" => "/b";
+    key_spec_faults_params_file_corrupt_corrupt_bytes: "type: file_corrupt, params: { target_path: /a }" => "type: file_corrupt, params: { target_path: /a, corrupt_bytes: 64.0 }", "/inject/file_corrupt/bytes", "512B" => "64B";
+    key_spec_faults_params_file_corrupt_corrupt_offset: "type: file_corrupt, params: { target_path: /a, corrupt_offset: 3 }" => "type: file_corrupt, params: { target_path: /a, corrupt_offset: '7' }", "/inject/file_corrupt/offset", "3B" => "7B";
+    key_spec_faults_params_file_corrupt_method: "type: file_corrupt, params: { target_path: /a }" => "type: file_corrupt, params: { target_path: /a, method: zero }", "/inject/file_corrupt/method", "random" => "zero";
+    key_spec_faults_params_file_delete_target_path: "type: file_delete, params: { target_path: /a }" => "type: file_delete, params: { target_path: /b }", "/inject/file_delete/path", "/a" => "/b";
+    key_spec_faults_params_file_delete_recursive: "type: file_delete, params: { target_path: /a }" => "type: file_delete, params: { target_path: /a, recursive: true }", "/inject/file_delete/recursive", "false" => "true";
 }
 
 // The keys that warn, refuse, or change more than one thing.
@@ -235,4 +241,42 @@ fn key_spec_success_criteria_critical() {
     let moments: Vec<_> = other.probes[0].when.iter().map(|when| when.moment).collect();
     assert_eq!(moments, [Moment::Before, Moment::During]);
     assert_eq!(experiment(BASE).probes[0].when.len(), 1);
+}
+
+#[test]
+fn key_spec_faults_params_file_corrupt_backup_first() {
+    backup_first("file_corrupt");
+    // 0 is seed 0's word for anywhere.
+    let text = swap(
+        BASE,
+        "type: memory_pressure, params: { memory_mb: 64 }",
+        "type: file_corrupt, params: { target_path: /a, corrupt_offset: 0 }",
+    );
+    let json = serde_json::to_value(&experiment(&text).faults[0].inject).unwrap();
+    assert_eq!(json["file_corrupt"].get("offset"), None);
+}
+
+#[test]
+fn key_spec_faults_params_file_delete_backup_first() {
+    backup_first("file_delete");
+}
+
+fn backup_first(kind: &str) {
+    let params = |backup: &str| format!("type: {kind}, params: {{ target_path: /a{backup} }}");
+    let with = |backup: &str| {
+        swap(
+            BASE,
+            "type: memory_pressure, params: { memory_mb: 64 }",
+            &params(backup),
+        )
+    };
+    let answer = plain(&with(", backup_first: false"));
+    assert!(
+        said(&answer).contains("what was there is kept, and put back"),
+        "{}",
+        said(&answer)
+    );
+    assert_eq!(said(&plain(&with(", backup_first: true"))), "");
+    assert_eq!(said(&plain(&with(""))), "");
+    assert!(answer.is_ok());
 }

@@ -1,0 +1,235 @@
+//! `file_delete`: a file is renamed, in its directory, to a name that is derived from the injection, and renamed back.
+//!
+//! A rename is one step for everybody: at no moment are there two files or none. Both ways never take the place of anything
+//! (`RENAME_NOREPLACE`, renameat2(2)): a newcomer by the old name is somebody else's decision, and stays.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use fracas_core::params;
+use fracas_core::problem::{Code, Result, codes};
+use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
+use fracas_core::target::{ProcessIdentity, Target};
+use fracas_linux::files::{self, Kind};
+use fracas_linux::inside::Inside;
+use serde::{Deserialize, Serialize};
+
+use crate::bounded::bounded;
+use crate::say::{gone, missed, refuse};
+use crate::whereabouts::{Last, Way, Whereabouts, resource};
+use crate::{Context, Fault, Needs, Resource, members};
+
+/// See [`params::FileDelete`].
+#[derive(Debug)]
+pub struct FileDelete;
+
+/// The two names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undo {
+    /// Where the file was.
+    at: Whereabouts,
+    /// The name, in the same directory, under which it is kept.
+    aside: String,
+    /// Whose file it is: nothing is done to it when that has ended.
+    target: ProcessIdentity,
+}
+
+impl Fault for FileDelete {
+    const NAME: &'static str = "file_delete";
+    type Params = params::FileDelete;
+    type Undo = Undo;
+
+    fn undo_class(_: &params::FileDelete) -> UndoClass {
+        UndoClass::Exact
+    }
+
+    fn needs(_: &params::FileDelete) -> Needs {
+        Needs {
+            root: false,
+            local: true,
+            container: false,
+        }
+    }
+
+    async fn plan(params: &params::FileDelete, target: &Target, cx: &Context) -> Result<Undo> {
+        let (at, entry) = Whereabouts::find(Self::NAME, target, &params.path, Last::Name, cx).await?;
+        let path = at.path();
+        let why = match entry.kind {
+            _ if entry.mounted => Some("is where a file system is mounted, and cannot be renamed"),
+            Kind::Other | Kind::Whiteout => Some("is a device, a pipe or a socket"),
+            Kind::Directory if !params.recursive => Some("is a directory: that needs `recursive: true`"),
+            Kind::Directory if at.directory == "/" && target.container().is_none() => {
+                Some("is one of the directories that the machine itself rests on")
+            }
+            _ => None,
+        };
+        if let Some(why) = why {
+            return Err(refuse(Self::NAME, target, format!("{path} {why}")));
+        }
+        Ok(Undo {
+            at,
+            aside: format!(".{}", cx.trace_name()),
+            target: target.process().clone(),
+        })
+    }
+
+    fn change(_: &params::FileDelete, undo: &Undo) -> String {
+        format!("takes {} away, then puts it back", undo.at.path())
+    }
+
+    fn resources(undo: &Undo) -> Vec<Resource> {
+        vec![resource(&undo.at)]
+    }
+
+    async fn apply(_: &params::FileDelete, undo: &Undo, cx: &Context) -> Result<()> {
+        if members::open(&undo.target)?.is_none() {
+            return Err(gone(Self::NAME, &undo.target));
+        }
+        undo.with(cx, &codes::FAULT_APPLY, |undo, _, directory| {
+            let changed = |what: &str| Err(io::Error::other(format!("{what}: somebody changes it")));
+            let Some(directory) = directory else {
+                return changed("its directory is gone");
+            };
+            let (name, aside) = undo.names();
+            let inode = undo.at.identity.inode;
+            if files::look(&directory, name)?.is_none_or(|found| found.identity.inode != inode) {
+                return changed("it is not what was planned");
+            }
+            if !files::rename(&directory, name, aside)? {
+                return changed("there is something by the name under which it is to be kept");
+            }
+            // Between the look and the rename the name may have passed to another.
+            if files::look(&directory, aside)?.is_some_and(|found| found.identity.inode == inode) {
+                return Ok(());
+            }
+            files::rename(&directory, aside, name)?;
+            changed("it was replaced at the same moment")
+        })
+        .await
+    }
+
+    async fn measure(params: &params::FileDelete, undo: &Undo, cx: &Context) -> Result<Dose> {
+        let asked = format!("no {}", params.path);
+        let path = params.path.clone();
+        // As the target looks for it: by the whole path, from its root.
+        let found = undo.with(cx, &codes::FAULT_MEASURE, move |undo, way, _| {
+            let process = match way {
+                Way::Root(process) if undo.at.in_container() => process,
+                Way::Root(_) => &undo.target,
+                Way::Kept | Way::Gone => return Ok(None),
+            };
+            let Some(inside) = Inside::of(process)? else {
+                return Ok(None);
+            };
+            let place = inside.place(Path::new(&path))?;
+            Ok(Some(files::look(&place.directory, &place.name)?.is_some()))
+        });
+        Ok(match found.await? {
+            None => missed(asked, "the target does not run"),
+            Some(true) => missed(asked, format!("there is a {}", params.path)),
+            Some(false) => Dose {
+                asked,
+                delivered: format!("there is no {}", params.path),
+                landed: Landed::Yes,
+                effect: None,
+            },
+        })
+    }
+
+    async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
+        undo.with(cx, &codes::FAULT_REVERT, |undo, way, directory| {
+            let Some(directory) = directory else {
+                return Ok(match way {
+                    // What is in no upper layer was never renamed.
+                    Way::Gone | Way::Kept => Reverted::AlreadyGone,
+                    Way::Root(_) => undo.foreign("its directory is not there"),
+                });
+            };
+            let (name, aside) = undo.names();
+            if files::look(&directory, aside)?.is_none() {
+                return Ok(Reverted::AlreadyGone);
+            }
+            let back = match way {
+                Way::Kept => files::rename_in_upper(&directory, aside, name)?,
+                Way::Root(_) | Way::Gone => files::rename(&directory, aside, name)?,
+            };
+            Ok(if back {
+                Reverted::Restored
+            } else {
+                undo.foreign("there is a new one")
+            })
+        })
+        .await
+    }
+
+    async fn observe(undo: &Undo, cx: &Context) -> Result<Seen> {
+        undo.with(cx, &codes::FAULT_OBSERVE, |undo, way, directory| {
+            let path = undo.at.path();
+            let Some(directory) = directory else {
+                return Ok(match way {
+                    Way::Gone | Way::Kept => Seen::TargetGone,
+                    Way::Root(_) => Seen::Foreign(format!("the directory of {path} is not there")),
+                });
+            };
+            let (name, aside) = undo.names();
+            let named = files::look(&directory, name)?;
+            let named = named.is_some_and(|found| *way != Way::Kept || found.kind != Kind::Whiteout);
+            let kept = files::look(&directory, aside)?.is_some();
+            Ok(match (named, kept) {
+                (false, true) => Seen::Ours(format!("{path} is kept as {}", undo.aside)),
+                (true, true) => Seen::Foreign(format!("there is a new {path}; the old one is kept: {}", undo.back())),
+                (true, false) => Seen::Original,
+                // Neither: whoever took it away took the fault with it.
+                (false, false) => Seen::TargetGone,
+            })
+        })
+        .await
+    }
+
+    fn manual(undo: &Undo) -> Vec<String> {
+        undo.at.manual(&undo.back())
+    }
+}
+
+impl Undo {
+    fn names(&self) -> (&OsStr, &OsStr) {
+        (OsStr::new(&self.at.name), OsStr::new(&self.aside))
+    }
+
+    /// What a person types to have it back.
+    fn back(&self) -> String {
+        let (kept, old) = (self.at.shell_path(&self.aside), self.at.shell_path(&self.at.name));
+        format!("mv -nT {kept} {old}")
+    }
+
+    fn foreign(&self, now: &str) -> Reverted {
+        Reverted::Foreign {
+            before: format!("file {}", self.at.identity.inode),
+            ours: format!("none, but {}", self.aside),
+            now: now.to_owned(),
+        }
+    }
+
+    /// Does something in the directory, opened anew, wherever it is now. `None` for the work: there is no such directory, or no
+    /// container.
+    async fn with<T: Send + 'static>(
+        &self,
+        cx: &Context,
+        code: &'static Code,
+        work: impl FnOnce(&Self, &Way, Option<OwnedFd>) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let way = self.at.way(cx, code).await?;
+        let undo = self.clone();
+        bounded(
+            code,
+            || format!("file_delete: {}", self.at.path()),
+            move || {
+                let directory = undo.at.open(&way)?;
+                work(&undo, &way, directory)
+            },
+        )
+        .await
+    }
+}
