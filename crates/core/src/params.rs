@@ -37,6 +37,7 @@ macro_rules! inject {
 
 inject! {
     MemoryLimit = "memory_limit",
+    MemoryStress = "memory_stress",
     CpuLimit = "cpu_limit",
     CpuStress = "cpu_stress",
     PidExhaustion = "pid_exhaustion",
@@ -58,6 +59,25 @@ inject! {
 pub struct MemoryLimit {
     /// The limit. At least 4MiB; rounded down to whole pages, as the kernel does.
     pub limit: Size,
+}
+
+/// Holds memory inside the target's control group, with a worker of Fracas: the target's image needs nothing.
+///
+/// Undo: exact; the worker ends, and its memory with it. It also ends when the target ends or the guardian dies. A tenth of the
+/// machine's memory, at least 512MiB, is always left to everybody else: what would take more is refused in the plan. `memory_limit` is
+/// the other way to make memory scarce; seed 0's `memory_stress` is that one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryStress {
+    /// How much, at least 1MiB. Either this or `percent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// So much of the target's memory limit, up to 100%; a target without a limit is refused in the plan. Either this or `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// Whom the kernel's memory killer takes when the group has no more. Default `stress`.
+    #[serde(default)]
+    pub victim: Victim,
 }
 
 /// Limits the CPU time of the target's control group (CFS quota).
@@ -237,6 +257,18 @@ impl Default for ContainerRestart {
             stagger: Span::default(),
         }
     }
+}
+
+/// Whom the kernel's memory killer takes while a [`MemoryStress`] is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Victim {
+    /// The worker, before any process of the target. What would not fit beside the target's own memory is refused in the plan.
+    #[default]
+    Stress,
+    /// The largest process of the target: what the worker holds counts for the group and for no process. When none is larger than
+    /// the bare worker, some 10MiB, the worker goes, too.
+    Target,
 }
 
 /// Who sends the signal of a [`ContainerKill`].

@@ -4,6 +4,7 @@
 //! as [`Entry`]s over JSON, because an undo may have been written by another process, long ago. No fault exists outside [`FAULTS`], and
 //! the contract test runs over all of it.
 
+mod beside;
 pub mod container_kill;
 pub mod container_pause;
 pub mod container_restart;
@@ -18,6 +19,7 @@ pub mod kernel_file;
 mod life;
 mod members;
 pub mod memory_limit;
+pub mod memory_stress;
 pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
@@ -33,6 +35,7 @@ pub use entry::{BoxFuture, Entry, entry};
 /// All faults, in the order of the documentation.
 pub static FAULTS: &[Entry] = &[
     entry::<memory_limit::MemoryLimit>(),
+    entry::<memory_stress::MemoryStress>(),
     entry::<cpu_limit::CpuLimit>(),
     entry::<cpu_stress::CpuStress>(),
     entry::<pid_exhaustion::PidExhaustion>(),
@@ -49,7 +52,10 @@ pub static FAULTS: &[Entry] = &[
 pub type WorkerMain = fn() -> Result<()>;
 
 /// The workers of the faults: what `fracas worker NAME` runs.
-pub static WORKERS: &[(&str, WorkerMain)] = &[("cpu-stress", cpu_stress::cpu_stress_worker_main)];
+pub static WORKERS: &[(&str, WorkerMain)] = &[
+    ("cpu-stress", cpu_stress::cpu_stress_worker_main),
+    ("memory-stress", memory_stress::memory_stress_worker_main),
+];
 
 /// The fault of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {

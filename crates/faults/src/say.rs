@@ -41,3 +41,8 @@ pub(crate) fn missed(asked: String, why: impl Into<String>) -> Dose {
         effect: None,
     }
 }
+
+/// An amount of bytes, for people who compare it with others.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.1}MiB", bytes as f64 / 1_048_576.0)
+}

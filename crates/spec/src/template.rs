@@ -57,6 +57,7 @@ pub fn template(format: Format, fault: &str) -> Result<String> {
 fn native(fault: &str) -> Option<&'static str> {
     Some(match fault {
         "memory_limit" => "{ memory_limit: { limit: 512MiB } }",
+        "memory_stress" => "{ memory_stress: { percent: 66%, victim: stress } }",
         "cpu_limit" => "{ cpu_limit: { percent: 50% } }",
         "cpu_stress" => "{ cpu_stress: { percent: 150%, cores: 2 } }",
         "pid_exhaustion" => "{ pid_exhaustion: { reserve: 0 } }",

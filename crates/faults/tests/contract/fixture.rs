@@ -51,6 +51,7 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
     ];
     match fault {
         "memory_limit" => (json!({ "limit": "64MiB" }), &[Controller::Memory], &["sleep"]),
+        "memory_stress" => (json!({ "size": "32MiB" }), STRESS, &["sleep"]),
         "cpu_limit" => (json!({ "percent": "37%" }), &[Controller::Cpu], &["sleep"]),
         "cpu_stress" => (json!({ "percent": "10%" }), STRESS, &["sleep"]),
         "pid_exhaustion" => (json!({ "reserve": 2 }), &[Controller::Pids], &["sleep"]),
@@ -66,6 +67,11 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
     }
+}
+
+/// Whether the fault is a worker in groups of its own below the target's.
+pub fn has_worker(fault: &str) -> bool {
+    matches!(fault, "cpu_stress" | "memory_stress")
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
@@ -234,7 +240,7 @@ impl Stage {
                 });
             }
             "process_kill" => self.end().await,
-            "cpu_stress" => {
+            worker if has_worker(worker) => {
                 let group = self.group(Controller::CpuAcct);
                 group.child(&self.cx.trace_name()).unwrap();
             }
@@ -257,7 +263,7 @@ impl Stage {
                 signal(self.target.process().pid, 18);
             }
             "process_kill" => {}
-            "cpu_stress" => {
+            worker if has_worker(worker) => {
                 let controllers = [
                     Controller::CpuAcct,
                     Controller::Cpu,

@@ -36,6 +36,7 @@ const fn case(fault: &'static str, params: &'static str, on: On) -> Case {
 
 const CASES: &[Case] = &[
     case("memory_limit", "limit: 64MiB", On::Process),
+    case("memory_stress", "size: 32MiB", On::Process),
     case("cpu_limit", "percent: 50%", On::Process),
     case("cpu_stress", "percent: 20%", On::Process),
     case("pid_exhaustion", "", On::Process),

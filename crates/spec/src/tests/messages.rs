@@ -121,7 +121,6 @@ fn not_available() {
         &[
             ("{ memory_limit: { limit: 64MiB } }", "{ delay: { mean: 100ms } }"),
             ("{ memory_limit: { limit: 64MiB } }", "{ disk_fill: {} }"),
-            ("{ memory_limit: { limit: 64MiB } }", "{ memory_stress: {} }"),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
             ("container: { name: web }", "cgroup: /a"),
@@ -190,6 +189,13 @@ fn sense() {
             ("probes:", "interval: 1ms\n  probes:"),
             ("limit: 64MiB", "limit: 1MiB"),
             ("memory_limit: { limit: 64MiB }", "cpu_limit: { percent: 0.5 }"),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: {}"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "memory_stress: { size: 1GiB, percent: 50% }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: { size: 1023k }"),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: { percent: 101% }"),
             ("memory_limit: { limit: 64MiB }", "cpu_stress: { percent: 0% }"),
             (
                 "memory_limit: { limit: 64MiB }",

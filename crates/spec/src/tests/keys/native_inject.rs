@@ -30,6 +30,9 @@ macro_rules! faults {
 
 faults! {
     key_faults_inject_memory_limit_limit: "memory_limit: { limit: 64MiB }" => "memory_limit: { limit: 1GiB }", "memory_limit/limit", "64MiB" => "1GiB";
+    key_faults_inject_memory_stress_size: "memory_stress: { size: 64MiB }" => "memory_stress: { size: 1GiB }", "memory_stress/size", "64MiB" => "1GiB";
+    key_faults_inject_memory_stress_percent: "memory_stress: { percent: 50% }" => "memory_stress: { percent: 75 }", "memory_stress/percent", "\"50%\"" => "\"75%\"";
+    key_faults_inject_memory_stress_victim: "memory_stress: { size: 64MiB }" => "memory_stress: { size: 64MiB, victim: target }", "memory_stress/victim", "stress" => "target";
     key_faults_inject_cpu_limit_percent: "cpu_limit: { percent: 50% }" => "cpu_limit: { percent: 60 }", "cpu_limit/percent", "\"50%\"" => "\"60%\"";
     key_faults_inject_cpu_stress_percent: "cpu_stress: { percent: 37% }" => "cpu_stress: { percent: 150% }", "cpu_stress/percent", "\"37%\"" => "\"150%\"";
     key_faults_inject_cpu_stress_cores: "cpu_stress: { percent: 50%, cores: 1 }" => "cpu_stress: { percent: 50%, cores: 2 }", "cpu_stress/cores", "1" => "2";
