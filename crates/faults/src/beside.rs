@@ -142,6 +142,12 @@ impl Beside {
         parent.map(|parent| parent.resource(what)).into_iter().collect()
     }
 
+    /// [`Beside::resources`] for what no controller counts.
+    pub(crate) fn resources_anywhere(&self, what: &str) -> Vec<Resource> {
+        let parent = self.parents.first();
+        parent.map(|parent| parent.resource(what)).into_iter().collect()
+    }
+
     /// Makes our groups and starts the worker in them. Ends when it has begun.
     ///
     /// # Errors
@@ -222,6 +228,23 @@ impl Beside {
             Problem::new(&codes::INSIDE, what)
         })?;
         Cgroup::open(&found.cgroup, controller).or_say(&codes::FAULT_OBSERVE, || found.unopened())
+    }
+
+    /// The processes in our groups. `None`: the groups are gone, or empty.
+    pub(crate) fn processes(&self) -> Result<Option<Vec<u32>>> {
+        let unreadable = || format!("the group {} cannot be read", self.name);
+        let Some(parent) = self.parents.first().map(Parent::open).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let found = parent
+            .find_child(&self.name)
+            .and_then(|group| group.map(|group| group.processes()).transpose());
+        match found {
+            Err(error) if is_gone(&error) => Ok(None),
+            found => Ok(found
+                .or_say(&codes::FAULT_MEASURE, unreadable)?
+                .filter(|processes| !processes.is_empty())),
+        }
     }
 
     /// Kills whoever is in our groups and removes them.

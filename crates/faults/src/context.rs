@@ -1,6 +1,7 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
@@ -18,6 +19,8 @@ pub struct Context {
     pub injection: InjectionId,
     /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
     pub rank: u32,
+    /// Where Fracas keeps its state: what must never be without room.
+    pub state: Option<PathBuf>,
     /// Connections to container engines.
     pub engines: Engines,
     /// Where started workers are kept until they end.

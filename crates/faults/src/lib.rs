@@ -13,6 +13,10 @@ mod context;
 mod contract;
 pub mod cpu_limit;
 pub mod cpu_stress;
+mod directory;
+pub mod disk_fill;
+pub mod disk_io;
+pub mod disk_throttle;
 mod entry;
 pub mod fd_exhaustion;
 pub mod kernel_file;
@@ -36,6 +40,9 @@ pub use entry::{BoxFuture, Entry, entry};
 pub static FAULTS: &[Entry] = &[
     entry::<memory_limit::MemoryLimit>(),
     entry::<memory_stress::MemoryStress>(),
+    entry::<disk_fill::DiskFill>(),
+    entry::<disk_io::DiskIo>(),
+    entry::<disk_throttle::DiskThrottle>(),
     entry::<cpu_limit::CpuLimit>(),
     entry::<cpu_stress::CpuStress>(),
     entry::<pid_exhaustion::PidExhaustion>(),
@@ -55,6 +62,7 @@ pub type WorkerMain = fn() -> Result<()>;
 pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("cpu-stress", cpu_stress::cpu_stress_worker_main),
     ("memory-stress", memory_stress::memory_stress_worker_main),
+    ("disk-io", disk_io::disk_io_worker_main),
 ];
 
 /// The fault of this name.

@@ -441,6 +441,7 @@ impl Hand {
             run: self.run.clone(),
             injection: wanted.injection,
             rank: 0,
+            state: Some(self.state.path().to_owned()),
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),
         };

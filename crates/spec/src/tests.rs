@@ -80,7 +80,7 @@ fn templates_load() {
         assert_eq!(experiment(&text).format, Format::ChaosScenario);
         seen += 1;
     }
-    assert_eq!(seen, 9);
+    assert_eq!(seen, 12);
     assert!(
         template(Format::Native, "memory_limt")
             .unwrap_err()

@@ -11,8 +11,18 @@
     reason = "a test without the attribute that clippy knows tests by"
 )]
 
+/// Tests by their names.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        /// A test by its name.
+        pub const ALL: &[(&str, fn() -> fracas_faults::BoxFuture<'static, ()>)] =
+            &[$((stringify!($name), || Box::pin($name()))),*];
+    };
+}
+
 mod checks;
 mod fixture;
+mod loads;
 mod more;
 mod stranger;
 
@@ -50,7 +60,7 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = more::MORE.iter().map(|(name, check)| {
+    let more = more::ALL.iter().chain(loads::ALL).map(|(name, check)| {
         Trial::test(*name, move || {
             run(check());
             Ok(())

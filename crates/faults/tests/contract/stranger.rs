@@ -61,6 +61,7 @@ impl Letter {
             run: self.run.clone(),
             injection: self.injection,
             rank: 0,
+            state: None,
             engines: Engines::default(),
             nursery: Nursery::default(),
         }

@@ -12,8 +12,6 @@ use crate::tree::Node;
 
 /// No more workers than any machine has CPUs.
 const MOST_PERCENT: Percent = Percent(102_400.0);
-/// There is no more than all of it.
-const WHOLE: Percent = Percent(100.0);
 const MOST_CORES: u32 = 1024;
 const LONGEST_GRACE: Span = Span::secs(60);
 
@@ -116,15 +114,13 @@ impl Check<'_, '_> {
                     "must be at least 4MiB: no process can live under it",
                 );
             }
-            Inject::MemoryStress(stress) => match (stress.size, stress.percent) {
-                (Some(_), Some(_)) => self.wrong(&key("percent", ""), "cannot be given together with `size`"),
-                (None, None) => self.wrong(&base, "needs a `size` or a `percent`"),
-                (Some(size), None) if size < Size::mib(1) => self.wrong(&key("size", ""), "must be at least 1MiB"),
-                (None, Some(percent)) if percent.0 <= 0.0 || percent > WHOLE => {
-                    self.wrong(&key("percent", ""), "must be more than 0% and at most 100%");
-                }
-                _ => {}
-            },
+            Inject::MemoryStress(stress) => self.amount(&base, &key, stress.size, stress.percent),
+            Inject::DiskFill(fill) => {
+                self.directory(&key("path", "target_path"), &fill.path);
+                self.amount(&base, &key, fill.size, fill.percent);
+            }
+            Inject::DiskIo(io) => self.disk_io(&key, io),
+            Inject::DiskThrottle(throttle) => self.disk_throttle(&base, throttle),
             Inject::CpuLimit(limit) if limit.percent < Percent(1.0) || limit.percent > MOST_PERCENT => {
                 self.wrong(&key("percent", "cpu_percent"), "must be from 1% to 102400%");
             }

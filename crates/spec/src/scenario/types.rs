@@ -18,6 +18,10 @@ pub(crate) enum Fate {
     Pause,
     /// A signal to processes in the container.
     ProcessKill,
+    /// A full disk.
+    DiskFill,
+    /// A busy disk.
+    DiskIo,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -50,9 +54,9 @@ pub(crate) const ALL: &[Known] = &[
     known("network", Fate::Later),
     known("connection_drop", Fate::Later),
     known("dns", Fate::Later),
-    known("disk_io", Fate::Later),
-    known("disk_io_stress", Fate::Later),
-    known("disk_fill", Fate::Later),
+    known("disk_io", Fate::DiskIo),
+    known("disk_io_stress", Fate::DiskIo),
+    known("disk_fill", Fate::DiskFill),
     known("file_delete", Fate::Later),
     known("file_corrupt", Fate::Later),
     known("clock_skew", Fate::Later),
@@ -70,13 +74,15 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 6] = [
+pub(crate) const PARAMS: [(Fate, &str); 8] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
     (Fate::Kill, "KillParams"),
     (Fate::Pause, "PauseParams"),
     (Fate::ProcessKill, "ProcessKillParams"),
+    (Fate::DiskIo, "DiskIoParams"),
+    (Fate::DiskFill, "DiskFillParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

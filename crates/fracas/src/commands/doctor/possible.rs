@@ -28,6 +28,7 @@ fn controller(fault: &str) -> Option<Controller> {
         "memory_limit" | "memory_stress" => Controller::Memory,
         "cpu_limit" | "cpu_stress" => Controller::Cpu,
         "pid_exhaustion" => Controller::Pids,
+        "disk_throttle" => Controller::Blkio,
         _ => return None,
     })
 }
