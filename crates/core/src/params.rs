@@ -43,6 +43,10 @@ macro_rules! inject {
 
 inject! {
     MemoryLimit = "memory_limit",
+    MemoryStress = "memory_stress",
+    DiskFill = "disk_fill",
+    DiskIo = "disk_io",
+    DiskThrottle = "disk_throttle",
     CpuLimit = "cpu_limit",
     CpuStress = "cpu_stress",
     PidExhaustion = "pid_exhaustion",
@@ -67,6 +71,89 @@ inject! {
 pub struct MemoryLimit {
     /// The limit. At least 4MiB; rounded down to whole pages, as the kernel does.
     pub limit: Size,
+}
+
+/// Holds memory inside the target's control group, with a worker of Fracas: the target's image needs nothing.
+///
+/// Undo: exact; the worker ends, and its memory with it. It also ends when the target ends or the guardian dies. A tenth of the
+/// machine's memory, at least 512MiB, is always left to everybody else: what would take more is refused in the plan. `memory_limit` is
+/// the other way to make memory scarce; seed 0's `memory_stress` is that one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryStress {
+    /// How much, at least 1MiB. Either this or `percent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// So much of the target's memory limit, up to 100%; a target without a limit is refused in the plan. Either this or `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// Whom the kernel's memory killer takes when the group has no more. Default `stress`.
+    #[serde(default)]
+    pub victim: Victim,
+}
+
+/// Takes the room of a file system, by a file without a name that the guardian holds open.
+///
+/// Undo: exact; the kernel frees the file when it is closed, also when the guardian is killed. Never on the device of Fracas' own state
+/// directory. On the host's root device only if asked for, and there a tenth, at least 2GiB, is always left. What takes memory
+/// (`tmpfs`) leaves a tenth of it, at least 512MiB, to everybody else.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFill {
+    /// A directory on the file system: an absolute path, as the target has it. Links are followed and never lead out of the target.
+    pub path: String,
+    /// How much, at least 1MiB. Either this or `percent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// How full the file system is afterwards, as df(1) shows it, up to 100%. Either this or `size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// Also on the device of the host's root directory, where most containers have their files. Default false.
+    #[serde(default)]
+    pub allow_root_device: bool,
+}
+
+/// Reads and writes a disk as fast as it gives, with a worker of Fracas in the target's control group.
+///
+/// Undo: exact; the worker ends, and the kernel frees its files, which have no names. It also ends when the target ends or the
+/// guardian dies. `disk_throttle` makes a disk slow for the target alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskIo {
+    /// A directory on the disk: an absolute path, as the target has it. Each worker has a file of 16MiB there.
+    pub path: String,
+    /// How many read and write at a time, from 1 to 64. Default 1.
+    #[serde(default = "one")]
+    pub workers: u32,
+    /// What they do. Default `all`.
+    #[serde(default)]
+    pub operation: Operation,
+    /// How much in one go, from 4KiB to 16MiB in steps of 4KiB. Default 1MiB.
+    #[serde(default = "mebibyte")]
+    pub block_size: Size,
+}
+
+/// Limits how fast the target's control group reads and writes a disk.
+///
+/// Undo: exact. With control groups of version 1 writes through the page cache are not limited, for they are the kernel's own; reads,
+/// and writes that ask for the disk (`O_DIRECT`, `fsync`), are. `disk_io` makes the disk busy for everybody.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiskThrottle {
+    /// A directory on the disk: an absolute path, as the target has it.
+    pub path: String,
+    /// Bytes read in a second, at least 1KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bps: Option<Size>,
+    /// Bytes written in a second, at least 1KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_bps: Option<Size>,
+    /// Reads in a second, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_iops: Option<u32>,
+    /// Writes in a second, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_iops: Option<u32>,
 }
 
 /// Limits the CPU time of the target's control group (CFS quota).
@@ -248,6 +335,31 @@ impl Default for ContainerRestart {
     }
 }
 
+/// Whom the kernel's memory killer takes while a [`MemoryStress`] is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Victim {
+    /// The worker, before any process of the target. What would not fit beside the target's own memory is refused in the plan.
+    #[default]
+    Stress,
+    /// The largest process of the target: what the worker holds counts for the group and for no process. The kernel takes another if
+    /// the memory of the first is not free at once; when none is larger than the bare worker, some 10MiB, the worker goes, too.
+    Target,
+}
+
+/// What the workers of a [`DiskIo`] do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// They read.
+    Read,
+    /// They write.
+    Write,
+    /// Both in turn.
+    #[default]
+    All,
+}
+
 /// Who sends the signal of a [`ContainerKill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -333,6 +445,9 @@ fn yes() -> bool {
 }
 fn second() -> Span {
     Span::secs(1)
+}
+fn mebibyte() -> Size {
+    Size::mib(1)
 }
 fn ten_seconds() -> Span {
     Span::secs(10)

@@ -22,7 +22,7 @@ pub struct Context {
     pub rank: u32,
     /// The root of what its plan draws.
     pub seed: Seed,
-    /// The state directory of Fracas, which no fault touches.
+    /// The state directory of Fracas, which no fault touches and which is never left without room.
     pub state: PathBuf,
     /// Connections to container engines.
     pub engines: Engines,

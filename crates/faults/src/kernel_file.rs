@@ -27,7 +27,13 @@ pub struct KernelFile {
     pub ours: String,
     /// What is written to restore `before`, where that differs from what is read (v1 reads "unlimited" as a huge number).
     pub restore: String,
+    /// For files with a line for each device: whose line (`8:0`). The values are without it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
+
+/// Version 2's limits of devices.
+pub(crate) const IO_MAX: &str = "io.max";
 
 impl KernelFile {
     /// What the file holds now is what will be restored; the kernel takes back what it shows.
@@ -40,7 +46,44 @@ impl KernelFile {
             restore: before.clone(),
             before,
             ours,
+            device: None,
         })
+    }
+
+    /// The line of one device, in a file that has one for each device with a limit.
+    pub(crate) fn of_device(group: &Cgroup, file: &str, device: &str, ours: String) -> std::io::Result<Self> {
+        let mut of = Self {
+            device: Some(device.to_owned()),
+            ..Self::of(group, file, ours)?
+        };
+        of.before = of.get(group)?;
+        of.restore.clone_from(&of.before);
+        Ok(of)
+    }
+
+    fn get(&self, group: &Cgroup) -> std::io::Result<String> {
+        let text = group.read(&self.file)?;
+        let Some(device) = &self.device else { return Ok(text) };
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(device.as_str())?.strip_prefix(' '));
+        Ok(line.unwrap_or(self.no_line()).trim().to_owned())
+    }
+
+    fn set(&self, group: &Cgroup, value: &str) -> std::io::Result<()> {
+        match &self.device {
+            Some(device) => group.write(&self.file, &format!("{device} {value}")),
+            None => group.write(&self.file, value),
+        }
+    }
+
+    /// What a missing line means, and what removes one: `tg_set_conf` and `tg_set_limit` in block/blk-throttle.c.
+    fn no_line(&self) -> &'static str {
+        if self.file == IO_MAX {
+            "rbps=max wbps=max riops=max wiops=max"
+        } else {
+            "0"
+        }
     }
 
     /// The group, if it is still that group.
@@ -57,7 +100,7 @@ impl KernelFile {
     /// The value now; `None` if the group is gone.
     pub fn now(&self) -> Result<Option<String>> {
         let Some(group) = self.open()? else { return Ok(None) };
-        match group.read(&self.file) {
+        match self.get(&group) {
             Ok(value) => Ok(Some(value)),
             // The directory was there and its file is not: the group is being removed.
             Err(error) if is_gone(&error) => Ok(None),
@@ -75,7 +118,7 @@ impl KernelFile {
                 format!("the control group {} is gone", self.cgroup.path),
             )
         })?;
-        let now = group.read(&self.file).map_err(|error| {
+        let now = self.get(&group).map_err(|error| {
             Problem::new(&codes::FAULT_APPLY, format!("cannot read {}", self.path())).because(&error)
         })?;
         if now != self.before {
@@ -88,7 +131,7 @@ impl KernelFile {
                 ),
             ));
         }
-        group.write(&self.file, &self.ours).map_err(|error| {
+        self.set(&group, &self.ours).map_err(|error| {
             Problem::new(
                 &codes::FAULT_APPLY,
                 format!("cannot write {} to {}", self.ours, self.path()),
@@ -115,7 +158,7 @@ impl KernelFile {
         let Some(group) = self.open()? else {
             return Ok(Reverted::AlreadyGone);
         };
-        match group.write(&self.file, &self.restore) {
+        match self.set(&group, &self.restore) {
             Ok(()) => Ok(Reverted::Restored),
             Err(error) if is_gone(&error) => Ok(Reverted::AlreadyGone),
             Err(error) => Err(Problem::new(
@@ -143,7 +186,11 @@ impl KernelFile {
 
     /// What a person types to restore it.
     pub fn manual(&self) -> String {
-        format!("echo {} > {}", self.restore, self.path())
+        let device = self
+            .device
+            .as_ref()
+            .map_or(String::new(), |device| format!("{device} "));
+        format!("echo {device}{} > {}", self.restore, self.path())
     }
 }
 

@@ -4,6 +4,7 @@
 //! as [`Entry`]s over JSON, because an undo may have been written by another process, long ago. No fault exists outside [`FAULTS`], and
 //! the contract test runs over all of it.
 
+mod beside;
 mod bounded;
 pub mod container_kill;
 pub mod container_pause;
@@ -13,6 +14,10 @@ mod context;
 mod contract;
 pub mod cpu_limit;
 pub mod cpu_stress;
+mod directory;
+pub mod disk_fill;
+pub mod disk_io;
+pub mod disk_throttle;
 mod entry;
 pub mod fd_exhaustion;
 pub mod file_corrupt;
@@ -21,6 +26,7 @@ pub mod kernel_file;
 mod life;
 mod members;
 pub mod memory_limit;
+pub mod memory_stress;
 pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
@@ -38,6 +44,10 @@ pub use entry::{BoxFuture, Entry, entry};
 /// All faults, in the order of the documentation.
 pub static FAULTS: &[Entry] = &[
     entry::<memory_limit::MemoryLimit>(),
+    entry::<memory_stress::MemoryStress>(),
+    entry::<disk_fill::DiskFill>(),
+    entry::<disk_io::DiskIo>(),
+    entry::<disk_throttle::DiskThrottle>(),
     entry::<cpu_limit::CpuLimit>(),
     entry::<cpu_stress::CpuStress>(),
     entry::<pid_exhaustion::PidExhaustion>(),
@@ -57,7 +67,11 @@ pub static FAULTS: &[Entry] = &[
 pub type WorkerMain = fn() -> Result<()>;
 
 /// The workers of the faults: what `fracas worker NAME` runs.
-pub static WORKERS: &[(&str, WorkerMain)] = &[("cpu-stress", cpu_stress::cpu_stress_worker_main)];
+pub static WORKERS: &[(&str, WorkerMain)] = &[
+    ("cpu-stress", cpu_stress::cpu_stress_worker_main),
+    ("memory-stress", memory_stress::memory_stress_worker_main),
+    ("disk-io", disk_io::disk_io_worker_main),
+];
 
 /// The fault of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {

@@ -51,3 +51,8 @@ pub(crate) fn shell_word(word: &str) -> String {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
+
+/// An amount of bytes, for people who compare it with others.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.1}MiB", bytes as f64 / 1_048_576.0)
+}

@@ -18,6 +18,12 @@ pub fn allocate(file: &File, len: u64) -> io::Result<()> {
         .context(|| format!("cannot take room for {len} bytes on the disk"))
 }
 
+/// [`allocate`], from a place in the file on.
+pub fn allocate_at(file: &File, at: u64, len: u64) -> io::Result<()> {
+    rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), at, len))
+        .context(|| format!("cannot take room for {len} more bytes on the disk"))
+}
+
 /// Opens a file for appending, made with mode 0600 if it is not there; each write returns when its bytes are on disk. A symbolic
 /// link is refused.
 pub fn open_dsync_append(path: &Path) -> io::Result<File> {
@@ -32,7 +38,9 @@ pub fn open_dsync_append(path: &Path) -> io::Result<File> {
 pub struct Room {
     /// All of it.
     pub total: u64,
-    /// What users may still take; root may take more.
+    /// What is not used.
+    pub free: u64,
+    /// What users may still take of it; root may take more.
     pub available: u64,
     /// Whether it is mounted for reading only.
     pub read_only: bool,
@@ -52,10 +60,19 @@ pub fn room_of(file: impl AsFd) -> io::Result<Room> {
         .context(|| "cannot look at the file system of an open file".into())
 }
 
+impl Room {
+    /// How full it is for users, in per cent, as df(1) counts: what is kept for root alone is neither used nor free.
+    pub fn used_percent(self) -> f64 {
+        let used = self.total.saturating_sub(self.free) as f64;
+        used / (used + self.available as f64).max(1.0) * 100.0
+    }
+}
+
 impl From<&rustix::fs::StatVfs> for Room {
     fn from(stat: &rustix::fs::StatVfs) -> Self {
         Self {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
+            free: stat.f_bfree.saturating_mul(stat.f_frsize),
             available: stat.f_bavail.saturating_mul(stat.f_frsize),
             read_only: stat.f_flag.contains(StatVfsMountFlags::RDONLY),
         }
@@ -77,7 +94,10 @@ mod tests {
         assert_eq!(meta.len(), 1 << 20);
         assert!(meta.blocks() * 512 >= 1 << 20);
         let room = room_of(&file).unwrap();
-        assert!(room.total >= room.available && room.total > 0 && !room.read_only);
+        assert!(room.total >= room.free && room.free >= room.available && room.total > 0 && !room.read_only);
+        assert!(room.used_percent() > 0.0 && room.used_percent() <= 100.0);
+        allocate_at(&file, 1 << 20, 1 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 2 << 20);
         let refused = allocate(&file, u64::from(u32::MAX) << 30).unwrap_err();
         assert!(refused.to_string().contains("cannot take room"), "{refused}");
     }

@@ -1,6 +1,7 @@
 //! What both formats must satisfy besides their shape. The document's tree tells where; [`Paths`] where that is in each format.
 
 mod faults;
+mod loads;
 mod patterns;
 mod probes;
 mod targets;

@@ -20,6 +20,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     ("disk_fill", "disk faults come with a later version"),
     ("disk_io", "disk faults come with a later version"),
+    ("file_corrupt", "disk faults come with a later version"),
+    ("file_delete", "disk faults come with a later version"),
     ("clock_skew", "clock faults come with a later version"),
 ];
 

@@ -1,6 +1,7 @@
 //! Seed 0's format: `kind: ChaosScenario`, and the bare `spec:` in which its own documentation writes it.
 
 mod criteria;
+mod disk;
 pub(crate) mod document;
 mod faults;
 pub(crate) mod types;
@@ -21,6 +22,7 @@ use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
 use crate::{Defaults, check, later, native};
+use disk::{DiskFillParams, DiskIoParams};
 use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
     RestartParams, SelectorKind,
@@ -46,6 +48,8 @@ pub(crate) fn shape() -> Shape {
     shape.define("ProcessKillParams", schema::<ProcessKillParams>());
     shape.define("FileCorruptParams", schema::<FileCorruptParams>());
     shape.define("FileDeleteParams", schema::<FileDeleteParams>());
+    shape.define("DiskFillParams", schema::<DiskFillParams>());
+    shape.define("DiskIoParams", schema::<DiskIoParams>());
     shape
 }
 

@@ -57,6 +57,12 @@ pub fn template(format: Format, fault: &str) -> Result<String> {
 fn native(fault: &str) -> Option<&'static str> {
     Some(match fault {
         "memory_limit" => "{ memory_limit: { limit: 512MiB } }",
+        "memory_stress" => "{ memory_stress: { percent: 66%, victim: stress } }",
+        "disk_fill" => "{ disk_fill: { path: /data, percent: 95%, allow_root_device: false } }",
+        "disk_io" => "{ disk_io: { path: /data, workers: 2, operation: all, block_size: 64KiB } }",
+        "disk_throttle" => {
+            "{ disk_throttle: { path: /data, read_bps: 1MiB, write_bps: 1MiB, read_iops: 50, write_iops: 50 } }"
+        }
         "cpu_limit" => "{ cpu_limit: { percent: 50% } }",
         "cpu_stress" => "{ cpu_stress: { percent: 150%, cores: 2 } }",
         "pid_exhaustion" => "{ pid_exhaustion: { reserve: 0 } }",
@@ -88,6 +94,8 @@ fn scenario(fault: &str) -> Option<&'static str> {
         Fate::ProcessKill => "{ process_pattern: worker, signal: TERM, kill_children: false, count: 3, interval: 10 }",
         Fate::Corrupt => "{ target_path: /var/lib/app/data.db, corrupt_bytes: 512, corrupt_offset: 0, method: random }",
         Fate::Delete => "{ target_path: /etc/app/config.yaml, recursive: false }",
+        Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
+        Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,
     })
 }

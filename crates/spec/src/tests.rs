@@ -81,6 +81,7 @@ fn templates_load() {
         seen += 1;
     }
     assert_eq!(seen, 11);
+    assert_eq!(seen, 12);
     assert!(
         template(Format::Native, "memory_limt")
             .unwrap_err()

@@ -13,12 +13,12 @@ use fracas_faults::find;
 use fracas_lab::TestDocker;
 use serde_json::{Value, json};
 
+use crate::Test;
 use crate::fixture::{AT, Ground, On, Stage, VICTIM, stage};
-use crate::more::Test;
 use crate::stranger;
 
 /// All of them, by name.
-pub const MORE: &[Test] = &[
+pub const ALL: &[Test] = &[
     ("file_corrupt_leaves_what_the_application_writes", || {
         Box::pin(written_meanwhile())
     }),

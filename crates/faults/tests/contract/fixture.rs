@@ -3,6 +3,8 @@
 #[path = "ground.rs"]
 mod ground;
 
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -11,8 +13,9 @@ use fracas_core::target::{Container, Kind, Target};
 use fracas_faults::{Context, Engines, Entry, Nursery};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
-use fracas_linux::limits;
+use fracas_linux::mount::Backing;
 use fracas_linux::process::{self, Process, Reaction};
+use fracas_linux::{limits, unnamed};
 use serde_json::{Value, json};
 
 pub use ground::{AT, Ground, VICTIM, WITH_FILES};
@@ -54,9 +57,19 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         Controller::Cpu,
         Controller::Memory,
         Controller::Pids,
+        Controller::Blkio,
     ];
     match fault {
         "memory_limit" => (json!({ "limit": "64MiB" }), &[Controller::Memory], &["sleep"]),
+        "memory_stress" => (json!({ "size": "32MiB" }), STRESS, &["sleep"]),
+        // Everywhere a file system of its own, in memory; in a container with 64 MiB.
+        "disk_fill" => (json!({ "path": "/dev/shm", "size": "32MiB" }), &[], &["sleep"]),
+        "disk_io" => (json!({ "path": "/", "block_size": "64KiB" }), STRESS, &["sleep"]),
+        "disk_throttle" => (
+            json!({ "path": "/", "read_bps": "1MiB" }),
+            &[Controller::Blkio],
+            &["sleep"],
+        ),
         "cpu_limit" => (json!({ "percent": "37%" }), &[Controller::Cpu], &["sleep"]),
         "cpu_stress" => (json!({ "percent": "10%" }), STRESS, &["sleep"]),
         "pid_exhaustion" => (json!({ "reserve": 2 }), &[Controller::Pids], &["sleep"]),
@@ -74,6 +87,11 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
     }
+}
+
+/// Whether the fault is a worker in groups of its own below the target's.
+pub fn has_worker(fault: &str) -> bool {
+    matches!(fault, "cpu_stress" | "memory_stress" | "disk_io")
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
@@ -167,6 +185,9 @@ pub fn ready(pid: u32, mode: &[&str]) {
     }
 }
 
+/// Stands for the state directory: it is everywhere, and on no device that a fault touches.
+pub const NO_STATE: &str = "/proc";
+
 /// A context of a run that nothing else has.
 pub fn context() -> Context {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -177,7 +198,7 @@ pub fn context() -> Context {
         injection: InjectionId(0),
         rank: 0,
         seed: fracas_core::seed::Seed(7),
-        state: "/var/lib/fracas".into(),
+        state: NO_STATE.into(),
         engines: Engines::default(),
         nursery: Nursery::default(),
     }
@@ -255,7 +276,10 @@ impl Stage {
                 });
             }
             "process_kill" => self.end().await,
-            "cpu_stress" => {
+            "disk_fill" => {
+                std::fs::write(self.inside("/dev/shm").join(self.cx.trace_name()), "somebody's").unwrap();
+            }
+            worker if has_worker(worker) => {
                 let group = self.group(Controller::CpuAcct);
                 group.child(&self.cx.trace_name()).unwrap();
             }
@@ -266,7 +290,7 @@ impl Stage {
             "container_stop" | "container_kill" | "container_restart" => self.restart().await,
             "script" => std::fs::write(self.ground.file("on"), "").unwrap(),
             "file_delete" => std::fs::remove_file(self.file(VICTIM)).unwrap(),
-            _ => self.set(STRANGE),
+            _ => self.set(STRANGE(self.entry.name)),
         }
     }
 
@@ -280,12 +304,20 @@ impl Stage {
                 signal(self.target.process().pid, 18);
             }
             "process_kill" => {}
-            "cpu_stress" => {
+            "disk_fill" => {
+                // Root can empty whatever anybody has open.
+                let held = unnamed::held_here(self.cx.trace_name().as_bytes()).unwrap();
+                let path = format!("/proc/self/fd/{}", held[0].as_raw_fd());
+                let file = std::fs::File::options().write(true).open(path).unwrap();
+                file.set_len(0).unwrap();
+            }
+            worker if has_worker(worker) => {
                 let controllers = [
                     Controller::CpuAcct,
                     Controller::Cpu,
                     Controller::Memory,
                     Controller::Pids,
+                    Controller::Blkio,
                 ];
                 for controller in controllers {
                     let group = self.group(controller);
@@ -321,7 +353,7 @@ impl Stage {
                 let aside = format!(".{}", self.cx.trace_name());
                 std::fs::rename(self.file(&aside), self.file(VICTIM)).unwrap();
             }
-            _ => self.set(STRANGE),
+            _ => self.set(STRANGE(self.entry.name)),
         }
     }
 
@@ -338,7 +370,7 @@ impl Stage {
     pub fn has_value(&self) -> bool {
         matches!(
             self.entry.name,
-            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion" | "file_corrupt"
+            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion" | "file_corrupt" | "disk_throttle"
         )
     }
 
@@ -352,6 +384,17 @@ impl Stage {
                 let first: [u8; 16] = bytes[AT..AT + 16].try_into().unwrap();
                 format!("{:032x}", u128::from_be_bytes(first))
             }
+            "disk_throttle" => {
+                let group = self.group(Controller::Blkio);
+                let (file, none) = match group.version() {
+                    Version::V1 => ("blkio.throttle.read_bps_device", "0"),
+                    Version::V2 => ("io.max", "rbps=max"),
+                };
+                let text = group.read(file).unwrap();
+                let line = text.lines().find_map(|line| line.strip_prefix(&self.disk()));
+                let value = line.and_then(|line| line.split_ascii_whitespace().next());
+                value.unwrap_or(none).to_owned()
+            }
             fault => {
                 let (controller, v1, v2) = file(fault);
                 let group = self.group(controller);
@@ -363,8 +406,8 @@ impl Stage {
         }
     }
 
-    fn set(&self, strange: &dyn Fn(&str) -> &'static str) {
-        let value = strange(self.entry.name);
+    /// Writes the value that the fault changes, as somebody else.
+    pub fn set(&self, value: &str) {
         if self.entry.name == "fd_exhaustion" {
             let pid = self.target.process().pid;
             assert!(limits::set_descriptor_soft_limit(pid, value.parse().unwrap()).unwrap());
@@ -373,6 +416,19 @@ impl Stage {
         if self.entry.name == "file_corrupt" {
             self.overwrite(AT, &[0xff; 16]);
             return;
+        }
+        if self.entry.name == "disk_throttle" {
+            let group = self.group(Controller::Blkio);
+            let file = match group.version() {
+                Version::V1 => "blkio.throttle.read_bps_device",
+                Version::V2 => "io.max",
+            };
+            let field = if group.version() == Version::V2 && !value.contains('=') {
+                "rbps="
+            } else {
+                ""
+            };
+            return group.write(file, &format!("{} {field}{value}", self.disk())).unwrap();
         }
         let (controller, v1, v2) = file(self.entry.name);
         let group = self.group(controller);
@@ -396,6 +452,18 @@ impl Stage {
         file.write_all_at(bytes, at as u64).unwrap();
     }
 
+    /// A directory of the target, by the way on which its processes see it.
+    pub fn inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.target.process().pid))
+    }
+
+    /// The number of the disk below the target's root.
+    pub fn disk(&self) -> String {
+        let root = std::fs::File::open(self.inside("/")).unwrap();
+        let backing = Backing::of(&root, self.target.process().pid).unwrap();
+        backing.disk().unwrap().expect("the root is on a disk").to_string()
+    }
+
     pub fn group(&self, controller: Controller) -> Cgroup {
         fracas_linux::cgroup::of(self.target.process().pid, controller)
             .unwrap()
@@ -410,8 +478,15 @@ pub const STRANGE: &dyn Fn(&str) -> &'static str = &|fault| match fault {
     "pid_exhaustion" => "7777",
     "fd_exhaustion" => "333",
     "file_corrupt" => "ffffffffffffffffffffffffffffffff",
+    "disk_throttle" if on_version_2() => "rbps=777000",
+    "disk_throttle" => "777000",
     other => panic!("{other} changes no value"),
 };
+
+fn on_version_2() -> bool {
+    let root = fracas_linux::cgroup::root(Controller::Blkio).unwrap();
+    root.is_some_and(|root| root.version() == Version::V2)
+}
 
 fn file(fault: &str) -> (Controller, &'static str, &'static str) {
     match fault {

@@ -11,9 +11,21 @@
     reason = "a test without the attribute that clippy knows tests by"
 )]
 
+/// A test by its name.
+type Test = (&'static str, fn() -> fracas_faults::BoxFuture<'static, ()>);
+
+/// Tests that are named after their functions.
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        /// All of them, by name.
+        pub const ALL: &[crate::Test] = &[$((stringify!($name), || Box::pin($name()))),*];
+    };
+}
+
 mod checks;
 mod files;
 mod fixture;
+mod loads;
 mod more;
 mod script;
 mod stranger;
@@ -52,16 +64,13 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = more::MORE
-        .iter()
-        .chain(script::MORE)
-        .chain(files::MORE)
-        .map(|(name, check)| {
-            Trial::test(*name, move || {
-                run(check());
-                Ok(())
-            })
-        });
+    let more = [more::ALL, loads::ALL, script::ALL, files::ALL].into_iter().flatten();
+    let more = more.map(|(name, check)| {
+        Trial::test(*name, move || {
+            run(check());
+            Ok(())
+        })
+    });
     of_all.chain(more).collect()
 }
 

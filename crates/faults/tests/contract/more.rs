@@ -3,23 +3,13 @@
 use std::time::{Duration, Instant};
 
 use fracas_core::record::{Landed, Reverted, Seen};
-use fracas_faults::{BoxFuture, Entry, find};
+use fracas_faults::{Entry, find};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use fracas_linux::process;
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, On, Stage, in_container, on_process, signal, stage};
-
-/// A test by its name.
-pub type Test = (&'static str, fn() -> BoxFuture<'static, ()>);
-
-macro_rules! tests {
-    ($($name:ident),* $(,)?) => {
-        /// All of them, by name.
-        pub const MORE: &[Test] = &[$((stringify!($name), || Box::pin($name()))),*];
-    };
-}
 
 tests! {
     cpu_stress_delivers_what_is_asked,
@@ -41,30 +31,30 @@ tests! {
     plans_are_refused,
 }
 
-fn fault(name: &str) -> &'static Entry {
+pub fn fault(name: &str) -> &'static Entry {
     find(name).unwrap()
 }
 
-async fn plan(stage: &Stage) -> Value {
+pub async fn plan(stage: &Stage) -> Value {
     (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
         .await
         .unwrap()
 }
 
-async fn on(stage: &Stage) -> Value {
+pub async fn on(stage: &Stage) -> Value {
     let undo = plan(stage).await;
     (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
     undo
 }
 
-async fn off(stage: &Stage, undo: &Value) -> Reverted {
+pub async fn off(stage: &Stage, undo: &Value) -> Reverted {
     let reverted = (stage.entry.revert)(undo, &stage.cx).await.unwrap();
     let seen = (stage.entry.observe)(undo, &stage.cx).await.unwrap();
     assert!(matches!(seen, Seen::Original | Seen::TargetGone), "{seen:?}");
     reverted
 }
 
-async fn dose(stage: &Stage, undo: &Value) -> fracas_core::record::Dose {
+pub async fn dose(stage: &Stage, undo: &Value) -> fracas_core::record::Dose {
     (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
 }
 

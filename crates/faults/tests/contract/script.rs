@@ -8,12 +8,12 @@ use fracas_lab::{TestProcess, eventually};
 use fracas_linux::process;
 use serde_json::{Value, json};
 
+use crate::Test;
 use crate::fixture::{LIMIT, Stage, on_process};
-use crate::more::Test;
 use crate::stranger;
 
 /// All of them, by name.
-pub const MORE: &[Test] = &[
+pub const ALL: &[Test] = &[
     ("script_that_hangs_and_forks_is_killed_with_all_it_started", || {
         Box::pin(hangs_and_forks())
     }),

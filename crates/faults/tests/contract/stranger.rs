@@ -62,7 +62,7 @@ impl Letter {
             injection: self.injection,
             rank: 0,
             seed: fracas_core::seed::Seed(7),
-            state: "/var/lib/fracas".into(),
+            state: crate::fixture::NO_STATE.into(),
             engines: Engines::default(),
             nursery: Nursery::default(),
         }

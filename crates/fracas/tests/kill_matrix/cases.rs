@@ -36,6 +36,10 @@ const fn case(fault: &'static str, params: &'static str, on: On) -> Case {
 
 const CASES: &[Case] = &[
     case("memory_limit", "limit: 64MiB", On::Process),
+    case("memory_stress", "size: 32MiB", On::Process),
+    case("disk_fill", "path: /dev/shm, size: 16MiB", On::Container("no")),
+    case("disk_io", "path: /, block_size: 64KiB", On::Process),
+    case("disk_throttle", "path: /, read_bps: 1MiB", On::Process),
     case("cpu_limit", "percent: 50%", On::Process),
     case("cpu_stress", "percent: 20%", On::Process),
     case("pid_exhaustion", "", On::Process),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::look::{self, groups_of, read};
 
 /// Limits and freezers, by their names in both versions of control groups.
-const FILES: [&str; 10] = [
+const FILES: [&str; 13] = [
     "memory.limit_in_bytes",
     "memory.memsw.limit_in_bytes",
     "memory.max",
@@ -22,6 +22,9 @@ const FILES: [&str; 10] = [
     "cpu.cfs_period_us",
     "cpu.max",
     "pids.max",
+    "blkio.throttle.read_bps_device",
+    "blkio.throttle.write_bps_device",
+    "io.max",
     "freezer.state",
     "cgroup.freeze",
 ];
@@ -55,6 +58,7 @@ impl Target {
             Controller::CpuAcct,
             Controller::Cpuset,
             Controller::Pids,
+            Controller::Blkio,
         ];
         let Some(group) = TestGroup::new(&controllers).unwrap() else {
             fracas_lab::skip("no control group can be made");
@@ -135,6 +139,11 @@ impl Target {
         let Some(pid) = self.pid() else {
             return text + "no process";
         };
+        if let Made::Container(..) = self.made {
+            // A container's own; that of a process is everybody's.
+            let room = fracas_linux::file::room(Path::new(&format!("/proc/{pid}/root/dev/shm")));
+            let _ = writeln!(text, "free in /dev/shm {:?}", room.ok().map(|room| room.free));
+        }
         let _ = writeln!(text, "stopped {}", look::is_stopped(pid));
         let limits = read(format!("/proc/{pid}/limits")).unwrap_or_default();
         let _ = writeln!(

@@ -114,6 +114,13 @@ impl Check<'_, '_> {
                     "must be at least 4MiB: no process can live under it",
                 );
             }
+            Inject::MemoryStress(stress) => self.amount(&base, &key, stress.size, stress.percent),
+            Inject::DiskFill(fill) => {
+                self.directory(&key("path", "target_path"), &fill.path);
+                self.amount(&base, &key, fill.size, fill.percent);
+            }
+            Inject::DiskIo(io) => self.disk_io(&key, io),
+            Inject::DiskThrottle(throttle) => self.disk_throttle(&base, throttle),
             Inject::CpuLimit(limit) if limit.percent < Percent(1.0) || limit.percent > MOST_PERCENT => {
                 self.wrong(&key("percent", "cpu_percent"), "must be from 1% to 102400%");
             }

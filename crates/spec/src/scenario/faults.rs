@@ -127,6 +127,8 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
                 recursive: params.recursive,
             })
         }
+        Fate::DiskFill => reader.disk_fill(&fault.params)?,
+        Fate::DiskIo => reader.disk_io(&fault.params)?,
         Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);
@@ -189,18 +191,19 @@ fn written(node: &Node) -> Value {
     }
 }
 
-struct Reader<'a, 'p> {
-    path: String,
+/// What a fault is read with.
+pub(super) struct Reader<'a, 'p> {
+    pub(super) path: String,
     root: &'a Node,
-    problems: &'a mut Problems<'p>,
+    pub(super) problems: &'a mut Problems<'p>,
 }
 
 impl Reader<'_, '_> {
-    fn spot(&self, key: &str) -> Spot {
+    pub(super) fn spot(&self, key: &str) -> Spot {
         self.root.nearest(&format!("{}.{key}", self.path)).spot
     }
 
-    fn params<T: DeserializeOwned>(&mut self, params: &Map<String, Value>) -> Option<T> {
+    pub(super) fn params<T: DeserializeOwned>(&mut self, params: &Map<String, Value>) -> Option<T> {
         match serde_json::from_value(Value::Object(params.clone())) {
             Ok(params) => Some(params),
             // The shape has checked the parameters of this type already.

@@ -22,6 +22,10 @@ pub(crate) enum Fate {
     Corrupt,
     /// A file is taken away.
     Delete,
+    /// A full disk.
+    DiskFill,
+    /// A busy disk.
+    DiskIo,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -59,6 +63,11 @@ pub(crate) const ALL: &[Known] = &[
     known("disk_fill", Fate::Later),
     known("file_delete", Fate::Delete),
     known("file_corrupt", Fate::Corrupt),
+    known("disk_io", Fate::DiskIo),
+    known("disk_io_stress", Fate::DiskIo),
+    known("disk_fill", Fate::DiskFill),
+    known("file_delete", Fate::Later),
+    known("file_corrupt", Fate::Later),
     known("clock_skew", Fate::Later),
     known("http_fault", Fate::Later),
     known("corruption_proxy", Fate::Later),
@@ -74,7 +83,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 8] = [
+pub(crate) const PARAMS: [(Fate, &str); 10] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -83,6 +92,8 @@ pub(crate) const PARAMS: [(Fate, &str); 8] = [
     (Fate::ProcessKill, "ProcessKillParams"),
     (Fate::Corrupt, "FileCorruptParams"),
     (Fate::Delete, "FileDeleteParams"),
+    (Fate::DiskIo, "DiskIoParams"),
+    (Fate::DiskFill, "DiskFillParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

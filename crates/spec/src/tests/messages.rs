@@ -120,8 +120,7 @@ fn not_available() {
         GOOD,
         &[
             ("{ memory_limit: { limit: 64MiB } }", "{ delay: { mean: 100ms } }"),
-            ("{ memory_limit: { limit: 64MiB } }", "{ disk_fill: {} }"),
-            ("{ memory_limit: { limit: 64MiB } }", "{ memory_stress: {} }"),
+            ("{ memory_limit: { limit: 64MiB } }", "{ clock_skew: {} }"),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
             ("container: { name: web }", "cgroup: /a"),
@@ -190,6 +189,30 @@ fn sense() {
             ("probes:", "interval: 1ms\n  probes:"),
             ("limit: 64MiB", "limit: 1MiB"),
             ("memory_limit: { limit: 64MiB }", "cpu_limit: { percent: 0.5 }"),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: {}"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "memory_stress: { size: 1GiB, percent: 50% }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: { size: 1023k }"),
+            ("memory_limit: { limit: 64MiB }", "memory_stress: { percent: 101% }"),
+            ("memory_limit: { limit: 64MiB }", "disk_fill: { size: 1GiB }"),
+            ("memory_limit: { limit: 64MiB }", "disk_fill: { path: tmp, size: 1GiB }"),
+            ("memory_limit: { limit: 64MiB }", "disk_fill: { path: /tmp }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "disk_fill: { path: /tmp, percent: 0 }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "disk_io: { path: /tmp, workers: 65 }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "disk_io: { path: /tmp, block_size: 5000 }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "disk_throttle: { path: /tmp }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "disk_throttle: { path: /tmp, read_bps: 1000, write_iops: 0 }",
+            ),
             ("memory_limit: { limit: 64MiB }", "cpu_stress: { percent: 0% }"),
             (
                 "memory_limit: { limit: 64MiB }",
@@ -274,7 +297,27 @@ fn scenario() {
             ("name: base", "references: []"),
             ("apiVersion: chaos.polygon.io/v1", ""),
             ("type: memory_pressure", "type: memory_presure"),
-            ("type: memory_pressure", "type: disk_io_stress"),
+            ("type: memory_pressure", "type: clock_skew"),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: disk_io\n      params: { method: dm-delay }",
+            ),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: disk_fill\n      params: { size_mb: 64 }",
+            ),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: disk_fill\n      params: { path: /a, target_path: /b, size_mb: 64 }",
+            ),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: disk_fill\n      params: { target_path: /a, size_mb: 64, fill_percent: 90 }",
+            ),
+            (
+                "type: memory_pressure\n      params: { memory_mb: 512 }",
+                "type: disk_io_stress\n      params: { workers: 99 }",
+            ),
             ("type: memory_pressure", "type: p2p_attack"),
             ("type: memory_pressure", "type: custom"),
             ("type: memory_pressure", "type: process_kill"),

@@ -25,9 +25,10 @@ pub(super) fn all(machine: &Machine) -> Vec<Possible> {
 /// The controller whose files a fault writes, or in whose group its worker runs.
 fn controller(fault: &str) -> Option<Controller> {
     Some(match fault {
-        "memory_limit" => Controller::Memory,
+        "memory_limit" | "memory_stress" => Controller::Memory,
         "cpu_limit" | "cpu_stress" => Controller::Cpu,
         "pid_exhaustion" => Controller::Pids,
+        "disk_throttle" => Controller::Blkio,
         _ => return None,
     })
 }

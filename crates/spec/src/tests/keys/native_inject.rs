@@ -30,6 +30,22 @@ macro_rules! faults {
 
 faults! {
     key_faults_inject_memory_limit_limit: "memory_limit: { limit: 64MiB }" => "memory_limit: { limit: 1GiB }", "memory_limit/limit", "64MiB" => "1GiB";
+    key_faults_inject_memory_stress_size: "memory_stress: { size: 64MiB }" => "memory_stress: { size: 1GiB }", "memory_stress/size", "64MiB" => "1GiB";
+    key_faults_inject_memory_stress_percent: "memory_stress: { percent: 50% }" => "memory_stress: { percent: 75 }", "memory_stress/percent", "\"50%\"" => "\"75%\"";
+    key_faults_inject_memory_stress_victim: "memory_stress: { size: 64MiB }" => "memory_stress: { size: 64MiB, victim: target }", "memory_stress/victim", "stress" => "target";
+    key_faults_inject_disk_fill_path: "disk_fill: { path: /a, size: 1GiB }" => "disk_fill: { path: /b, size: 1GiB }", "disk_fill/path", "/a" => "/b";
+    key_faults_inject_disk_fill_size: "disk_fill: { path: /a, size: 1GiB }" => "disk_fill: { path: /a, size: 2GiB }", "disk_fill/size", "1GiB" => "2GiB";
+    key_faults_inject_disk_fill_percent: "disk_fill: { path: /a, percent: 90% }" => "disk_fill: { path: /a, percent: 95 }", "disk_fill/percent", "\"90%\"" => "\"95%\"";
+    key_faults_inject_disk_fill_allow_root_device: "disk_fill: { path: /a, size: 1GiB }" => "disk_fill: { path: /a, size: 1GiB, allow_root_device: true }", "disk_fill/allow_root_device", "false" => "true";
+    key_faults_inject_disk_io_path: "disk_io: { path: /a }" => "disk_io: { path: /b }", "disk_io/path", "/a" => "/b";
+    key_faults_inject_disk_io_workers: "disk_io: { path: /a }" => "disk_io: { path: /a, workers: 3 }", "disk_io/workers", "1" => "3";
+    key_faults_inject_disk_io_operation: "disk_io: { path: /a }" => "disk_io: { path: /a, operation: read }", "disk_io/operation", "all" => "read";
+    key_faults_inject_disk_io_block_size: "disk_io: { path: /a }" => "disk_io: { path: /a, block_size: 4k }", "disk_io/block_size", "1MiB" => "4KiB";
+    key_faults_inject_disk_throttle_path: "disk_throttle: { path: /a, read_iops: 5 }" => "disk_throttle: { path: /b, read_iops: 5 }", "disk_throttle/path", "/a" => "/b";
+    key_faults_inject_disk_throttle_read_bps: "disk_throttle: { path: /a, read_bps: 1MiB }" => "disk_throttle: { path: /a, read_bps: 2MiB }", "disk_throttle/read_bps", "1MiB" => "2MiB";
+    key_faults_inject_disk_throttle_write_bps: "disk_throttle: { path: /a, write_bps: 1MiB }" => "disk_throttle: { path: /a, write_bps: 2MiB }", "disk_throttle/write_bps", "1MiB" => "2MiB";
+    key_faults_inject_disk_throttle_read_iops: "disk_throttle: { path: /a, read_iops: 5 }" => "disk_throttle: { path: /a, read_iops: 6 }", "disk_throttle/read_iops", "5" => "6";
+    key_faults_inject_disk_throttle_write_iops: "disk_throttle: { path: /a, write_iops: 5 }" => "disk_throttle: { path: /a, write_iops: 6 }", "disk_throttle/write_iops", "5" => "6";
     key_faults_inject_cpu_limit_percent: "cpu_limit: { percent: 50% }" => "cpu_limit: { percent: 60 }", "cpu_limit/percent", "\"50%\"" => "\"60%\"";
     key_faults_inject_cpu_stress_percent: "cpu_stress: { percent: 37% }" => "cpu_stress: { percent: 150% }", "cpu_stress/percent", "\"37%\"" => "\"150%\"";
     key_faults_inject_cpu_stress_cores: "cpu_stress: { percent: 50%, cores: 1 }" => "cpu_stress: { percent: 50%, cores: 2 }", "cpu_stress/cores", "1" => "2";

@@ -100,6 +100,17 @@ faults! {
     key_spec_faults_params_process_kill_signal: "type: process_kill, params: { signal: KILL }" => "type: process_kill, params: { signal: TERM }", "/inject/process_kill/signal", "KILL" => "TERM";
     key_spec_faults_params_process_kill_kill_children: "type: process_kill, params: { kill_children: false }" => "type: process_kill, params: { kill_children: true }", "/inject/process_kill/children", "false" => "true";
     key_spec_faults_params_process_kill_count: "type: process_kill, params: { count: 1 }" => "type: process_kill, params: { count: 2.0 }", "/inject/process_kill/count", "1" => "2";
+    key_spec_faults_params_disk_fill_target_path: "type: disk_fill, params: { size_mb: 64, target_path: /a }" => "type: disk_fill, params: { size_mb: 64, target_path: /b }", "/inject/disk_fill/path", "/a" => "/b";
+    key_spec_faults_params_disk_fill_path: "type: disk_fill, params: { size_mb: 64, path: /a }" => "type: disk_fill, params: { size_mb: 64, path: /b }", "/inject/disk_fill/path", "/a" => "/b";
+    key_spec_faults_params_disk_fill_size_mb: "type: disk_fill, params: { path: /a, size_mb: 64 }" => "type: disk_fill, params: { path: /a, size_mb: '1.5' }", "/inject/disk_fill/size", "64MiB" => "1536KiB";
+    key_spec_faults_params_disk_fill_fill_percent: "type: disk_fill, params: { path: /a, fill_percent: 90 }" => "type: disk_fill, params: { path: /a, fill_percent: '95' }", "/inject/disk_fill/percent", "\"90%\"" => "\"95%\"";
+    key_spec_faults_params_disk_fill_allow_root_device: "type: disk_fill, params: { path: /a, size_mb: 64 }" => "type: disk_fill, params: { path: /a, size_mb: 64, allow_root_device: true }", "/inject/disk_fill/allow_root_device", "false" => "true";
+    key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { io_latency_ms: 199 }" => "type: disk_io, params: { io_latency_ms: 200 }", "/inject/disk_io/workers", "2" => "3";
+    key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, target_path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
+    key_spec_faults_params_disk_io_path: "type: disk_io_stress, params: { io_latency_ms: 99 }" => "type: disk_io_stress, params: { io_latency_ms: 99, path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
+    key_spec_faults_params_disk_io_operation: "type: disk_io, params: { method: dd }" => "type: disk_io, params: { method: dd, operation: write }", "/inject/disk_io/operation", "all" => "write";
+    key_spec_faults_params_disk_io_workers: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, workers: 5 }", "/inject/disk_io/workers", "1" => "5";
+    key_spec_faults_params_disk_io_block_size: "type: disk_io, params: { block_size: 4k }" => "type: disk_io, params: { block_size: 1M }", "/inject/disk_io/block_size", "4KiB" => "1MiB";
     key_spec_faults_params_process_kill_interval: "type: process_kill, params: { interval: 1 }" => "type: process_kill, params: { interval: 2 }", "/inject/process_kill/interval", "1s" => "2s";
     key_spec_faults_params_file_corrupt_target_path: "type: file_corrupt, params: { target_path: /a }" => "type: file_corrupt, params: { target_path: /b }", "/inject/file_corrupt/path", "/a" => "/b";
     key_spec_faults_params_file_corrupt_corrupt_bytes: "type: file_corrupt, params: { target_path: /a }" => "type: file_corrupt, params: { target_path: /a, corrupt_bytes: 64.0 }", "/inject/file_corrupt/bytes", "512B" => "64B";
@@ -202,6 +213,33 @@ fn key_spec_faults_params_memory_pressure_method() {
         said(&plain(&swap(BASE, "memory_mb: 64", "memory_mb: 64, method: limit"))),
         ""
     );
+}
+
+/// A base whose pressure is on a disk.
+fn disk(kind: &str, params: &str) -> String {
+    let old = "type: container_pause, params: { unpause: true }";
+    swap(BASE, old, &format!("type: {kind}, params: {{ {params} }}"))
+}
+
+#[test]
+fn key_spec_faults_params_disk_fill_file_name() {
+    let with = disk("disk_fill", "path: /a, size_mb: 64, file_name: chaos_fill_data");
+    let answer = plain(&with);
+    assert!(said(&answer).contains("the file is not called `chaos_fill_data`"));
+    let without = disk("disk_fill", "path: /a, size_mb: 64");
+    assert_eq!(
+        experiment(&with).faults[1].inject,
+        experiment(&without).faults[1].inject
+    );
+}
+
+#[test]
+fn key_spec_faults_params_disk_io_method() {
+    assert_eq!(said(&plain(&disk("disk_io", "method: dd"))), "");
+    let refused = plain(&disk("disk_io", "method: dm-delay"));
+    assert!(said(&refused).contains("error[D010]: a container's disk cannot be put behind `dm-delay`"));
+    let other = plain(&disk("disk_io", "method: fio"));
+    assert!(said(&other).contains("disk load by `fio` is not known") && other.is_ok());
 }
 
 #[test]
