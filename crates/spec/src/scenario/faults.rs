@@ -143,6 +143,7 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         }),
         start: fault.delay,
         duration,
+        follows: false,
         allow_irreversible,
     })
 }
