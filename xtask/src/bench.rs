@@ -12,7 +12,7 @@ pub(crate) fn run() -> Result<()> {
     let measured = children::run(
         ci::hermetic(&mut children::cargo()?, &engine)
             .env("FRACAS_BENCH_PAGE", page)
-            .args(["bench", "--locked", "--package", "fracas"]),
+            .args(["bench", "--locked", "--package", "fracas", "--bench", "scale"]),
     );
     let stopped = engine.stop();
     measured.and(stopped)

@@ -156,10 +156,12 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
             (Hand::new(run, state, ledger, engines, news.clone()), directory)
         }
         Task::Recover { .. } => {
-            let Some((ledger, contents)) = Ledger::open(&directory)? else {
+            let Some((mut ledger, contents)) = Ledger::open(&directory)? else {
                 return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian"))
                     .next(format!("`fracas stop {run}`")));
             };
+            // Whoever looks from now on sees that somebody is at it. Without room for that the undo goes on all the same.
+            drop(ledger.append(&[began(&hello.runner, &run)?]));
             let hand = Hand::new(run, state, Some(ledger), engines, news.clone());
             lost = hand.adopt(&contents);
             (hand, Some(directory))
@@ -184,17 +186,23 @@ fn begin(
     runner: &fracas_core::target::ProcessIdentity,
     run: &fracas_core::ids::RunId,
 ) -> Result<Ledger> {
+    let began = began(runner, run)?;
+    let mut ledger = Ledger::create(directory, 64)?;
+    ledger.append(&[began])?;
+    Ok(ledger)
+}
+
+/// Who this guardian is, for whom.
+fn began(runner: &fracas_core::target::ProcessIdentity, run: &fracas_core::ids::RunId) -> Result<Record> {
     let itself = fracas_linux::process::identity(std::process::id())
         .ok()
         .flatten()
         .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "the guardian cannot read its own identity"))?;
-    let mut ledger = Ledger::create(directory, 64)?;
-    ledger.append(&[Record::Began {
+    Ok(Record::Began {
         run: run.clone(),
         runner: runner.clone(),
         guardian: itself,
-    }])?;
-    Ok(ledger)
+    })
 }
 
 impl Guardian {

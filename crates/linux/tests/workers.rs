@@ -440,6 +440,17 @@ fn entrenched() {
         groups.iter().all(|group| group.exists()),
         "a living guardian keeps its groups"
     );
+    // Also one that it has made and not yet joined.
+    let root = cgroup::root(Controller::Pids).unwrap().unwrap();
+    let own = root
+        .find_child(&format!("{}{pid}", guard::GROUP_PREFIX))
+        .unwrap()
+        .unwrap();
+    root.add(pid).unwrap();
+    assert_eq!(own.processes().unwrap(), Vec::<u32>::new());
+    guard::sweep().unwrap();
+    assert!(own.path().exists(), "an empty group of a living guardian is left");
+    own.add(pid).unwrap();
     finish(worker);
     assert!(!groups.iter().any(|group| group.exists()), "nothing is left");
 }

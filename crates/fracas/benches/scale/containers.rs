@@ -44,16 +44,19 @@ pub(crate) async fn table() -> String {
             .all(|(i, group)| read(group, file) == value(i))
     };
     let document = format!(
-        "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: bench }}\nhypothesis: {{ warmup: 0s }}\ntargets:\n  - alias: all\n    \
+        "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: bench }}\nhypothesis: {{ warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\ntargets:\n  - alias: all\n    \
          container: {{ name: \"bench-.*\" }}\nfaults:\n  - {{ name: limit, target: all, inject: {{ memory_limit: {{ limit: {LIMIT} }} }} }}\nduration: 10m\nmax_duration: 11m\n"
     );
     let (mut on, mut off, mut update, mut back) =
         (Times::default(), Times::default(), Times::default(), Times::default());
     for _ in 0..ROUNDS {
         // Fracas first: `docker update` can set a limit but never take it away, so what it leaves is undone by the kernel's file.
-        let took = timed(&document, &|| all_are(&|_| LIMIT.to_string()), &|| {
-            all_are(&|i| before[i].clone())
-        });
+        let took = timed(
+            &document,
+            Some(&engine.address()),
+            &|| all_are(&|_| LIMIT.to_string()),
+            &|| all_are(&|i| before[i].clone()),
+        );
         on.0.push(took.on);
         off.0.push(took.off);
         update.0.push(docker_update(&containers, &engine.address(), LIMIT));

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use fracas_lab::TestProcess;
+use fracas_lab::{TestGroup, TestProcess};
+use fracas_linux::cgroup::Controller;
 
 use crate::run::timed;
 use crate::{ROUNDS, Times, ms};
@@ -12,14 +13,23 @@ pub(crate) fn table() -> String {
     let mut rows = String::new();
     let mut per_target = Vec::new();
     for count in [10usize, 1000] {
+        let Some(group) = TestGroup::new(&[Controller::Pids]).unwrap() else {
+            return String::new();
+        };
         let processes: Vec<_> = (0..count).map(|_| TestProcess::sleep().unwrap()).collect();
+        for process in &processes {
+            group.add(process).unwrap();
+        }
         let pids: Vec<u32> = processes.iter().map(TestProcess::pid).collect();
-        let document = "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: { name: bench }\nhypothesis: { warmup: 0s }\ntargets:\n  - alias: all\n    \
-             process: { command: \".*fracas-lab-app sleep\" }\nfaults:\n  - { name: stop, target: all, inject: { process_pause: {} } }\nduration: 10m\nmax_duration: 11m\n";
+        let document = format!(
+            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: bench }}\nhypothesis: {{ warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\ntargets:\n  - alias: all\n    \
+             process: {{ cgroup: \"/{}\" }}\nfaults:\n  - {{ name: stop, target: all, inject: {{ process_pause: {{}} }} }}\nduration: 10m\nmax_duration: 11m\n",
+            group.name()
+        );
         let (mut on, mut off) = (Times::default(), Times::default());
         let mut peak = (0, 0);
         for _ in 0..ROUNDS {
-            let took = timed(document, &|| pids.iter().all(|pid| is_stopped(*pid)), &|| {
+            let took = timed(&document, None, &|| pids.iter().all(|pid| is_stopped(*pid)), &|| {
                 !pids.iter().any(|pid| is_stopped(*pid))
             });
             on.0.push(took.on);

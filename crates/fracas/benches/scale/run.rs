@@ -1,7 +1,7 @@
 //! One timed run of the real binary.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a run took.
@@ -14,12 +14,14 @@ pub(crate) struct Took {
     pub(crate) peak: (u64, u64),
 }
 
-/// Runs a document until `is_on`, then stops it until `is_off`; both are read from the system.
-pub(crate) fn timed(document: &str, is_on: &dyn Fn() -> bool, is_off: &dyn Fn() -> bool) -> Took {
+/// Runs a document, with this engine, until `is_on`, then stops it until `is_off`; both are read from the system.
+pub(crate) fn timed(document: &str, engine: Option<&str>, is_on: &dyn Fn() -> bool, is_off: &dyn Fn() -> bool) -> Took {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("bench.yaml");
     std::fs::write(&file, document).unwrap();
     let state = place.path().join("state");
+    // A file: a pipe that nobody reads would stop the runner at the first 64 KiB.
+    let said = place.path().join("said");
     let began = Instant::now();
     #[expect(
         clippy::disallowed_methods,
@@ -29,11 +31,12 @@ pub(crate) fn timed(document: &str, is_on: &dyn Fn() -> bool, is_off: &dyn Fn() 
         .args(["run", "--yes", "--format", "json"])
         .arg(&file)
         .env("FRACAS_STATE", &state)
+        .envs(engine.map(|address| ("DOCKER_HOST", address)))
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(std::fs::File::create(&said).unwrap())
         .spawn()
         .unwrap();
-    wait(&mut runner, is_on, "on");
+    wait(&said, is_on, "on");
     let on = began.elapsed();
     let peak = (high_water(runner.id()), guardian_of(runner.id()).map_or(0, high_water));
     let process = fracas_linux::process::Process::find(runner.id())
@@ -41,22 +44,19 @@ pub(crate) fn timed(document: &str, is_on: &dyn Fn() -> bool, is_off: &dyn Fn() 
         .expect("the runner runs");
     let stopped = Instant::now();
     process.signal(2).unwrap();
-    wait(&mut runner, is_off, "off");
+    wait(&said, is_off, "off");
     let off = stopped.elapsed();
     let ended = runner.wait().unwrap();
     assert_eq!(ended.code(), Some(3), "a run that is stopped is aborted");
     Took { on, off, peak }
 }
 
-fn wait(runner: &mut Child, done: &dyn Fn() -> bool, what: &str) {
+fn wait(said: &Path, done: &dyn Fn() -> bool, what: &str) {
     let began = Instant::now();
     while !done() {
         if began.elapsed() > Duration::from_mins(1) {
-            let lines = runner
-                .stderr
-                .take()
-                .map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok).collect::<Vec<_>>());
-            panic!("not {what} within a minute: {lines:?}");
+            let said = std::fs::read_to_string(said).unwrap_or_default();
+            panic!("not {what} within a minute: {said}");
         }
         std::thread::park_timeout(Duration::from_micros(200));
     }

@@ -7,7 +7,7 @@ use fracas_core::record::State;
 use crate::cases::{self, Case};
 use crate::fall::{Fall, Scene, When};
 use crate::support::{Bench, Blow};
-use crate::{in_threads, table};
+use crate::{AT_ONCE, in_threads, table};
 
 /// `planned`: the way back is on disk and the fault may be on or not. `applied`: it is on. `clean`: it is over and the run goes on.
 const STATES: [State; 3] = [State::Planned, State::Applied, State::Clean];
@@ -20,7 +20,7 @@ fn every_fault_struck_in_every_state_in_every_way_leaves_nothing() {
     let bench = Bench::new();
     let falls = Mutex::new(Vec::new());
     let cases = cases::all();
-    in_threads(cases.clone(), |case| each(&case, &falls));
+    in_threads(AT_ONCE, cases.clone(), |case| each(&case, &falls));
     let falls = falls.into_inner().unwrap();
     table::print("each state", &falls);
     table::check(&falls, 0);

@@ -127,6 +127,8 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
             (Instant::now(), None)
         }
         Blow::Both => {
+            // Until the runner stood still the run went on: what counts is where both died.
+            at = first(&directory).expect("it was planned");
             let recovery = Run::words(&bench, &["recover"]);
             (Instant::now(), Some(recovery))
         }
@@ -153,10 +155,11 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
         std::thread::park_timeout(Duration::from_millis(2));
     };
     let what = format!("{} at {at} of {}", blow.name(), case.fault);
-    assert_as_before(target, before, &what, &run);
+    let recovered = proof.map(|mut recovery| recovery.wait(LIMIT));
+    let words = format!("{}; the recovery said {recovered:?}", run.err());
+    assert_as_before(target, before, &what, &words);
     let engine = engine_time(&directory, &what, at);
-    if let Some(mut recovery) = proof {
-        let said = recovery.wait(LIMIT);
+    if let Some(said) = recovered {
         assert_eq!(said.code, 0, "{what}: {said:?}");
         let again = bench.fracas(&["recover"]);
         assert_eq!((again.code, again.out.as_str()), (0, "nothing to recover"), "{what}");
@@ -173,7 +176,7 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
 }
 
 #[track_caller]
-fn assert_as_before(target: &Target, before: &str, what: &str, run: &Run) {
+fn assert_as_before(target: &Target, before: &str, what: &str, words: &str) {
     // The engine shows what the kernel has done a moment later; a restart policy waits before it starts a container.
     let began = Instant::now();
     let mut now = target.look();
@@ -182,10 +185,8 @@ fn assert_as_before(target: &Target, before: &str, what: &str, run: &Run) {
         now = target.look();
     }
     assert_eq!(
-        now,
-        before,
-        "{what}: the target is not as before; the runner said {}",
-        run.err()
+        now, before,
+        "{what}: the target is not as before; the runner said {words}"
     );
 }
 

@@ -27,12 +27,12 @@ use std::sync::{Mutex, PoisonError};
 /// Runs that go on at the same time. More would measure the machine.
 const AT_ONCE: usize = 4;
 
-/// Does all of the work in some threads. A failure ends the thread that met it and the test.
-fn in_threads<W: Send>(work: Vec<W>, each: impl Fn(W) + Sync) {
+/// Does all of the work in so many threads. A failure ends the thread that met it and the test.
+fn in_threads<W: Send>(at_once: usize, work: Vec<W>, each: impl Fn(W) + Sync) {
     let queue = Mutex::new(VecDeque::from(work));
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(one) = next() {
                     each(one);

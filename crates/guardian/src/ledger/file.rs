@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_linux::claim;
+use fracas_linux::process::Process;
 use fracas_linux::state_dir::PrivateDir;
 
 use super::contents::{Contents, HEADER, MAGIC};
@@ -21,7 +23,7 @@ const PER_INJECTION: u64 = 16 << 10;
 /// A ledger that is being written. Holds the lock that says so.
 #[derive(Debug)]
 pub struct Ledger {
-    file: File,
+    pub(super) file: File,
     at: u64,
     room: u64,
 }
@@ -58,7 +60,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens the ledger of a dead run to go on with it. `None` if its guardian lives: the lock is held.
+    /// Opens the ledger of a dead run to go on with it. `None` if its guardian lives: the lock is held, and by no orphan.
     pub fn open(directory: &PrivateDir) -> Result<Option<(Self, Contents)>> {
         let failed = |what: &str| Problem::new(&codes::LEDGER, format!("{what} {}/{NAME}", directory.path().display()));
         let Some(file) = directory
@@ -67,8 +69,13 @@ impl Ledger {
         else {
             return Err(failed("there is no").next("the run ended before it touched anything"));
         };
-        if !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
-            return Ok(None);
+        let mut tried = Duration::ZERO;
+        while !lock(&file).map_err(|error| failed("cannot lock").because(&error))? {
+            let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
+            if tried > ORPHAN || Contents::parse(&bytes).is_ok_and(|contents| lives(&contents)) {
+                return Ok(None);
+            }
+            tried += TRIED;
         }
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
         let contents = Contents::parse(&bytes)?;
@@ -94,9 +101,11 @@ impl Ledger {
         else {
             return Ok(None);
         };
-        let kept = claim::is_locked(&file).map_err(|error| failed("cannot look at the lock of").because(&error))?;
+        let locked = claim::is_locked(&file).map_err(|error| failed("cannot look at the lock of").because(&error))?;
         let bytes = read(&file).map_err(|error| failed("cannot read").because(&error))?;
-        Ok(Some((Contents::parse(&bytes)?, kept)))
+        let contents = Contents::parse(&bytes)?;
+        let kept = locked && lives(&contents);
+        Ok(Some((contents, kept)))
     }
 
     /// Makes room for so many more injections. After this, records of usual length cannot fail for want of space.
@@ -132,15 +141,34 @@ impl Ledger {
     }
 }
 
+/// A lock of flock(2) belongs to the open file, which a child shares from fork until exec closes it: an orphan of a guardian that was
+/// killed in between holds the lock of a dead one. So long it is waited for; it has nothing to do but to end, once it gets a processor.
+const ORPHAN: Duration = Duration::from_secs(10);
+/// How often, and after how long, a lock is tried again.
+const TRIES: u32 = 20;
+pub(super) const AGAIN: Duration = Duration::from_millis(5);
+const TRIED: Duration = AGAIN.saturating_mul(TRIES);
+
 /// Locks the ledger. Somebody who only looks ([`Ledger::look`]) holds the lock for a moment: that is waited for.
 fn lock(file: &File) -> std::io::Result<bool> {
-    for _ in 0..20 {
+    for _ in 0..TRIES {
         if claim::lock(file)? {
             return Ok(true);
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(5));
+        std::thread::park_timeout(AGAIN);
     }
     Ok(false)
+}
+
+/// Whether the guardian that the ledger names lives, as far as can be seen. One that has not written its name yet does.
+fn lives(contents: &Contents) -> bool {
+    let Some(guardian) = &contents.guardian else {
+        return true;
+    };
+    // What cannot be seen is not taken for dead.
+    Process::open(guardian)
+        .and_then(|process| process.map_or(Ok(true), |process| process.has_ended()))
+        .map_or(true, |ended| !ended)
 }
 
 /// The longest ledger that is believed: a thousand injections planned many times over.

@@ -7,6 +7,7 @@ use fracas_linux::state_dir::{PrivateDir, private_dir};
 use proptest::prelude::*;
 
 use super::*;
+use crate::ledger::file::AGAIN;
 
 fn identity() -> ProcessIdentity {
     ProcessIdentity {
@@ -20,11 +21,16 @@ fn run() -> RunId {
     "20261121-100000-beef".parse().unwrap()
 }
 
+/// As a guardian that lives writes it.
 fn began() -> Record {
+    began_by(fracas_linux::process::identity(std::process::id()).unwrap().unwrap())
+}
+
+fn began_by(guardian: ProcessIdentity) -> Record {
     Record::Began {
         run: run(),
         runner: identity(),
-        guardian: identity(),
+        guardian,
     }
 }
 
@@ -96,6 +102,28 @@ fn a_second_guardian_goes_on_only_when_the_first_is_dead() {
     drop(ledger);
     let (contents, kept) = Ledger::look(&directory).unwrap().unwrap();
     assert!(contents.ended && !kept && contents.open().count() == 0);
+}
+
+/// A child of a guardian that was killed between fork and exec shares its lock until it gets a processor.
+#[test]
+fn an_orphan_that_still_holds_the_lock_of_a_dead_guardian_is_waited_for() {
+    let (_temporary, directory) = place();
+    let mut ledger = Ledger::create(&directory, 2).unwrap();
+    ledger.append(&[began_by(identity()), planned(0)]).unwrap();
+    let orphan = ledger.file.try_clone().unwrap();
+    drop(ledger);
+    let (contents, kept) = Ledger::look(&directory).unwrap().unwrap();
+    assert!(!kept && contents.open().count() == 1, "there is something to recover");
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| Ledger::open(&directory).unwrap());
+        // It waits for as long as the orphan is there.
+        for _ in 0..50 {
+            assert!(!opened.is_finished());
+            std::thread::park_timeout(AGAIN);
+        }
+        drop(orphan);
+        assert!(opened.join().unwrap().is_some());
+    });
 }
 
 #[test]

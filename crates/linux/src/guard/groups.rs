@@ -7,6 +7,7 @@ use fracas_core::target::CgroupIdentity;
 
 use crate::cgroup::{self, Cgroup, Controller};
 use crate::error::{Context, errno};
+use crate::process::Process;
 
 /// How the name of a guardian's group begins; its pid follows.
 pub const GROUP_PREFIX: &str = "fracas-guardian-";
@@ -73,41 +74,66 @@ pub(super) fn join_all() -> (Vec<Own>, Vec<String>) {
     (joined, failures)
 }
 
+/// So often somebody else may take the new group away. The sweep of this Fracas never does, that of an older one, or of one that
+/// sees other pids, may.
+const TRIES: u32 = 16;
+
 fn join(root: Cgroup) -> io::Result<Own> {
     let pid = std::process::id();
     let name = format!("{GROUP_PREFIX}{pid}");
-    let mut group = root.child(&name)?;
-    let mut added = group.add(pid);
-    // A sweep of somebody else may have taken the empty group away between the two calls; it does so only once, for the next
-    // finds the group made again by then, or taken.
-    if added
-        .as_ref()
-        .is_err_and(|error| matches!(errno(error), Some(libc::ENOENT | libc::ENODEV)))
-    {
-        group = root.child(&name)?;
-        added = group.add(pid);
+    let mut tried = 0;
+    let joined = loop {
+        tried += 1;
+        let joined = root.child(&name).and_then(|group| {
+            group
+                .add(pid)
+                .context(|| format!("cannot join {}", group.path().display()))?;
+            Ok(group)
+        });
+        match joined {
+            Err(error) if was_removed(&error) && tried < TRIES => {}
+            joined => break joined,
+        }
+    };
+    match joined {
+        Ok(group) => Ok(Own {
+            identity: group.identity().clone(),
+            root,
+            name,
+        }),
+        Err(error) => {
+            // The failure to join is the one to report; a group that stays is found by the next sweep.
+            drop(root.remove_child(&name));
+            Err(error)
+        }
     }
-    if let Err(error) = added {
-        let refused = Err(error).context(|| format!("cannot join {}", group.path().display()));
-        // The failure to join is the one to report; a group that stays is found by the next sweep.
-        drop(root.remove_child(&name));
-        return refused;
-    }
-    Ok(Own {
-        identity: group.identity().clone(),
-        root,
-        name,
-    })
 }
 
-/// Removes the groups of guardians that are gone. Gives the paths of those removed. A group with a process in it is left: the
-/// kernel does not remove it (`EBUSY`).
+/// Whether the group went between one call and the next: it is not there, or was removed while it was held (`ENODEV` of kernfs).
+fn was_removed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || matches!(errno(error), Some(libc::ENOENT | libc::ENODEV))
+}
+
+/// Whether the guardian that a group is named after may still be about to join it: while that was empty, a sweep took it away, and
+/// the guardian died with the runner's group in which it had stayed.
+fn is_awaited(name: &str) -> io::Result<bool> {
+    let Some(pid) = name.strip_prefix(GROUP_PREFIX).and_then(|pid| pid.parse().ok()) else {
+        return Ok(false);
+    };
+    match Process::find(pid)? {
+        Some(process) => Ok(!process.has_ended()?),
+        None => Ok(false),
+    }
+}
+
+/// Removes the groups of guardians that are gone. Gives the paths of those removed. A group whose pid lives is left, and one with a
+/// process in it: the kernel does not remove it (`EBUSY`).
 pub fn sweep() -> io::Result<Vec<String>> {
     let mut removed = Vec::new();
     let (roots, failures) = roots();
     for root in roots {
         for name in root.children()? {
-            if !name.starts_with(GROUP_PREFIX) {
+            if !name.starts_with(GROUP_PREFIX) || is_awaited(&name)? {
                 continue;
             }
             match root.remove_child(&name) {
