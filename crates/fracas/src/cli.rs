@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Run an experiment or a scenario
     Run(Run),
     /// Put one fault on something, for some time, without a document
-    Inject(Inject),
+    Inject(Box<Inject>),
     /// Break a small service of its own, to show what Fracas does; takes less than a minute
     Demo,
     /// Undo what runs left whose processes died

@@ -70,12 +70,12 @@ fn in_a_sequence_each_is_counted_from_the_end_of_the_one_before() {
 #[test]
 fn a_ramp_ends_with_the_number_of_its_fault_which_stays() {
     assert_eq!(
-        series(&with("ramp: { from: 256MiB, over: 20s, steps: 4 }")),
+        series(&with("ramp: { from: 256MiB, over: 21s, steps: 4 }")),
         [
-            "slow#1 10s 6s666ms \"256MiB\"",
-            "slow#2 16s666ms 6s666ms \"192MiB\" follows",
-            "slow#3 23s333ms 6s666ms \"128MiB\" follows",
-            "slow#4 30s 10s \"64MiB\" follows"
+            "slow#1 10s 7s \"256MiB\"",
+            "slow#2 17s 7s \"192MiB\" follows",
+            "slow#3 24s 7s \"128MiB\" follows",
+            "slow#4 31s 9s \"64MiB\" follows"
         ]
     );
     let cpu = swap(
