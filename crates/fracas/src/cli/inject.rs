@@ -178,16 +178,16 @@ impl Subcommand for Fault {
                 .parameters
                 .iter()
                 .map(|parameter| argument(&fault.name, parameter));
-            let command = Command::new(fault.name.clone())
+            // What is said of the fault comes last: the common part has words of its own, for people who read the code.
+            How::augment_args(Command::new(fault.name.clone()).args(arguments))
                 .about(first_sentence(&fault.does))
                 .long_about(format!("{}\n\nUndo: {}", fault.does, fault.undo))
-                .args(arguments);
-            How::augment_args(command)
         };
+        // Later: no other command waits for the schema to be read.
         command
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .subcommands(faults().into_iter().map(of))
+            .defer(move |command| command.subcommands(faults().into_iter().map(of)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {

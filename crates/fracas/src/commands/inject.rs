@@ -49,7 +49,7 @@ fn document(fault: &Fault) -> Result<String> {
         let _ = writeln!(text, "seed: {seed}");
     }
     // Nothing is expected, so there is nothing to wait for before and after.
-    text.push_str("hypothesis: { warmup: 0s, recovery: { within: 0s, stable_for: 0s } }\n");
+    text.push_str("hypothesis: { interval: 1s, warmup: 0s, recovery: { within: 0s, stable_for: 0s } }\n");
     text.push_str("targets:\n  - alias: target\n");
     selector(&mut text, fault)?;
     if let Some(most) = how.at_most {

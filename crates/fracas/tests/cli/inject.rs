@@ -45,7 +45,7 @@ fn a_fault_is_put_on_for_a_time_and_certified() {
     assert_eq!(target.look(), before);
     let report = cli.run(&["report", "last"]);
     assert!(report.out.contains("inject-memory-limit"), "{}", report.out);
-    assert!(report.out.contains("clean"), "{}", report.out);
+    assert!(report.out.contains("restored; seen: as before"), "{}", report.out);
 }
 
 #[test]
