@@ -135,6 +135,17 @@ fn argument(fault: &str, parameter: &Parameter) -> Arg {
     argument
 }
 
+fn subcommand(fault: &Shown) -> Command {
+    let arguments = fault
+        .parameters
+        .iter()
+        .map(|parameter| argument(&fault.name, parameter));
+    // What is said of the fault comes last: the common part has words of its own, for people who read the code.
+    How::augment_args(Command::new(fault.name.clone()).args(arguments))
+        .about(first_sentence(&fault.does))
+        .long_about(format!("{}\n\nUndo: {}", fault.does, fault.undo))
+}
+
 fn first_sentence(text: &str) -> String {
     let end = text.find(". ").map_or(text.len(), |at| at + 1);
     text[..end].trim_end_matches('.').to_owned()
@@ -173,21 +184,11 @@ impl FromArgMatches for Fault {
 
 impl Subcommand for Fault {
     fn augment_subcommands(command: Command) -> Command {
-        let of = |fault: Shown| {
-            let arguments = fault
-                .parameters
-                .iter()
-                .map(|parameter| argument(&fault.name, parameter));
-            // What is said of the fault comes last: the common part has words of its own, for people who read the code.
-            How::augment_args(Command::new(fault.name.clone()).args(arguments))
-                .about(first_sentence(&fault.does))
-                .long_about(format!("{}\n\nUndo: {}", fault.does, fault.undo))
-        };
         // Later: no other command waits for the schema to be read.
         command
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .defer(move |command| command.subcommands(faults().into_iter().map(of)))
+            .defer(|command| command.subcommands(faults().iter().map(subcommand)))
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
