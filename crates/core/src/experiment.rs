@@ -247,6 +247,10 @@ pub struct FaultSpec {
     pub start: Span,
     /// How long; until the rollback where there is none.
     pub duration: Option<Span>,
+    /// Whether it is the next of a series, as ramps and pulses are: it begins at its `start`, and never before the fault that stands
+    /// before it in the list is over and undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
     /// Agrees to a fault that has no way back.
     pub allow_irreversible: bool,
 }

@@ -62,6 +62,45 @@ inject! {
     Script = "script",
 }
 
+/// The number that says how hard a fault is: what a ramp changes.
+#[derive(Debug, PartialEq)]
+pub enum Amount<'a> {
+    /// A percentage.
+    Percent(&'a mut Percent, Harder),
+    /// A size.
+    Size(&'a mut Size, Harder),
+    /// A count.
+    Count(&'a mut u32, Harder),
+}
+
+/// In which direction a fault becomes harder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harder {
+    /// A load: more is harder.
+    Up,
+    /// A limit: less is harder.
+    Down,
+}
+
+impl Inject {
+    /// The number that says how hard it is. `None`: it is on or off.
+    pub fn amount(&mut self) -> Option<Amount<'_>> {
+        match self {
+            Self::MemoryLimit(it) => Some(Amount::Size(&mut it.limit, Harder::Down)),
+            Self::CpuLimit(it) => Some(Amount::Percent(&mut it.percent, Harder::Down)),
+            Self::CpuStress(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
+            Self::PidExhaustion(it) => Some(Amount::Count(&mut it.reserve, Harder::Down)),
+            Self::FdExhaustion(it) => Some(Amount::Count(&mut it.reserve, Harder::Down)),
+            Self::ProcessPause(_)
+            | Self::ProcessKill(_)
+            | Self::ContainerPause(_)
+            | Self::ContainerKill(_)
+            | Self::ContainerStop(_)
+            | Self::ContainerRestart(_) => None,
+        }
+    }
+}
+
 /// Lowers the memory limit of the target's control group; memory and swap together stay under it.
 ///
 /// Undo: exact. The kernel's file is written, never the engine's configuration, so that `docker inspect` is the same throughout. A

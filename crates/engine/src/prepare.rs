@@ -227,7 +227,13 @@ fn wanted(experiment: &Experiment, targets: &[Target], seed: Seed) -> Vec<(usize
 fn turns(experiment: &Experiment) -> Vec<Turn> {
     let sequential = experiment.execution == Execution::Sequential;
     let mut clock = Duration::ZERO;
-    let turn = |spec: &FaultSpec| {
+    let mut series = None;
+    let turn = |(index, spec): (usize, &FaultSpec)| {
+        // A series is known by its first.
+        if !spec.follows {
+            let next = experiment.faults.get(index + 1);
+            series = next.filter(|next| next.follows).map(|_| index as u32);
+        }
         let from = clock.saturating_add(spec.start.0);
         let until = spec.duration.map(|duration| from.saturating_add(duration.0));
         if sequential {
@@ -236,9 +242,10 @@ fn turns(experiment: &Experiment) -> Vec<Turn> {
         Turn {
             from: Span(from),
             until: until.map(Span),
+            series,
         }
     };
-    experiment.faults.iter().map(turn).collect()
+    experiment.faults.iter().enumerate().map(turn).collect()
 }
 
 /// Sends a guardian home that holds nothing. That it does not answer is no news any more: it ends when this process does.

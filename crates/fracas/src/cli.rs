@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod inject;
 mod look;
 
+pub(crate) use inject::{Fault, Inject};
 pub(crate) use look::{
     Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
     SchemaOf, Targets, Template, Validate,
@@ -54,6 +56,8 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run an experiment or a scenario
     Run(Run),
+    /// Put one fault on something, for some time, without a document
+    Inject(Box<Inject>),
     /// Break a small service of its own, to show what Fracas does; takes less than a minute
     Demo,
     /// Undo what runs left whose processes died
@@ -122,7 +126,7 @@ pub(crate) struct Run {
 }
 
 /// How a document is read.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Document {
     /// Overrides a key: `duration=10s`, `faults.slow.start=1s`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]

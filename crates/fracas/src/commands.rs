@@ -7,8 +7,9 @@ mod demo;
 mod doctor;
 mod examples;
 mod explain;
-mod faults;
+pub(crate) mod faults;
 mod freeze;
+mod inject;
 mod man;
 mod plan;
 mod recover;
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
     }
     let done = match cli.command {
         Command::Run(run) => self::run::command(common, run),
+        Command::Inject(inject) => self::inject::command(common, *inject),
         Command::Demo => self::demo::command(common),
         Command::Recover(recover) => self::recover::command(common, &recover),
         Command::Status(status) => self::status::command(common, &status),

@@ -15,7 +15,17 @@ const ENCLAVE: &str = "com.kurtosistech.enclave-name";
 
 /// Reads a document to be run. Of several problems all but the last are told, and that is the error.
 pub(crate) fn load(file: &Path, document: &Document, settings: &Settings) -> Result<Loaded> {
-    match read(file, document, settings) {
+    one(read(file, document, settings), document)
+}
+
+/// Reads a text that stands in no file.
+pub(crate) fn load_text(source: &Source, document: &Document, settings: &Settings) -> Result<Loaded> {
+    one(parse(source, document, settings), document)
+}
+
+#[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
+fn one(read: Result<Loaded, Vec<Box<Problem>>>, document: &Document) -> Result<Loaded> {
+    match read {
         Ok(loaded) => match loaded.unsupported.first() {
             Some(first) if !document.skip_unsupported => {
                 Err(Box::new(first.clone()).next("`--skip-unsupported` runs the rest"))
@@ -37,6 +47,16 @@ pub(crate) fn load(file: &Path, document: &Document, settings: &Settings) -> Res
 /// Reads a document, with all problems at once.
 #[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
 pub(crate) fn read(file: &Path, document: &Document, settings: &Settings) -> Result<Loaded, Vec<Box<Problem>>> {
+    let text = fracas_spec::read_file(file).map_err(|problem| vec![problem])?;
+    let source = Source {
+        name: file.display().to_string(),
+        text,
+    };
+    parse(&source, document, settings)
+}
+
+#[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
+fn parse(source: &Source, document: &Document, settings: &Settings) -> Result<Loaded, Vec<Box<Problem>>> {
     let mut overrides = Vec::new();
     for set in &document.set {
         let Some((key, value)) = set.split_once('=') else {
@@ -45,12 +65,7 @@ pub(crate) fn read(file: &Path, document: &Document, settings: &Settings) -> Res
         };
         overrides.push((key.to_owned(), value.to_owned()));
     }
-    let text = fracas_spec::read_file(file).map_err(|problem| vec![problem])?;
-    let source = Source {
-        name: file.display().to_string(),
-        text,
-    };
-    let mut loaded = fracas_spec::load_with(&source, &overrides, &env, &settings.defaults())?;
+    let mut loaded = fracas_spec::load_with(source, &overrides, &env, &settings.defaults())?;
     if let Some(enclave) = document.enclave.clone().or_else(|| settings.enclave()) {
         put_in_enclave(&mut loaded, &enclave);
     }

@@ -159,6 +159,7 @@ mod tests {
             turn: Turn {
                 from: Span::secs(from),
                 until: until.map(Span::secs),
+                series: None,
             },
             on,
         }

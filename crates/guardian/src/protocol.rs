@@ -131,6 +131,9 @@ pub struct Turn {
     pub from: Span,
     /// To here; `None` is the end of the run.
     pub until: Option<Span>,
+    /// The series that it belongs to, if any: of that, each waits until the one before it is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<u32>,
 }
 
 impl Turn {
@@ -139,6 +142,9 @@ impl Turn {
 
     /// Whether the other has ended, and was undone, when this one begins, or the other way round.
     pub fn is_apart_from(self, other: Self) -> bool {
+        if self.series.is_some() && self.series == other.series {
+            return true;
+        }
         let before = |one: Self, next: Self| {
             one.until
                 .is_some_and(|until| until.0.saturating_add(Self::GAP.0) <= next.from.0)

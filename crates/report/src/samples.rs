@@ -233,6 +233,7 @@ fn experiment(format: Format) -> Experiment {
             inject: Inject::MemoryLimit(MemoryLimit { limit: Size::mib(512) }),
             start: Span::default(),
             duration: Some(Span::secs(60)),
+            follows: false,
             allow_irreversible: false,
         }],
         execution: Execution::Parallel,

@@ -1,6 +1,7 @@
 //! The native format: `apiVersion: fracas.dev/v1`, `kind: Experiment`.
 
 pub(crate) mod document;
+mod series;
 
 use fracas_core::experiment::{
     ContainerSelector, Experiment, FaultSpec, Format, Pattern, ProcessSelector, Selector, TargetSpec,
@@ -46,7 +47,21 @@ pub(crate) fn load(shape: &Shape, root: &Node, problems: &mut Problems<'_>) -> O
     });
     let (targets, target_origins) =
         check::each(document.targets, |index, source| target(index, source, root, problems));
-    let (faults, fault_origins) = check::each(document.faults, |_, source| Some(fault(source)));
+    let mut faults = Vec::new();
+    let mut fault_origins = Vec::new();
+    for (index, mut source) in document.faults.into_iter().enumerate() {
+        let (pulse, ramp) = (source.pulse.take(), source.ramp.take());
+        let place = series::Place {
+            path: format!("faults[{index}]"),
+            execution: document.execution,
+            end: duration,
+            root,
+            problems,
+        };
+        let series = series::of(fault(source), pulse.as_ref(), ramp.as_ref(), place);
+        fault_origins.resize(fault_origins.len() + series.len(), index);
+        faults.extend(series);
+    }
     let origins = check::Origins {
         targets: target_origins,
         faults: fault_origins,
@@ -204,6 +219,7 @@ fn fault(fault: document::Fault) -> FaultSpec {
         written: None,
         start: fault.start,
         duration: fault.duration,
+        follows: false,
         allow_irreversible: fault.allow_irreversible,
     }
 }

@@ -6,6 +6,7 @@ mod hostile;
 mod keys;
 mod messages;
 mod overrides;
+mod series;
 
 /// What comes of a document.
 type Answer = Result<Loaded, Vec<Box<Problem>>>;

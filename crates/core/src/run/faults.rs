@@ -36,6 +36,8 @@ pub(super) struct Faults {
 struct Fault {
     start: Duration,
     duration: Option<Duration>,
+    /// It waits for the end of the one before it.
+    follows: bool,
     stage: Stage,
     /// When it is to begin: known once its turn has come.
     begins: Option<Duration>,
@@ -72,6 +74,7 @@ impl Faults {
         let fault = |spec: &crate::experiment::FaultSpec| Fault {
             start: spec.start.0,
             duration: spec.duration.map(|duration| duration.0),
+            follows: spec.follows,
             stage: Stage::Waiting,
             begins: None,
             came_on: None,
@@ -135,15 +138,28 @@ impl Faults {
     }
 
     pub(super) fn next(&self) -> Option<Duration> {
-        let of = |fault: &Fault| match fault.stage {
-            Stage::Waiting => fault.begins,
+        let of = |(index, fault): (usize, &Fault)| match fault.stage {
+            // What waits for another is woken by the end of that one.
+            Stage::Waiting => fault.begins.filter(|_| self.may_begin(index)),
             Stage::On => [fault.ends(), fault.measure_due.filter(|_| !fault.measuring)]
                 .into_iter()
                 .flatten()
                 .min(),
             _ => None,
         };
-        self.list.iter().filter_map(of).min()
+        self.list.iter().enumerate().filter_map(of).min()
+    }
+
+    /// Whether nothing of its series is still on before it.
+    fn may_begin(&self, index: usize) -> bool {
+        !self.list[index].follows || index == 0 || self.list[index - 1].stage == Stage::Over
+    }
+
+    /// Whether the next of its series waits for its end, and its dose is known: a last one would be read in the other's time.
+    fn makes_way(&self, index: usize) -> bool {
+        let followed = self.list.get(index + 1).is_some_and(|next| next.follows);
+        let mut on = self.injections.iter().filter(|one| one.fault == index && one.on);
+        followed && !self.list[index].measuring && on.all(|one| one.dose.is_some())
     }
 
     fn of(&self, fault: usize) -> Vec<InjectionId> {
@@ -175,10 +191,15 @@ impl Machine {
         for index in 0..self.faults.list.len() {
             let fault = &self.faults.list[index];
             match fault.stage {
-                Stage::Waiting if begin && fault.begins.is_some_and(|at| at <= now) => {
+                Stage::Waiting if begin && fault.begins.is_some_and(|at| at <= now) && self.faults.may_begin(index) => {
                     let ids = self.faults.of(index);
                     self.faults.list[index].stage = Stage::Applying;
                     self.do_(Command::Apply(ids));
+                }
+                Stage::On if fault.ends().is_some_and(|at| at <= now) && self.faults.makes_way(index) => {
+                    let ids = self.faults.on_of(index);
+                    self.faults.list[index].stage = Stage::Reverting;
+                    self.do_(Command::Revert(ids));
                 }
                 Stage::On if fault.ends().is_some_and(|at| at <= now) => {
                     let ids = self.faults.on_of(index);

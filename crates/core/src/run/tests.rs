@@ -51,6 +51,7 @@ fn fault(name: &str, start: u64, duration: Option<u64>) -> FaultSpec {
         inject: Inject::ProcessPause(ProcessPause::default()),
         start: Span::secs(start),
         duration: duration.map(Span::secs),
+        follows: false,
         allow_irreversible: false,
     }
 }
@@ -97,6 +98,8 @@ struct World {
     age: Box<dyn FnMut(Duration) -> Option<Span>>,
     /// How long the reading of a probe takes.
     takes: Box<dyn FnMut(Duration, usize) -> Duration>,
+    /// How long an undo takes.
+    undoing: Duration,
     late: Vec<(Duration, Input)>,
     /// When the first reading was given that belongs to a moment.
     first_counted: Option<Duration>,
@@ -114,6 +117,7 @@ impl World {
             value: Box::new(|_| 1.0),
             age: Box::new(|_| None),
             takes: Box::new(|_, _| Duration::ZERO),
+            undoing: Duration::ZERO,
             late: vec![],
             first_counted: None,
             applies: Box::new(|_| true),
@@ -191,6 +195,10 @@ impl World {
                 self.log.push((now, list("revert", &ids)));
                 for id in &ids {
                     self.on.insert(*id, false);
+                }
+                if !self.undoing.is_zero() {
+                    self.late.push((now + self.undoing, Input::Reverted(ids)));
+                    return None;
                 }
                 Input::Reverted(ids)
             }
@@ -457,6 +465,25 @@ fn sequential_faults_wait_for_the_one_before() {
         ("apply 1", 9000),
         ("revert 1", 12_000),
     ] {
+        assert_eq!(world.when(what), Some(at), "{what}");
+    }
+}
+
+#[test]
+fn the_next_of_a_series_waits_until_the_one_before_is_undone() {
+    let next = FaultSpec {
+        follows: true,
+        ..fault("a#2", 4, None)
+    };
+    let mut world = World::new();
+    world.undoing = Duration::from_millis(700);
+    let (verdict, ..) = run(
+        experiment(vec![], vec![fault("a#1", 0, Some(4)), next]),
+        &mut world,
+        None,
+    );
+    assert_eq!(verdict, Verdict::Passed);
+    for (what, at) in [("apply 0", 3000), ("revert 0", 7000), ("apply 1", 7700)] {
         assert_eq!(world.when(what), Some(at), "{what}");
     }
 }

@@ -17,25 +17,31 @@ use crate::output::{print, print_json};
 
 /// A fault as the reference shows it.
 #[derive(Debug, Serialize)]
-pub(super) struct Shown {
-    name: String,
+pub(crate) struct Shown {
+    pub(crate) name: String,
     /// What it does.
-    does: String,
+    pub(crate) does: String,
     /// How it is undone.
-    undo: String,
+    pub(crate) undo: String,
     /// What it cannot do without.
     needs: Vec<&'static str>,
-    parameters: Vec<Parameter>,
+    pub(crate) parameters: Vec<Parameter>,
     /// How it stands in a document.
     example: Value,
 }
 
 #[derive(Debug, Serialize)]
-struct Parameter {
-    name: String,
+pub(crate) struct Parameter {
+    pub(crate) name: String,
     kind: String,
-    required: bool,
-    meaning: String,
+    pub(crate) required: bool,
+    pub(crate) meaning: String,
+    /// It takes several values.
+    #[serde(skip)]
+    pub(crate) list: bool,
+    /// It is true or false.
+    #[serde(skip)]
+    pub(crate) switch: bool,
 }
 
 pub(crate) fn command(faults: &Faults) -> Result<ExitCode> {
@@ -62,7 +68,7 @@ pub(crate) fn command(faults: &Faults) -> Result<ExitCode> {
 }
 
 /// Every fault, from the schema and its own word on needs and undo.
-pub(super) fn all() -> Result<Vec<Shown>> {
+pub(crate) fn all() -> Result<Vec<Shown>> {
     let schema = fracas_spec::schema(Format::Native);
     let variants = schema["$defs"]["Inject"]["oneOf"]
         .as_array()
@@ -109,6 +115,8 @@ fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
             kind: page::kind(property, schema),
             required: required.contains(&key.as_str()),
             meaning: flat(property["description"].as_str().unwrap_or_default()),
+            list: property["type"] == "array",
+            switch: property["type"] == "boolean",
         })
         .collect();
     Ok(Shown {

@@ -1,5 +1,6 @@
 //! `fracas run`
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fracas_core::event::Verdict;
@@ -7,6 +8,7 @@ use fracas_core::experiment::Experiment;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_engine::{Dry, Ended, Order};
 use fracas_report::{Report, Style, plain, render, summary};
+use fracas_spec::Loaded;
 use tokio::sync::mpsc;
 
 use crate::cli::{Common, DryRun, Format, Run};
@@ -20,6 +22,25 @@ pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
     // Either is there: the command line's rules say so.
     let file = run.file.or(run.scenario).unwrap_or_default();
     let loaded = load(&file, &run.document, &settings)?;
+    let how = How {
+        dry_run: run.dry_run,
+        yes: run.yes,
+        out: run.out,
+        format: run.format,
+    };
+    go(common, &settings, loaded, how)
+}
+
+/// What a person says of a run besides what it is.
+pub(super) struct How {
+    pub(super) dry_run: Option<DryRun>,
+    pub(super) yes: bool,
+    pub(super) out: Option<PathBuf>,
+    pub(super) format: Format,
+}
+
+/// Runs it, from the question to the summary.
+pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: How) -> Result<ExitCode> {
     let dry = match run.dry_run {
         None => Dry::No,
         Some(DryRun::Quick) => Dry::Quick,

@@ -12,6 +12,7 @@ mod support;
 
 mod cli;
 mod documents;
+mod inject;
 mod look;
 mod reports;
 mod servers;

@@ -163,6 +163,34 @@ pub(crate) struct ContainerTarget {
     pub(crate) compose_service: Option<String>,
 }
 
+/// A fault that comes and goes. Each time is an injection of its own: with its undo, its dose and its line in the certificate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pulse {
+    /// How long it is on each time; at least 1s.
+    pub(crate) on: Span,
+    /// How long it is off in between; at least 1s.
+    pub(crate) off: Span,
+}
+
+/// A fault that becomes harder in steps: from `from` to the number that its parameters have, and stays there. Each step is an
+/// injection of its own; between two of them the target is as before for the moment of an undo and an apply.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ramp {
+    /// The number of the first step, in the unit of the fault's own: `10%`, `1GiB`, `100`.
+    pub(crate) from: String,
+    /// How long until the last step begins.
+    pub(crate) over: Span,
+    /// How many steps there are with the first and the last, from 2 to 100; none may be shorter than 1s. Default 10.
+    #[serde(default = "ten")]
+    pub(crate) steps: u32,
+}
+
+fn ten() -> u32 {
+    10
+}
+
 /// One fault on the targets of one alias.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +208,10 @@ pub(crate) struct Fault {
     pub(crate) start: Span,
     /// How long. Default: until the rollback.
     pub(crate) duration: Option<Span>,
+    /// The fault comes and goes.
+    pub(crate) pulse: Option<Pulse>,
+    /// The fault becomes harder in steps, up to what its parameters say.
+    pub(crate) ramp: Option<Ramp>,
     /// Agrees to a fault that has no way back. Default false.
     #[serde(default)]
     pub(crate) allow_irreversible: bool,

@@ -161,6 +161,7 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         }),
         start: fault.delay,
         duration,
+        follows: false,
         allow_irreversible,
     })
 }

@@ -90,7 +90,11 @@ fn every_key_has_its_test() {
     for (format, tests, least) in [
         (
             Format::Native,
-            concat!(include_str!("keys/native.rs"), include_str!("keys/native_inject.rs")),
+            concat!(
+                include_str!("keys/native.rs"),
+                include_str!("keys/native_inject.rs"),
+                include_str!("series.rs")
+            ),
             80,
         ),
         (Format::ChaosScenario, include_str!("keys/scenario.rs"), 50),

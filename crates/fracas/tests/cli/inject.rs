@@ -1,0 +1,185 @@
+//! One fault without a document, and faults that come, go and grow.
+
+use crate::cli::{Cli, Going, limited};
+use crate::support::{LIMIT, Target, read, soon};
+
+/// The arguments of a memory limit on this target.
+fn limit<'a>(target: &'a Target, size: &'a str, time: &'a str) -> Vec<&'a str> {
+    let pid_file = target.selector.split('"').nth(1).unwrap();
+    vec![
+        "inject",
+        "memory_limit",
+        "--pid-file",
+        pid_file,
+        "--size",
+        size,
+        "--for",
+        time,
+    ]
+}
+
+/// Every value that the limit had while the run went on, without repeats.
+fn values(target: &Target, going: &Going) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::new();
+    soon(LIMIT, "the run ends", || {
+        let now = read(target.memory_limit()).unwrap();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        going.process().has_ended().unwrap().then_some(())
+    });
+    seen
+}
+
+#[test]
+fn a_fault_is_put_on_for_a_time_and_certified() {
+    let Some(target) = Target::process() else { return };
+    let before = target.look();
+    let cli = Cli::new();
+    let mut words = limit(&target, "64MiB", "1s");
+    words.push("--yes");
+    let going = cli.start(&words);
+    going.until("the limit is on", || limited(&target));
+    let said = going.end();
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert_eq!(target.look(), before);
+    let report = cli.run(&["report", "last"]);
+    assert!(report.out.contains("inject-memory-limit"), "{}", report.out);
+    assert!(report.out.contains("restored; seen: as before"), "{}", report.out);
+}
+
+#[test]
+fn it_can_be_printed_as_the_document_that_it_is() {
+    let cli = Cli::new();
+    let said = cli.run(&[
+        "inject",
+        "process_pause",
+        "--pattern",
+        "a b",
+        "--children",
+        "--container",
+        "web-[0-9]+",
+        "--label",
+        "tier=front",
+        "--at-most",
+        "2",
+        "--for",
+        "30s",
+        "--pulse",
+        "on=10s,off=5s",
+        "--seed",
+        "7",
+        "--print",
+    ]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    insta::assert_snapshot!(said.out);
+    let file = cli.file("printed.yaml", &said.out);
+    let valid = cli.run(&["validate", &file]);
+    assert_eq!(valid.code, 0, "{}{}", valid.out, valid.err);
+}
+
+#[test]
+fn nobody_to_ask_and_nothing_to_break_are_refused() {
+    let cli = Cli::new();
+    let told = cli.refused(&["inject", "memory_limit", "--limit", "64MiB", "--for", "1s", "--yes"]);
+    assert!(told.contains("--container web"), "{told}");
+    let told = cli.refused(&[
+        "inject",
+        "memory_limit",
+        "--limit",
+        "64MiB",
+        "--for",
+        "1s",
+        "--container",
+        "a",
+        "--process",
+        "b",
+        "--yes",
+    ]);
+    assert!(told.contains("not both"), "{told}");
+    let told = cli.refused(&[
+        "inject",
+        "memory_limit",
+        "--limit",
+        "64MiB",
+        "--for",
+        "1s",
+        "--process",
+        "b",
+    ]);
+    assert!(told.contains("--yes"), "{told}");
+    let told = cli.refused(&[
+        "inject",
+        "memory_limit",
+        "--limit",
+        "much",
+        "--for",
+        "1s",
+        "--process",
+        "b",
+        "--yes",
+    ]);
+    assert!(
+        told.contains("fracas inject:") && told.contains("is not a size"),
+        "{told}"
+    );
+    let told = cli.refused(&[
+        "inject",
+        "cpu_stress",
+        "--percent",
+        "50%",
+        "--for",
+        "9s",
+        "--process",
+        "b",
+        "--ramp",
+        "from 5%",
+        "--yes",
+    ]);
+    assert!(told.contains("has no `=`"), "{told}");
+    assert_eq!(cli.run(&["inject", "nothing"]).code, 2);
+    assert_eq!(cli.run(&["inject"]).code, 2);
+    // Required parameters are required of the flags, too.
+    let missing = cli.run(&["inject", "memory_limit", "--for", "1s", "--process", "b"]);
+    assert!(missing.code == 2 && missing.err.contains("--limit"), "{}", missing.err);
+}
+
+#[test]
+fn help_is_made_from_the_faults_own_parameters() {
+    let cli = Cli::new();
+    insta::assert_snapshot!(cli.run(&["inject", "container_kill", "-h"]).out);
+}
+
+#[test]
+fn a_pulse_comes_and_goes() {
+    let Some(target) = Target::process() else { return };
+    let unlimited = read(target.memory_limit()).unwrap();
+    let cli = Cli::new();
+    let mut words = limit(&target, "64MiB", "5s");
+    words.extend(["--pulse", "on=1s,off=1s", "--yes"]);
+    let going = cli.start(&words);
+    let seen = values(&target, &going);
+    assert_eq!(going.end().code, 0);
+    let (off, on) = (unlimited.as_str(), "67108864");
+    assert_eq!(seen, [off, on, off, on, off, on, off]);
+}
+
+#[test]
+fn a_ramp_becomes_harder_step_by_step() {
+    let Some(target) = Target::process() else { return };
+    let unlimited = read(target.memory_limit()).unwrap();
+    let cli = Cli::new();
+    let mut words = limit(&target, "64MiB", "4s");
+    words.extend(["--ramp", "from=256MiB,over=3s,steps=4", "--yes"]);
+    let going = cli.start(&words);
+    let seen = values(&target, &going);
+    assert_eq!(going.end().code, 0);
+    // Between two steps there may be a look at the target as it was before.
+    let steps: Vec<&str> = seen
+        .iter()
+        .map(String::as_str)
+        .filter(|value| *value != unlimited)
+        .collect();
+    assert_eq!(steps, ["268435456", "201326592", "134217728", "67108864"]);
+    assert_eq!(seen.last(), Some(&unlimited));
+}
