@@ -82,6 +82,12 @@ pub enum Harder {
     Down,
 }
 
+/// A load that is given as a size or as a share.
+fn load<'a>(size: &'a mut Option<Size>, percent: &'a mut Option<Percent>) -> Option<Amount<'a>> {
+    let size = size.as_mut().map(|size| Amount::Size(size, Harder::Up));
+    size.or_else(|| percent.as_mut().map(|percent| Amount::Percent(percent, Harder::Up)))
+}
+
 impl Inject {
     /// The number that says how hard it is. `None`: it is on or off.
     pub fn amount(&mut self) -> Option<Amount<'_>> {
@@ -91,7 +97,22 @@ impl Inject {
             Self::CpuStress(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::PidExhaustion(it) => Some(Amount::Count(&mut it.reserve, Harder::Down)),
             Self::FdExhaustion(it) => Some(Amount::Count(&mut it.reserve, Harder::Down)),
-            Self::ProcessPause(_)
+            Self::MemoryStress(it) => load(&mut it.size, &mut it.percent),
+            Self::DiskFill(it) => load(&mut it.size, &mut it.percent),
+            Self::DiskIo(it) => Some(Amount::Count(&mut it.workers, Harder::Up)),
+            Self::DiskThrottle(it) => {
+                let rates = [&mut it.read_bps, &mut it.write_bps].into_iter().flatten();
+                let counts = [&mut it.read_iops, &mut it.write_iops].into_iter().flatten();
+                let mut all = rates
+                    .map(|rate| Amount::Size(rate, Harder::Down))
+                    .chain(counts.map(|count| Amount::Count(count, Harder::Down)));
+                // Of several limits none is the one.
+                all.next().filter(|_| all.next().is_none())
+            }
+            Self::Script(_)
+            | Self::FileCorrupt(_)
+            | Self::FileDelete(_)
+            | Self::ProcessPause(_)
             | Self::ProcessKill(_)
             | Self::ContainerPause(_)
             | Self::ContainerKill(_)

@@ -14,14 +14,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("network_disconnect", "network faults come with a later version"),
     ("dns", "DNS faults come with a later version"),
     ("http", "HTTP faults come with a later version"),
-    (
-        "memory_stress",
-        "memory stress comes with a later version; `memory_limit` is there",
-    ),
-    ("disk_fill", "disk faults come with a later version"),
-    ("disk_io", "disk faults come with a later version"),
-    ("file_corrupt", "disk faults come with a later version"),
-    ("file_delete", "disk faults come with a later version"),
     ("clock_skew", "clock faults come with a later version"),
 ];
 

@@ -151,7 +151,7 @@ fn steps(fault: &FaultSpec, ramp: &Ramp, at: &mut Place<'_, '_>) -> Vec<FaultSpe
 fn ease(inject: &mut Inject, from: &str, share: f64) -> Result<(), String> {
     let name = inject.name();
     let Some(amount) = inject.amount() else {
-        return Err(format!("has nothing to change: {name} is on or off, and has no number"));
+        return Err(format!("has nothing to change: {name} has no number, or more than one"));
     };
     let no = |not: NotAQuantity| format!("is wrong: {}", not.0);
     let between = |from: f64, to: f64, harder: Harder| {

@@ -188,7 +188,7 @@ fn what_makes_no_series_is_refused() {
     let long = swap(&long, "    duration: 30s\n", "    duration: 20m\n");
     assert!(said(&plain(&long)).contains("makes 600 pulses, and 100 are the most"));
     for (inject, why) in [
-        ("container_pause: {}", "container_pause is on or off, and has no number"),
+        ("container_pause: {}", "container_pause has no number, or more than one"),
         ("cpu_stress: { percent: 5% }", "must be below the fault's own number"),
     ] {
         let text = swap(
