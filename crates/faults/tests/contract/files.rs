@@ -507,7 +507,7 @@ async fn races() {
         }
     });
     let mut applied = 0;
-    for round in 0..300 {
+    for round in 0..60 {
         let fault = if round % 2 == 0 { "file_delete" } else { "file_corrupt" };
         stage.entry = find(fault).unwrap();
         stage.params = json!({ "path": format!("/ground/folder/{VICTIM}") });
@@ -531,7 +531,7 @@ async fn races() {
     }
     over.store(true, Ordering::Relaxed);
     let swaps = swapper.join().unwrap();
-    assert!(applied > 0 && swaps > 300, "applied {applied} times in {swaps} swaps");
+    assert!(applied > 0 && swaps > 60, "applied {applied} times in {swaps} swaps");
     assert!(fs::read(folder.join(VICTIM)).unwrap() == Ground::text());
     decoy.check();
 }

@@ -18,6 +18,7 @@ mod support;
 mod both;
 mod deadline;
 mod disk;
+mod files;
 mod foreign;
 mod guardian;
 mod runner;
