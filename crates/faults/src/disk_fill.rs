@@ -40,6 +40,8 @@ pub struct Undo {
     free: u64,
     /// The device of the file system.
     device: String,
+    /// Whether the room is memory.
+    memory: bool,
     /// Who holds the file: the guardian that planned it.
     holder: u32,
 }
@@ -87,6 +89,7 @@ impl Fault for DiskFill {
             bytes,
             free: ground.room.free,
             device: ground.device.to_string(),
+            memory: ground.is_memory(),
             holder: std::process::id(),
         })
     }
@@ -124,10 +127,16 @@ impl Fault for DiskFill {
         }
         let file = unnamed::create(&directory, &undo.name).or_say(&codes::FAULT_APPLY, failed)?;
         let (tell, told) = oneshot::channel();
-        let (mark, bytes) = (undo.mark(), undo.bytes);
+        let (mark, wanted) = (
+            undo.mark(),
+            take::Wanted {
+                bytes: undo.bytes,
+                memory: undo.memory,
+            },
+        );
         // The file is this task's: it is closed when the task is ended, or this process.
         cx.nursery.later(undo.name.clone(), move |note| async move {
-            take::take_and_hold(file, &mark, bytes, tell, note).await;
+            take::take_and_hold(file, &mark, wanted, tell, note).await;
         });
         match tokio::time::timeout(FILL, told).await {
             Ok(Ok(taken)) => taken.or_say(&codes::FAULT_APPLY, failed),

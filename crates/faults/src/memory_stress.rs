@@ -159,7 +159,7 @@ impl Fault for MemoryStress {
             Landed::Yes
         } else {
             Landed::No(format!(
-                "{} is less than {:.0}% of it: it is still being filled, swapped out, or the group has no more",
+                "{} is less than {:.0}% of it: it is still being filled, swapped out, or the group or the machine has no more",
                 mib(held),
                 SHARE * 100.0
             ))

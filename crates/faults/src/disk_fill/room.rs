@@ -56,6 +56,11 @@ impl Ground {
         })
     }
 
+    /// Whether its room is memory.
+    pub(super) fn is_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// How many bytes are to be taken.
     pub(super) fn bytes(&self, params: &params::DiskFill) -> Result<u64, Refusal> {
         let room = self.room;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use fracas_linux::error::errno;
 use fracas_linux::file::allocate_at;
+use fracas_linux::memory::Memory;
 use tokio::sync::oneshot;
 
 use crate::Note;
@@ -24,17 +25,25 @@ const ENOSPC: i32 = 28;
 const EDQUOT: i32 = 122;
 const EOPNOTSUPP: i32 = 95;
 
+/// What is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) bytes: u64,
+    /// Whether the room is memory.
+    pub(super) memory: bool,
+}
+
 /// Marks the file, takes the room, tells how that went, and then holds the file until this is dropped.
 pub(super) async fn take_and_hold(
     file: File,
     mark: &[u8],
-    bytes: u64,
+    wanted: Wanted,
     tell: oneshot::Sender<io::Result<()>>,
     note: Note,
 ) {
     let file = Arc::new(file);
     let taken = match file.write_all_at(mark, 0) {
-        Ok(()) => take(&file, bytes).await,
+        Ok(()) => take(&file, wanted).await,
         Err(error) => Err(error),
     };
     if let Err(error) = &taken {
@@ -49,10 +58,23 @@ pub(super) async fn take_and_hold(
     drop(file);
 }
 
-async fn take(file: &Arc<File>, bytes: u64) -> io::Result<()> {
-    let (mut at, mut chunk) = (0, CHUNK);
+async fn take(file: &Arc<File>, wanted: Wanted) -> io::Result<()> {
+    take_in(file, wanted, CHUNK).await
+}
+
+async fn take_in(file: &Arc<File>, wanted: Wanted, mut chunk: u64) -> io::Result<()> {
+    let bytes = wanted.bytes;
+    let mut at = 0;
     while at < bytes {
         let length = chunk.min(bytes - at);
+        // Fills that are planned at the same time must not take together what the machine could spare for each.
+        if wanted.memory && Memory::now()?.spare() < length {
+            return Err(io::Error::other(format!(
+                "the machine had no more memory to spare after {} of {}",
+                mib(at),
+                mib(bytes)
+            )));
+        }
         let piece = Arc::clone(file);
         // Disks take their time, and the guardian has others to look after.
         let done = tokio::task::spawn_blocking(move || take_piece(&piece, at, length)).await;
@@ -141,8 +163,30 @@ mod tests {
         let only_read = File::open(named.path()).unwrap();
         let (tell, told) = oneshot::channel();
         let note = Note::default();
-        take_and_hold(only_read, b"mark", 1 << 20, tell, note.clone()).await;
+        let wanted = Wanted {
+            bytes: 1 << 20,
+            memory: false,
+        };
+        take_and_hold(only_read, b"mark", wanted, tell, note.clone()).await;
         assert!(told.await.unwrap().is_err());
         assert!(!note.said().is_empty());
+    }
+
+    #[tokio::test]
+    async fn memory_is_not_taken_beyond_what_the_machine_can_spare() {
+        // Of one that is open for reading only, nothing could be taken anyway.
+        let named = tempfile::NamedTempFile::new().unwrap();
+        let file = Arc::new(File::open(named.path()).unwrap());
+        let spare = Memory::now().unwrap().spare();
+        // A single piece that is larger than that: nothing is taken at all.
+        let wanted = Wanted {
+            bytes: u64::MAX / 2,
+            memory: true,
+        };
+        let refused = take_in(&file, wanted, spare.max(1) * 2).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("no more memory to spare after 0.0MiB"),
+            "{refused}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use fracas_core::params::Victim;
 use fracas_core::problem::{Result, codes};
 use fracas_linux::hold::{Held, Owner};
+use fracas_linux::memory::Memory;
 use serde::{Deserialize, Serialize};
 
 use crate::beside::worker::{self, READY};
@@ -34,13 +35,20 @@ pub fn memory_stress_worker_main() -> Result<()> {
         let mut held = Held::new(owner).or_say(&codes::FAULT_APPLY, failed)?;
         post.say(READY)?;
         let over = post.over().clone();
-        let taken = held.take(order.bytes, || !over.is());
+        // Many workers that are planned at the same time must not take together what the machine could spare for each.
+        let taken = held.take(order.bytes, || !over.is() && spares());
         match taken {
             Ok(true) => post.say(FULL)?,
-            Ok(false) => return Ok(()),
+            Ok(false) if over.is() => return Ok(()),
+            Ok(false) => post.say(b"the machine has no memory to spare\n")?,
             // The group gives no more and nobody was taken for it: what there is is kept, and the meter says how much it is.
             Err(error) => post.say(format!("{error}\n").as_bytes())?,
         }
         held.keep(|pause| !over.wait(pause)).or_say(&codes::FAULT_APPLY, failed)
     })
+}
+
+/// Whether the machine can spare more now. What cannot be read is no reason to take it.
+fn spares() -> bool {
+    Memory::now().is_ok_and(|memory| memory.spare() > 0)
 }
