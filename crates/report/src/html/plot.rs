@@ -228,7 +228,7 @@ fn labels(page: &mut Page, probe: &ProbeReport, [expect, abort]: [Option<Expect>
         ];
         page.element("text", &place, text);
     };
-    // Where the label of the expectation stands, so that the other keeps away.
+    // Where the first label stands, so that the other keeps away.
     let mut taken = None;
     let mut told = |word: &str, class: &str, threshold: Expect, drawn: bool| {
         let (text, mut y) = if drawn {
@@ -248,11 +248,16 @@ fn labels(page: &mut Page, probe: &ProbeReport, [expect, abort]: [Option<Expect>
         label(class, &text, y);
         taken = Some(y);
     };
-    if let Some(threshold) = probe.expect {
-        told("expect", "expect halo", threshold, expect.is_some());
-    }
-    if let Some(threshold) = probe.abort {
-        told("abort", "abort halo", threshold, abort.is_some());
+    let expected = probe.expect.map(|one| ("expect", "expect halo", one, expect.is_some()));
+    let aborted = probe.abort.map(|one| ("abort", "abort halo", one, abort.is_some()));
+    // What is not drawn belongs to the edge, so the other makes room.
+    let order = if abort.is_none() {
+        [aborted, expected]
+    } else {
+        [expected, aborted]
+    };
+    for (word, class, threshold, drawn) in order.into_iter().flatten() {
+        told(word, class, threshold, drawn);
     }
 }
 

@@ -38,12 +38,12 @@ impl Times {
         percent((self.share(until_ms) - self.share(from_ms)).max(0.25))
     }
 
-    /// Times to be marked: at most seven, in whole steps.
+    /// Times to be marked, in whole steps: at most six, for which a phone has room.
     pub(super) fn marks(self) -> Vec<u64> {
         let seconds = self.whole_ms / 1000;
-        let longest = seconds.div_ceil(6).max(1);
-        let step = STEPS.into_iter().find(|step| *step * 6 >= seconds).unwrap_or(longest);
-        let marks = (0..=6).map(|n: u64| n.saturating_mul(step).saturating_mul(1000));
+        let longest = seconds.div_ceil(5).max(1);
+        let step = STEPS.into_iter().find(|step| *step * 5 >= seconds).unwrap_or(longest);
+        let marks = (0..=5).map(|n: u64| n.saturating_mul(step).saturating_mul(1000));
         marks.take_while(|mark| *mark <= self.whole_ms).collect()
     }
 }
@@ -150,12 +150,9 @@ mod tests {
     fn times_are_marked_in_whole_steps() {
         let marks = |ms| Times::new(ms).marks().into_iter().map(clock).collect::<Vec<_>>();
         assert_eq!(marks(105_310), ["0:00", "0:30", "1:00", "1:30"]);
-        assert_eq!(
-            marks(3_600_000),
-            ["0:00", "10:00", "20:00", "30:00", "40:00", "50:00", "1:00:00"]
-        );
+        assert_eq!(marks(3_600_000), ["0:00", "15:00", "30:00", "45:00", "1:00:00"]);
         assert_eq!(marks(0), ["0:00"]);
-        assert!(marks(u64::MAX).len() <= 7);
+        assert!(marks(u64::MAX).len() <= 6);
     }
 
     #[test]
