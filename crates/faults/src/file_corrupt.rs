@@ -122,9 +122,13 @@ impl Fault for FileCorrupt {
         })
     }
 
-    fn change(_: &params::FileCorrupt, undo: &Undo) -> String {
+    fn change(params: &params::FileCorrupt, undo: &Undo) -> String {
+        let others = match params.method {
+            params::Garbage::Random => "others",
+            params::Garbage::Zero => "zeros",
+        };
         format!(
-            "{} of {} become others, then what they were",
+            "{} of {} become {others}, then what they were",
             undo.range,
             undo.at.path()
         )

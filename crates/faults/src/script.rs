@@ -8,6 +8,7 @@
 mod program;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use fracas_core::params;
@@ -138,9 +139,32 @@ impl Fault for Script {
     }
 
     fn change(params: &params::Script, undo: &Undo) -> String {
-        let found = Program::find(&params.apply, params.apply_timeout);
-        let apply = found.map_or_else(|_| params.apply.join(" "), |program| program.words());
-        format!("runs {apply}; then {}", undo.revert.words())
+        let program = |argv: &Vec<String>, timeout| {
+            let found = Program::find(argv, timeout);
+            let words = found.map_or_else(|_| argv.join(" "), |program| program.words());
+            format!("{words} (at most {timeout})")
+        };
+        let mut text = format!(
+            "runs {}, then {} (at most {})",
+            program(&params.apply, params.apply_timeout),
+            undo.revert.words(),
+            params.revert_timeout
+        );
+        for (what, argv, timeout) in [
+            ("measured by", &params.measure, params.measure_timeout),
+            ("checked by", &params.check, params.check_timeout),
+        ] {
+            if let Some(argv) = argv {
+                let _ = write!(text, "; {what} {}", program(argv, timeout));
+            }
+        }
+        let _ = write!(text, "; in {}", params.directory);
+        if !params.environment.is_empty() {
+            // Names alone: a value may be a secret.
+            let names: Vec<&str> = params.environment.keys().map(String::as_str).collect();
+            let _ = write!(text, " with {}", names.join(", "));
+        }
+        text
     }
 
     fn resources(undo: &Undo) -> Vec<Resource> {

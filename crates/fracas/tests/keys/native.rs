@@ -1,7 +1,9 @@
 //! Keys of a native experiment.
 
 mod inject;
+mod more;
 mod probes;
+mod series;
 mod targets;
 mod times;
 mod words;

@@ -290,3 +290,29 @@ fn key_kurtosis_enclave_name() {
         assert_eq!(chosen, serde_json::json!([stage.text(name)]));
     }
 }
+
+/// How many runs there are after one that finds three of former years, of 4 KiB each.
+fn kept(variable: &str, value: &str) -> usize {
+    let mut stage = Stage::sleeper();
+    stage.cli.set(variable, value);
+    let runs = fracas_linux::state_dir::private_dir(&stage.cli.state().join("runs")).unwrap();
+    for run in ["20200101-000000-aaaa", "20210101-000000-aaaa", "20220101-000000-aaaa"] {
+        let old = fracas_linux::state_dir::private_dir(&runs.path().join(run)).unwrap();
+        fs::write(old.path().join("report.json"), [b' '; 4096]).unwrap();
+    }
+    let seen = look(&stage, Look::Run, EXPERIMENT);
+    assert_eq!(seen["code"], 0, "{seen:#}");
+    fs::read_dir(runs.path()).unwrap().count()
+}
+
+#[test]
+fn key_reporting_keep_runs() {
+    let counts = ["2", "0"].map(|runs| kept("FRACAS_REPORTING_KEEP_RUNS", runs));
+    assert_eq!(counts, [2, 4]);
+}
+
+#[test]
+fn key_reporting_keep_size() {
+    let counts = ["1B", "1GiB"].map(|size| kept("FRACAS_REPORTING_KEEP_SIZE", size));
+    assert_eq!(counts, [1, 4]);
+}

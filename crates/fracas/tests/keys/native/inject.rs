@@ -25,6 +25,8 @@ macro_rules! changes {
     };
 }
 
+pub(super) use {changes, inject};
+
 changes! { Stage::grouped(), "@TARGET";
     key_faults_inject_memory_limit_limit: "memory_limit: { limit: 64MiB }" => "memory_limit: { limit: 1GiB }", "→ 64MiB" => "→ 1GiB";
     key_faults_inject_cpu_limit_percent: "cpu_limit: { percent: 50% }" => "cpu_limit: { percent: 60 }", "→ 50%" => "→ 60%";

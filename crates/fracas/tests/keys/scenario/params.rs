@@ -40,6 +40,67 @@ changes! {
     key_spec_faults_params_process_kill_interval: "type: process_kill, params: { count: 2, interval: 1 }" => "type: process_kill, params: { count: 2, interval: 2 }", "every 1s" => "every 2s";
 }
 
+changes! {
+    key_spec_faults_params_disk_fill_target_path: "type: disk_fill, params: { target_path: /dev/shm, size_mb: 8 }" => "type: disk_fill, params: { target_path: /dev/shm/., size_mb: 8 }", "in /dev/shm," => "in /dev/shm/.,";
+    key_spec_faults_params_disk_fill_path: "type: disk_fill, params: { path: /dev/shm, size_mb: 8 }" => "type: disk_fill, params: { path: /dev/shm/., size_mb: 8 }", "in /dev/shm," => "in /dev/shm/.,";
+    key_spec_faults_params_disk_fill_size_mb: "type: disk_fill, params: { target_path: /dev/shm, size_mb: 8 }" => "type: disk_fill, params: { target_path: /dev/shm, size_mb: 4 }", "takes 8.0MiB" => "takes 4.0MiB";
+    key_spec_faults_params_disk_fill_fill_percent: "type: disk_fill, params: { target_path: /dev/shm, fill_percent: 25 }" => "type: disk_fill, params: { target_path: /dev/shm, fill_percent: 50 }", "takes 16.0MiB" => "takes 32.0MiB";
+    key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { target_path: /, io_latency_ms: 50 }" => "type: disk_io, params: { target_path: /, io_latency_ms: 150 }", "in 1 files" => "in 2 files";
+    key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { target_path: / }" => "type: disk_io, params: { target_path: /etc }", "in /," => "in /etc,";
+    key_spec_faults_params_disk_io_path: "type: disk_io, params: { path: / }" => "type: disk_io, params: { path: /etc }", "in /," => "in /etc,";
+    key_spec_faults_params_disk_io_operation: "type: disk_io, params: { target_path: /, operation: read }" => "type: disk_io, params: { target_path: /, operation: write }", "worker reads" => "worker writes";
+    key_spec_faults_params_disk_io_workers: "type: disk_io_stress, params: { target_path: /, workers: 1 }" => "type: disk_io_stress, params: { target_path: /, workers: 4 }", "in 1 files" => "in 4 files";
+    key_spec_faults_params_disk_io_block_size: "type: disk_io_stress, params: { target_path: /, block_size: 64k }" => "type: disk_io_stress, params: { target_path: /, block_size: 4k }", "of 64KiB" => "of 4KiB";
+    key_spec_faults_params_file_corrupt_corrupt_bytes: "type: file_corrupt, params: { target_path: /app, corrupt_offset: 8, corrupt_bytes: 16 }" => "type: file_corrupt, params: { target_path: /app, corrupt_offset: 8, corrupt_bytes: 32 }", "16 bytes" => "32 bytes";
+    key_spec_faults_params_file_corrupt_corrupt_offset: "type: file_corrupt, params: { target_path: /app, corrupt_offset: 1000 }" => "type: file_corrupt, params: { target_path: /app, corrupt_offset: 2000 }", "1000" => "2000";
+    key_spec_faults_params_file_corrupt_method: "type: file_corrupt, params: { target_path: /app, corrupt_offset: 8, method: random }" => "type: file_corrupt, params: { target_path: /app, corrupt_offset: 8, method: zero }", "become others" => "become zeros";
+}
+
+keys! { Stage::container(), Plan, fault!("type: file_delete, params: { target_path: /etc, recursive: false }");
+    // A directory is taken only if that is said.
+    key_spec_faults_params_file_delete_recursive: "recursive: false" => "recursive: true", "/code", "2" => "0";
+}
+
+keys! { Stage::container(), Plan, fault!("type: file_delete, params: { target_path: /app }");
+    key_spec_faults_params_file_delete_target_path: "/app" => "/nothing", "/code", "0" => "2";
+}
+
+keys! { Stage::container(), Plan, fault!("type: file_corrupt, params: { target_path: /app }");
+    key_spec_faults_params_file_corrupt_target_path: "/app" => "/nothing", "/code", "0" => "2";
+}
+
+keys! { Stage::container(), Plan, fault!("type: file_delete, params: { target_path: /app, backup_first: true }");
+    key_spec_faults_params_file_delete_backup_first: "backup_first: true" => "backup_first: false", "/out/notes/0", "is empty" => "backup_first";
+}
+
+keys! { Stage::container(), Plan, fault!("type: file_corrupt, params: { target_path: /app, corrupt_offset: 8, backup_first: true }");
+    key_spec_faults_params_file_corrupt_backup_first: "backup_first: true" => "backup_first: false", "/out/notes/0", "is empty" => "backup_first";
+}
+
+keys! { Stage::container(), Plan, fault!("type: disk_fill, params: { target_path: /dev/shm, size_mb: 8 }");
+    // There is no name that anybody could see.
+    key_spec_faults_params_disk_fill_file_name: "size_mb: 8" => "size_mb: 8, file_name: full", "/out/notes/0", "is empty" => "not called `full`";
+}
+
+keys! { Stage::container(), Plan, fault!("type: disk_io, params: { target_path: /, method: dd }");
+    key_spec_faults_params_disk_io_method: "method: dd" => "method: dm-delay", "/code", "0" => "2";
+}
+
+keys! { state_in_memory(), Plan, fault!("type: disk_fill, params: { target_path: /, size_mb: 1, allow_root_device: false }");
+    key_spec_faults_params_disk_fill_allow_root_device: "allow_root_device: false" => "allow_root_device: true", "/code", "2" => "0";
+}
+
+/// A container, and a state directory that is not on its disk: that one is never filled.
+fn state_in_memory() -> Option<Stage> {
+    let mut stage = Stage::container()?;
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    stage
+        .cli
+        .set("FRACAS_STATE", &memory.path().join("state").display().to_string());
+    stage.keep(memory);
+    Some(stage)
+}
+
 keys! { Stage::container(), Plan, fault!("type: memory, params: { memory_mb: 64, method: limit }");
     // What the original did is done, and that is said.
     key_spec_faults_params_memory_pressure_method: "method: limit" => "method: stress", "/out/notes/0", "is empty" => "is not what the original tool did";
