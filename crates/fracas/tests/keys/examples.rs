@@ -1,5 +1,6 @@
 //! Every example that is shipped, planned on targets of the lab: its selectors find something, and its faults can be put on it.
-//! Only the names of what is broken are others, given by `--set` as a reader of the example would.
+//! Only the names of what is broken are others, and what the lab's containers do not have: their files and limits, and the machine's
+//! programs. They are given by `--set`, as a reader of the example would.
 
 use std::collections::BTreeSet;
 
@@ -72,6 +73,55 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &[
             "spec.targets[0].selector.pattern=@C-1",
             "spec.targets[1].selector.pattern=@C-2",
+        ],
+    ),
+    (
+        "broken-data",
+        &["rotten-index", "no-configuration"],
+        &[
+            "targets[0].container.name=@C-[0-9]+",
+            "faults.rotten-index.inject.file_corrupt.path=/app",
+            "faults.no-configuration.inject.file_delete.path=/.dockerenv",
+        ],
+    ),
+    (
+        "busy-disk",
+        &["churn"],
+        &[
+            "targets[0].container.compose_service=@C-1",
+            "faults.churn.inject.disk_io.path=/",
+        ],
+    ),
+    (
+        "disk-full",
+        &["fill"],
+        &[
+            "targets[0].container={ image: '@IMAGE', name: '@C-1' }",
+            "faults.fill.inject.disk_fill.path=/dev/shm",
+        ],
+    ),
+    (
+        "memory-squeeze",
+        &["squeeze"],
+        &[
+            "targets[0].container.compose_service=@C-1",
+            "faults.squeeze.inject={ memory_stress: { size: 16MiB } }",
+        ],
+    ),
+    (
+        "own-script",
+        &["stopped"],
+        &[
+            "targets[0].process.pid_file=@PID",
+            "faults.stopped.inject={ script: { apply: [/bin/true, stop], revert: [/bin/true, start] } }",
+        ],
+    ),
+    (
+        "slow-disk",
+        &["slow"],
+        &[
+            "targets[0].container.compose_service=@C-1",
+            "faults.slow.inject.disk_throttle.path=/",
         ],
     ),
 ];

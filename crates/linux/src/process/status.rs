@@ -31,8 +31,9 @@ pub(super) struct Stat {
     pub(super) comm: String,
     pub(super) state: char,
     pub(super) parent: u32,
-    /// The pid of the leader of its session; 0 where that is in an outer pid namespace.
-    pub(super) session: u32,
+    /// The pid of the leader of its session; 0 where that is in an outer pid namespace, -1 for a process that is being reaped, which
+    /// has none any more (fs/proc/array.c, `do_task_stat`).
+    pub(super) session: i32,
     pub(super) threads: u32,
     pub(super) start: u64,
     /// The kernel's flags of the task, `PF_*` of include/linux/sched.h.
@@ -97,7 +98,7 @@ pub fn status(pid: u32) -> io::Result<Option<Status>> {
 /// Whether this process is the leader of its session.
 pub(crate) fn leads_session() -> io::Result<bool> {
     let own = std::process::id();
-    Ok(stat(own)?.is_some_and(|stat| stat.session == own))
+    Ok(stat(own)?.is_some_and(|stat| u32::try_from(stat.session) == Ok(own)))
 }
 
 /// The arguments lie one after the other, each ended by a zero byte. `None` without any.

@@ -141,6 +141,13 @@ fn the_name_of_a_process_cannot_lie_about_the_other_fields() {
     assert_eq!(stat.comm, "a) R 1 (b");
     assert_eq!((stat.state, stat.parent, stat.threads, stat.start), ('S', 42, 3, 9876));
     assert!(status::parse_stat("7 (a) S 42").is_none());
+    let reaped =
+        "7 (a) X 0 -1 -1 0 -1 4227084 821 0 0 0 0 0 0 0 20 0 0 0 1921204 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 17 0 0 0 0 0";
+    let stat = status::parse_stat(reaped).unwrap();
+    assert_eq!(
+        (stat.state, stat.parent, stat.session, stat.start),
+        ('X', 0, -1, 1_921_204)
+    );
     assert!(status::parse_stat("").is_none());
 }
 
