@@ -54,7 +54,8 @@ fn ledger(state: &State, run: &RunId, stage: Stage, ended: bool) -> Ledger {
         Record::Began {
             run: run.clone(),
             runner: identity.clone(),
-            guardian: identity,
+            // This process: a guardian that lives while it holds the lock.
+            guardian: fracas_linux::process::identity(std::process::id()).unwrap().unwrap(),
         },
         Record::Planned(Box::new(planned)),
         Record::Became {
