@@ -183,3 +183,43 @@ fn a_ramp_becomes_harder_step_by_step() {
     assert_eq!(steps, ["268435456", "201326592", "134217728", "67108864"]);
     assert_eq!(seen.last(), Some(&unlimited));
 }
+
+/// Two commands that differ in one flag print two documents that differ in its line.
+#[test]
+fn every_flag_of_the_target_and_of_time_is_a_line_of_the_document() {
+    let cli = Cli::new();
+    let base = ["inject", "cpu_limit", "--percent", "20%", "--for", "30s", "--print"];
+    let printed = |more: &[&str]| cli.run(&[&base, more].concat());
+    for (flags, line) in [
+        (["--container", "web"], "name: \"web\""),
+        (["--image", "nginx:1"], "image: \"nginx:1\""),
+        (["--compose-service", "front"], "compose_service: \"front\""),
+        (["--process", "nginx"], "name: \"nginx\""),
+        (["--command", "nginx -g .*"], "command: \"nginx -g .*\""),
+        (["--pid-file", "/run/x.pid"], "pid_file: \"/run/x.pid\""),
+        (["--cgroup", "/x.slice"], "cgroup: \"/x.slice\""),
+        (["--unit", "x.service"], "systemd_unit: \"x.service\""),
+        (["--port", "81"], "port: 81"),
+    ] {
+        let said = printed(&flags);
+        assert_eq!(said.code, 0, "{flags:?}: {}", said.err);
+        assert!(said.out.contains(line), "{flags:?}: {}", said.out);
+    }
+    let plain = printed(&["--port", "81"]).out;
+    for (flags, line) in [
+        (vec!["--at-most", "3"], "at_most: 3"),
+        (vec!["--seed", "9"], "seed: 9"),
+        (vec!["--allow-irreversible"], "allow_irreversible: true"),
+        (
+            vec!["--pulse", "on=2s,off=3s"],
+            "pulse: { \"on\": \"2s\", \"off\": \"3s\" }",
+        ),
+        (
+            vec!["--ramp", "from=80%,over=10s,steps=4"],
+            "ramp: { \"from\": \"80%\", \"over\": \"10s\", \"steps\": 4 }",
+        ),
+    ] {
+        let said = printed(&[vec!["--port", "81"], flags].concat()).out;
+        assert!(said.contains(line) && !plain.contains(line), "{said}");
+    }
+}
