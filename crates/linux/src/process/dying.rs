@@ -7,7 +7,7 @@ use crate::error::invalid;
 
 const SIGKILL: u32 = 9;
 /// `PF_EXITING` of include/linux/sched.h: the process has begun to end.
-const EXITING: u64 = 0x4;
+pub(super) const EXITING: u64 = 0x4;
 
 /// Whether this process has ended, or has got a signal that ends it and has not come to it yet. `None`: there is no such process.
 ///

@@ -38,6 +38,8 @@ pub(super) struct Stat {
     pub(super) start: u64,
     /// The kernel's flags of the task, `PF_*` of include/linux/sched.h.
     pub(super) flags: u64,
+    /// Whether its environment was set up and has no variable. Not told to whoever may not trace it: then false.
+    pub(super) has_empty_environment: bool,
 }
 
 /// Reads `/proc/PID/stat`. `None`: there is no such process.
@@ -68,6 +70,7 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         threads: field(20)?.parse().ok()?,
         start: field(22)?.parse().ok()?,
         flags: field(9)?.parse().ok()?,
+        has_empty_environment: field(51)? != "0" && field(50) == field(51),
     })
 }
 

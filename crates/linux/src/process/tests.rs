@@ -136,13 +136,13 @@ fn a_status_says_who_it_is_and_descendants_come_after_their_parents() {
 
 #[test]
 fn the_name_of_a_process_cannot_lie_about_the_other_fields() {
-    let line = "7 (a) R 1 (b) S 42 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 9876 1 1";
+    let line = "7 (a) R 1 (b) S 42 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 9876 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 95 0";
     let stat = status::parse_stat(line).unwrap();
     assert_eq!(stat.comm, "a) R 1 (b");
     assert_eq!((stat.state, stat.parent, stat.threads, stat.start), ('S', 42, 3, 9876));
+    assert!(!stat.has_empty_environment);
     assert!(status::parse_stat("7 (a) S 42").is_none());
-    let reaped =
-        "7 (a) X 0 -1 -1 0 -1 4227084 821 0 0 0 0 0 0 0 20 0 0 0 1921204 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 17 0 0 0 0 0";
+    let reaped = "7 (a) X 0 -1 -1 0 -1 4227084 821 0 0 0 0 0 0 0 20 0 0 0 1921204 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 9";
     let stat = status::parse_stat(reaped).unwrap();
     assert_eq!(
         (stat.state, stat.parent, stat.session, stat.start),
