@@ -92,6 +92,8 @@ pub struct Machine {
     stop: Option<StopCause>,
     failure: Option<Said>,
     certificate: Option<Certificate>,
+    /// Drift fails the run.
+    strict: bool,
     /// When the end of a phase was reached; its last readings are awaited.
     closing: Option<Duration>,
     metrics_due: Duration,
@@ -114,11 +116,19 @@ impl Machine {
             stop: None,
             failure: None,
             certificate: None,
+            strict: false,
             closing: None,
             metrics_due: Duration::ZERO,
             follow_due: Duration::ZERO,
             out: VecDeque::new(),
         }
+    }
+
+    /// Whether the run fails when others changed what it had changed. Not otherwise: that is drift, and no residue.
+    #[must_use]
+    pub fn strict_certificate(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
     }
 
     /// The phase.

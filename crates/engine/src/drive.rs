@@ -91,7 +91,7 @@ pub(crate) async fn drive(
     let lifeline = Lifeline::new(client, settings.state.clone(), run.clone());
     lifeline.watch(back.clone());
     let mut driver = Driver {
-        machine: Machine::new(experiment.clone(), injections),
+        machine: Machine::new(experiment.clone(), injections).strict_certificate(settings.strict_certificate),
         experiment: Arc::new(experiment),
         lifeline,
         prober: Arc::new(prober),

@@ -49,6 +49,8 @@ pub struct Settings {
     pub out: Option<PathBuf>,
     /// Where the report file of a `ChaosScenario` goes.
     pub reports: PathBuf,
+    /// Whether the run fails when others changed what it had changed.
+    pub strict_certificate: bool,
     /// How many of these are kept; 0 keeps all.
     pub keep_last: usize,
     /// How many runs stay in the state directory, and how much room they may take.

@@ -111,6 +111,13 @@ pub(crate) struct Run {
     pub(crate) scenario: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) document: Document,
+    #[command(flatten)]
+    pub(crate) execution: Execution,
+}
+
+/// What a person says of a run besides what it is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Execution {
     /// Does everything but apply; `full` also waits as long as the run would
     #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "quick", require_equals = true)]
     pub(crate) dry_run: Option<DryRun>,
@@ -120,6 +127,9 @@ pub(crate) struct Run {
     /// Where the report goes [default: the run's directory in the state directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Fails when others changed what the run had changed, though nothing of ours is left
+    #[arg(long)]
+    pub(crate) strict_certificate: bool,
     /// What stands on standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: Format,

@@ -209,10 +209,11 @@ impl Settings {
     }
 
     /// What a run needs.
-    pub(crate) fn engine(&self, out: Option<PathBuf>) -> Result<fracas_engine::Settings> {
+    pub(crate) fn engine(&self, out: Option<PathBuf>, strict_certificate: bool) -> Result<fracas_engine::Settings> {
         Ok(fracas_engine::Settings {
             state: self.state()?,
             out,
+            strict_certificate,
             reports: self.text("reporting.output_dir").unwrap_or_default().into(),
             keep_last: self.parsed("reporting.keep_last_n"),
             keep: Keep {

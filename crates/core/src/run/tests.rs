@@ -105,7 +105,9 @@ struct World {
     first_counted: Option<Duration>,
     applies: Box<dyn FnMut(InjectionId) -> bool>,
     landed: Landed,
-    residue: bool,
+    /// What the certificate says.
+    left: State,
+    strict: bool,
     on: BTreeMap<InjectionId, bool>,
     log: Vec<(Duration, String)>,
     events: Vec<What>,
@@ -122,7 +124,8 @@ impl World {
             first_counted: None,
             applies: Box::new(|_| true),
             landed: Landed::Yes,
-            residue: false,
+            left: State::Clean,
+            strict: false,
             on: BTreeMap::new(),
             log: vec![],
             events: vec![],
@@ -207,7 +210,7 @@ impl World {
                     injection: InjectionId(0),
                     fault: "f".into(),
                     target: "t".into(),
-                    state: if self.residue { State::Residue } else { State::Clean },
+                    state: self.left,
                     undo: "u".into(),
                     seen: "s".into(),
                     millis: 1,
@@ -236,7 +239,7 @@ fn run(
             fault,
         })
         .collect();
-    let mut machine = Machine::new(experiment, injections);
+    let mut machine = Machine::new(experiment, injections).strict_certificate(world.strict);
     let mut now = Duration::ZERO;
     let mut inputs = VecDeque::from([Input::Tick]);
     let mut stop = stop;
@@ -504,7 +507,7 @@ fn what_did_not_land_is_inconclusive_and_what_is_left_is_residue() {
     let (verdict, why, _) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
     assert_eq!(verdict, Verdict::Inconclusive, "{why}");
     let mut world = World::new();
-    world.residue = true;
+    world.left = State::Residue;
     let (verdict, ..) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
     assert_eq!(verdict, Verdict::Residue);
 }
@@ -655,6 +658,27 @@ fn a_fault_that_ends_with_the_run_is_weighed_before_it_goes() {
     };
     let commands = machine.on(now, Input::Measured(vec![(InjectionId(0), Ok(dose))]));
     assert!(commands.contains(&revert), "{commands:?}");
+}
+
+/// Whether the certificate is strict, how the fault landed, and what the run comes to when others changed its value.
+#[test]
+fn drift_fails_a_strict_certificate_only() {
+    for (strict, landed, verdict) in [
+        (false, Landed::Yes, Verdict::Passed),
+        (true, Landed::Yes, Verdict::Failed),
+        (false, Landed::No("it is not ours".into()), Verdict::Inconclusive),
+        (true, Landed::No("it is not ours".into()), Verdict::Failed),
+    ] {
+        let mut world = World::new();
+        (world.strict, world.left, world.landed) = (strict, State::Foreign, landed);
+        let (seen, why, _) = run(experiment(vec![], vec![fault("a", 0, None)]), &mut world, None);
+        assert_eq!(seen, verdict, "{why}");
+        assert_eq!(
+            why.contains("others changed f on t: s"),
+            verdict == Verdict::Failed,
+            "{why}"
+        );
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Machine;
 use crate::event::{Hypothesis, StopCause, Verdict};
 use crate::probe::Moment;
-use crate::record::Landed;
+use crate::record::{Landed, State};
 
 impl Machine {
     /// Verdict, reason and hypothesis. Precedence: residue > error > aborted > inconclusive > failed > passed.
@@ -40,6 +40,10 @@ impl Machine {
             Some(cause) => return (Verdict::Aborted, cause.words()),
             None => {}
         }
+        // Before what cannot be concluded: a value of others is no dose of ours, and drift would always be that.
+        if let Some(why) = self.drift() {
+            return (Verdict::Failed, why);
+        }
         if let Some(why) = self.inconclusive() {
             return (Verdict::Inconclusive, why);
         }
@@ -67,6 +71,16 @@ impl Machine {
             );
         }
         (Verdict::Passed, self.praise().to_owned())
+    }
+
+    /// What others changed, where that is asked for.
+    fn drift(&self) -> Option<String> {
+        let lines = &self.certificate.as_ref().filter(|_| self.strict)?.lines;
+        let line = lines.iter().find(|line| line.state == State::Foreign)?;
+        Some(format!(
+            "the certificate is strict, and others changed {} on {}: {}",
+            line.fault, line.target, line.seen
+        ))
     }
 
     /// What a run that passed has shown: no more than was asked of it.

@@ -1,12 +1,10 @@
 //! `fracas inject`: one command per fault, its flags made from the fault's own parameters.
 
-use std::path::PathBuf;
-
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Subcommand};
 use fracas_core::units::Span;
 
-use super::{DryRun, Format};
+use super::Execution;
 use crate::commands::faults::{Parameter, Shown, all};
 
 /// `fracas inject`
@@ -85,18 +83,8 @@ pub(crate) struct How {
     /// Prints the experiment that this is, as a document, and does nothing
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "out"])]
     pub(crate) print: bool,
-    /// Does everything but apply; `full` also waits as long as the run would
-    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "quick", require_equals = true)]
-    pub(crate) dry_run: Option<DryRun>,
-    /// Does not ask
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Where the report goes [default: the run's directory in the state directory]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// What stands on standard output
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) execution: Execution,
 }
 
 /// The flags are made from the schema, which the program is built with: if that cannot be read, no test passes.

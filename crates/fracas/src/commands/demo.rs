@@ -218,6 +218,7 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
     let settings = Settings {
         state: state.to_owned(),
         out: None,
+        strict_certificate: false,
         reports: PathBuf::from("reports"),
         keep_last: 50,
         keep: Keep::default(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_spec::Source;
 
-use super::run::{self, How};
+use super::run;
 use crate::cli::{Common, Document, Fault, Inject};
 use crate::document::load_text;
 use crate::output::print;
@@ -24,18 +24,7 @@ pub(crate) fn command(common: &Common, inject: Inject) -> Result<ExitCode> {
         text,
     };
     let loaded = load_text(&source, &Document::default(), &settings)?;
-    let how = inject.fault.how;
-    run::go(
-        common,
-        &settings,
-        loaded,
-        How {
-            dry_run: how.dry_run,
-            yes: how.yes,
-            out: how.out,
-            format: how.format,
-        },
-    )
+    run::go(common, &settings, loaded, inject.fault.how.execution)
 }
 
 /// The experiment as a person would write it.

@@ -24,7 +24,7 @@ pub(crate) fn command(common: &Common, plan: &Plan) -> Result<ExitCode> {
     let order = Order {
         notes,
         experiment: loaded.experiment,
-        settings: settings.engine(None)?,
+        settings: settings.engine(None, false)?,
         dry: Dry::Quick,
         confirm: None,
         listener,

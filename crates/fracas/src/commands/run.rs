@@ -1,6 +1,5 @@
 //! `fracas run`
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use fracas_core::event::Verdict;
@@ -11,7 +10,7 @@ use fracas_report::{Report, Style, plain, render, summary};
 use fracas_spec::Loaded;
 use tokio::sync::mpsc;
 
-use crate::cli::{Common, DryRun, Format, Run};
+use crate::cli::{Common, DryRun, Execution, Format, Run};
 use crate::document::{load, notes};
 use crate::output::{manner, print, tell, tell_problem};
 use crate::screen::{Screen, Show};
@@ -22,25 +21,11 @@ pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
     // Either is there: the command line's rules say so.
     let file = run.file.or(run.scenario).unwrap_or_default();
     let loaded = load(&file, &run.document, &settings)?;
-    let how = How {
-        dry_run: run.dry_run,
-        yes: run.yes,
-        out: run.out,
-        format: run.format,
-    };
-    go(common, &settings, loaded, how)
-}
-
-/// What a person says of a run besides what it is.
-pub(super) struct How {
-    pub(super) dry_run: Option<DryRun>,
-    pub(super) yes: bool,
-    pub(super) out: Option<PathBuf>,
-    pub(super) format: Format,
+    go(common, &settings, loaded, run.execution)
 }
 
 /// Runs it, from the question to the summary.
-pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: How) -> Result<ExitCode> {
+pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: Execution) -> Result<ExitCode> {
     let dry = match run.dry_run {
         None => Dry::No,
         Some(DryRun::Quick) => Dry::Quick,
@@ -63,7 +48,7 @@ pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: How)
     let order = Order {
         notes: notes(&loaded),
         experiment: loaded.experiment,
-        settings: settings.engine(run.out)?,
+        settings: settings.engine(run.out, run.strict_certificate)?,
         dry,
         confirm,
         listener,

@@ -65,7 +65,7 @@ framework: { log_format: json }
 kurtosis: { enclave_name: pos }
 ";
     let settings = with(&[], &[], Some(file)).unwrap();
-    let engine = settings.engine(None).unwrap();
+    let engine = settings.engine(None, false).unwrap();
     assert_eq!(engine.state, PathBuf::from("/s"));
     assert_eq!(engine.docker_host.as_deref(), Some("unix:///d"));
     assert_eq!(engine.prometheus_url.as_deref(), Some("http://p:9"));

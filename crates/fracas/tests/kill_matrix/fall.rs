@@ -13,6 +13,9 @@ const BOUND: Duration = Duration::from_secs(1);
 /// A runner that is stopped lives on until it was unheard for 0.6 s, looked at every 50 ms.
 const UNHEARD: Duration = Duration::from_millis(650);
 
+/// Between two looks, in which hardly anything passes.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// When a blow falls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum When {
@@ -123,6 +126,7 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
             while !run.process().has_ended().unwrap() {
                 at = first(&directory).expect("it was planned");
                 assert!(struck.elapsed() < LIMIT, "the kernel does not kill the runner");
+                std::thread::park_timeout(LOOK);
             }
             (Instant::now(), None)
         }
@@ -134,7 +138,7 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
         }
     };
     let undoer = proof.as_ref().map_or(&guardian, Run::process);
-    // The last look that found it otherwise ends the time in which it was not clean. Between looks hardly anything passes.
+    // The last look that found it otherwise ends the time in which it was not clean.
     let mut clean = Duration::ZERO;
     let proven = loop {
         let as_before = target.look() == before;
@@ -152,7 +156,7 @@ fn strike(case: &Case, target: &Target, before: &str, blow: Blow, when: When) ->
             blow.name(),
             case.fault
         );
-        std::thread::park_timeout(Duration::from_millis(2));
+        std::thread::park_timeout(LOOK);
     };
     let what = format!("{} at {at} of {}", blow.name(), case.fault);
     let recovered = proof.map(|mut recovery| recovery.wait(LIMIT));

@@ -11,7 +11,7 @@ use crate::support::{Bench, Blow};
 use crate::{AT_ONCE, in_threads, table};
 
 /// The full matrix takes long, most of which it waits for the engine: more goes on at once, and the machine is measured a little, too.
-const AT_ONCE_IN_FULL: usize = 24;
+const AT_ONCE_IN_FULL: usize = 12;
 /// Blows that one target gets in the full matrix, so that no fault has its turn alone at the end.
 const ON_ONE_TARGET: u64 = 20;
 

@@ -12,13 +12,22 @@ const THEIRS: u64 = 100 << 20;
 
 #[test]
 fn a_strangers_value_is_left_and_told_with_all_three() {
+    a_strangers_value(&[], 5, "INCONCLUSIVE");
+}
+
+#[test]
+fn a_strangers_value_fails_a_strict_certificate() {
+    a_strangers_value(&["--strict-certificate"], 1, "FAILED");
+}
+
+fn a_strangers_value(flags: &[&str], code: i32, verdict: &str) {
     let Some(target) = Target::process() else { return };
     let bench = Bench::new();
     let limit = target.memory_limit();
     let before = read(&limit).unwrap();
     // The swap file stays ours: v1 wants the limit below it, so the stranger raises that one first.
     let swap = limit.with_file_name("memory.memsw.limit_in_bytes");
-    let mut run = bench.run(&memory_limit(&target).replace("60s", "2s"));
+    let mut run = bench.run_with(&memory_limit(&target).replace("60s", "2s"), flags);
     let (directory, _) = run.begun();
     run.until(&directory, State::Applied);
     if swap.exists() {
@@ -38,8 +47,8 @@ fn a_strangers_value_is_left_and_told_with_all_three() {
         assert!(line.undo.contains(value), "{value} is not told: {}", line.undo);
     }
     // Our value was no longer there when the dose was read: the fault did not stay on.
-    assert_eq!(said.code, 5, "{said:?}");
-    assert!(said.out.contains("INCONCLUSIVE"), "{said:?}");
+    assert_eq!(said.code, code, "{said:?}");
+    assert!(said.out.contains(verdict), "{said:?}");
     assert_eq!(
         bench.fracas(&["status"]).code,
         0,

@@ -62,9 +62,14 @@ impl Bench {
 
     /// Writes a document and starts `fracas run` on it.
     pub(crate) fn run(&self, document: &str) -> Run {
+        self.run_with(document, &[])
+    }
+
+    /// The same, with more flags.
+    pub(crate) fn run_with(&self, document: &str, flags: &[&str]) -> Run {
         let file = self.place().join("experiment.yaml");
         std::fs::write(&file, document).unwrap();
-        Run::start(self, &file)
+        Run::start(self, &file, flags)
     }
 
     /// Runs a command to its end.

@@ -21,15 +21,21 @@ use std::time::{Duration, Instant};
 /// The longest that a test waits for something that is not itself what it measures.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
-/// Looks again and again, with hardly a pause: what is waited for may last for less than a millisecond.
+/// Looks again and again.
 #[track_caller]
-pub(crate) fn soon<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn soon<T>(limit: Duration, what: &str, look: impl FnMut() -> Option<T>) -> T {
+    every(Duration::from_millis(1), limit, what, look)
+}
+
+/// Looks again and again, with so long a pause.
+#[track_caller]
+pub(crate) fn every<T>(pause: Duration, limit: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::park_timeout(Duration::from_micros(50));
+        std::thread::park_timeout(pause);
     }
 }

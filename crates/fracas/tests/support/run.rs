@@ -9,7 +9,10 @@ use fracas_core::record::{Certificate, State};
 use fracas_guardian::ledger::Contents;
 use fracas_linux::process::Process;
 
-use super::{Bench, LIMIT, look, soon};
+use super::{Bench, LIMIT, every, look, soon};
+
+/// Between two looks at a state.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// A process that was started and is waited for when dropped.
 pub(crate) struct Run {
@@ -30,9 +33,10 @@ pub(crate) struct Said {
 }
 
 impl Run {
-    /// `fracas run FILE --yes`
-    pub(crate) fn start(bench: &Bench, file: &Path) -> Self {
-        Self::words(bench, &["run", &file.display().to_string(), "--yes"])
+    /// `fracas run FILE --yes` and these flags.
+    pub(crate) fn start(bench: &Bench, file: &Path, flags: &[&str]) -> Self {
+        let file = file.display().to_string();
+        Self::words(bench, &[&["run", &file, "--yes"], flags].concat())
     }
 
     #[expect(clippy::disallowed_methods, reason = "the program under test is started by its test")]
@@ -144,7 +148,8 @@ impl Run {
     /// Waits until the first injection is in this state, or past it.
     #[track_caller]
     pub(crate) fn until(&self, directory: &Path, state: State) -> Instant {
-        soon(LIMIT, &format!("an injection is {state}"), || {
+        // With hardly a pause: a state may last for less than a millisecond.
+        every(PAUSE, LIMIT, &format!("an injection is {state}"), || {
             let now = first(directory);
             assert!(
                 now >= Some(state) || !self.process.has_ended().unwrap(),
