@@ -17,8 +17,10 @@ pub(crate) fn run(full: bool) -> Result<()> {
         .args(["nextest", "run", "--locked", "--workspace", "--no-capture"])
         .args(["--filterset", "binary(=kill_matrix)"]);
     if full {
-        // The full matrix takes hours: its profile has other time limits.
-        command.args(["--profile", "full"]).env("FRACAS_KILLS_EACH", FULL);
+        // The full matrix takes hours: its profile has other time limits. The program is the one that people run.
+        command
+            .args(["--release", "--profile", "full"])
+            .env("FRACAS_KILLS_EACH", FULL);
     } else {
         command.args(["--profile", "ci"]);
     }
