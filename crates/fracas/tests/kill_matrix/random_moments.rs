@@ -7,7 +7,7 @@ use fracas_core::seed::Seed;
 
 use crate::cases::{self, Case};
 use crate::fall::{Fall, Scene, When};
-use crate::support::{Bench, Blow};
+use crate::support::{Bench, Blow, reap_orphans};
 use crate::{AT_ONCE, in_threads, table};
 
 /// The full matrix takes long, most of which it waits for the engine: more goes on at once, and the machine is measured a little, too.
@@ -61,6 +61,7 @@ fn each(case: &Case, seed: Seed, ordinals: Range<u64>, falls: &Mutex<Vec<Fall>>)
         println!("{fall} ({} ms after planned)", delay.as_millis());
         falls.lock().unwrap().push(fall);
     }
+    reap_orphans();
 }
 
 #[track_caller]

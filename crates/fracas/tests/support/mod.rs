@@ -9,7 +9,7 @@ mod look;
 mod run;
 mod target;
 
-pub(crate) use bench::{Bench, nothing_left};
+pub(crate) use bench::{Bench, nothing_left, reap_orphans};
 pub(crate) use blow::{Blow, Trap, go_on, signal};
 pub(crate) use document::{Document, memory_limit};
 pub(crate) use look::{cgroup_file, children_of, groups_named, is_stopped, read};
