@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::steps::Steps;
-use crate::{children, fuzz, generated, needs, tidy};
+use crate::{children, fuzz, generated, needs, package, tidy};
 
 /// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
 pub(crate) fn run() -> Result<()> {
@@ -33,6 +33,7 @@ fn all(steps: &mut Steps) -> Result<()> {
     steps.step("generated", || {
         generated::schemas(generated::Mode::Check).and_then(|()| generated::pages(generated::Mode::Check))
     })?;
+    steps.step("package", || package::run(false))?;
     let engine = steps.step("engine", Engine::start)?;
     let tests = tests(steps, &engine);
     if tests.is_err() {

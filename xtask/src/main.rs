@@ -12,14 +12,17 @@
 mod bench;
 mod children;
 mod ci;
+mod dist;
 mod engine;
 mod fuzz;
 mod generated;
 mod killmatrix;
 mod needs;
+mod package;
 mod steps;
 mod tidy;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,6 +38,9 @@ usage: cargo xtask TASK
   docs [--check]      writes docs/reference/*.md from the schemas, or says which are out of date
   bench               measures beside real peers and writes docs/benchmarks.md
   killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
+  package [--verify]  packs every crate that is published; --verify also builds each from its package
+  dist [--binary FILE]  builds the static binary (or takes this one) and packs a release into target/dist
+  dist --smoke        packs the debug binary and lets dpkg, tar and an engine of its own read it; what CI does
   fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
 ";
 
@@ -63,6 +69,11 @@ fn run(arguments: &[String]) -> Result<()> {
         ["docs", "--check"] => generated::pages(generated::Mode::Check),
         ["killmatrix"] => killmatrix::run(false),
         ["killmatrix", "--full"] => killmatrix::run(true),
+        ["package"] => package::run(false),
+        ["package", "--verify"] => package::run(true),
+        ["dist"] => dist::run(None),
+        ["dist", "--smoke"] => dist::smoke_alone(),
+        ["dist", "--binary", path] => dist::run(Some(Path::new(path))),
         ["fuzz"] => fuzz::run(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => {
             let seconds: u32 = seconds

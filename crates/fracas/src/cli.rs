@@ -225,3 +225,6 @@ pub(crate) struct Freeze {
     #[arg(value_name = "REASON", default_value = "no reason was given")]
     pub(crate) reason: String,
 }
+
+#[cfg(test)]
+mod deploy;

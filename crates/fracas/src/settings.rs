@@ -2,6 +2,7 @@
 
 mod file;
 mod known;
+mod template;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use fracas_spec::Defaults;
 use crate::cli::Common;
 pub(crate) use file::schema;
 pub(crate) use known::{KNOWN, Known, REFUSED};
+pub(crate) use template::template;
 
 /// Reads a variable of the environment.
 pub(crate) fn env(name: &str) -> Option<String> {

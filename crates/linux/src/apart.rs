@@ -59,7 +59,8 @@ fn loopback_up() -> io::Result<()> {
         request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
         libc::ioctl(
             std::os::fd::AsRawFd::as_raw_fd(&socket),
-            libc::SIOCSIFFLAGS,
+            // Its type differs between the C libraries.
+            libc::SIOCSIFFLAGS as libc::Ioctl,
             &raw const request,
         )
     };

@@ -150,6 +150,8 @@ pub(crate) enum Kind {
     /// `kind: ChaosScenario`
     #[value(alias = "chaos-scenario")]
     Scenario,
+    /// The settings file, with nothing on
+    Settings,
 }
 
 /// `fracas template`
@@ -158,7 +160,7 @@ pub(crate) struct Template {
     /// The kind of document
     #[arg(value_name = "KIND", default_value = "experiment")]
     pub(crate) kind: Kind,
-    /// The type of its fault
+    /// The type of its fault; settings have none
     #[arg(value_name = "FAULT")]
     pub(crate) fault: Option<String>,
 }

@@ -45,21 +45,21 @@ struct Act {
 const ACTS: [Act; 3] = [
     Act {
         file: "examples/demo/lost-replica.yaml",
-        text: include_str!("../../../../examples/demo/lost-replica.yaml"),
+        text: include_str!("../../examples/demo/lost-replica.yaml"),
         story: "One of the two replicas is paused for 3 seconds while the front page may open few more files;\n   then a replica is killed, and the supervisor starts it again. The shop should survive.",
         expected: Verdict::Passed,
         needs_groups: false,
     },
     Act {
         file: "examples/demo/tight-limits.yaml",
-        text: include_str!("../../../../examples/demo/tight-limits.yaml"),
+        text: include_str!("../../examples/demo/tight-limits.yaml"),
         story: "The whole shop gets half a processor and 256 MiB for 3 seconds. It should survive.",
         expected: Verdict::Passed,
         needs_groups: true,
     },
     Act {
         file: "examples/demo/stopped-database.yaml",
-        text: include_str!("../../../../examples/demo/stopped-database.yaml"),
+        text: include_str!("../../examples/demo/stopped-database.yaml"),
         story: "The only database is paused for 3 seconds. Nothing can take over: the shop should not survive,\n   and Fracas should say so, and put the database back.",
         expected: Verdict::Failed,
         needs_groups: false,

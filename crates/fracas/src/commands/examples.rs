@@ -12,7 +12,7 @@ macro_rules! examples {
     ($($name:literal),* $(,)?) => {
         /// Every shipped example by its name.
         const ALL: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../../../../examples/", $name, ".yaml")))),*
+            $(($name, include_str!(concat!("../../examples/", $name, ".yaml")))),*
         ];
     };
 }
@@ -100,7 +100,7 @@ mod tests {
                 "validator-cpu-and-pause.yaml",
             ]
         );
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
         for entry in std::fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(

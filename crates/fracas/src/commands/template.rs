@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use fracas_core::experiment::Format;
-use fracas_core::problem::Result;
+use fracas_core::problem::{Problem, Result, codes};
 
 use crate::cli::{Kind, Template};
 use crate::output::print;
@@ -12,6 +12,13 @@ pub(crate) fn command(template: &Template) -> Result<ExitCode> {
     let (format, usual) = match template.kind {
         Kind::Experiment => (Format::Native, "memory_limit"),
         Kind::Scenario => (Format::ChaosScenario, "memory_pressure"),
+        Kind::Settings if template.fault.is_some() => {
+            return Err(Problem::new(&codes::USAGE, "settings have no fault").next("use `fracas template settings`"));
+        }
+        Kind::Settings => {
+            print(&crate::settings::template())?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     print(&fracas_spec::template(
         format,

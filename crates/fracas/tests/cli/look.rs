@@ -91,6 +91,20 @@ fn templates_and_examples_are_documents() {
 }
 
 #[test]
+fn the_template_of_the_settings_is_read_and_changes_nothing() {
+    let cli = Cli::new();
+    let usual = cli.run(&["config", "--json"]).out;
+    let file = cli.file("settings.yaml", &cli.run(&["template", "settings"]).out);
+    let said = cli.run(&["config", "--json", "--config", &file]);
+    assert_eq!((said.code, &*said.err), (0, ""));
+    assert_eq!(said.out.replace(&format!("{file:?}"), "null"), usual);
+    assert!(
+        cli.refused(&["template", "settings", "cpu_stress"])
+            .contains("no fault")
+    );
+}
+
+#[test]
 fn a_fault_is_described() {
     let cli = Cli::new();
     insta::assert_snapshot!(cli.run(&["faults", "cpu_stress"]).out);
