@@ -8,6 +8,7 @@ use fracas_core::problem::Problem;
 use fracas_core::units::Span;
 use fracas_guardian::state::Keep;
 use fracas_report::Report;
+use fracas_telemetry::Outlets;
 use tokio::sync::mpsc;
 
 /// A run that is wanted.
@@ -63,6 +64,8 @@ pub struct Settings {
     pub docker_host: Option<String>,
     /// A file whose appearance stops the run.
     pub stop_file: PathBuf,
+    /// Where it is told to besides its files. The listener does that; the run keeps them for whoever cleans up after a dead runner.
+    pub outlets: Outlets,
 }
 
 /// How a run ended.

@@ -42,6 +42,10 @@ pub async fn run(order: Order) -> Result<Ended> {
         })?;
         state.remember_report(&run, &absolute)?;
     }
+    if order.dry == Dry::No && !order.settings.outlets.is_empty() {
+        // Before there is a guardian that might need them.
+        state.keep_outlets(&run, Some(&order.settings.outlets))?;
+    }
     let mut recorder = Recorder::new(Some(&out.join("events.ndjson")), order.listener.clone());
     let seed = match order.experiment.seed {
         Some(seed) => seed,

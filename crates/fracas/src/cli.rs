@@ -38,6 +38,12 @@ pub(crate) struct Common {
     /// Base address of Prometheus, for probes that name none
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) prometheus_url: Option<String>,
+    /// Base address of an OTLP receiver, `http://host:4318`, for one trace a run
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// Address that is told of an abort and of what is left
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) webhook: Option<String>,
     /// What stands on standard error: lines for people, or one JSON object per line [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(crate) log_format: Option<Format>,

@@ -7,6 +7,7 @@ mod document;
 mod output;
 mod screen;
 mod settings;
+mod watching;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ use fracas_core::problem::{Place, Problem, Result, codes};
 use fracas_core::units::Span;
 use fracas_guardian::state::{Keep, State};
 use fracas_spec::Defaults;
+use fracas_telemetry::{Hook, Otlp, Outlets};
 
 use crate::cli::Common;
 pub(crate) use file::schema;
@@ -53,10 +54,17 @@ impl Origin {
 pub(crate) struct Value {
     /// Which.
     pub(crate) known: &'static Known,
-    /// The value as a text; `None` where there is none and none is needed.
+    /// The value as a text, with its passwords; `None` where there is none and none is needed.
     pub(crate) text: Option<String>,
     /// Where it came from.
     pub(crate) from: Origin,
+}
+
+impl Value {
+    /// The value as it may be shown.
+    pub(crate) fn shown(&self) -> Option<String> {
+        self.text.as_deref().map(|text| self.known.kind.shown(text))
+    }
 }
 
 /// All settings.
@@ -81,6 +89,8 @@ impl Settings {
             ),
             ("docker.host", common.docker_host.clone()),
             ("prometheus.url", common.prometheus_url.clone()),
+            ("telemetry.otlp_endpoint", common.otlp_endpoint.clone()),
+            ("notify.webhook", common.webhook.clone()),
             (
                 "framework.log_format",
                 common.log_format.map(|format| format.word().to_owned()),
@@ -228,12 +238,25 @@ impl Settings {
                 .unwrap_or(fracas_spec::SCRAPE_INTERVAL),
             docker_host: self.docker_host(),
             stop_file: self.stop_file(),
+            outlets: self.outlets()?,
+        })
+    }
+
+    /// Where a run is told to besides its files.
+    fn outlets(&self) -> Result<Outlets> {
+        let headers = self.text("telemetry.otlp_headers").unwrap_or_default();
+        let otlp = self.text("telemetry.otlp_endpoint");
+        let webhook = self.text("notify.webhook");
+        Ok(Outlets {
+            otlp: otlp.map(|endpoint| Otlp::new(&endpoint, &headers)).transpose()?,
+            webhook: webhook.map(|url| Hook::new(&url)).transpose()?,
+            told: false,
         })
     }
 }
 
 fn wrong(known: &Known, text: &str, from: &Origin, why: &str) -> Box<Problem> {
-    let shown: String = fracas_report::plain(text).chars().take(80).collect();
+    let shown: String = fracas_report::plain(&known.kind.shown(text)).chars().take(80).collect();
     let problem = Problem::new(
         &codes::BAD_SETTING,
         format!(

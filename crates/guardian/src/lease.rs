@@ -52,6 +52,11 @@ impl Lease {
         &self.runner
     }
 
+    /// Waits until the runner is gone by itself, at most so long. Whether it is.
+    pub async fn runner_gone(&self, limit: Duration) -> bool {
+        matches!(tokio::time::timeout(limit, self.runner.ended()).await, Ok(Ok(())))
+    }
+
     /// Kills the runner and waits for its death. Only then may anything be reverted.
     ///
     /// # Errors

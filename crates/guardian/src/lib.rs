@@ -16,5 +16,6 @@ pub mod ledger;
 pub mod protocol;
 pub mod serve;
 pub mod state;
+pub mod told;
 
 pub use client::Client;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fracas_core::ids::InjectionId;
+use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::Certificate;
 use fracas_faults::Engines;
@@ -28,6 +28,7 @@ use crate::lease::{Lease, TICK};
 use crate::ledger::{Ledger, Record};
 use crate::protocol::{Answer, Ask, FromGuardian, Hello, Task, ToGuardian, receive, send};
 use crate::state::State;
+use crate::told::{self, Cleanup};
 
 /// The certificate's name in the directory of a run.
 pub const CERTIFICATE: &str = "certificate.json";
@@ -87,8 +88,11 @@ async fn serve(weak: Vec<String>) -> Result<()> {
         Ok(guardian) => {
             send(&mut to, &FromGuardian::Ready { weak }).await.map_err(broken)?;
             let writer = tokio::spawn(tell(heard, to));
-            guardian.serve(from).await;
+            let alone = guardian.serve(from).await;
             let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
+            if let Some(alone) = alone {
+                alone.tell(Path::new(&hello.state)).await;
+            }
             Ok(())
         }
         Err(problem) => {
@@ -110,7 +114,35 @@ async fn tell(mut heard: mpsc::UnboundedReceiver<FromGuardian>, mut to: OwnedWri
     while heard.recv().await.is_some() {}
 }
 
+/// A run that ended without its runner. Nothing of a target is held any more.
+struct Alone {
+    cleanup: Cleanup,
+    lease: Lease,
+    log: Log,
+}
+
+/// How long a runner may take to end that hung up and lives: it may be telling what it knows.
+const LEAVING: Duration = Duration::from_secs(30);
+
+impl Alone {
+    /// Tells of the cleanup what the runner cannot.
+    async fn tell(mut self, state: &Path) {
+        // Whether it has told its own part is known once it is gone. A runner that goes on has not died, and tells by itself.
+        if !self.lease.runner_gone(LEAVING).await {
+            return;
+        }
+        let problems = match State::open(state) {
+            Ok(state) => told::tell(&state, &self.cleanup).await,
+            Err(problem) => vec![problem],
+        };
+        for problem in problems {
+            self.log.line(&problem.line());
+        }
+    }
+}
+
 struct Guardian {
+    run: RunId,
     hand: Arc<Hand>,
     lease: Lease,
     log: Log,
@@ -156,7 +188,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
                 Some(begin(&directory, &hello.runner, &run)?)
             };
             let directory = (!dry).then_some(directory);
-            (Hand::new(run, state, ledger, engines, news.clone()), directory)
+            (Hand::new(run.clone(), state, ledger, engines, news.clone()), directory)
         }
         Task::Recover { .. } => {
             let Some((mut ledger, contents)) = Ledger::open(&directory)? else {
@@ -165,7 +197,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
             };
             // Whoever looks from now on sees that somebody is at it. Without room for that the undo goes on all the same.
             drop(ledger.append(&[began(&hello.runner, &run)?]));
-            let hand = Hand::new(run, state, Some(ledger), engines, news.clone());
+            let hand = Hand::new(run.clone(), state, Some(ledger), engines, news.clone());
             lost = hand.adopt(&contents);
             (hand, Some(directory))
         }
@@ -173,6 +205,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
     let log = Log::new(directory.as_ref());
     let spare = guard::Spare::keep(SPARE).map_err(|error| start("cannot keep descriptors in hand").because(&error))?;
     Ok(Guardian {
+        run,
         hand: Arc::new(hand),
         lease: Lease::new(runner),
         log,
@@ -184,11 +217,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
     })
 }
 
-fn begin(
-    directory: &PrivateDir,
-    runner: &fracas_core::target::ProcessIdentity,
-    run: &fracas_core::ids::RunId,
-) -> Result<Ledger> {
+fn begin(directory: &PrivateDir, runner: &fracas_core::target::ProcessIdentity, run: &RunId) -> Result<Ledger> {
     let began = began(runner, run)?;
     let mut ledger = Ledger::create(directory, 64)?;
     ledger.append(&[began])?;
@@ -196,7 +225,7 @@ fn begin(
 }
 
 /// Who this guardian is, for whom.
-fn began(runner: &fracas_core::target::ProcessIdentity, run: &fracas_core::ids::RunId) -> Result<Record> {
+fn began(runner: &fracas_core::target::ProcessIdentity, run: &RunId) -> Result<Record> {
     let itself = fracas_linux::process::identity(std::process::id())
         .ok()
         .flatten()
@@ -209,8 +238,8 @@ fn began(runner: &fracas_core::target::ProcessIdentity, run: &fracas_core::ids::
 }
 
 impl Guardian {
-    /// Serves until the end was asked for, or the runner is lost and everything is undone.
-    async fn serve(mut self, mut from: OwnedReadHalf) {
+    /// Serves until the end was asked for, or the runner is lost and everything is undone: then there is something to be told.
+    async fn serve(mut self, mut from: OwnedReadHalf) -> Option<Alone> {
         let (asked, mut asks) = mpsc::channel(64);
         let reader = tokio::spawn(async move {
             while let Ok(Some(message)) = receive::<ToGuardian>(&mut from).await {
@@ -238,7 +267,7 @@ impl Guardian {
                         let certificate = self.finish(&mut work, "the runner asked").await;
                         let _ = self.news.send(FromGuardian::Answer { number, what: Answer::Ended(certificate) });
                         reader.abort();
-                        return;
+                        return None;
                     }
                     Some(ToGuardian::Ask { number, what }) => {
                         self.lease.heard();
@@ -266,11 +295,25 @@ impl Guardian {
         };
         reader.abort();
         self.log.line(&why);
-        self.lose_runner(&mut work, &why).await;
+        let began = told::now();
+        let certificate = self.lose_runner(&mut work, &why).await;
+        // A dry run touched nothing.
+        self.directory.is_some().then(|| Alone {
+            cleanup: Cleanup {
+                run: self.run,
+                by: "guardian",
+                why,
+                began,
+                ended: told::now(),
+                certificate,
+            },
+            lease: self.lease,
+            log: self.log,
+        })
     }
 
     /// The runner is lost: it is made sure that it cannot act any more, then everything is undone.
-    async fn lose_runner(&mut self, work: &mut JoinSet<()>, why: &str) {
+    async fn lose_runner(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
         // Applies that are under way let go meanwhile.
         self.hand.cancel_all();
         // Who closed the socket knows that it has no hand any more, and may have its end still to tell.
@@ -286,6 +329,7 @@ impl Guardian {
         } else {
             "something is left"
         });
+        certificate
     }
 
     /// Undoes what is left, proves it, writes the proof.

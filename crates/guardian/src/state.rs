@@ -4,6 +4,7 @@
 //! <state>/runs/<id>/ledger          what the run did and how to undo it
 //! <state>/runs/<id>/certificate.json what was left at the end
 //! <state>/runs/<id>/report-at       where its report is, if that is elsewhere
+//! <state>/runs/<id>/outlets.json    where it is told to besides, until it is over
 //! <state>/runs/<id>/stop            asks the run to stop
 //! <state>/runs/<id>/guardian.log    what the guardian did by itself
 //! <state>/locks/<key>               claims on things that take no lock themselves
@@ -12,6 +13,7 @@
 //! ```
 
 mod keep;
+mod outlets;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

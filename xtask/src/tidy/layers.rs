@@ -11,7 +11,13 @@ const LINES: &[&[&str]] = &[
     &["fracas-guardian"],
     &["fracas-faults"],
     &["fracas-targets", "fracas-probe", "fracas-lab"],
-    &["fracas-docker", "fracas-linux", "fracas-spec", "fracas-report"],
+    &[
+        "fracas-docker",
+        "fracas-linux",
+        "fracas-spec",
+        "fracas-report",
+        "fracas-telemetry",
+    ],
     &["fracas-core", "fracas-lab-app"],
 ];
 
@@ -21,6 +27,7 @@ const LAB: &str = "fracas-lab";
 /// Dependencies with one home, and why.
 const HOMES: &[(&str, &str, &str)] = &[
     ("bollard", "fracas-docker", "the engine's protocol is behind one door"),
+    ("prost", "fracas-telemetry", "OTLP is spoken in one place"),
     ("rustix", "fracas-linux", "system calls are made in one place"),
     ("procfs", "fracas-linux", "/proc is read in one place"),
     ("libc", "fracas-linux", "system calls are made in one place"),

@@ -129,6 +129,10 @@ codes! {
         "Prometheus understood the request and refused the query.",
         "mend the query";
 
+    NOT_TOLD = "N001", "something could not be told outside",
+        "A trace, a metric or a webhook did not reach the server of the settings. The run itself, its undo and its report are not affected.",
+        "check the address with `fracas config`, and that the server runs";
+
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",
         "answer y, or pass `--yes`";

@@ -23,7 +23,7 @@ pub(crate) fn command(common: &Common, config: &Config) -> Result<ExitCode> {
             .map(|value| {
                 json!({
                     "key": value.known.key,
-                    "value": value.text,
+                    "value": value.shown(),
                     "from": value.from.words(),
                     "meaning": value.known.meaning,
                 })
@@ -42,7 +42,7 @@ fn text(settings: &Settings) -> String {
         None => "settings file: none\n".to_owned(),
     };
     for value in settings.all() {
-        let shown = value.text.as_deref().map_or_else(|| "-".to_owned(), plain);
+        let shown = value.shown().as_deref().map_or_else(|| "-".to_owned(), plain);
         let _ = writeln!(
             text,
             "  {:<28} {shown:<28} {}",

@@ -226,6 +226,8 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         scrape_interval: fracas_spec::SCRAPE_INTERVAL,
         docker_host: env("DOCKER_HOST"),
         stop_file: PathBuf::from("/tmp/chaos-stop"),
+        // A demo is nobody's alarm.
+        outlets: fracas_telemetry::Outlets::default(),
     };
     let (listener, events) = mpsc::unbounded_channel();
     let order = Order {

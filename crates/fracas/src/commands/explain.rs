@@ -42,6 +42,7 @@ const LETTERS: &[(char, &str)] = &[
     ('F', "Faults"),
     ('G', "Guardian and ledger"),
     ('P', "Probes"),
+    ('N', "Telling others"),
     ('R', "The run"),
     ('S', "State and machine"),
     ('X', "The container engine"),

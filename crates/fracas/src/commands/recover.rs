@@ -7,10 +7,11 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_guardian::Client;
 use fracas_guardian::protocol::Task;
 use fracas_guardian::state::{Kept, State};
+use fracas_guardian::told::{self, Cleanup};
 use fracas_linux::child::WorkerOptions;
 
 use crate::cli::{Common, Recover};
-use crate::output::{print, tell, tell_problem};
+use crate::output::{print, tell, tell_problem, tell_warning};
 use crate::settings::state_path;
 
 pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
@@ -40,7 +41,7 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     let mut clean = true;
     for run in abandoned {
         // A run that cannot be recovered keeps no other one from it.
-        clean &= one(&path, &run).unwrap_or_else(|problem| {
+        clean &= one(&state, &path, &run).unwrap_or_else(|problem| {
             tell(&format!("run {run} cannot be recovered:"));
             tell_problem(&problem);
             false
@@ -50,8 +51,10 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
 }
 
 /// Recovers one run; true if nothing of it is left.
-fn one(path: &std::path::Path, run: &RunId) -> Result<bool> {
-    let certificate = super::runtime()?.block_on(async {
+fn one(state: &State, path: &std::path::Path, run: &RunId) -> Result<bool> {
+    let runtime = super::runtime()?;
+    let began = told::now();
+    let certificate = runtime.block_on(async {
         let options = WorkerOptions {
             own_session: true,
             ..WorkerOptions::default()
@@ -74,7 +77,21 @@ fn one(path: &std::path::Path, run: &RunId) -> Result<bool> {
             print(&format!("           by hand: {manual}\n"))?;
         }
     }
-    Ok(certificate.is_clean())
+    let clean = certificate.is_clean();
+    let cleanup = Cleanup {
+        run: run.clone(),
+        by: "recover",
+        why: "runner and guardian died".to_owned(),
+        began,
+        ended: told::now(),
+        certificate,
+    };
+    for problem in runtime.block_on(told::tell(state, &cleanup)) {
+        tell_warning(&problem);
+    }
+    // A name that is still being resolved holds nobody up.
+    runtime.shutdown_background();
+    Ok(clean)
 }
 
 /// The id of a run, as a person gives it.

@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 
 use crate::cli::{Common, DryRun, Execution, Format, Run};
 use crate::document::{load, notes};
-use crate::output::{manner, print, tell, tell_problem};
+use crate::output::{manner, print, tell, tell_problem, tell_warning};
 use crate::screen::{Screen, Show};
 use crate::settings::Settings;
+use crate::watching::Watching;
 
 pub(crate) fn command(common: &Common, run: Run) -> Result<ExitCode> {
     let settings = Settings::load(common)?;
@@ -45,24 +46,36 @@ pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: Exec
         let (screen, experiment) = (screen.clone(), loaded.experiment.clone());
         Box::new(move |report: &Report| screen.aside(|| confirm(report, &experiment))) as fracas_engine::Confirm
     });
+    let engine = settings.engine(run.out, run.strict_certificate)?;
+    let (outlets, state) = (engine.outlets.clone(), engine.state.clone());
     let order = Order {
         notes: notes(&loaded),
         experiment: loaded.experiment,
-        settings: settings.engine(run.out, run.strict_certificate)?,
+        settings: engine,
         dry,
         confirm,
         listener,
     };
     let runtime = super::runtime()?;
-    let ended = runtime.block_on(async move {
-        let teller = tokio::spawn(screen.follow(events));
+    let (ended, untold) = runtime.block_on(async move {
+        let (shown, shows) = mpsc::unbounded_channel();
+        let teller = tokio::spawn(screen.follow(shows));
+        let watching = tokio::spawn(Watching::start(outlets).follow(events, shown));
         let ended = Box::pin(fracas_engine::run(order)).await;
         // All events were sent; the last lines are still to be told.
+        let watched = watching.await;
         let _ = teller.await;
-        ended
+        let untold = match watched {
+            Ok(watching) => watching.finish(&state).await,
+            Err(_) => Vec::new(),
+        };
+        (ended, untold)
     });
     // A thread that still waits for a person's answer, or for a name to be resolved, holds nobody up any more.
     runtime.shutdown_background();
+    for problem in &untold {
+        tell_warning(problem);
+    }
     let ended = ended?;
     finish(&ended, run.format, common.quiet)?;
     Ok(ExitCode::from(ended.verdict.exit_code()))

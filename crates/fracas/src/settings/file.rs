@@ -126,7 +126,7 @@ pub(crate) fn schema() -> Value {
             Kind::Size => json!({ "$ref": "#/$defs/Size" }),
             Kind::Count => json!({ "type": "integer", "format": "uint32", "minimum": 0 }),
             Kind::Words(words) => json!({ "type": "string", "enum": words }),
-            Kind::Text | Kind::Path | Kind::Web => json!({ "type": "string" }),
+            Kind::Text | Kind::Path | Kind::Web | Kind::Headers | Kind::Hook => json!({ "type": "string" }),
         };
         schema["description"] = known.meaning.into();
         groups.entry(group).or_default().insert(key.to_owned(), schema);

@@ -1,6 +1,7 @@
 //! Every setting there is, and those that were elsewhere and are not here.
 
 use fracas_core::units::{Size, Span};
+use fracas_telemetry::outlets;
 
 /// A setting.
 #[derive(Debug)]
@@ -26,8 +27,12 @@ pub(crate) enum Kind {
     Text,
     /// A path.
     Path,
-    /// `http://…` or `https://…`.
+    /// `http://…` or `https://…`; user, password and query are not shown.
     Web,
+    /// `http://…` or `https://…`, of which only the server is shown: the rest is mostly a password.
+    Hook,
+    /// `name=value,name=value`, of which the values are not shown.
+    Headers,
     /// A length of time above zero.
     Wait,
     /// A length of time.
@@ -47,7 +52,7 @@ impl Kind {
         match self {
             Self::Text | Self::Path if text.trim().is_empty() => Err("is empty".to_owned()),
             Self::Text | Self::Path => Ok(()),
-            Self::Web => {
+            Self::Web | Self::Hook => {
                 let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
                 match rest {
                     Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(char::is_whitespace) => {
@@ -56,6 +61,7 @@ impl Kind {
                     _ => Err("is no address: write it like http://localhost:9090".to_owned()),
                 }
             }
+            Self::Headers => outlets::headers(text).map(drop),
             Self::Wait if span()? == Span::default() => Err("must be longer than zero".to_owned()),
             Self::Wait | Self::Span => span().map(drop),
             Self::Count => text
@@ -71,12 +77,23 @@ impl Kind {
         }
     }
 
+    /// A value as it may be shown: without passwords.
+    pub(crate) fn shown(self, text: &str) -> String {
+        match self {
+            Self::Web if text.contains(['@', '?']) => outlets::shown_address(text),
+            Self::Hook => outlets::shown_hook(text),
+            Self::Headers => outlets::shown_headers(text),
+            _ => text.to_owned(),
+        }
+    }
+
     /// The kind in a word or two, for the reference.
     pub(crate) fn word(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
             Self::Path => "path".to_owned(),
-            Self::Web => "address".to_owned(),
+            Self::Web | Self::Hook => "address".to_owned(),
+            Self::Headers => "headers".to_owned(),
             Self::Wait | Self::Span => "duration".to_owned(),
             Self::Count => "number".to_owned(),
             Self::Size => "size".to_owned(),
@@ -166,6 +183,30 @@ pub(crate) const KNOWN: &[Known] = &[
         kind: Kind::Size,
         default: Some("2GiB"),
         meaning: "How much room on disk these runs may take together; the oldest go first. 0 is no bound.",
+    },
+    Known {
+        key: "telemetry.otlp_endpoint",
+        variables: &["FRACAS_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"],
+        flag: "--otlp-endpoint",
+        kind: Kind::Web,
+        default: None,
+        meaning: "Base address of an OTLP receiver, `http://host:4318`: every run sends one trace there, over HTTP to `/v1/traces`. Who cleans up after a runner that died sends into the same trace.",
+    },
+    Known {
+        key: "telemetry.otlp_headers",
+        variables: &["FRACAS_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+        flag: "",
+        kind: Kind::Headers,
+        default: None,
+        meaning: "Headers for the OTLP receiver: `name=value,name=value`, values percent-encoded. Values are never shown.",
+    },
+    Known {
+        key: "notify.webhook",
+        variables: &["FRACAS_NOTIFY_WEBHOOK", "FRACAS_WEBHOOK"],
+        flag: "--webhook",
+        kind: Kind::Hook,
+        default: None,
+        meaning: "Address that gets a POST with JSON when a run was aborted or something of it is left, also if its runner died: `event` (`aborted` or `residue`), `run`, `experiment`, `verdict`, `reason`, `time`, `told_by` (`runner`, `guardian` or `recover`) and `residue`, a list with `injection`, `fault`, `target`, `undo`, `seen` and the commands of `manual`. It has five seconds; without an answer, or after 429, 502, 503 or 504, it is sent once more. Only its server is ever shown.",
     },
     Known {
         key: "emergency.stop_file",

@@ -63,6 +63,8 @@ emergency: { stop_file: /stop }
 execution: { default_warmup: 5s, default_cooldown: 0s }
 framework: { log_format: json }
 kurtosis: { enclave_name: pos }
+telemetry: { otlp_endpoint: 'http://o:4318', otlp_headers: 'a=b' }
+notify: { webhook: 'http://h/secret' }
 ";
     let settings = with(&[], &[], Some(file)).unwrap();
     let engine = settings.engine(None, false).unwrap();
@@ -73,6 +75,12 @@ kurtosis: { enclave_name: pos }
     assert_eq!((engine.keep.runs, engine.keep.size), (8, Size::mib(9)));
     assert_eq!(engine.stop_file, PathBuf::from("/stop"));
     assert_eq!(engine.scrape_interval, Span::secs(6));
+    let outlets = Outlets {
+        otlp: Some(Otlp::new("http://o:4318", "a=b").unwrap()),
+        webhook: Some(Hook::new("http://h/secret").unwrap()),
+        told: false,
+    };
+    assert_eq!(engine.outlets, outlets);
     assert_eq!(
         settings.defaults(),
         Defaults {
@@ -100,11 +108,15 @@ fn what_is_wrong_is_said_with_its_origin() {
         ("FRACAS_EXECUTION_DEFAULT_WARMUP", "-5s", "negative"),
         ("FRACAS_PROMETHEUS_TIMEOUT", "0s", "longer than zero"),
         ("FRACAS_LOG_FORMAT", "xml", "text, json"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "no address"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "secret", "no `=`"),
+        ("FRACAS_NOTIFY_WEBHOOK", "secret", "no address"),
     ] {
         let problem = with(&[], &[(variable, text)], None).unwrap_err();
         assert_eq!(problem.code.id, "S004");
         assert!(problem.line().contains(why), "{problem}");
         assert!(problem.line().contains(variable), "{problem}");
+        assert!(!problem.to_string().contains("secret"), "{problem}");
     }
 }
 

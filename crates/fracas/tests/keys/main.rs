@@ -18,11 +18,15 @@ mod support;
 #[path = "../cli/cli.rs"]
 mod cli;
 
+#[path = "../../../telemetry/tests/support/receiver.rs"]
+mod receiver;
+
 mod examples;
 mod native;
 mod parts;
 mod scenario;
 mod seen;
 mod settings;
+mod settings_watching;
 mod simulated;
 mod stage;

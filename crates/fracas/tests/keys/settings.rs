@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::seen::{Look, look};
 use crate::stage::Stage;
 
-const EXPERIMENT: &str = "
+pub(crate) const EXPERIMENT: &str = "
 apiVersion: fracas.dev/v1
 kind: Experiment
 metadata: { name: base }

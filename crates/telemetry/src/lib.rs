@@ -1,0 +1,20 @@
+//! What a run tells while it goes on, for machines that watch it: spans by OTLP, metrics for Prometheus, a webhook.
+//!
+//! All of it is folded from the same [`Event`](fracas_core::event::Event)s as the report; there is no second bookkeeping. Whatever is
+//! sent goes through a bounded queue with a time limit: a collector that hangs delays no rollback and fails no run. What could not be
+//! sent is said in one warning.
+
+pub mod ids;
+pub mod otlp;
+pub mod outlets;
+pub mod span;
+pub mod trace;
+pub mod webhook;
+
+mod peer;
+#[cfg(test)]
+mod story;
+
+pub use otlp::Exporter;
+pub use outlets::{Hook, Otlp, Outlets};
+pub use trace::Trace;

@@ -1,0 +1,191 @@
+//! Sending spans. The queue is bounded, every request has a time limit, and whoever hands a span over never waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fracas_core::problem::{Problem, codes};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::wire;
+use crate::outlets::Otlp;
+use crate::peer::{LONGEST, Peer};
+use crate::span::Span;
+
+/// So many spans wait at most; more are counted and lost.
+const QUEUE: usize = 2048;
+/// So many go in one request.
+const BATCH: usize = 256;
+/// So long a span waits for others.
+const GATHER: Duration = Duration::from_secs(1);
+/// So long the last ones may take, all together.
+const LAST: Duration = LONGEST;
+
+/// What became of the spans.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Taken by the collector.
+    pub taken: u64,
+    /// Lost.
+    pub lost: u64,
+    /// Why, the first time.
+    pub why: String,
+}
+
+impl Sent {
+    fn lose(&mut self, count: u64, why: &str) {
+        if self.lost == 0 && count > 0 {
+            why.clone_into(&mut self.why);
+        }
+        self.lost += count;
+    }
+
+    fn add(&mut self, one: &Self) {
+        self.taken += one.taken;
+        self.lose(one.lost, &one.why);
+    }
+
+    /// What a person should know: that spans were lost. `None` if none was.
+    pub fn problem(&self, otlp: &Otlp) -> Option<Box<Problem>> {
+        if self.lost == 0 {
+            return None;
+        }
+        let what = format!(
+            "{} of {} spans could not be sent to {}",
+            self.lost,
+            self.lost + self.taken,
+            otlp.shown()
+        );
+        let problem = Problem::new(&codes::NOT_TOLD, what).since(self.why.clone());
+        Some(
+            problem.next("check that an OTLP receiver listens there: over HTTP, mostly on port 4318, not gRPC on 4317"),
+        )
+    }
+}
+
+/// Sends the spans of a run while it goes on. Needs a tokio runtime.
+#[derive(Debug)]
+pub struct Exporter {
+    otlp: Otlp,
+    queue: mpsc::Sender<Span>,
+    /// How many spans were handed over.
+    handed: u64,
+    /// How many of them found no room.
+    overflow: u64,
+    task: JoinHandle<()>,
+    progress: Progress,
+}
+
+/// What became of the spans so far: also known when the work has to be cut off.
+type Progress = Arc<Mutex<Sent>>;
+
+impl Exporter {
+    /// Begins.
+    pub fn start(otlp: Otlp) -> Self {
+        let (queue, spans) = mpsc::channel(QUEUE);
+        let progress = Progress::default();
+        let task = tokio::spawn(work(otlp.clone(), spans, Arc::clone(&progress)));
+        Self {
+            otlp,
+            queue,
+            handed: 0,
+            overflow: 0,
+            task,
+            progress,
+        }
+    }
+
+    /// Hands a span over. Never waits: where the queue is full, it is lost and counted.
+    pub fn send(&mut self, span: Span) {
+        self.handed += 1;
+        if self.queue.try_send(span).is_err() {
+            self.overflow += 1;
+        }
+    }
+
+    /// Sends what is left, for twelve seconds at most. Gives what could not be sent as one problem.
+    pub async fn finish(self) -> Option<Box<Problem>> {
+        let Self {
+            otlp,
+            queue,
+            handed,
+            overflow,
+            mut task,
+            progress,
+        } = self;
+        drop(queue);
+        if timeout_at(Instant::now() + LAST, &mut task).await.is_err() {
+            task.abort();
+        }
+        let mut sent = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sent.lose(overflow, "more came than could be sent");
+        let rest = handed.saturating_sub(sent.taken + sent.lost);
+        sent.lose(rest, &format!("the last ones were not sent within {LAST:?}"));
+        sent.problem(&otlp)
+    }
+}
+
+/// Sends these spans now: for whoever has all of them.
+pub async fn export(otlp: &Otlp, spans: Vec<Span>) -> Sent {
+    let mut sent = Sent::default();
+    let count = spans.len() as u64;
+    let peer = match otlp.traces().and_then(|(url, headers)| Peer::new(url, headers)) {
+        Ok(peer) => peer,
+        Err(why) => {
+            sent.lose(count, &why);
+            return sent;
+        }
+    };
+    let mut spans = spans.into_iter().peekable();
+    let until = Instant::now() + LAST;
+    while spans.peek().is_some() {
+        let batch: Vec<Span> = spans.by_ref().take(BATCH).collect();
+        let count = batch.len() as u64;
+        match timeout_at(until, deliver(&peer, batch)).await {
+            Ok(one) => sent.add(&one),
+            Err(_) => sent.lose(count, &format!("they were not sent within {LAST:?}")),
+        }
+    }
+    sent
+}
+
+/// Sends until nobody hands spans over any more.
+async fn work(otlp: Otlp, mut spans: mpsc::Receiver<Span>, progress: Progress) {
+    let add = |one: &Sent| progress.lock().unwrap_or_else(PoisonError::into_inner).add(one);
+    let peer = otlp.traces().and_then(|(url, headers)| Peer::new(url, headers));
+    while let Some(first) = spans.recv().await {
+        let mut batch = vec![first];
+        let until = Instant::now() + GATHER;
+        while batch.len() < BATCH {
+            match timeout_at(until, spans.recv()).await {
+                Ok(Some(span)) => batch.push(span),
+                // Nobody hands over any more, or it is time.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        match &peer {
+            Ok(peer) => add(&deliver(peer, batch).await),
+            Err(why) => {
+                let mut none = Sent::default();
+                none.lose(batch.len() as u64, why);
+                add(&none);
+            }
+        }
+    }
+}
+
+async fn deliver(peer: &Peer, batch: Vec<Span>) -> Sent {
+    let mut sent = Sent::default();
+    let count = batch.len() as u64;
+    match peer.post("application/x-protobuf", wire::request(batch)).await {
+        Ok(answer) => {
+            let (refused, why) = wire::refused(&answer);
+            let refused = refused.min(count);
+            sent.taken = count - refused;
+            sent.lose(refused, &format!("the collector refused them: {why}"));
+        }
+        Err(why) => sent.lose(count, &why),
+    }
+    sent
+}
