@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::steps::Steps;
-use crate::{children, fuzz, generated, needs, package, tidy};
+use crate::{children, dist, fuzz, generated, needs, package, tidy};
 
 /// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
 pub(crate) fn run() -> Result<()> {
@@ -35,7 +35,9 @@ fn all(steps: &mut Steps) -> Result<()> {
     })?;
     steps.step("package", || package::run(false))?;
     let engine = steps.step("engine", Engine::start)?;
-    let tests = tests(steps, &engine);
+    let tests = steps
+        .step("dist", || dist::smoke(&engine))
+        .and_then(|()| tests(steps, &engine));
     if tests.is_err() {
         println!("\nthe end of the engine's log:\n{}", engine.log_end());
     }

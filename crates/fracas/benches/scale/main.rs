@@ -10,6 +10,7 @@
 mod containers;
 mod processes;
 mod run;
+mod start;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -29,6 +30,7 @@ fn main() {
     );
     page.push_str(&runtime.block_on(containers::table()));
     page.push_str(&processes::table());
+    page.push_str(&start::table());
     println!("{page}");
     if let Ok(path) = std::env::var("FRACAS_BENCH_PAGE") {
         std::fs::write(path, page).unwrap();
