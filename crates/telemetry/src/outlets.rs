@@ -137,7 +137,11 @@ pub fn headers(text: &str) -> Result<HeaderMap, String> {
 pub fn shown_headers(text: &str) -> String {
     let names = text.split(',').filter(|pair| !pair.trim().is_empty());
     let names: Vec<String> = names
-        .map(|pair| format!("{}=***", pair.split('=').next().unwrap_or_default().trim()))
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) => format!("{}=***", name.trim()),
+            // Without a name it may all be a password.
+            None => "***".to_owned(),
+        })
         .collect();
     names.join(",")
 }
@@ -210,6 +214,7 @@ mod tests {
             "https://hooks.example.com/***"
         );
         assert_eq!(shown_hook("http://127.0.0.1:9"), "http://127.0.0.1:9");
+        assert_eq!(shown_headers("secret,"), "***");
         assert_eq!(
             shown_headers("authorization=secret,x=secret"),
             "authorization=***,x=***"
