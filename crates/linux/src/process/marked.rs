@@ -50,7 +50,7 @@ fn has(pid: u32, variable: &str) -> io::Result<bool> {
                     format!("process {pid} has been in the middle of exec(2) for {EXEC:?}"),
                 ));
             }
-            Seen::NotYet => std::thread::sleep(PAUSE),
+            Seen::NotYet => std::thread::park_timeout(PAUSE),
         }
     }
 }
