@@ -19,6 +19,15 @@ const NEEDS: &[Need] = &[
         package: "docker.io",
     },
     Need {
+        program: "podman",
+        package: "podman",
+    },
+    Need {
+        // Podman's own choice, crun, refuses a machine with control groups of both versions.
+        program: "runc",
+        package: "runc",
+    },
+    Need {
         program: "prometheus",
         package: "prometheus",
     },

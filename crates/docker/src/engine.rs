@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::SystemVersion;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use fracas_core::problem::codes::{ENGINE_ANSWER, ENGINE_REFUSED, SYSTEM};
 use fracas_core::problem::{Problem, Result};
 
 use crate::address::Address;
 use crate::answer;
-use crate::transport::{LONGEST, Transport};
+use crate::transport::{Agreed, LONGEST, Transport};
 
 /// How long any call may take that does not itself wait for a container.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long an engine may take to tell of everything that it is made of.
+const SLOW: Duration = Duration::from_secs(20);
 /// The oldest API that is spoken: Docker 18.09, the first with everything that is asked here.
 const OLDEST: (u32, u32) = (1, 39);
 
@@ -29,6 +32,8 @@ pub struct Engine {
 pub struct Version {
     /// The newest API version of the engine, e.g. `1.41`.
     pub api: String,
+    /// What it is: `Docker` or `Podman`.
+    pub name: String,
     /// The version of the engine, e.g. `20.10.24`.
     pub server: String,
     /// The kernel under it.
@@ -65,14 +70,14 @@ impl Engine {
         )
         .map_err(|error| answer::problem(transport.address(), "say its version", &error))?;
         let engine = Self { docker, transport };
-        let api = engine.negotiate().await?;
-        engine.transport.speak(api);
+        let agreed = engine.negotiate().await?;
+        engine.transport.speak(agreed);
         Ok(engine)
     }
 
-    async fn negotiate(&self) -> Result<String> {
+    async fn negotiate(&self) -> Result<Agreed> {
         let doing = "say its version";
-        let version = self.call(doing, self.docker.version()).await.map_err(|problem| {
+        let (text, podman) = self.greet(doing).await.map_err(|problem| {
             // Before it said its version nobody is known to be an engine: a refusal is nonsense too.
             if problem.code == &ENGINE_REFUSED {
                 let mut said = Problem::new(&ENGINE_ANSWER, problem.what.clone());
@@ -82,7 +87,6 @@ impl Engine {
                 problem
             }
         })?;
-        let text = version.api_version.unwrap_or_default();
         let Some(theirs) = number(&text) else {
             return Err(answer::nonsense(
                 self.transport.address(),
@@ -103,7 +107,40 @@ impl Engine {
             API_DEFAULT_VERSION.minor_version as u32,
         );
         let (major, minor) = theirs.min(ours);
-        Ok(format!("{major}.{minor}"))
+        Ok(Agreed {
+            api: format!("{major}.{minor}"),
+            podman,
+        })
+    }
+
+    /// The newest API version of the engine, and whether it is Podman.
+    ///
+    /// By the head of the answer to a ping, as Docker's own client asks: to say its whole version, Podman starts several programs,
+    /// which takes seconds on a busy machine. Whatever stands before an engine and answers pings itself is asked for the version.
+    async fn greet(&self, doing: &str) -> Result<(String, bool)> {
+        match self.call(doing, self.docker.ping()).await {
+            Ok(_) => {
+                let heard = self.transport.heard();
+                if let Some(api) = heard.api {
+                    return Ok((api, heard.podman));
+                }
+            }
+            Err(problem) if problem.code != &ENGINE_REFUSED => return Err(problem),
+            Err(_) => {}
+        }
+        let version = self.call(doing, self.docker.version()).await?;
+        let podman = is_podman(&version);
+        Ok((version.api_version.unwrap_or_default(), podman))
+    }
+
+    /// The program by which a person reaches this engine, with the option for its address: `docker -H unix:///…`.
+    pub fn program(&self) -> String {
+        let program = if self.transport.is_podman() {
+            "podman --url"
+        } else {
+            "docker -H"
+        };
+        format!("{program} {}", self.address())
     }
 
     /// The address, as `unix:///path` or `tcp://host:port`.
@@ -124,11 +161,14 @@ impl Engine {
             .map_err(|error| Problem::new(&SYSTEM, "no descriptor can be set aside for the engine").because(&error))
     }
 
-    /// What the engine says of itself.
+    /// What the engine says of itself. Takes at most 40 s: Podman starts several programs to say it.
     pub async fn version(&self) -> Result<Version> {
-        let version = self.call("say its version", self.docker.version()).await?;
-        let info = self.call("describe itself", self.docker.info()).await?;
+        let doing = "say its version";
+        let failed = |error| answer::problem(self.place(), doing, &error);
+        let version = self.within(SLOW, doing, self.docker.version()).await?.map_err(failed)?;
+        let info = self.within(SLOW, doing, self.docker.info()).await?.map_err(failed)?;
         Ok(Version {
+            name: if is_podman(&version) { "Podman" } else { "Docker" }.to_owned(),
             api: version.api_version.unwrap_or_default(),
             server: version.version.unwrap_or_default(),
             kernel: version.kernel_version.unwrap_or_default(),
@@ -177,6 +217,12 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Engine({})", self.place())
     }
+}
+
+/// Podman names itself among its components, where Docker has `Engine`.
+fn is_podman(version: &SystemVersion) -> bool {
+    let mut components = version.components.iter().flatten();
+    components.any(|part| part.name.starts_with("Podman"))
 }
 
 /// `1.41` as numbers.

@@ -119,8 +119,8 @@ fn graceful(grace: Duration) -> (Duration, i32) {
     (Duration::from_secs(seconds) + MARGIN, seconds as i32)
 }
 
-/// Refusals that describe a state. The status is 409, or 500 where moby returns a plain error (`is not paused`), so the words
-/// decide; they have not changed since Docker 1.13.
+/// Refusals that describe a state. The status is 409, or 500 where moby returns a plain error (`is not paused`) and wherever Podman
+/// finds a state improper, so the words decide; Docker's have not changed since 1.13, Podman's not since 3.0.
 fn state_of(status: u16, message: &str) -> Option<Outcome> {
     let says = |words: &str| message.contains(words);
     match status {
@@ -129,6 +129,7 @@ fn state_of(status: u16, message: &str) -> Option<Outcome> {
         409 if says("is already in progress") => Some(Outcome::Already),
         409 | 500 if says("is already paused") || says("is not paused") => Some(Outcome::Already),
         409 | 500 if says("is not running") || says("is restarting, wait until") => Some(Outcome::NotRunning),
+        409 | 500 if says("can only kill running containers") => Some(Outcome::NotRunning),
         _ => None,
     }
 }
@@ -160,6 +161,32 @@ mod tests {
                 409,
                 "removal of container x is already in progress",
                 Some(Outcome::Already),
+            ),
+            // Podman 4.3.
+            (
+                404,
+                "no container with name or ID \"x\" found: no such container",
+                Some(Outcome::Missing),
+            ),
+            (
+                500,
+                "\"x\" is already paused: container state improper",
+                Some(Outcome::Already),
+            ),
+            (
+                500,
+                "\"x\" is not paused, can't unpause: container state improper",
+                Some(Outcome::Already),
+            ),
+            (
+                500,
+                "\"exited\" is not running, can't pause: container state improper",
+                Some(Outcome::NotRunning),
+            ),
+            (
+                500,
+                "can only kill running containers. x is in state exited: container state improper",
+                Some(Outcome::NotRunning),
             ),
             (500, "disk on fire", None),
         ] {

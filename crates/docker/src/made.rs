@@ -113,8 +113,8 @@ impl Engine {
         let doing = format!("import image {}:{}", checked(repository)?, checked(tag)?);
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
-            repo: Some(repository.to_owned()),
-            tag: Some(tag.to_owned()),
+            // The tag as part of the name: Podman forgets it where it stands alone.
+            repo: Some(format!("{repository}:{tag}")),
             ..Default::default()
         };
         let stream = self

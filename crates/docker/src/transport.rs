@@ -15,7 +15,7 @@ use bollard::BollardRequest;
 use bollard::errors::Error;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,12 +33,41 @@ pub(crate) const LONGEST: Duration = Duration::from_mins(3);
 #[error("the answer is longer than {} MiB", LARGEST >> 20)]
 pub(crate) struct TooLong;
 
+/// What is known of an engine once it has said its version.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    /// The API version that both speak: `1.41`.
+    pub(crate) api: String,
+    /// Whether it is Podman.
+    pub(crate) podman: bool,
+}
+
+/// What the head of an answer says of the engine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard {
+    /// Its newest API version.
+    pub(crate) api: Option<String>,
+    /// Whether it is Podman.
+    pub(crate) podman: bool,
+}
+
+impl Heard {
+    fn of(head: &HeaderMap) -> Self {
+        let text = |name| head.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            api: text("api-version").map(str::to_owned),
+            podman: text("libpod-api-version").is_some(),
+        }
+    }
+}
+
 /// The way to one engine.
 #[derive(Debug)]
 pub(crate) struct Transport {
     address: Address,
-    /// `1.41`, once it was negotiated.
-    api: OnceLock<String>,
+    /// What the last answer before the agreement had in its head.
+    heard: Mutex<Heard>,
+    agreed: OnceLock<Agreed>,
     /// Descriptors that are given back to the kernel when a connection finds none free.
     spare: Mutex<Vec<OwnedFd>>,
 }
@@ -47,7 +76,8 @@ impl Transport {
     pub(crate) fn new(address: Address) -> Self {
         Self {
             address,
-            api: OnceLock::new(),
+            heard: Mutex::default(),
+            agreed: OnceLock::new(),
             spare: Mutex::new(Vec::new()),
         }
     }
@@ -57,9 +87,19 @@ impl Transport {
     }
 
     /// Fixes the API version of all later requests.
-    pub(crate) fn speak(&self, api: String) {
+    pub(crate) fn speak(&self, agreed: Agreed) {
         // Negotiation happens once per engine; a second answer would not be more right than the first.
-        let _first_wins = self.api.set(api);
+        let _first_wins = self.agreed.set(agreed);
+    }
+
+    /// What the last answer before the agreement had in its head.
+    pub(crate) fn heard(&self) -> Heard {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the engine is Podman; false before it has said its version.
+    pub(crate) fn is_podman(&self) -> bool {
+        self.agreed.get().is_some_and(|agreed| agreed.podman)
     }
 
     /// Sets descriptors aside, so that a call can be made when the process has no free one left.
@@ -96,8 +136,8 @@ impl Transport {
     /// Sends one request and gives the answer as far as its head.
     pub(crate) async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let path = match self.api.get() {
-            Some(api) => format!("/v{api}{path}"),
+        let path = match self.agreed.get() {
+            Some(Agreed { api, .. }) => format!("/v{api}{path}"),
             None => path.to_owned(),
         };
         *request.uri_mut() = path.parse()?;
@@ -112,6 +152,9 @@ impl Transport {
         // Ends with the call: when the answer is dropped, hyper closes the connection, and the time limit is the last resort.
         tokio::spawn(tokio::time::timeout(LONGEST, connection));
         let response = sender.send_request(request).await?;
+        if self.agreed.get().is_none() {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Heard::of(response.headers());
+        }
         // bollard takes "it was so already" for "it was done"; callers want to know.
         if response.status() == StatusCode::NOT_MODIFIED {
             return Err(Error::DockerResponseServerError {

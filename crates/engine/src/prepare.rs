@@ -159,8 +159,8 @@ async fn environment(engine: Option<&Engine>) -> Environment {
         kernel: fracas_linux::kernel::release().ok(),
         architecture: std::env::consts::ARCH.to_owned(),
         engine: version.map(|version| {
-            let (server, api, groups) = (version.server, version.api, version.cgroup_version);
-            format!("{server} (API {api}, control groups v{groups})")
+            let (name, server, api, groups) = (version.name, version.server, version.api, version.cgroup_version);
+            format!("{name} {server} (API {api}, control groups v{groups})")
         }),
     }
 }

@@ -205,7 +205,7 @@ pub fn is_gone(error: &std::io::Error) -> bool {
 /// The group of the target in a controller, if a value in it would be the target's alone.
 ///
 /// # Errors
-/// T004 when the target is gone, F001 without such a controller or in the root group.
+/// T004 when the target is gone, F001 without such a controller, in the root group, or for a container without a group of its own.
 pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> Result<Cgroup> {
     let unreadable = || format!("{fault} on {target}: the control group cannot be read");
     let group = cgroup::of(target.process().pid, controller).or_say(&codes::TARGET_READ, unreadable)?;
@@ -222,6 +222,23 @@ pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> 
             "the process is in the root group, whose limit would be the whole machine's",
         )
         .next("put the process into a control group of its own"));
+    }
+    if let Some(container) = target.container()
+        && !group.path().to_string_lossy().contains(&container.id)
+    {
+        // Engines name the group of a container after its id, wherever they put it. Podman without root has none on version 1:
+        // the container is in the group of the session that started it.
+        return Err(refuse(
+            fault,
+            target,
+            format!(
+                "the container has no {name} group of its own but shares {}, and a limit there would hit others",
+                group.path().display()
+            ),
+        )
+        .next(
+            "let the engine give its containers control groups: with Podman, run as root or use version 2 with systemd",
+        ));
     }
     Ok(group)
 }

@@ -18,6 +18,8 @@ use crate::{Context, Resource, members, signal};
 pub(crate) struct Life {
     /// The engine's address.
     pub(crate) engine: String,
+    /// The program by which a person reaches it, with the option for its address.
+    program: String,
     pub(crate) id: String,
     pub(crate) name: String,
     /// Its init, seen from the engine's machine.
@@ -64,6 +66,7 @@ impl Life {
         }
         let life = Self {
             engine: container.engine.clone(),
+            program: engine.program(),
             id: container.id.clone(),
             name: container.name.clone(),
             init: container.init.clone(),
@@ -198,7 +201,7 @@ impl Life {
 
     /// What a person types to do something to it.
     pub(crate) fn manual(&self, verb: &str) -> Vec<String> {
-        vec![format!("docker -H {} {verb} {}", self.engine, self.name)]
+        vec![format!("{} {verb} {}", self.program, self.name)]
     }
 
     /// The container does not run any more, or as another life.
@@ -293,6 +296,7 @@ mod tests {
     fn life(raw: &Value) -> Life {
         Life {
             engine: "unix:///x".into(),
+            program: "docker -H unix:///x".into(),
             id: "0123".into(),
             name: "web".into(),
             init: ProcessIdentity {

@@ -44,6 +44,8 @@ enum Root {
     Container {
         id: String,
         engine: String,
+        /// The program by which a person reaches the engine, with the option for its address.
+        program: String,
         /// Where the directory is while the container does not run, if the engine says so.
         stopped: Option<Stopped>,
     },
@@ -118,6 +120,7 @@ impl Whereabouts {
                 Root::Container {
                     id: container.id.clone(),
                     engine: container.engine.clone(),
+                    program: engine.program(),
                     stopped: stopped(&details.raw, &directory, same_device),
                 }
             }
@@ -141,7 +144,9 @@ impl Whereabouts {
         let path = shell_word(&format!("{}/{name}", self.directory.trim_end_matches('/')));
         match &self.root {
             Root::Machine => path,
-            Root::Container { id, .. } => format!("/proc/$(docker inspect -f '{{{{.State.Pid}}}}' {id})/root{path}"),
+            Root::Container { id, program, .. } => {
+                format!("/proc/$({program} inspect -f '{{{{.State.Pid}}}}' {id})/root{path}")
+            }
         }
     }
 
@@ -149,7 +154,7 @@ impl Whereabouts {
     pub(crate) fn manual(&self, command: &str) -> Vec<String> {
         let start = match &self.root {
             Root::Machine => None,
-            Root::Container { id, .. } => Some(format!("docker start {id}")),
+            Root::Container { id, program, .. } => Some(format!("{program} start {id}")),
         };
         start.into_iter().chain([command.to_owned()]).collect()
     }
@@ -169,9 +174,14 @@ impl Whereabouts {
                 .and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()))
                 .or_say(code, || "Fracas cannot find itself".to_owned())
         };
-        let (id, engine, stopped) = match &self.root {
+        let (id, engine, program, stopped) = match &self.root {
             Root::Machine => return own().map(Way::Root),
-            Root::Container { id, engine, stopped } => (id, engine, stopped),
+            Root::Container {
+                id,
+                engine,
+                program,
+                stopped,
+            } => (id, engine, program, stopped),
         };
         let engine = cx.engines.at(engine).await?;
         let Some(details) = engine.inspect(id).await? else {
@@ -199,7 +209,7 @@ impl Whereabouts {
                     self.directory
                 ),
             )
-            .next(format!("`docker start {id}`, then `fracas recover`"))),
+            .next(format!("`{program} start {id}`, then `fracas recover`"))),
         }
     }
 

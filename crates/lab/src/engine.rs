@@ -52,7 +52,7 @@ pub(crate) fn maker() -> String {
 }
 
 /// Whether the process that made a container is gone. An answer that cannot be read spares the container.
-fn is_orphan(maker: &str) -> bool {
+pub(crate) fn is_orphan(maker: &str) -> bool {
     let Some((pid, start)) = maker.split_once(':') else {
         return false;
     };

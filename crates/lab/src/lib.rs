@@ -9,6 +9,7 @@ mod engine;
 mod eventually;
 mod group;
 mod image;
+mod podman;
 mod process;
 
 pub use app::app;
@@ -17,6 +18,7 @@ pub use engine::TestDocker;
 pub use eventually::{eventually, eventually_async};
 pub use group::TestGroup;
 pub use image::{image, image_name};
+pub use podman::TestPodman;
 pub use process::TestProcess;
 
 use std::sync::atomic::{AtomicU32, Ordering};

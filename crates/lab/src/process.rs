@@ -1,6 +1,7 @@
 //! Processes for tests: children of the test that run the lab's program.
 
 use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 
 use fracas_core::target::ProcessIdentity;
@@ -19,6 +20,26 @@ impl TestProcess {
     /// A process that does nothing.
     pub fn sleep() -> io::Result<Self> {
         Self::run(["sleep"])
+    }
+
+    /// A process of another user that does nothing. Needs root.
+    #[expect(clippy::disallowed_methods, reason = "targets of tests are started by tests only")]
+    pub fn sleep_of(user: u32) -> io::Result<Self> {
+        // The way to the build may be closed to others: the program is copied, and not needed any more once it runs.
+        let copy = std::env::temp_dir().join(crate::unique("fracas-lab-app"));
+        std::fs::copy(app(), &copy)?;
+        let child = std::process::Command::new(&copy)
+            .arg("sleep")
+            .current_dir("/")
+            .uid(user)
+            .gid(user)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let removed = std::fs::remove_file(&copy);
+        let process = Self::of(child?)?;
+        removed.map(|()| process)
     }
 
     /// A web server on a free port of loopback, and the port. It accepts connections when this returns.
@@ -49,9 +70,13 @@ impl TestProcess {
         command.args(mode.into_iter().map(|word| word.as_ref().to_owned()));
         let mut child = command.stdin(Stdio::null()).stdout(out).stderr(Stdio::null()).spawn()?;
         let out = child.stdout.take();
+        Self::of(child).map(|process| (process, out))
+    }
+
+    fn of(mut child: Child) -> io::Result<Self> {
         // A child that was not waited for keeps its pid, so this is it.
         match process::identity(child.id()) {
-            Ok(Some(identity)) => Ok((Self { child, identity }, out)),
+            Ok(Some(identity)) => Ok(Self { child, identity }),
             other => {
                 child.kill()?;
                 child.wait()?;

@@ -62,13 +62,30 @@ pub fn effective_uid() -> u32 {
     geteuid().as_raw()
 }
 
-/// Whether the effective user is root.
+/// Whether the effective user is root of this machine. Root of a user namespace is not.
 pub fn is_root() -> bool {
-    geteuid().is_root()
+    geteuid().is_root() && !in_user_namespace()
 }
 
-/// The capabilities that are in effect, of those that Fracas knows.
+/// Whether this process is in a user namespace below the machine's own, where privileges end at the namespace: control groups,
+/// other users' processes and the machine's limits are outside (user_namespaces(7)).
+///
+/// The machine's own maps every id to itself. A kernel without such namespaces has no map.
+pub fn in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !is_everybody(&map))
+}
+
+/// Whether a map of ids is that of the first user namespace, see `init_user_ns` in kernel/user.c.
+fn is_everybody(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// The capabilities that are in effect on this machine, of those that Fracas knows. In a user namespace none are, whatever the
+/// process has in there.
 pub fn effective() -> io::Result<Vec<Capability>> {
+    if in_user_namespace() {
+        return Ok(Vec::new());
+    }
     let set = capabilities(None)
         .context(|| "cannot read the capabilities of this process".into())?
         .effective;
@@ -100,6 +117,20 @@ mod tests {
             assert_eq!(missing(&[one]).unwrap().is_empty(), there, "{one}");
         }
         assert!(missing(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_map_of_the_machine_is_told_from_that_of_a_namespace() {
+        assert!(is_everybody("         0          0 4294967295\n"));
+        for map in [
+            "0 1000 1\n",
+            "0 0 65536\n",
+            "0 100000 65536\n",
+            "0 0 1\n1 1 4294967294\n",
+            "",
+        ] {
+            assert!(!is_everybody(map), "{map:?}");
+        }
     }
 
     #[test]

@@ -87,9 +87,11 @@ fn is_image(wanted: &str, details: &Details) -> bool {
     details.raw["Image"] == wanted || same_image(wanted, &details.image)
 }
 
-/// `nginx` is `docker.io/library/nginx:1.27`; `nginx:1.27` is not `nginx:1.28`.
+/// `nginx` is `docker.io/library/nginx:1.27`; `nginx:1.27` is not `nginx:1.28`. Podman says `localhost/web` of an image that was
+/// built here.
 fn same_image(wanted: &str, actual: &str) -> bool {
     let short = |name: &str| {
+        let name = name.strip_prefix("localhost/").unwrap_or(name);
         let name = name.strip_prefix("docker.io/").unwrap_or(name);
         name.strip_prefix("library/").unwrap_or(name).to_owned()
     };
@@ -168,7 +170,6 @@ fn look(pid: u32, id: &str, name: &str) -> Result<Option<process::Status>> {
     let Some(status) = process::status(pid).map_err(|error| failed(&error))? else {
         return Ok(None);
     };
-    // Engines name the control group of a container after its id: `/docker/ID`, `docker-ID.scope`, `libpod-ID.scope`.
     let groups = match fs::read_to_string(format!("/proc/{pid}/cgroup")) {
         Ok(groups) => groups,
         Err(error) => {
@@ -183,7 +184,8 @@ fn look(pid: u32, id: &str, name: &str) -> Result<Option<process::Status>> {
     {
         return Ok(None);
     }
-    if !groups.contains(id) {
+    let keeper = process::status(status.parent).map_err(|error| failed(&error))?;
+    if !is_init_of(id, &groups, keeper.as_ref().map_or("", |keeper| &keeper.command)) {
         return Err(Problem::new(
             &ENGINE_REMOTE,
             format!("the first process of container {name} is not a process of this machine"),
@@ -194,9 +196,36 @@ fn look(pid: u32, id: &str, name: &str) -> Result<Option<process::Status>> {
     Ok(Some(status))
 }
 
+/// Whether a process with these control groups and a parent with this command line is the first one of the container.
+///
+/// Engines name the control group after the id: `/docker/ID`, `docker-ID.scope`, `libpod-ID.scope`. Podman without root has no groups
+/// of version 1; then `conmon -c ID` is the parent.
+fn is_init_of(id: &str, groups: &str, keeper: &str) -> bool {
+    groups.contains(id) || keeper.split(' ').any(|word| word == id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_is_known_by_its_group_or_by_its_keeper() {
+        let id = "b95a2dac3780072c0621ebe0c9db846b54e06b46dde5c30dee8d1775212e90e0";
+        for group in [
+            "docker/ID",
+            "system.slice/docker-ID.scope",
+            "libpod_parent/libpod-ID",
+            "user.slice/x/libpod-ID.scope/container",
+        ] {
+            let groups = format!("4:memory:/{}\n0::/\n", group.replace("ID", id));
+            assert!(is_init_of(id, &groups, "/sbin/init"), "{group}");
+        }
+        let conmon = |id: &str| format!("/usr/bin/conmon --api-version 1 -c {id} -u {id} -r /usr/bin/crun");
+        let session = "4:memory:/user.slice\n0::/user.slice/session-1.scope\n";
+        assert!(is_init_of(id, session, &conmon(id)));
+        assert!(!is_init_of(id, session, &conmon("0123456789ab")));
+        assert!(!is_init_of(id, session, "/usr/sbin/nginx"));
+    }
 
     #[test]
     fn an_image_without_a_tag_is_any_tag() {
@@ -211,6 +240,7 @@ mod tests {
             ("host:5000/nginx", "host:5000/nginx", true),
             ("nginx", "nginx@sha256:abc", true),
             ("nginx:1", "nginx", false),
+            ("web:1", "localhost/web:1", true),
         ] {
             assert_eq!(same_image(wanted, actual), same, "{wanted} {actual}");
         }

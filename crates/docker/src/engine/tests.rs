@@ -31,11 +31,15 @@ fn http(status: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
+/// What an engine answers to a ping: everything that is to be agreed on is in the head.
+fn ping(api: &str) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nApi-Version: {api}\r\nContent-Length: 2\r\n\r\nOK").into_bytes()
+}
+
 async fn refused(answer: Vec<u8>) -> Box<Problem> {
-    let (address, thread) = server(vec![answer]);
-    let problem = Engine::connect(Some(&address)).await.unwrap_err();
-    thread.join().unwrap();
-    problem
+    // Some answers to a ping have the version asked for, too: then it is the same.
+    let (address, _server) = server(vec![answer.clone(), answer]);
+    Engine::connect(Some(&address)).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -59,6 +63,8 @@ async fn whoever_is_not_an_engine_is_x002() {
         (http("200 OK", "{}"), "API version"),
         (http("200 OK", "{\"ApiVersion\":\"banana\"}"), "banana"),
         (http("200 OK", "{\"ApiVersion\":\"1.12\"}"), "older"),
+        (ping("banana"), "banana"),
+        (ping("1.12"), "older"),
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{".to_vec(),
             "end of file",
@@ -111,14 +117,11 @@ async fn an_engine_that_says_nothing_is_given_up_in_time() {
 #[tokio::test]
 async fn the_older_of_two_api_versions_is_spoken() {
     for (theirs, spoken) in [("1.41", "/v1.41/"), ("1.999", "/v1.53/")] {
-        let (address, thread) = server(vec![
-            http("200 OK", &format!("{{\"ApiVersion\":\"{theirs}\"}}")),
-            http("200 OK", "[]"),
-        ]);
+        let (address, thread) = server(vec![ping(theirs), http("200 OK", "[]")]);
         let engine = Engine::connect(Some(&address)).await.unwrap();
         assert_eq!(engine.list(false).await.unwrap(), []);
         let asked = thread.join().unwrap();
-        assert!(asked[0].starts_with("GET /version HTTP/1.1\r\n"), "{}", asked[0]);
+        assert!(asked[0].starts_with("GET /_ping HTTP/1.1\r\n"), "{}", asked[0]);
         assert!(
             asked[1].starts_with(&format!("GET {spoken}containers/json?")),
             "{}",
@@ -128,8 +131,44 @@ async fn the_older_of_two_api_versions_is_spoken() {
 }
 
 #[tokio::test]
+async fn who_keeps_the_version_out_of_pings_is_asked_for_it() {
+    for greeting in [http("200 OK", "OK"), http("403 Forbidden", "{\"message\":\"no\"}")] {
+        let version = http("200 OK", "{\"ApiVersion\":\"1.40\"}");
+        let (address, thread) = server(vec![greeting, version, http("200 OK", "[]")]);
+        let engine = Engine::connect(Some(&address)).await.unwrap();
+        assert_eq!(engine.list(false).await.unwrap(), []);
+        let asked = thread.join().unwrap();
+        assert!(asked[1].starts_with("GET /version HTTP/1.1\r\n"), "{}", asked[1]);
+        assert!(asked[2].starts_with("GET /v1.40/containers/json?"), "{}", asked[2]);
+    }
+}
+
+#[tokio::test]
+async fn an_engine_is_called_by_its_own_program() {
+    // As Docker 20.10 and Podman 4.3 answer, in short.
+    let version = |component: &str| {
+        http(
+            "200 OK",
+            &format!("{{\"ApiVersion\":\"1.41\",\"Components\":[{{\"Name\":\"{component}\",\"Version\":\"4.3.1\"}}]}}"),
+        )
+    };
+    let of_podman = b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nContent-Length: 0\r\n\r\n";
+    for (answers, program) in [
+        (vec![ping("1.41")], "docker -H"),
+        (vec![of_podman.to_vec()], "podman --url"),
+        (vec![http("200 OK", "OK"), version("Engine")], "docker -H"),
+        (vec![http("200 OK", "OK"), version("Podman Engine")], "podman --url"),
+    ] {
+        let (address, thread) = server(answers);
+        let engine = Engine::connect(Some(&address)).await.unwrap();
+        thread.join().unwrap();
+        assert_eq!(engine.program(), format!("{program} {address}"));
+    }
+}
+
+#[tokio::test]
 async fn a_name_never_becomes_another_path() {
-    let (address, thread) = server(vec![http("200 OK", "{\"ApiVersion\":\"1.41\"}")]);
+    let (address, thread) = server(vec![ping("1.41")]);
     let engine = Engine::connect(Some(&address)).await.unwrap();
     thread.join().unwrap();
     for name in [
@@ -151,7 +190,7 @@ async fn a_name_never_becomes_another_path() {
 
 #[tokio::test]
 async fn descriptors_that_were_set_aside_are_counted_once() {
-    let (address, thread) = server(vec![http("200 OK", "{\"ApiVersion\":\"1.41\"}")]);
+    let (address, thread) = server(vec![ping("1.41")]);
     let engine = Engine::connect(Some(&address)).await.unwrap();
     thread.join().unwrap();
     let nulls = || {

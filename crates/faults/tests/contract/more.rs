@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fracas_core::record::{Landed, Reverted, Seen};
+use fracas_core::target::{Container, Kind, Target};
 use fracas_faults::{Entry, find};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
@@ -28,6 +29,7 @@ tests! {
     container_restart_without_delay_is_over_after_apply,
     container_restart_waits_for_its_turn,
     containers_not_as_they_were_chosen_are_refused,
+    containers_without_a_group_of_their_own_are_refused,
     plans_are_refused,
 }
 
@@ -376,6 +378,36 @@ async fn containers_not_as_they_were_chosen_are_refused() {
         let entry = fault(name);
         let refused = (entry.plan)(&json!({}), &stage.target, &stage.cx).await.unwrap_err();
         assert_eq!(refused.code.id, "T004", "{refused}");
+    }
+}
+
+/// Podman without root has no groups of version 1: a limit there would be that of whoever started the container.
+async fn containers_without_a_group_of_their_own_are_refused() {
+    for name in [
+        "memory_limit",
+        "cpu_limit",
+        "pid_exhaustion",
+        "disk_throttle",
+        "memory_stress",
+    ] {
+        let Some(stage) = stage(fault(name), On::Simplest).await else {
+            return;
+        };
+        let target = Target {
+            kind: Kind::Container(Container {
+                id: "b95a2dac3780072c0621ebe0c9db846b54e06b46dde5c30dee8d1775212e90e0".to_owned(),
+                name: "web".to_owned(),
+                image: "web:1".to_owned(),
+                engine: "unix:///none".to_owned(),
+                init: stage.target.process().clone(),
+                labels: [].into(),
+                ip: None,
+            }),
+            ..stage.target.clone()
+        };
+        let refused = (stage.entry.plan)(&stage.params, &target, &stage.cx).await.unwrap_err();
+        assert_eq!(refused.code.id, "F001", "{refused}");
+        assert!(refused.to_string().contains("group of its own"), "{refused}");
     }
 }
 

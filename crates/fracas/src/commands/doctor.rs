@@ -66,6 +66,8 @@ pub(super) struct Possible {
     possible: bool,
     /// Why not.
     why: Option<String>,
+    /// What it is limited to for want of a privilege.
+    only: Option<String>,
 }
 
 /// Everything that was looked at.
@@ -81,7 +83,7 @@ struct Shown {
 pub(crate) fn command(common: &Common, doctor: &Doctor) -> Result<ExitCode> {
     let settings = Settings::load(common)?;
     let (checks, machine) = super::runtime()?.block_on(checks::all(&settings));
-    let faults = possible::all(&machine);
+    let faults = possible::all(&machine)?;
     let shown = Shown {
         ok: checks.iter().all(|check| check.status != Status::Missing),
         version: env!("CARGO_PKG_VERSION"),
@@ -111,14 +113,13 @@ fn text(shown: &Shown) -> String {
     }
     text.push_str("\nfaults\n");
     for fault in &shown.faults {
-        match &fault.why {
-            None => {
-                let _ = writeln!(text, "✓ {}", fault.fault);
-            }
-            Some(why) => {
-                let _ = writeln!(text, "✗ {:<22} {}", fault.fault, plain(why));
-            }
-        }
+        let (mark, word) = match (&fault.why, &fault.only) {
+            (Some(why), _) => ('✗', why.as_str()),
+            (None, Some(only)) => ('!', only.as_str()),
+            (None, None) => ('✓', ""),
+        };
+        let line = format!("{mark} {:<22} {}", fault.fault, plain(word));
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     let _ = writeln!(
         text,

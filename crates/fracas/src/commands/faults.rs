@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use fracas_core::experiment::Format;
 use fracas_core::params::Inject;
 use fracas_core::problem::{Problem, Result, codes};
+use fracas_faults::Needs;
 use fracas_report::plain;
 use fracas_spec::Source;
 use serde::Serialize;
@@ -87,14 +88,17 @@ pub(crate) fn all() -> Result<Vec<Shown>> {
         .collect()
 }
 
+/// What a fault cannot do without, whatever its parameters are.
+pub(crate) fn needs(name: &str) -> Result<Needs> {
+    let entry = fracas_faults::find(name)
+        .ok_or_else(|| Problem::new(&codes::INSIDE, format!("the fault {name} is not in the table")))?;
+    (entry.needs)(&example(name)?.params())
+}
+
 fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
     let inject = example(name)?;
     let params = inject.params();
-    let needs = fracas_faults::find(name)
-        .map(|entry| (entry.needs)(&params))
-        .transpose()?
-        .map(super::plan::need_words)
-        .unwrap_or_default();
+    let needs = super::plan::need_words(needs(name)?);
     let class = fracas_faults::find(name)
         .map(|entry| (entry.undo_class)(&params))
         .transpose()?;

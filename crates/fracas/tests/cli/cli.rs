@@ -79,13 +79,28 @@ impl Cli {
         self.uid = Some(uid);
     }
 
+    /// Runs as another user with a home of his own, where the state is, too.
+    pub(crate) fn at_home_of(&mut self, uid: u32) {
+        self.as_user(uid);
+        let home = self.place().join("home");
+        fs::create_dir(&home).unwrap();
+        fs::set_permissions(&home, fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&home, Some(uid), Some(uid)).unwrap();
+        self.env.retain(|(name, _)| name != "FRACAS_STATE");
+        self.set("HOME", &home.display().to_string());
+        self.set("XDG_STATE_HOME", &home.display().to_string());
+    }
+
     pub(crate) fn place(&self) -> &Path {
         self.place.path()
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        let value = self.env.iter().find(|(name, _)| name == "FRACAS_STATE");
-        PathBuf::from(&value.expect("it is set").1)
+        let value = |wanted: &str| self.env.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+        match value("FRACAS_STATE") {
+            Some(state) => PathBuf::from(state),
+            None => Path::new(value("XDG_STATE_HOME").expect("one of them is set")).join("fracas"),
+        }
     }
 
     /// Writes a file and gives its path.

@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod before_during_after;
 mod both;
 mod deadline;
 mod disk;

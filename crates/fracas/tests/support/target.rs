@@ -52,6 +52,11 @@ pub(crate) enum Made {
 impl Target {
     /// A process in control groups of its own. `None`, with a printed skip, where none can be made.
     pub(crate) fn process() -> Option<Self> {
+        Self::process_in(&["sleep"])
+    }
+
+    /// A process in control groups of its own whose program runs in this mode.
+    pub(crate) fn process_in(mode: &[&str]) -> Option<Self> {
         let controllers = [
             Controller::Memory,
             Controller::Cpu,
@@ -64,7 +69,7 @@ impl Target {
             fracas_lab::skip("no control group can be made");
             return None;
         };
-        let process = TestProcess::sleep().unwrap();
+        let process = TestProcess::run(mode).unwrap();
         group.add(&process).unwrap();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "{}", process.pid()).unwrap();

@@ -29,8 +29,13 @@ pub(super) fn check(entry: &Entry, wanted: &Wanted) -> Result<()> {
     );
     Err(Problem::new(&codes::NO_PRIVILEGE, what)
         .since(format!(
-            "Fracas runs as uid {} and cannot {}",
+            "Fracas runs as uid {}{} and cannot {}",
             privileges::effective_uid(),
+            if privileges::in_user_namespace() {
+                " of a user namespace"
+            } else {
+                ""
+            },
             wanted_capability.purpose()
         ))
         .next(format!("run as root, or grant {wanted_capability}")))

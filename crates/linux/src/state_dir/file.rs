@@ -8,6 +8,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 
 use super::walk::{check_own, parent};
+use crate::privileges::in_user_namespace;
 
 /// Opens a regular file for reading that only the effective user can change, and nobody else replace. `None`: there is none.
 ///
@@ -29,7 +30,14 @@ pub fn private_file(path: &Path) -> Result<Option<File>> {
     let directory = match parent(&absolute) {
         Ok(Some(directory)) => directory,
         Ok(None) => return Ok(None),
-        Err((why, _)) => return Err(refused(why)),
+        Err((why, next)) => {
+            // Advice on a directory of the state is none on one of settings, but that on namespaces is.
+            let next = next.filter(|_| in_user_namespace());
+            return Err(match next {
+                Some(next) => refused(why).next(next),
+                None => refused(why),
+            });
+        }
     };
     // Not blocking: a FIFO in its place would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::PrivateDir;
+use crate::privileges;
 
 /// Why not, and what to do about it where that is more than the code says.
 type Refusal = (String, Option<String>);
@@ -128,7 +129,9 @@ fn check_parent(at: &Path, fd: &OwnedFd) -> Result<(), Refusal> {
                 at.display(),
                 stat.st_uid
             ),
-            None,
+            // Whoever is not in its map, also the machine's root, is shown as the overflow user there (user_namespaces(7)).
+            privileges::in_user_namespace()
+                .then(|| "run outside of this user namespace, in which root is a stranger".into()),
         ));
     }
     // In a sticky directory only the owner of an entry, or of the directory, may rename or remove it: inode(7).

@@ -18,6 +18,8 @@ use crate::settings::Settings;
 pub(super) struct Machine {
     /// Effective uid 0.
     pub(super) root: bool,
+    /// The effective uid.
+    pub(super) uid: u32,
     /// The capabilities that this process lacks.
     pub(super) lacking: Vec<Capability>,
     /// The controllers that are there.
@@ -31,6 +33,7 @@ pub(super) async fn all(settings: &Settings) -> (Vec<Check>, Machine) {
     let mut checks = Vec::new();
     let mut machine = Machine {
         root: privileges::is_root(),
+        uid: privileges::effective_uid(),
         ..Machine::default()
     };
     checks.push(kernel_release());
@@ -81,6 +84,13 @@ fn kernel_release() -> Check {
 fn user(checks: &mut Vec<Check>, machine: &mut Machine) {
     checks.push(if machine.root {
         Check::ok("user", "root")
+    } else if machine.uid == 0 {
+        Check::not(
+            Status::Limited,
+            "user",
+            "root of a user namespace: its privileges end there, and only its own processes can be targets",
+            "run as root outside of it for containers, control groups and other users' processes",
+        )
     } else {
         Check::not(
             Status::Limited,
@@ -274,7 +284,8 @@ async fn engine(settings: &Settings, machine: &mut Machine) -> Check {
     match found.await {
         Ok((engine, version)) => {
             let text = format!(
-                "{} at {}, API {}, cgroup v{} by {}",
+                "{} {} at {}, API {}, cgroup v{} by {}",
+                version.name,
                 version.server,
                 engine.address(),
                 version.api,
@@ -294,10 +305,24 @@ async fn engine(settings: &Settings, machine: &mut Machine) -> Check {
         }
         Err(problem) => {
             machine.no_engine = Some(problem.what.clone());
-            let next = problem.next.as_deref().unwrap_or(problem.code.next).to_owned();
+            let next = match podman() {
+                Some(socket) if host.is_none() => {
+                    format!("Podman listens at {socket}: set DOCKER_HOST=unix://{socket}")
+                }
+                _ => problem.next.as_deref().unwrap_or(problem.code.next).to_owned(),
+            };
             Check::not(Status::Limited, name, problem.line(), next)
         }
     }
+}
+
+/// The socket of a Podman service, where one is: that of this user first (podman-system-service(1)).
+fn podman() -> Option<String> {
+    let own = std::env::var("XDG_RUNTIME_DIR").map(|place| format!("{place}/podman/podman.sock"));
+    let all = "/run/podman/podman.sock".to_owned();
+    own.into_iter()
+        .chain([all])
+        .find(|socket| std::path::Path::new(socket).exists())
 }
 
 async fn prometheus(settings: &Settings) -> Check {

@@ -1,6 +1,8 @@
 //! Which faults can be done here.
 
 use fracas_core::params::Inject;
+use fracas_core::problem::Result;
+use fracas_faults::Needs;
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -8,16 +10,17 @@ use super::Possible;
 use super::checks::Machine;
 
 /// Every fault, and what stands in its way.
-pub(super) fn all(machine: &Machine) -> Vec<Possible> {
+pub(super) fn all(machine: &Machine) -> Result<Vec<Possible>> {
     Inject::NAMES
         .iter()
         .map(|name| {
-            let why = obstacle(name, machine);
-            Possible {
+            let why = obstacle(name, crate::commands::faults::needs(name)?, machine);
+            Ok(Possible {
                 fault: (*name).to_owned(),
                 possible: why.is_none(),
+                only: limit(name, machine).filter(|_| why.is_none()),
                 why,
-            }
+            })
         })
         .collect()
 }
@@ -33,21 +36,36 @@ fn controller(fault: &str) -> Option<Controller> {
     })
 }
 
-fn obstacle(fault: &str, machine: &Machine) -> Option<String> {
-    if let Some(controller) = controller(fault) {
-        if !machine.controllers.contains(&controller) {
-            return Some(format!("the controller {} is not mounted", controller.name()));
-        }
-        if !machine.root && machine.lacking.contains(&Capability::DacOverride) {
-            return Some("control groups are written by root".to_owned());
-        }
+fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
+    if let Some(controller) = controller(fault)
+        && !machine.controllers.contains(&controller)
+    {
+        return Some(format!("the controller {} is not mounted", controller.name()));
     }
-    if fault.starts_with("container_")
+    let way_round = Capability::DacOverride;
+    if needs.root && !machine.root && machine.lacking.contains(&way_round) {
+        return Some(format!("needs root, or {way_round} to {}", way_round.purpose()));
+    }
+    if needs.container
         && let Some(why) = &machine.no_engine
     {
         return Some(why.clone());
     }
     None
+}
+
+/// What a fault is limited to for want of a privilege that it asks for target by target.
+fn limit(fault: &str, machine: &Machine) -> Option<String> {
+    let (what, capability) = match fault {
+        "process_pause" | "process_kill" => ("processes", Capability::Kill),
+        "container_kill" => ("containers, or `via: engine`,", Capability::Kill),
+        "fd_exhaustion" => ("processes", Capability::SysResource),
+        // The root of another user's process is behind /proc/PID/root, see proc_pid_root(5).
+        "file_corrupt" | "file_delete" => ("files", Capability::SysPtrace),
+        _ => return None,
+    };
+    let lacks = machine.lacking.contains(&capability);
+    lacks.then(|| format!("only {what} of uid {}: {capability} is missing", machine.uid))
 }
 
 #[cfg(test)]
@@ -58,19 +76,43 @@ mod tests {
     fn what_is_missing_is_named_for_each_fault_that_needs_it() {
         let bare = Machine {
             root: false,
-            lacking: vec![Capability::DacOverride],
+            uid: 7,
+            lacking: vec![
+                Capability::DacOverride,
+                Capability::Kill,
+                Capability::SysResource,
+                Capability::SysPtrace,
+            ],
             controllers: vec![Controller::Pids],
             no_engine: Some("nobody listens".to_owned()),
         };
-        let why = |name: &str| {
-            let all = all(&bare);
-            all.into_iter().find(|one| one.fault == name).unwrap().why
+        let of = |name: &str| {
+            let all = all(&bare).unwrap();
+            let one = all.into_iter().find(|one| one.fault == name).unwrap();
+            assert_eq!(one.possible, one.why.is_none());
+            (one.why.unwrap_or_default(), one.only.unwrap_or_default())
         };
-        assert!(why("memory_limit").unwrap().contains("memory"));
-        assert!(why("pid_exhaustion").unwrap().contains("root"));
-        assert_eq!(why("container_pause").as_deref(), Some("nobody listens"));
-        assert_eq!(why("process_pause"), None);
-        assert_eq!(why("fd_exhaustion"), None);
+        assert!(of("memory_limit").0.contains("memory"));
+        for needs_root in ["pid_exhaustion", "disk_fill"] {
+            let (why, only) = of(needs_root);
+            assert!(
+                why.contains("root") && why.contains("CAP_DAC_OVERRIDE"),
+                "{needs_root}: {why}"
+            );
+            assert_eq!(only, "");
+        }
+        assert_eq!(of("container_pause").0, "nobody listens");
+        for (name, missing) in [
+            ("process_pause", "CAP_KILL"),
+            ("process_kill", "CAP_KILL"),
+            ("fd_exhaustion", "CAP_SYS_RESOURCE"),
+            ("file_delete", "CAP_SYS_PTRACE"),
+        ] {
+            let (why, only) = of(name);
+            assert_eq!(why, "", "{name}");
+            assert!(only.contains("uid 7") && only.contains(missing), "{name}: {only}");
+        }
+        assert_eq!(of("script"), (String::new(), String::new()));
     }
 
     #[test]
@@ -80,6 +122,7 @@ mod tests {
             controllers: Controller::ALL.to_vec(),
             ..Machine::default()
         };
-        assert!(all(&machine).iter().all(|one| one.possible));
+        let all = all(&machine).unwrap();
+        assert!(all.iter().all(|one| one.possible && one.only.is_none()));
     }
 }
