@@ -1,6 +1,8 @@
 //! Which faults can be done here.
 
 use fracas_core::params::Inject;
+use fracas_faults::Fault as _;
+use fracas_faults::network_disconnect::{CAPABILITIES, NetworkDisconnect};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -42,6 +44,19 @@ fn obstacle(fault: &str, machine: &Machine) -> Option<String> {
             return Some("control groups are written by root".to_owned());
         }
     }
+    if fault == NetworkDisconnect::NAME {
+        let lacking: Vec<_> = CAPABILITIES
+            .iter()
+            .filter(|one| machine.lacking.contains(one))
+            .collect();
+        if !lacking.is_empty() {
+            let names: Vec<_> = lacking.iter().map(|one| one.name()).collect();
+            return Some(format!(
+                "{} missing: links of network namespaces cannot be changed",
+                names.join(", ")
+            ));
+        }
+    }
     if fault.starts_with("container_")
         && let Some(why) = &machine.no_engine
     {
@@ -58,7 +73,7 @@ mod tests {
     fn what_is_missing_is_named_for_each_fault_that_needs_it() {
         let bare = Machine {
             root: false,
-            lacking: vec![Capability::DacOverride],
+            lacking: vec![Capability::DacOverride, Capability::NetRaw],
             controllers: vec![Controller::Pids],
             no_engine: Some("nobody listens".to_owned()),
         };
@@ -69,6 +84,7 @@ mod tests {
         assert!(why("memory_limit").unwrap().contains("memory"));
         assert!(why("pid_exhaustion").unwrap().contains("root"));
         assert_eq!(why("container_pause").as_deref(), Some("nobody listens"));
+        assert!(why("network_disconnect").unwrap().starts_with("CAP_NET_RAW missing"));
         assert_eq!(why("process_pause"), None);
         assert_eq!(why("fd_exhaustion"), None);
     }
