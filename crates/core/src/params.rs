@@ -1,6 +1,7 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
 mod file;
+mod network;
 mod script;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Percent, Size, Span};
 
 pub use file::{FileCorrupt, FileDelete, Garbage};
+pub use network::NetworkDisconnect;
 pub use script::Script;
 
 macro_rules! inject {
@@ -57,6 +59,7 @@ inject! {
     ContainerKill = "container_kill",
     ContainerStop = "container_stop",
     ContainerRestart = "container_restart",
+    NetworkDisconnect = "network_disconnect",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -117,7 +120,8 @@ impl Inject {
             | Self::ContainerPause(_)
             | Self::ContainerKill(_)
             | Self::ContainerStop(_)
-            | Self::ContainerRestart(_) => None,
+            | Self::ContainerRestart(_)
+            | Self::NetworkDisconnect(_) => None,
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, RestartPolicy, RestartPolicyNameEnum};
+use bollard::models::{
+    ContainerCreateBody, HealthConfig, HostConfig, NetworkConnectRequest, NetworkCreateRequest, RestartPolicy,
+    RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, RemoveContainerOptions, RemoveImageOptions,
+    CreateContainerOptions, CreateImageOptions, ListNetworksOptions, RemoveContainerOptions, RemoveImageOptions,
 };
 use fracas_core::problem::codes::ENGINE_REFUSED;
 use fracas_core::problem::{Problem, Result};
@@ -142,6 +145,59 @@ impl Engine {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
             Err(error) => Err(answer::problem(self.place(), &doing, &error)),
         }
+    }
+
+    /// Makes a network with a bridge of its own and without a way out, under a label, and gives its id.
+    pub async fn make_network(&self, name: &str, label: (&str, &str)) -> Result<String> {
+        let doing = format!("make network {}", checked(name)?);
+        let body = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            // Nothing is translated and nothing is let out.
+            internal: Some(true),
+            labels: Some([(label.0.to_owned(), label.1.to_owned())].into()),
+            ..Default::default()
+        };
+        // Its bridge and its rules in the packet filter are made in this call.
+        let made = self.within(Duration::from_secs(30), &doing, self.docker().create_network(body));
+        let made = made.await?;
+        made.map(|made| made.id)
+            .map_err(|error| answer::problem(self.place(), &doing, &error))
+    }
+
+    /// The networks that have this label: the id of each, and the label's value.
+    pub async fn networks(&self, label: &str) -> Result<Vec<(String, String)>> {
+        let all = self
+            .call(
+                "list the networks",
+                self.docker().list_networks(None::<ListNetworksOptions>),
+            )
+            .await?;
+        let labelled = all.into_iter().filter_map(|network| {
+            let value = network.labels?.remove(label)?;
+            Some((network.id?, value))
+        });
+        Ok(labelled.collect())
+    }
+
+    /// Joins a container to one more network.
+    pub async fn join_network(&self, network: &str, container: &str) -> Result<()> {
+        let doing = format!(
+            "join container {} to network {}",
+            checked(container)?,
+            checked(network)?
+        );
+        let body = NetworkConnectRequest {
+            container: container.to_owned(),
+            ..Default::default()
+        };
+        self.call(&doing, self.docker().connect_network(network, body)).await
+    }
+
+    /// Removes a network.
+    pub async fn remove_network(&self, name: &str) -> Result<()> {
+        let doing = format!("remove network {}", checked(name)?);
+        self.call(&doing, self.docker().remove_network(name)).await
     }
 
     /// Removes an image.

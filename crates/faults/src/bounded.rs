@@ -1,4 +1,4 @@
-//! Work on files of a target, which may never answer: a file system in user space answers when its owner likes.
+//! Work that may never be answered: a file system in user space answers when its owner likes, and the kernel's links have a single lock.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn within<T: Send + 'static>(
     let work = std::sync::Arc::new(std::sync::Mutex::new(Some(work)));
     let theirs = std::sync::Arc::clone(&work);
     let thread = std::thread::Builder::new()
-        .name("fracas-files".to_owned())
+        .name("fracas-bounded".to_owned())
         .stack_size(STACK);
     let spawned = thread.spawn(move || {
         if let Some(work) = take(&theirs) {
@@ -52,7 +52,7 @@ async fn within<T: Send + 'static>(
     match tokio::time::timeout(limit, told).await {
         Ok(Ok(answer)) => answer.or_say(code, what),
         Ok(Err(_)) => Err(Problem::new(code, what()).since("the thread that did it panicked")),
-        Err(_) => Err(Problem::new(code, what()).since(format!("the file system did not answer within {limit:?}"))),
+        Err(_) => Err(Problem::new(code, what()).since(format!("it did not answer within {limit:?}"))),
     }
 }
 

@@ -27,6 +27,7 @@ mod life;
 mod members;
 pub mod memory_limit;
 pub mod memory_stress;
+pub mod network_disconnect;
 pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
@@ -58,6 +59,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<container_kill::ContainerKill>(),
     entry::<container_stop::ContainerStop>(),
     entry::<container_restart::ContainerRestart>(),
+    entry::<network_disconnect::NetworkDisconnect>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),

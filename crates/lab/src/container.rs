@@ -19,6 +19,56 @@ pub struct TestContainer {
     name: String,
 }
 
+/// A network of the engine's with a bridge of its own, removed when dropped: after the containers that are in it.
+#[derive(Debug)]
+pub struct TestNetwork {
+    engine: Engine,
+    id: String,
+    name: String,
+}
+
+impl TestNetwork {
+    /// A network under a name of its own, without a way out.
+    pub async fn make(engine: &Engine) -> Result<Self> {
+        let name = unique("fracas-lab-net");
+        let id = engine.make_network(&name, (LABEL, &maker())).await?;
+        Ok(Self {
+            engine: engine.clone(),
+            id,
+            name,
+        })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Joins a container to it.
+    pub async fn join(&self, container: &TestContainer) -> Result<()> {
+        self.engine.join_network(&self.id, &container.id).await
+    }
+}
+
+impl Drop for TestNetwork {
+    fn drop(&mut self) {
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        let removed = apart(async move { engine.remove_network(&id).await });
+        if removed.is_none() && !std::thread::panicking() {
+            complain("network", &self.name);
+        }
+    }
+}
+
+/// Does something that a drop cannot wait for in the runtime that it may be in: another thread has its own. `None`: it failed.
+fn apart<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Option<T> {
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(work))
+    });
+    thread.join().ok()?.ok()?.ok()
+}
+
 /// What a container is made from.
 #[derive(Debug)]
 pub struct TestContainerBuilder {
@@ -88,23 +138,17 @@ impl TestContainer {
 impl Drop for TestContainer {
     fn drop(&mut self) {
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        // Drop cannot wait in the runtime that it may be in: another thread has its own.
-        let removed = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map(|runtime| runtime.block_on(engine.remove(&id)))
-        })
-        .join();
-        let failed = !matches!(removed, Ok(Ok(Ok(_))));
+        let removed = apart(async move { engine.remove(&id).await });
         // While a test fails already, a second panic would abort and hide the first.
-        if failed && !std::thread::panicking() {
-            complain(&self.name);
+        if removed.is_none() && !std::thread::panicking() {
+            complain("container", &self.name);
         }
     }
 }
 
-#[expect(clippy::panic, reason = "a test that leaves a container behind has failed")]
-fn complain(name: &str) {
-    panic!("container {name} could not be removed");
+#[expect(clippy::panic, reason = "a test that leaves something behind has failed")]
+fn complain(what: &str, name: &str) {
+    panic!("{what} {name} could not be removed");
 }
 
 impl TestContainerBuilder {

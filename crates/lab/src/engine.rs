@@ -37,6 +37,11 @@ impl TestDocker {
                 let _someone_else_did = engine.remove(&left.id).await;
             }
         }
+        for (id, maker) in engine.networks(LABEL).await? {
+            if is_orphan(&maker) {
+                let _someone_else_did = engine.remove_network(&id).await;
+            }
+        }
         Ok(engine)
     }
 }

@@ -9,15 +9,17 @@ mod engine;
 mod eventually;
 mod group;
 mod image;
+mod network;
 mod podman;
 mod process;
 
 pub use app::app;
-pub use container::{TestContainer, TestContainerBuilder};
+pub use container::{TestContainer, TestContainerBuilder, TestNetwork};
 pub use engine::TestDocker;
 pub use eventually::{eventually, eventually_async};
 pub use group::TestGroup;
 pub use image::{image, image_name};
+pub use network::{TestBridge, TestNode, TestPort};
 pub use podman::TestPodman;
 pub use process::TestProcess;
 

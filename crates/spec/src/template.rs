@@ -75,6 +75,7 @@ fn native(fault: &str) -> Option<&'static str> {
         "container_kill" => "{ container_kill: { signal: KILL, via: host, restart: true, restart_delay: 5s } }",
         "container_stop" => "{ container_stop: { grace: 10s } }",
         "container_restart" => "{ container_restart: { grace: 10s, delay: 5s, stagger: 0s } }",
+        "network_disconnect" => "{ network_disconnect: { network: backend } }",
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {

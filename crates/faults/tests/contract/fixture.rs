@@ -2,6 +2,8 @@
 
 #[path = "ground.rs"]
 mod ground;
+#[path = "net.rs"]
+pub mod net;
 
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
@@ -11,7 +13,7 @@ use std::time::Duration;
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::target::{Container, Kind, Target};
 use fracas_faults::{Context, Engines, Entry, Nursery};
-use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
+use fracas_lab::{TestContainer, TestDocker, TestGroup, TestNetwork, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use fracas_linux::mount::Backing;
 use fracas_linux::process::{self, Process, Reaction};
@@ -31,6 +33,9 @@ pub struct Stage {
     pub cx: Context,
     pub thing: Thing,
     pub ground: Ground,
+    /// The container's, removed after it.
+    #[allow(dead_code, reason = "it is kept to be dropped")]
+    pub network: Option<TestNetwork>,
 }
 
 /// What the target is. Removed when dropped.
@@ -39,6 +44,8 @@ pub enum Thing {
     Process(TestProcess),
     Grouped(TestProcess, TestGroup),
     Container(TestContainer),
+    /// A process with networks of its own.
+    Node(net::Node),
     /// Kept by another stage.
     None,
 }
@@ -83,6 +90,7 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "container_pause" | "container_kill" => (json!({}), &[], &["sleep"]),
         "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
+        "network_disconnect" => (json!({}), &[], &["sleep"]),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -108,12 +116,30 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
     }
     if needs.container || on == On::Container {
         let engine = TestDocker::get().await?;
-        let container = TestContainer::build(&engine).mode(mode).start().await.unwrap();
+        let mut container = TestContainer::build(&engine).mode(mode);
+        let mut network = None;
+        if entry.name == "network_disconnect" {
+            let made = TestNetwork::make(&engine).await.unwrap();
+            container = container.network(made.name());
+            network = Some(made);
+        }
+        let container = container.start().await.unwrap();
         let stage = in_container(entry, params, container).await;
         if WITH_FILES.contains(&entry.name) {
             Ground::make_in(stage.target.process().pid);
         }
-        return Some(Stage { ground, ..stage });
+        return Some(Stage {
+            ground,
+            network,
+            ..stage
+        });
+    }
+    if entry.name == "network_disconnect" {
+        let Some(node) = net::Node::new(mode) else {
+            skip("no privileges for links");
+            return None;
+        };
+        return Some(on_thing(entry, params, Thing::Node(node)).await);
     }
     let process = TestProcess::run(mode).unwrap();
     ready(process.pid(), mode);
@@ -136,12 +162,16 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
         cx: context(),
         thing,
         ground,
+        network: None,
     })
 }
 
 /// A stage on this container, which runs the lab's program.
 pub async fn in_container(entry: &'static Entry, params: Value, container: TestContainer) -> Stage {
     ready(container.pid().await.unwrap(), &[]);
+    if entry.name == "network_disconnect" {
+        net::forwards(container.pid().await.unwrap(), "eth0");
+    }
     let thing = Thing::Container(container);
     let target = target(&thing).await;
     Stage {
@@ -151,6 +181,7 @@ pub async fn in_container(entry: &'static Entry, params: Value, container: TestC
         cx: context(),
         thing,
         ground: Ground::here(),
+        network: None,
     }
 }
 
@@ -166,6 +197,22 @@ pub async fn on_process(entry: &'static Entry, params: Value, process: TestProce
         cx: context(),
         thing,
         ground: Ground::here(),
+        network: None,
+    }
+}
+
+/// A stage on this.
+pub async fn on_thing(entry: &'static Entry, params: Value, thing: Thing) -> Stage {
+    let target = target(&thing).await;
+    ready(target.process().pid, &[]);
+    Stage {
+        entry,
+        params,
+        target,
+        cx: context(),
+        thing,
+        ground: Ground::here(),
+        network: None,
     }
 }
 
@@ -205,11 +252,15 @@ pub fn context() -> Context {
 }
 
 async fn target(thing: &Thing) -> Target {
-    let kind = match thing {
-        Thing::Process(process) | Thing::Grouped(process, _) => Kind::Process(fracas_core::target::Process {
+    let of = |process: &TestProcess| {
+        Kind::Process(fracas_core::target::Process {
             process: process.identity().clone(),
             command: process::status(process.pid()).unwrap().unwrap().command,
-        }),
+        })
+    };
+    let kind = match thing {
+        Thing::Process(process) | Thing::Grouped(process, _) => of(process),
+        Thing::Node(node) => of(node.process()),
         Thing::None => panic!("kept by another stage"),
         Thing::Container(container) => {
             let found = container.inspect().await.unwrap();
@@ -248,6 +299,7 @@ impl Stage {
     pub async fn end(&self) {
         match &self.thing {
             Thing::Process(process) | Thing::Grouped(process, _) => kill(process.pid()),
+            Thing::Node(node) => kill(node.process().pid()),
             Thing::None => {}
             Thing::Container(container) => {
                 container.engine().remove(container.id()).await.unwrap();
@@ -263,6 +315,9 @@ impl Stage {
         engine.unpause(container.id()).await.unwrap();
         engine.restart(container.id(), Duration::ZERO).await.unwrap();
         ready(container.pid().await.unwrap(), &[]);
+        if self.entry.name == "network_disconnect" {
+            net::forwards(container.pid().await.unwrap(), "eth0");
+        }
     }
 
     /// Somebody else decides about what the fault changes, before it is on: a value that is neither, or what the fault would do.
@@ -370,7 +425,13 @@ impl Stage {
     pub fn has_value(&self) -> bool {
         matches!(
             self.entry.name,
-            "memory_limit" | "cpu_limit" | "pid_exhaustion" | "fd_exhaustion" | "file_corrupt" | "disk_throttle"
+            "memory_limit"
+                | "cpu_limit"
+                | "pid_exhaustion"
+                | "fd_exhaustion"
+                | "file_corrupt"
+                | "disk_throttle"
+                | "network_disconnect"
         )
     }
 
@@ -378,6 +439,7 @@ impl Stage {
     pub fn value(&self) -> String {
         let pid = self.target.process().pid;
         match self.entry.name {
+            "network_disconnect" => net::state(pid),
             "fd_exhaustion" => limits::descriptor_limit(pid).unwrap().unwrap().0.to_string(),
             "file_corrupt" => {
                 let bytes = std::fs::read(self.file(VICTIM)).unwrap();
@@ -412,6 +474,9 @@ impl Stage {
             let pid = self.target.process().pid;
             assert!(limits::set_descriptor_soft_limit(pid, value.parse().unwrap()).unwrap());
             return;
+        }
+        if self.entry.name == "network_disconnect" {
+            return net::set_state(self.target.process().pid, value);
         }
         if self.entry.name == "file_corrupt" {
             self.overwrite(AT, &[0xff; 16]);
@@ -478,6 +543,8 @@ pub const STRANGE: &dyn Fn(&str) -> &'static str = &|fault| match fault {
     "pid_exhaustion" => "7777",
     "fd_exhaustion" => "333",
     "file_corrupt" => "ffffffffffffffffffffffffffffffff",
+    // A port that is blocked goes on at once without a spanning tree (`br_make_forwarding` in net/bridge/br_stp.c).
+    "network_disconnect" => "learning",
     "disk_throttle" if on_version_2() => "rbps=777000",
     "disk_throttle" => "777000",
     other => panic!("{other} changes no value"),

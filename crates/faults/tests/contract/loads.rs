@@ -417,6 +417,7 @@ async fn disk_throttle_slows_the_target_down() {
         cx: crate::fixture::context(),
         thing: Thing::None,
         ground: Ground::here(),
+        network: None,
     };
     let rate = async || {
         let (before, begun) = (traffic(pid).unwrap().unwrap().read, Instant::now());

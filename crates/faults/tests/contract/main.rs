@@ -27,6 +27,7 @@ mod files;
 mod fixture;
 mod loads;
 mod more;
+mod networks;
 mod script;
 mod stranger;
 
@@ -64,7 +65,9 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = [more::ALL, loads::ALL, script::ALL, files::ALL].into_iter().flatten();
+    let more = [more::ALL, loads::ALL, script::ALL, files::ALL, networks::ALL]
+        .into_iter()
+        .flatten();
     let more = more.map(|(name, check)| {
         Trial::test(*name, move || {
             run(check());

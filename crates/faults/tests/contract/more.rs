@@ -107,6 +107,7 @@ async fn cpu_stress_that_cannot_have_its_share_has_not_landed() {
         cx: crate::fixture::context(),
         thing: crate::fixture::Thing::None,
         ground: crate::fixture::Ground::here(),
+        network: None,
     };
     let limited = on(&limit).await;
     let undo = on(&stage).await;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use fracas_lab::TestBridge;
 use serde_json::Value;
 
 use crate::stage::Stage;
@@ -117,6 +118,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "pulled-cable",
+        &["cable"],
+        &["targets[0]={ alias: replica, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[
@@ -134,6 +140,10 @@ fn every_example_can_be_planned() {
     stage.say("IMAGE", fracas_lab::image_name().unwrap());
     let worker = stage.text("@NAME-worker");
     stage.process("PID", &["sleep"]);
+    let Some(bridge) = TestBridge::new().unwrap() else {
+        return fracas_lab::skip("no privileges for links");
+    };
+    stage.node("NODE", &[&bridge]);
     stage.process("WORKER", &["log", &worker, "60000"]);
     let list = stage.cli.run(&["examples"]).out;
     let shipped: BTreeSet<&str> = list.lines().filter_map(|line| line.split_whitespace().next()).collect();

@@ -2,6 +2,7 @@
 
 mod inject;
 mod more;
+mod network;
 mod probes;
 mod series;
 mod targets;

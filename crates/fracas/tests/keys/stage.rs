@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::io::Write as _;
 
-use fracas_lab::{TestContainer, TestDocker, TestProcess};
+use fracas_lab::{TestBridge, TestContainer, TestDocker, TestProcess};
 
 use crate::cli::Cli;
 use crate::parts::{Mute, Prometheus};
@@ -186,6 +186,15 @@ impl Stage {
         self.say(word, file.path().display());
         self.keep((process, file));
         pid
+    }
+
+    /// A process on these bridges; `@WORD` is its pid file.
+    pub(crate) fn node(&mut self, word: &str, bridges: &[&TestBridge]) {
+        let process = TestBridge::node(bridges, ["sleep"]).unwrap().into_process();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{}", process.pid()).unwrap();
+        self.say(word, file.path().display());
+        self.keep((process, file));
     }
 
     /// From now on `@WORD` is this.

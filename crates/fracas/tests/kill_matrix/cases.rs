@@ -20,6 +20,8 @@ pub(crate) struct Case {
 #[derive(Debug, Clone, Copy)]
 enum On {
     Process,
+    /// A process with a network of its own.
+    Node,
     /// A container under this restart policy.
     Container(&'static str),
 }
@@ -53,6 +55,7 @@ const CASES: &[Case] = &[
     case("container_kill", "", On::Container("no")),
     case("container_stop", "grace: 1s", On::Container("no")),
     case("container_restart", "grace: 1s, delay: 200ms", On::Container("no")),
+    case("network_disconnect", "", On::Node),
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(
@@ -89,6 +92,7 @@ impl Case {
     pub(crate) fn target(&self) -> Option<Target> {
         match self.on {
             On::Process => Target::process(),
+            On::Node => Target::node(),
             On::Container(policy) => Target::container(policy),
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess};
+use fracas_lab::{TestBridge, TestContainer, TestDocker, TestGroup, TestPort, TestProcess};
 use fracas_linux::cgroup::Controller;
 use serde_json::Value;
 
@@ -46,6 +46,8 @@ pub(crate) struct Target {
 pub(crate) enum Made {
     // The process before its group: a drop goes in this order.
     Process(TestProcess, TestGroup),
+    // The process before its bridge. Its ports are this namespace's.
+    Node(TestProcess, TestBridge, Vec<TestPort>),
     Container(Box<TestContainer>, tokio::runtime::Runtime),
 }
 
@@ -71,11 +73,28 @@ impl Target {
         };
         let process = TestProcess::run(mode).unwrap();
         group.add(&process).unwrap();
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "{}", process.pid()).unwrap();
+        let file = pid_file(&process);
         Some(Self {
             selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
             made: Made::Process(process, group),
+            place: place(),
+            _pid_file: Some(file),
+        })
+    }
+
+    /// A process with a network of its own: a port of a bridge. `None`, with a printed skip, where there can be none.
+    pub(crate) fn node() -> Option<Self> {
+        let Some(bridge) = TestBridge::new().unwrap() else {
+            fracas_lab::skip("no privileges for links");
+            return None;
+        };
+        let node = TestBridge::node(&[&bridge], ["sleep"]).unwrap();
+        let ports = node.ports().to_vec();
+        let process = node.into_process();
+        let file = pid_file(&process);
+        Some(Self {
+            selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
+            made: Made::Node(process, bridge, ports),
             place: place(),
             _pid_file: Some(file),
         })
@@ -115,7 +134,7 @@ impl Target {
     /// The process that stands for it; `None` while a container has none.
     pub(crate) fn pid(&self) -> Option<u32> {
         match &self.made {
-            Made::Process(process, _) => Some(process.pid()),
+            Made::Process(process, _) | Made::Node(process, ..) => Some(process.pid()),
             Made::Container(container, _) => {
                 let pid = inspect(container.id())?["State"]["Pid"].as_u64()?;
                 u32::try_from(pid).ok().filter(|pid| *pid != 0)
@@ -140,6 +159,14 @@ impl Target {
                 state["Status"], state["Paused"], state["Restarting"]
             );
             let _ = writeln!(text, "{} {}", details["Config"], details["HostConfig"]);
+        }
+        if let Made::Node(_, bridge, ports) = &self.made {
+            for port in ports {
+                let link = Path::new("/sys/class/net").join(&port.name);
+                let state = read(link.join("brport/state")).unwrap_or_default();
+                let master = std::fs::read_link(link.join("master")).unwrap_or_default();
+                let _ = writeln!(text, "a port of {}: {}, state {state}", bridge.name(), master.display());
+            }
         }
         let Some(pid) = self.pid() else {
             return text + "no process";
@@ -195,6 +222,12 @@ impl Target {
         };
         runtime.block_on(work(container))
     }
+}
+
+fn pid_file(process: &TestProcess) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, "{}", process.pid()).unwrap();
+    file
 }
 
 fn place() -> tempfile::TempDir {

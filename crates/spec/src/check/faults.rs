@@ -181,6 +181,13 @@ impl Check<'_, '_> {
                     self.wrong(&key(name, name), &why);
                 }
             }
+            Inject::NetworkDisconnect(disconnect) => {
+                // 64 characters are the longest name of a network that Docker takes; a link has at most 15.
+                let is_name = |name: &String| (1..=64).contains(&name.len()) && !name.contains(char::is_control);
+                if disconnect.network.as_ref().is_some_and(|name| !is_name(name)) {
+                    self.wrong(&key("network", "network"), "must be a name of 1 to 64 characters");
+                }
+            }
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }

@@ -222,6 +222,10 @@ fn sense() {
                 "memory_limit: { limit: 64MiB }",
                 "cpu_stress: { percent: 150%, cores: 0 }",
             ),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "network_disconnect: { network: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb }",
+            ),
             ("memory_limit: { limit: 64MiB }", "process_kill: {}"),
             (
                 "inject: { memory_limit: { limit: 64MiB } }",

@@ -2,7 +2,8 @@
 
 use fracas_core::params::Inject;
 use fracas_core::problem::Result;
-use fracas_faults::Needs;
+use fracas_faults::network_disconnect::{CAPABILITIES, NetworkDisconnect};
+use fracas_faults::{Fault as _, Needs};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -42,6 +43,19 @@ fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
     {
         return Some(format!("the controller {} is not mounted", controller.name()));
     }
+    if fault == NetworkDisconnect::NAME {
+        let lacking: Vec<_> = CAPABILITIES
+            .iter()
+            .filter(|one| machine.lacking.contains(one))
+            .collect();
+        if !lacking.is_empty() {
+            let names: Vec<_> = lacking.iter().map(|one| one.name()).collect();
+            return Some(format!(
+                "{} missing: links of network namespaces cannot be changed",
+                names.join(", ")
+            ));
+        }
+    }
     let way_round = Capability::DacOverride;
     if needs.root && !machine.root && machine.lacking.contains(&way_round) {
         return Some(format!("needs root, or {way_round} to {}", way_round.purpose()));
@@ -80,6 +94,7 @@ mod tests {
             lacking: vec![
                 Capability::DacOverride,
                 Capability::Kill,
+                Capability::NetRaw,
                 Capability::SysResource,
                 Capability::SysPtrace,
             ],
@@ -113,6 +128,7 @@ mod tests {
             assert!(only.contains("uid 7") && only.contains(missing), "{name}: {only}");
         }
         assert_eq!(of("script"), (String::new(), String::new()));
+        assert!(of("network_disconnect").0.starts_with("CAP_NET_RAW missing"));
     }
 
     #[test]

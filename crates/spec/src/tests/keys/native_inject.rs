@@ -77,6 +77,7 @@ faults! {
     key_faults_inject_script_check_timeout: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], check_timeout: 3s }", "script/check_timeout", "10s" => "3s";
     key_faults_inject_script_directory: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], directory: /tmp }", "script/directory", "/" => "/tmp";
     key_faults_inject_script_environment: "script: { apply: [a], revert: [b], environment: { A: x } }" => "script: { apply: [a], revert: [b], environment: { A: y } }", "script/environment", "{\"A\":\"x\"}" => "{\"A\":\"y\"}";
+    key_faults_inject_network_disconnect_network: "network_disconnect: { network: a }" => "network_disconnect: { network: b }", "network_disconnect/network", "a" => "b";
     key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
     key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
     key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";

@@ -1,0 +1,78 @@
+//! Networks for the fault that cuts a target off: bridges of this namespace, and processes in namespaces of their own.
+
+use std::path::PathBuf;
+
+use fracas_lab::{TestBridge, TestProcess, eventually};
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netlink::{Netlink, PortState};
+use fracas_linux::process;
+
+use super::LIMIT;
+
+/// A process with a network of its own. The bridge is removed after the process.
+pub struct Node {
+    process: TestProcess,
+    _bridge: TestBridge,
+}
+
+impl Node {
+    /// One on a bridge of its own. `None`: links cannot be made.
+    pub fn new(mode: &[&str]) -> Option<Self> {
+        let bridge = TestBridge::new().unwrap()?;
+        // Nobody but the process holds its namespace: it goes with the process, and its port with it.
+        let process = TestBridge::node(&[&bridge], mode).unwrap().into_process();
+        Some(Self {
+            process,
+            _bridge: bridge,
+        })
+    }
+
+    pub fn process(&self) -> &TestProcess {
+        &self.process
+    }
+}
+
+/// The port of an interface of this process, as /sys has it; `None`: the process has no such interface.
+fn port(pid: u32, interface: &str) -> Option<(u32, PathBuf)> {
+    let identity = process::identity(pid).unwrap()?;
+    let there = NetNamespace::of(&identity).unwrap()?;
+    let end = there.within(|| Netlink::route()?.link_by_name(interface)).unwrap()?;
+    let links = std::fs::read_dir("/sys/class/net").unwrap();
+    let mut ports = links.map(|link| link.unwrap().path()).filter_map(|link| {
+        let number = |file: &str| -> Option<u32> { std::fs::read_to_string(link.join(file)).ok()?.trim().parse().ok() };
+        let it = (number("ifindex")? == end.other? && number("iflink")? == end.index).then(|| number("ifindex"));
+        Some((it??, link.join("brport/state")))
+    });
+    ports.next()
+}
+
+/// The state of the port of `eth0`, from /sys.
+pub fn state(pid: u32) -> String {
+    state_of(pid, "eth0")
+}
+
+/// The state of the port of this interface, from /sys.
+pub fn state_of(pid: u32, interface: &str) -> String {
+    let (_, file) = port(pid, interface).expect("the target has a port");
+    let number = std::fs::read_to_string(&file).unwrap();
+    PortState::from_number(number.trim().parse().unwrap())
+        .unwrap()
+        .to_string()
+}
+
+/// Waits until the port of a container that has just begun has its carrier.
+pub fn forwards(pid: u32, interface: &str) {
+    eventually(LIMIT, "the port forwards", || {
+        port(pid, interface).is_some() && state_of(pid, interface) == "forwarding"
+    });
+}
+
+/// Sets the state of the port, as somebody else.
+pub fn set_state(pid: u32, state: &str) {
+    let state = (0..5)
+        .map(|number| PortState::from_number(number).unwrap())
+        .find(|known| known.name() == state)
+        .unwrap();
+    let (index, _) = port(pid, "eth0").expect("the target has a port");
+    Netlink::route().unwrap().set_port_state(index, state).unwrap();
+}

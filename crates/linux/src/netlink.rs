@@ -1,0 +1,53 @@
+//! Netlink: how Linux is asked about and told to change links, and later queues, filters and packet rules (netlink(7), rtnetlink(7)).
+//!
+//! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer; [`link`](crate::netlink::Link) is the first
+//! family that stands on them. A netlink socket belongs to the network namespace in which it was made, and stays there whichever thread
+//! uses it (network_namespaces(7)): to ask another namespace, make it [within](crate::namespace::NetNamespace::within) that one.
+//!
+//! What comes in is read as hostile: every length is compared with what is there, every answer has a bound in messages, in bytes and in
+//! time, and only what the kernel itself sent is listened to.
+
+mod answer;
+mod attribute;
+mod link;
+mod message;
+mod socket;
+
+pub use answer::{Answer, Reply};
+pub use attribute::{Attribute, attributes};
+pub use link::{Bridge, Link, PortState};
+pub use message::Message;
+pub use socket::Netlink;
+
+/// What whoever sends messages may make of them: nothing panics and nothing grows without bound. For the fuzzer.
+pub fn fuzz_answer(bytes: &[u8]) {
+    let mut answer = Answer::to(1);
+    // An error is an answer like any other here.
+    let _refused = answer.take(bytes);
+    for reply in answer.replies() {
+        let _refused = Link::parse(&reply.body);
+        walk(&reply.body, 0);
+    }
+    walk(bytes, 0);
+}
+
+/// Reads everything as if it were nested attributes of any type.
+fn walk(bytes: &[u8], depth: u32) {
+    if depth > 8 {
+        return;
+    }
+    for attribute in attributes(bytes).map_while(Result::ok) {
+        let _wrong = (attribute.u8(), attribute.u16(), attribute.u32(), attribute.text());
+        walk(attribute.value, depth + 1);
+    }
+}
+
+/// Messages and attributes begin at multiples of this (`NLMSG_ALIGNTO`, `NLA_ALIGNTO`).
+const ALIGN: usize = 4;
+
+fn aligned(length: usize) -> usize {
+    length.next_multiple_of(ALIGN)
+}
+
+#[cfg(test)]
+mod tests;

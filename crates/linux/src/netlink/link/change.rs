@@ -1,0 +1,105 @@
+//! Links that are made, changed and removed: in labs and by tests. Runs make none.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::{Message, Netlink, header};
+use crate::error::{Context, invalid};
+
+/// `VETH_INFO_PEER`, include/uapi/linux/veth.h.
+const VETH_PEER: u16 = 1;
+const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+/// A name with its zero byte.
+const LONGEST_NAME: usize = libc::IFNAMSIZ;
+
+impl Netlink {
+    /// Makes a bridge; it is down.
+    pub fn make_bridge(&mut self, name: &str) -> io::Result<u32> {
+        let message = Message::new(libc::RTM_NEWLINK, CREATE, &header(libc::AF_UNSPEC, 0))
+            .put_text(libc::IFLA_IFNAME, checked(name)?)
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.put_text(libc::IFLA_INFO_KIND, "bridge")
+            });
+        self.made(message, name)
+    }
+
+    /// Makes a pair of links, both down: one by this name here, one by the other name in another namespace.
+    pub fn make_pair(&mut self, name: &str, other: &str, namespace: impl AsFd) -> io::Result<u32> {
+        let (other, file) = (checked(other)?, namespace.as_fd().as_raw_fd() as u32);
+        let message = Message::new(libc::RTM_NEWLINK, CREATE, &header(libc::AF_UNSPEC, 0))
+            .put_text(libc::IFLA_IFNAME, checked(name)?)
+            .nest(libc::IFLA_LINKINFO, |info| {
+                info.put_text(libc::IFLA_INFO_KIND, "veth")
+                    .nest(libc::IFLA_INFO_DATA, |data| {
+                        data.nest_after(VETH_PEER, &header(libc::AF_UNSPEC, 0), |peer| {
+                            peer.put_text(libc::IFLA_IFNAME, other)
+                                .put_u32(libc::IFLA_NET_NS_FD, file)
+                        })
+                    })
+            });
+        self.made(message, name)
+    }
+
+    /// Makes a link a part of another one, or of none.
+    pub fn set_master(&mut self, index: u32, master: Option<u32>) -> io::Result<()> {
+        let message = Message::new(libc::RTM_SETLINK, 0, &header(libc::AF_UNSPEC, index))
+            .put_u32(libc::IFLA_MASTER, master.unwrap_or(0));
+        self.request(message)
+            .context(|| format!("cannot set the master of link {index}"))
+            .map(drop)
+    }
+
+    /// Sets a link up or down.
+    pub fn set_up(&mut self, index: u32, up: bool) -> io::Result<()> {
+        let mut fixed = header(libc::AF_UNSPEC, index);
+        let flag = libc::IFF_UP as u32;
+        fixed[8..12].copy_from_slice(&if up { flag } else { 0 }.to_ne_bytes());
+        // Which flags are meant.
+        fixed[12..16].copy_from_slice(&flag.to_ne_bytes());
+        self.request(Message::new(libc::RTM_SETLINK, 0, &fixed))
+            .context(|| format!("cannot set link {index} {}", if up { "up" } else { "down" }))
+            .map(drop)
+    }
+
+    /// Gives a link an address, whose first `bits` name its network.
+    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, bits: u8) -> io::Result<()> {
+        // `struct ifaddrmsg`: family, prefix length, flags, scope, index.
+        let mut fixed = [libc::AF_INET as u8, bits, 0, 0, 0, 0, 0, 0];
+        fixed[4..].copy_from_slice(&index.to_ne_bytes());
+        let message = Message::new(libc::RTM_NEWADDR, CREATE, &fixed)
+            .put(libc::IFA_LOCAL, &address.octets())
+            .put(libc::IFA_ADDRESS, &address.octets());
+        self.request(message)
+            .context(|| format!("cannot give link {index} the address {address}"))
+            .map(drop)
+    }
+
+    /// Removes a link; of a pair both ends go.
+    pub fn remove_link(&mut self, index: u32) -> io::Result<()> {
+        self.request(Message::new(libc::RTM_DELLINK, 0, &header(libc::AF_UNSPEC, index)))
+            .context(|| format!("cannot remove link {index}"))
+            .map(drop)
+    }
+
+    fn made(&mut self, message: Message, name: &str) -> io::Result<u32> {
+        let what = || format!("cannot make the link {name}");
+        self.request(message).context(what)?;
+        let link = self.link_by_name(name)?;
+        link.map(|link| link.index)
+            .ok_or_else(|| invalid("it is gone already"))
+            .context(what)
+    }
+}
+
+/// A name that the kernel takes (`dev_valid_name` in net/core/dev.c).
+fn checked(name: &str) -> io::Result<&str> {
+    let fits = !name.is_empty() && name.len() < LONGEST_NAME && name != "." && name != "..";
+    if fits && !name.contains(|c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace()) {
+        return Ok(name);
+    }
+    Err(invalid(format!(
+        "{name:?} is no name of a link: 1 to {} characters without space, `/` and `:`",
+        LONGEST_NAME - 1
+    )))
+}
