@@ -118,7 +118,7 @@ impl Fault for FileDelete {
             let process = match way {
                 Way::Root(process) if undo.at.in_container() => process,
                 Way::Root(_) => &undo.target,
-                Way::Kept | Way::Gone => return Ok(None),
+                Way::Upper | Way::Mount | Way::Gone => return Ok(None),
             };
             let Some(inside) = Inside::of(process)? else {
                 return Ok(None);
@@ -143,8 +143,9 @@ impl Fault for FileDelete {
             let Some(directory) = directory else {
                 return Ok(match way {
                     // What is in no upper layer was never renamed.
-                    Way::Gone | Way::Kept => Reverted::AlreadyGone,
-                    Way::Root(_) => undo.foreign("its directory is not there"),
+                    Way::Gone | Way::Upper => Reverted::AlreadyGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Reverted::AlreadyGone,
+                    Way::Mount | Way::Root(_) => undo.foreign("its directory is not there"),
                 });
             };
             let (name, aside) = undo.names();
@@ -152,8 +153,8 @@ impl Fault for FileDelete {
                 return Ok(Reverted::AlreadyGone);
             }
             let back = match way {
-                Way::Kept => files::rename_in_upper(&directory, aside, name)?,
-                Way::Root(_) | Way::Gone => files::rename(&directory, aside, name)?,
+                Way::Upper => files::rename_in_upper(&directory, aside, name)?,
+                Way::Root(_) | Way::Mount | Way::Gone => files::rename(&directory, aside, name)?,
             };
             Ok(if back {
                 Reverted::Restored
@@ -169,13 +170,14 @@ impl Fault for FileDelete {
             let path = undo.at.path();
             let Some(directory) = directory else {
                 return Ok(match way {
-                    Way::Gone | Way::Kept => Seen::TargetGone,
-                    Way::Root(_) => Seen::Foreign(format!("the directory of {path} is not there")),
+                    Way::Gone | Way::Upper => Seen::TargetGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Seen::TargetGone,
+                    Way::Mount | Way::Root(_) => Seen::Foreign(format!("the directory of {path} is not there")),
                 });
             };
             let (name, aside) = undo.names();
             let named = files::look(&directory, name)?;
-            let named = named.is_some_and(|found| *way != Way::Kept || found.kind != Kind::Whiteout);
+            let named = named.is_some_and(|found| *way != Way::Upper || found.kind != Kind::Whiteout);
             let kept = files::look(&directory, aside)?.is_some();
             Ok(match (named, kept) {
                 (false, true) => Seen::Ours(format!("{path} is kept as {}", undo.aside)),

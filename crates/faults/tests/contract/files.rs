@@ -10,11 +10,11 @@ use std::time::Duration;
 use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_core::seed::Seed;
 use fracas_faults::find;
-use fracas_lab::TestDocker;
+use fracas_lab::{TestContainer, TestDocker};
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::fixture::{AT, Ground, On, Stage, VICTIM, stage};
+use crate::fixture::{AT, Ground, On, Stage, VICTIM, in_container, stage};
 use crate::stranger;
 
 /// All of them, by name.
@@ -37,6 +37,9 @@ pub const ALL: &[Test] = &[
     ("file_delete_takes_directories_only_if_told", || Box::pin(directories())),
     ("files_of_a_container_that_stopped_are_put_back_by_a_stranger", || {
         Box::pin(stopped())
+    }),
+    ("files_in_a_mount_are_put_back_when_the_container_was_removed", || {
+        Box::pin(removed())
     }),
     ("file_delete_of_the_image_s_own_is_put_back_while_it_is_stopped", || {
         Box::pin(stopped_image())
@@ -270,6 +273,50 @@ async fn stopped() {
             .collect();
         assert_eq!(names, [VICTIM], "{fault}");
         assert_eq!(off(&stage, &undo).await, (Reverted::AlreadyGone, Seen::Original));
+    }
+}
+
+/// What is mounted in a container outlives it, and what was done there with it.
+async fn removed() {
+    let Some(engine) = TestDocker::get().await else { return };
+    for fault in ["file_corrupt", "file_delete"] {
+        let ground = Ground::here();
+        let make = || TestContainer::build(&engine).bind(&ground.file(""), "/data").start();
+        let mut params = json!({ "path": format!("/data/{VICTIM}") });
+        if fault == "file_corrupt" {
+            params["bytes"] = json!(16);
+        }
+        let stage = in_container(find(fault).unwrap(), params, make().await.unwrap()).await;
+        let undo = on(&stage).await;
+        let manual = (stage.entry.manual)(&undo).unwrap().join("\n");
+        assert!(
+            manual.contains(&ground.file(VICTIM).display().to_string()) && !manual.contains("docker"),
+            "it can be typed when there is no container: {manual}"
+        );
+        stage.end().await;
+        let dose = (stage.entry.measure)(&stage.params, &undo, &stage.cx).await.unwrap();
+        assert!(matches!(dose.landed, Landed::No(_)), "{fault}: {dose:?}");
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        assert!(matches!(seen, Seen::Ours(_)), "{fault}: {seen:?}");
+        // Another container with the same directory is none of Fracas' business.
+        let _another = make().await.unwrap();
+        let answer = stranger::revert(&stage, &undo);
+        assert_eq!(answer.reverted, Ok(Reverted::Restored), "{fault}");
+        assert_eq!(answer.seen, Ok(Seen::Original), "{fault}");
+        assert!(fs::read(ground.file(VICTIM)).unwrap() == Ground::text(), "{fault}");
+        assert_eq!(fs::read_dir(ground.file("")).unwrap().count(), 1, "{fault}");
+        assert_eq!(off(&stage, &undo).await, (Reverted::AlreadyGone, Seen::Original));
+        // With the mount the fault is gone.
+        let undo = serde_json::to_string(&undo).unwrap();
+        let elsewhere = ground.file("gone").display().to_string();
+        let here = ground.file("").display().to_string();
+        let undo = undo.replace(here.trim_end_matches('/'), &elsewhere);
+        let undo: Value = serde_json::from_str(&undo).unwrap();
+        assert_eq!(
+            off(&stage, &undo).await,
+            (Reverted::AlreadyGone, Seen::TargetGone),
+            "{undo}"
+        );
     }
 }
 
