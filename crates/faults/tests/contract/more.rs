@@ -20,6 +20,7 @@ tests! {
     fd_exhaustion_is_taken_from_those_who_inherited_it,
     process_pause_takes_a_pattern,
     process_pause_takes_back_a_stop_that_has_not_happened_yet,
+    process_pause_continues_what_was_frozen_after_it_stopped,
     process_kill_goes_on_until_its_count_in_a_container,
     process_kill_tells_an_end_from_a_handled_signal,
     container_kill_lets_the_restart_policy_act,
@@ -208,30 +209,69 @@ async fn process_pause_takes_back_a_stop_that_has_not_happened_yet() {
     group.add(&process).unwrap();
     let freezer = group.group(Controller::Freezer).unwrap();
     let stage = on_process(fault("process_pause"), json!({}), process, &["sleep"]).await;
-    let freeze = |frozen: bool| match (freezer.version(), frozen) {
-        (Version::V1, true) => freezer.write("freezer.state", "FROZEN").unwrap(),
-        (Version::V1, false) => freezer.write("freezer.state", "THAWED").unwrap(),
-        (Version::V2, frozen) => freezer.write("cgroup.freeze", if frozen { "1" } else { "0" }).unwrap(),
-    };
     let undo = plan(&stage).await;
-    freeze(true);
-    eventually(LIMIT, "the process is frozen", || match freezer.version() {
-        Version::V1 => freezer.read("freezer.state").unwrap() == "FROZEN",
-        Version::V2 => freezer.read("cgroup.events").unwrap().contains("frozen 1"),
-    });
+    freeze(freezer);
     (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
     let on = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
     let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
     let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
-    freeze(false);
+    let state = thawed(freezer, pid);
+    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
+    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
+    assert_eq!((reverted, seen), (Reverted::Restored, Seen::Original));
+}
+
+/// Frozen, a stopped process looks like any other that is frozen (`docker pause`); once it is thawed, it would stay stopped for good.
+async fn process_pause_continues_what_was_frozen_after_it_stopped() {
+    let Some(group) = TestGroup::new(&[Controller::Freezer]).unwrap() else {
+        return skip("no control groups");
+    };
+    let process = TestProcess::sleep().unwrap();
+    let pid = process.pid();
+    group.add(&process).unwrap();
+    let freezer = group.group(Controller::Freezer).unwrap();
+    let stage = on_process(fault("process_pause"), json!({}), process, &["sleep"]).await;
+    let undo = on(&stage).await;
+    freeze(freezer);
+    let on = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    let again = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+    let answer = crate::stranger::revert(&stage, &undo);
+    let second = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+    let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    let state = thawed(freezer, pid);
+    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
+    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
+    assert!(again.unwrap_err().to_string().contains("it is stopped already"));
+    assert_eq!(
+        (answer.reverted, answer.seen),
+        (Ok(Reverted::Restored), Ok(Seen::Original))
+    );
+    assert_eq!((second, seen), (Reverted::AlreadyGone, Seen::Original));
+}
+
+fn freeze(freezer: &Cgroup) {
+    match freezer.version() {
+        Version::V1 => freezer.write("freezer.state", "FROZEN").unwrap(),
+        Version::V2 => freezer.write("cgroup.freeze", "1").unwrap(),
+    }
+    eventually(LIMIT, "the group is frozen", || match freezer.version() {
+        Version::V1 => freezer.read("freezer.state").unwrap() == "FROZEN",
+        Version::V2 => freezer.read("cgroup.events").unwrap().contains("frozen 1"),
+    });
+}
+
+/// Thaws a group. The state of a process in it after that.
+fn thawed(freezer: &Cgroup, pid: u32) -> char {
+    match freezer.version() {
+        Version::V1 => freezer.write("freezer.state", "THAWED").unwrap(),
+        Version::V2 => freezer.write("cgroup.freeze", "0").unwrap(),
+    }
     let mut state = 'D';
     eventually(LIMIT, "the process goes on", || {
         state = process::status(pid).unwrap().unwrap().state;
         matches!(state, 'S' | 'T')
     });
-    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
-    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
-    assert_eq!((reverted, seen), (Reverted::Restored, Seen::Original));
+    state
 }
 
 async fn process_pause_takes_a_pattern() {
