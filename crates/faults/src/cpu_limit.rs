@@ -6,11 +6,11 @@
 use fracas_core::params;
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::{KernelFile, field, group_of};
+use crate::kernel_file::{KernelFile, field, group_of, lives};
 use crate::say::{OrSay, missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 
@@ -22,6 +22,9 @@ pub struct CpuLimit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     file: KernelFile,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
     /// The period, in microseconds.
     period: u64,
     /// How many periods had passed when it was planned.
@@ -85,6 +88,7 @@ impl Fault for CpuLimit {
         let stat = group.read("cpu.stat").or_say(&codes::TARGET_READ, unreadable)?;
         Ok(Undo {
             file: KernelFile::of(&group, name, value).or_say(&codes::TARGET_READ, unreadable)?,
+            target: Some(target.process().clone()),
             period,
             periods: field(&stat, "nr_periods"),
             throttled: field(&stat, "nr_throttled"),
@@ -109,6 +113,9 @@ impl Fault for CpuLimit {
 
     async fn measure(params: &params::CpuLimit, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("CPU limit {} of a CPU", params.percent);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(group) = undo.file.open()? else {
             return Ok(missed(asked, "the target is gone"));
         };

@@ -97,6 +97,9 @@ impl Fault for CpuStress {
 
     async fn measure(params: &params::CpuStress, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("{} of a CPU", params.percent);
+        if !undo.beside.target_lives()? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(group) = undo.beside.group(Controller::CpuAcct)? else {
             return Ok(missed(asked, "the worker's group is gone"));
         };

@@ -5,7 +5,7 @@
 
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Reverted, Seen};
-use fracas_core::target::{CgroupIdentity, Target};
+use fracas_core::target::{CgroupIdentity, ProcessIdentity, Target};
 use fracas_linux::cgroup::{self, Cgroup, Controller};
 use serde::{Deserialize, Serialize};
 
@@ -224,6 +224,12 @@ pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> 
         .next("put the process into a control group of its own"));
     }
     Ok(group)
+}
+
+/// Whether the target still lives, by the identity in the undo; one of an older version names none. A group outlives its processes:
+/// a limit for nobody is no fault.
+pub(crate) fn lives(target: Option<&ProcessIdentity>) -> Result<bool> {
+    target.map_or(Ok(true), |target| members::open(target).map(|found| found.is_some()))
 }
 
 /// Undoes several files, the last first. A stranger's value in one is what is told.

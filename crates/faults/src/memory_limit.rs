@@ -7,12 +7,13 @@
 use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_core::units::Size;
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::{KernelFile, field, group_of, observe_all, resources_of, revert_all};
+use crate::kernel_file::{KernelFile, field, group_of, lives, observe_all, resources_of, revert_all};
+use crate::say::missed;
 use crate::{Context, Fault, Needs, Resource};
 
 /// See [`params::MemoryLimit`].
@@ -23,6 +24,9 @@ pub struct MemoryLimit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     files: Vec<KernelFile>,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
 }
 
 /// Smaller limits kill a process before it can be measured.
@@ -74,7 +78,10 @@ impl Fault for MemoryLimit {
                 before.unwrap_or_default()
             )));
         }
-        Ok(Undo { files })
+        Ok(Undo {
+            files,
+            target: Some(target.process().clone()),
+        })
     }
 
     fn change(params: &params::MemoryLimit, undo: &Undo) -> String {
@@ -92,16 +99,14 @@ impl Fault for MemoryLimit {
 
     async fn measure(params: &params::MemoryLimit, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("memory limit {}", params.limit);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(file) = undo.files.first() else {
             return Err(Problem::new(&codes::INSIDE, "a memory limit without files"));
         };
         let Some(group) = file.open()? else {
-            return Ok(Dose {
-                asked,
-                delivered: "the target is gone".into(),
-                landed: Landed::No("the target is gone".into()),
-                effect: None,
-            });
+            return Ok(missed(asked, "the target is gone"));
         };
         let unreadable = |error: std::io::Error| {
             Problem::new(&codes::FAULT_MEASURE, format!("cannot read {}", file.path())).because(&error)

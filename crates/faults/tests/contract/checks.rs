@@ -4,7 +4,7 @@ use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_faults::Entry;
 use serde_json::Value;
 
-use crate::fixture::{On, STRANGE, Stage, WITH_FILES, stage};
+use crate::fixture::{On, STRANGE, Stage, WITH_FILES, has_worker, stage};
 use crate::stranger;
 
 /// A check of one fault.
@@ -196,6 +196,14 @@ async fn target_dies_while_on(entry: &'static Entry) {
     };
     let undo = on(&stage).await;
     stage.end().await;
+    // A group, and the file of a process, outlive the target: what is in force for nobody has not landed.
+    if stage.has_value() || has_worker(entry.name) {
+        let landed = landed(&stage, &undo).await;
+        assert!(
+            matches!(&landed, Landed::No(why) if why.contains("target")),
+            "{landed:?}"
+        );
+    }
     for _ in 0..2 {
         revert(&stage, &undo).await;
         let seen = seen(&stage, &undo).await;
