@@ -232,7 +232,7 @@ pub(crate) fn lives(target: Option<&ProcessIdentity>) -> Result<bool> {
     target.map_or(Ok(true), |target| members::open(target).map(|found| found.is_some()))
 }
 
-/// Undoes several files, the last first. A stranger's value in one is what is told.
+/// Undoes several files, the last first. The first stranger's value that is met is what is told.
 pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
     let mut outcome = Reverted::AlreadyGone;
     let mut failure = None;
@@ -240,6 +240,7 @@ pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
         match file.revert() {
             Ok(Reverted::Restored) if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
             Ok(Reverted::Restored | Reverted::AlreadyGone) => {}
+            Ok(Reverted::Foreign { .. }) if matches!(outcome, Reverted::Foreign { .. }) => {}
             Ok(foreign @ Reverted::Foreign { .. }) => outcome = foreign,
             // One file that resists must not keep the others as they are.
             Err(problem) => failure = Some(problem),
@@ -248,7 +249,7 @@ pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
     failure.map_or(Ok(outcome), Err)
 }
 
-/// What is seen over several files: ours in one is ours, then foreign in one is foreign.
+/// What is seen over several files, in the order of [`revert_all`]: ours in one is ours, then foreign in one is foreign.
 pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
     let rank = |seen: &Seen| match seen {
         Seen::TargetGone => 0,
@@ -257,7 +258,7 @@ pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
         Seen::Ours(_) => 3,
     };
     let mut worst = Seen::TargetGone;
-    for file in files {
+    for file in files.iter().rev() {
         let one = file.observe()?;
         if rank(&one) > rank(&worst) {
             worst = one;

@@ -2,7 +2,8 @@
 //!
 //! v1 has two files, memory and memory+swap, and the kernel keeps the first below the second (mm/memcontrol-v1.c,
 //! `mem_cgroup_resize_max`): on the way down memory comes first, on the way up memory+swap. v2 has memory.max and memory.swap.max,
-//! which are independent. Both files are restored; each by compare and set.
+//! which are independent. Both files are restored; each by compare and set. Where somebody has set memory+swap meanwhile, memory can
+//! only go as far up as that.
 
 use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
@@ -29,6 +30,8 @@ pub struct Undo {
     target: Option<ProcessIdentity>,
 }
 
+/// Version 1's limit of memory and swap together.
+const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
 /// Smaller limits kill a process before it can be measured.
 const SMALLEST: u64 = 4 << 20;
 
@@ -132,7 +135,7 @@ impl Fault for MemoryLimit {
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
-        revert_all(&undo.files)
+        revert_all(&undo.as_far_as_it_goes()?)
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
@@ -144,6 +147,29 @@ impl Fault for MemoryLimit {
     }
 }
 
+impl Undo {
+    /// The files with what can be written to them: the kernel answers EINVAL to a memory limit above memory+swap, and our limit would
+    /// stay for ever where a stranger has set that.
+    fn as_far_as_it_goes(&self) -> Result<Vec<KernelFile>> {
+        let mut files = self.files.clone();
+        let [memory, swap] = files.as_mut_slice() else {
+            return Ok(files);
+        };
+        if swap.file != MEMORY_AND_SWAP {
+            return Ok(files);
+        }
+        if let Some(now) = swap.now()?
+            && now != swap.before
+            && now != swap.ours
+            && let (Ok(highest), Ok(before)) = (now.parse::<u64>(), memory.restore.parse::<u64>())
+            && highest < before
+        {
+            memory.restore = now;
+        }
+        Ok(files)
+    }
+}
+
 // v1 shows "no limit" as the largest page count and takes that number back: exact.
 fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
     KernelFile::of(group, name, ours.to_string())
@@ -151,7 +177,7 @@ fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
 
 fn v1_files(group: &Cgroup, limit: u64) -> std::io::Result<Vec<KernelFile>> {
     let mut files = vec![file(group, "memory.limit_in_bytes", limit)?];
-    match file(group, "memory.memsw.limit_in_bytes", limit) {
+    match file(group, MEMORY_AND_SWAP, limit) {
         Ok(swap) => files.push(swap),
         // Kernels without swap accounting have no such file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

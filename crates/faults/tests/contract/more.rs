@@ -6,7 +6,7 @@ use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_faults::{Entry, find};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
-use fracas_linux::process;
+use fracas_linux::{limits, process};
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, On, Stage, in_container, on_process, signal, stage};
@@ -17,6 +17,8 @@ tests! {
     cpu_stress_leaves_with_its_target,
     cpu_limit_throttles,
     process_pause_leaves_what_was_stopped_before,
+    fd_exhaustion_is_taken_off_as_far_as_a_lower_hard_limit_lets,
+    memory_limit_is_taken_off_as_far_as_a_foreign_limit_of_swap_lets,
     fd_exhaustion_is_taken_from_those_who_inherited_it,
     process_pause_takes_a_pattern,
     process_pause_takes_back_a_stop_that_has_not_happened_yet,
@@ -165,6 +167,71 @@ async fn process_pause_leaves_what_was_stopped_before() {
     assert_eq!(state(before), 'T');
     assert_ne!(state(children[1].identity.pid), 'T');
     signal(before, 18);
+}
+
+/// Somebody lowers the hard limit, above which no soft limit goes: to a number between, and to our own.
+async fn fd_exhaustion_is_taken_off_as_far_as_a_lower_hard_limit_lets() {
+    for to_ours in [false, true] {
+        let Some(stage) = stage(fault("fd_exhaustion"), On::Simplest).await else {
+            return;
+        };
+        let pid = stage.target.process().pid;
+        let before: u64 = stage.value().parse().unwrap();
+        let undo = on(&stage).await;
+        let ours: u64 = stage.value().parse().unwrap();
+        let hard = if to_ours { ours } else { before - 1 };
+        limits::lower_hard_limit_of_descriptors(pid, hard).unwrap();
+        for _ in 0..2 {
+            let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+            let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+            let Reverted::Foreign {
+                before: b,
+                ours: o,
+                now,
+            } = reverted
+            else {
+                panic!("{reverted:?}")
+            };
+            assert_eq!((b, o), (before.to_string(), ours.to_string()));
+            assert_eq!(now.split(',').next(), Some(hard.to_string().as_str()));
+            assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+            assert_eq!(limits::descriptor_limit(pid).unwrap(), Some((hard, hard)));
+        }
+    }
+}
+
+/// Version 1 takes no memory limit above that of memory and swap together, which is somebody else's now.
+async fn memory_limit_is_taken_off_as_far_as_a_foreign_limit_of_swap_lets() {
+    const BOTH: &str = "memory.memsw.limit_in_bytes";
+    let Some(stage) = stage(fault("memory_limit"), On::Simplest).await else {
+        return;
+    };
+    let group = stage.group(Controller::Memory);
+    if group.version() == Version::V2 || !group.has(BOTH).unwrap() {
+        return skip("no limit of memory and swap together");
+    }
+    let before = stage.value();
+    let undo = on(&stage).await;
+    group.write(BOTH, "100663296").unwrap();
+    for _ in 0..2 {
+        let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        let foreign = Reverted::Foreign {
+            before: before.clone(),
+            ours: "67108864".to_owned(),
+            now: "100663296".to_owned(),
+        };
+        assert_eq!(reverted, foreign);
+        assert!(matches!(&seen, Seen::Foreign(what) if what.contains(BOTH)), "{seen:?}");
+        assert_eq!(stage.value(), "100663296", "as far as the kernel lets");
+        assert_eq!(group.read(BOTH).unwrap(), "100663296", "a stranger's");
+    }
+    // What a person is told to type works in its order.
+    for command in (stage.entry.manual)(&undo).unwrap() {
+        let (value, path) = command.strip_prefix("echo ").unwrap().split_once(" > ").unwrap();
+        std::fs::write(path, value).unwrap();
+    }
+    assert_eq!((stage.value(), group.read(BOTH).unwrap()), (before.clone(), before));
 }
 
 /// A child that is started while the limit is low has it, too, and would keep it for ever.
