@@ -488,10 +488,11 @@ async fn containers_not_as_they_were_chosen_are_refused() {
 
 /// What cannot be done exactly, or not at all, is said before anything is touched.
 async fn plans_are_refused() {
-    let cases: [(&str, Value, &str); 9] = [
+    let cases: [(&str, Value, &str); 10] = [
         ("memory_limit", json!({ "limit": "1MiB" }), "is below 4MiB"),
         ("cpu_limit", json!({ "percent": 0.5 }), "below 1%"),
         ("cpu_limit", json!({ "percent": 33.33333 }), "no whole number"),
+        ("cpu_stress", json!({ "percent": 0.000_000_1 }), "is below 1%"),
         ("cpu_stress", json!({ "percent": 0 }), "is no load"),
         ("cpu_stress", json!({ "percent": 100_000 }), "more than the"),
         (
