@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel_file::{KernelFile, field, group_of, lives};
 use crate::say::{OrSay, missed, refuse};
-use crate::{Context, Fault, Needs, Resource};
+use crate::{Context, Fault, Needs, Resource, cpu_stress};
 
 /// See [`params::CpuLimit`].
 #[derive(Debug)]
@@ -65,6 +65,16 @@ impl Fault for CpuLimit {
                 Self::NAME
             )
         };
+        let allowed = cpu_stress::allowed(target.process().pid).or_say(&codes::TARGET_READ, || {
+            format!("{} on {target}: its processors cannot be read", Self::NAME)
+        })?;
+        let processors = allowed.unwrap_or_else(cpu_stress::processors);
+        if params.percent.0 > processors as f64 * 100.0 {
+            return Err(refuse(format!(
+                "{} of a CPU is more than the {processors} CPUs that the target may use, and limits nothing",
+                params.percent
+            )));
+        }
         let (before, period) = quota(&group).or_say(&codes::TARGET_READ, unreadable)?;
         let ours = exact(params.percent.0, period).map_err(&refuse)?;
         if before.is_some_and(|before| before <= ours) {

@@ -11,10 +11,11 @@ use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_core::units::Size;
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
+use fracas_linux::memory::Memory;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel_file::{KernelFile, field, group_of, lives, observe_all, resources_of, revert_all};
-use crate::say::missed;
+use crate::say::{OrSay, mib, missed};
 use crate::{Context, Fault, Needs, Resource};
 
 /// See [`params::MemoryLimit`].
@@ -59,6 +60,16 @@ impl Fault for MemoryLimit {
         let limit = params.limit.0 / 4096 * 4096;
         if limit < SMALLEST {
             return Err(refuse(format!("{} is below {}", params.limit, Size(SMALLEST))));
+        }
+        let machine = Memory::now().or_say(&codes::SYSTEM, || {
+            "the memory of this machine cannot be read".to_owned()
+        })?;
+        if limit > machine.total {
+            return Err(refuse(format!(
+                "{} is above the {} that this machine has, and limits nothing",
+                params.limit,
+                mib(machine.total)
+            )));
         }
         let files = match group.version() {
             Version::V1 => v1_files(&group, limit),

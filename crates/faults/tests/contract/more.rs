@@ -488,8 +488,18 @@ async fn containers_not_as_they_were_chosen_are_refused() {
 
 /// What cannot be done exactly, or not at all, is said before anything is touched.
 async fn plans_are_refused() {
-    let cases: [(&str, Value, &str); 10] = [
+    let cases: [(&str, Value, &str); 12] = [
         ("memory_limit", json!({ "limit": "1MiB" }), "is below 4MiB"),
+        (
+            "memory_limit",
+            json!({ "limit": "999999TiB" }),
+            "999999TiB is above the ",
+        ),
+        (
+            "cpu_limit",
+            json!({ "percent": 100_000 }),
+            "100000% of a CPU is more than the",
+        ),
         ("cpu_limit", json!({ "percent": 0.5 }), "below 1%"),
         ("cpu_limit", json!({ "percent": 33.33333 }), "no whole number"),
         ("cpu_stress", json!({ "percent": 0.000_000_1 }), "is below 1%"),
