@@ -34,6 +34,9 @@ pub const ALL: &[Test] = &[
     ("file_delete_leaves_a_newcomer_and_says_where_the_old_one_is", || {
         Box::pin(newcomer())
     }),
+    ("file_delete_tells_of_a_kept_file_that_somebody_deleted", || {
+        Box::pin(lost())
+    }),
     ("file_delete_takes_directories_only_if_told", || Box::pin(directories())),
     ("files_of_a_container_that_stopped_are_put_back_by_a_stranger", || {
         Box::pin(stopped())
@@ -216,13 +219,44 @@ async fn newcomer() {
         let Seen::Foreign(what) = seen else { panic!("{seen:?}") };
         let command = format!("mv -nT {} {}", kept.display(), stage.file(VICTIM).display());
         assert!(what.ends_with(&command), "{what}");
-        assert_eq!((stage.entry.manual)(&undo).unwrap(), [command]);
+        let mark = format!("rm -f {}-on", kept.display());
+        assert_eq!((stage.entry.manual)(&undo).unwrap(), [command, mark]);
         assert_eq!(fs::read_to_string(stage.file(VICTIM)).unwrap(), "the application's own");
         assert!(fs::read(&kept).unwrap() == Ground::text());
     }
     fs::remove_file(stage.file(VICTIM)).unwrap();
     assert_eq!(off(&stage, &undo).await, (Reverted::Restored, Seen::Original));
     assert_eq!(fs::metadata(stage.file(VICTIM)).unwrap().ino(), inode);
+}
+
+async fn lost() {
+    for by_stranger in [false, true] {
+        let Some(stage) = on_file("file_delete", On::Simplest, |_| {}).await else {
+            return;
+        };
+        let undo = on(&stage).await;
+        let kept = stage.file(&format!(".{}", stage.cx.trace_name()));
+        fs::remove_file(&kept).unwrap();
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+        for _ in 0..if by_stranger { 1 } else { 2 } {
+            let (reverted, seen) = if by_stranger {
+                let answer = stranger::revert(&stage, &undo);
+                (answer.reverted.unwrap(), answer.seen.unwrap())
+            } else {
+                off(&stage, &undo).await
+            };
+            assert!(
+                matches!(&reverted, Reverted::Foreign { now, .. } if now.starts_with("neither")),
+                "{reverted:?}"
+            );
+            assert!(
+                matches!(&seen, Seen::Foreign(what) if what.ends_with("somebody took that away: it cannot be put back")),
+                "{seen:?}"
+            );
+            assert_eq!(fs::read_dir(stage.file("")).unwrap().count(), 0);
+        }
+    }
 }
 
 async fn directories() {
