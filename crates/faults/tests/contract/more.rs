@@ -25,6 +25,7 @@ tests! {
     process_pause_continues_what_was_frozen_after_it_stopped,
     process_kill_goes_on_until_its_count_in_a_container,
     process_kill_tells_an_end_from_a_handled_signal,
+    process_kill_says_what_did_not_come_back,
     container_kill_lets_the_restart_policy_act,
     container_kill_by_the_engine_stays_down,
     container_kill_starts_it_after_its_delay,
@@ -53,7 +54,10 @@ pub async fn on(stage: &Stage) -> Value {
 pub async fn off(stage: &Stage, undo: &Value) -> Reverted {
     let reverted = (stage.entry.revert)(undo, &stage.cx).await.unwrap();
     let seen = (stage.entry.observe)(undo, &stage.cx).await.unwrap();
-    assert!(matches!(seen, Seen::Original | Seen::TargetGone), "{seen:?}");
+    assert!(
+        matches!(seen, Seen::Original | Seen::TargetGone | Seen::Claimed(_)),
+        "{seen:?}"
+    );
     reverted
 }
 
@@ -392,6 +396,29 @@ async fn process_kill_tells_an_end_from_a_handled_signal() {
         dose.landed == Landed::Yes && dose.delivered.starts_with("0 of 1"),
         "{dose:?}"
     );
+}
+
+async fn process_kill_says_what_did_not_come_back() {
+    let seen = async |stage: &Stage, undo: &Value| {
+        assert_eq!((stage.entry.revert)(undo, &stage.cx).await, Ok(Reverted::AlreadyGone));
+        (stage.entry.observe)(undo, &stage.cx).await.unwrap()
+    };
+    let down = Seen::Claimed("the target did not come back: nothing has started it again".to_owned());
+    let process = TestProcess::sleep().unwrap();
+    let stage = on_process(fault("process_kill"), json!({}), process, &[]).await;
+    let undo = on(&stage).await;
+    assert_eq!(seen(&stage, &undo).await, down);
+    let Some(engine) = TestDocker::get().await else { return };
+    for policy in ["no", "always"] {
+        let container = TestContainer::build(&engine).restart(policy).start().await.unwrap();
+        let stage = in_container(fault("process_kill"), json!({}), container).await;
+        let undo = on(&stage).await;
+        let wanted = if policy == "no" { &down } else { &Seen::Original };
+        eventually_async(LIMIT, "it is seen whether it comes back", || async {
+            seen(&stage, &undo).await == *wanted
+        })
+        .await;
+    }
 }
 
 async fn container_kill_lets_the_restart_policy_act() {
