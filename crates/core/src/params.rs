@@ -282,7 +282,7 @@ pub struct ProcessPause {
 
 /// Sends a signal to a process.
 ///
-/// Undo: none; Fracas waits for a supervisor or a restart policy to bring it back. Needs `allow_irreversible: true`.
+/// Undo: none; if no supervisor or restart policy brings it back, the certificate says so. Needs `allow_irreversible: true`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessKill {

@@ -40,6 +40,8 @@ pub struct NewContainer {
     pub health_check: Vec<String>,
     /// Whether it has a terminal.
     pub tty: bool,
+    /// What is mounted in it, each `DIRECTORY:WHERE`.
+    pub binds: Vec<String>,
 }
 
 impl Engine {
@@ -74,6 +76,7 @@ impl Engine {
             healthcheck: check,
             tty: Some(new.tty),
             host_config: Some(HostConfig {
+                binds: (!new.binds.is_empty()).then(|| new.binds.clone()),
                 memory: (new.memory > 0).then_some(new.memory),
                 network_mode: (!new.network.is_empty()).then(|| new.network.clone()),
                 restart_policy: Some(RestartPolicy {

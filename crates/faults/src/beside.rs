@@ -128,6 +128,11 @@ impl Beside {
         &self.target
     }
 
+    /// Whether the target still lives: its group may outlive it.
+    pub(crate) fn target_lives(&self) -> Result<bool> {
+        Ok(members::open(&self.target)?.is_some())
+    }
+
     /// Whether the worker counts as the target's there.
     pub(crate) fn has(&self, controller: Controller) -> bool {
         self.parents

@@ -6,13 +6,13 @@
 use fracas_core::params;
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::{KernelFile, field, group_of};
+use crate::kernel_file::{KernelFile, field, group_of, lives};
 use crate::say::{OrSay, missed, refuse};
-use crate::{Context, Fault, Needs, Resource};
+use crate::{Context, Fault, Needs, Resource, cpu_stress};
 
 /// See [`params::CpuLimit`].
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct CpuLimit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     file: KernelFile,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
     /// The period, in microseconds.
     period: u64,
     /// How many periods had passed when it was planned.
@@ -62,6 +65,16 @@ impl Fault for CpuLimit {
                 Self::NAME
             )
         };
+        let allowed = cpu_stress::allowed(target.process().pid).or_say(&codes::TARGET_READ, || {
+            format!("{} on {target}: its processors cannot be read", Self::NAME)
+        })?;
+        let processors = allowed.unwrap_or_else(cpu_stress::processors);
+        if params.percent.0 > processors as f64 * 100.0 {
+            return Err(refuse(format!(
+                "{} of a CPU is more than the {processors} CPUs that the target may use, and limits nothing",
+                params.percent
+            )));
+        }
         let (before, period) = quota(&group).or_say(&codes::TARGET_READ, unreadable)?;
         let ours = exact(params.percent.0, period).map_err(&refuse)?;
         if before.is_some_and(|before| before <= ours) {
@@ -85,6 +98,7 @@ impl Fault for CpuLimit {
         let stat = group.read("cpu.stat").or_say(&codes::TARGET_READ, unreadable)?;
         Ok(Undo {
             file: KernelFile::of(&group, name, value).or_say(&codes::TARGET_READ, unreadable)?,
+            target: Some(target.process().clone()),
             period,
             periods: field(&stat, "nr_periods"),
             throttled: field(&stat, "nr_throttled"),
@@ -109,6 +123,9 @@ impl Fault for CpuLimit {
 
     async fn measure(params: &params::CpuLimit, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("CPU limit {} of a CPU", params.percent);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(group) = undo.file.open()? else {
             return Ok(missed(asked, "the target is gone"));
         };

@@ -32,8 +32,10 @@ pub struct Undo {
     threads: u32,
 }
 
-/// How far from what was asked the dose may be, in points.
+/// How far from what was asked the dose may be, in points; of a small load not more than half of it.
 const TOLERANCE: f64 = 3.0;
+/// The smallest load, in per cent of a CPU. What the worker uses to keep its own time is no more to be told from less than that.
+const SMALLEST: f64 = 1.0;
 /// The window of a measurement: a multiple of the worker's period, so that it does not matter where in a period it begins.
 const WINDOW: Duration = Duration::from_secs(1);
 /// More threads than this are no stress test of one target.
@@ -97,6 +99,9 @@ impl Fault for CpuStress {
 
     async fn measure(params: &params::CpuStress, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("{} of a CPU", params.percent);
+        if !undo.beside.target_lives()? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(group) = undo.beside.group(Controller::CpuAcct)? else {
             return Ok(missed(asked, "the worker's group is gone"));
         };
@@ -109,13 +114,11 @@ impl Fault for CpuStress {
             return Ok(missed(asked, "the worker's group is gone"));
         };
         let got = after.saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
-        let landed = if (got - params.percent.0).abs() <= TOLERANCE {
-            Landed::Yes
-        } else {
-            Landed::No(format!(
-                "{got:.1}% is more than {TOLERANCE} points off: the group is throttled or frozen, or no CPU is free"
-            ))
-        };
+        // It may have ended within the window.
+        if !undo.beside.target_lives()? {
+            return Ok(missed(asked, "the target is gone"));
+        }
+        let landed = landed(got, params.percent.0);
         Ok(Dose {
             asked,
             delivered: format!("{got:.1}% of a CPU over {WINDOW:?}"),
@@ -137,6 +140,18 @@ impl Fault for CpuStress {
     }
 }
 
+/// Whether so much of a CPU is what was asked.
+fn landed(got: f64, asked: f64) -> Landed {
+    let tolerance = TOLERANCE.min(asked / 2.0);
+    if got > 0.0 && (got - asked).abs() <= tolerance {
+        Landed::Yes
+    } else {
+        Landed::No(format!(
+            "{got:.1}% is more than {tolerance} points off: the group is throttled or frozen, or no CPU is free"
+        ))
+    }
+}
+
 fn usage(group: &Cgroup) -> Result<Option<Duration>> {
     match group.cpu_usage() {
         Err(error) if is_gone(&error) => Ok(None),
@@ -147,12 +162,12 @@ fn usage(group: &Cgroup) -> Result<Option<Duration>> {
 }
 
 /// How many processors there are for everybody.
-fn processors() -> usize {
+pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How many processors the cpuset of a process has, from a list like `0-3,8`. `None` where the kernel does not say.
-fn allowed(pid: u32) -> std::io::Result<Option<usize>> {
+pub(crate) fn allowed(pid: u32) -> std::io::Result<Option<usize>> {
     let Some(group) = cgroup::of(pid, Controller::Cpuset)? else {
         return Ok(None);
     };
@@ -182,6 +197,11 @@ fn threads(params: &params::CpuStress, processors: usize) -> Result<u32, String>
     let percent = params.percent.0;
     if !percent.is_finite() || percent <= 0.0 {
         return Err(format!("{percent}% of a CPU is no load"));
+    }
+    if percent < SMALLEST {
+        return Err(format!(
+            "{percent}% of a CPU is below {SMALLEST}%: so little cannot be told from what the worker needs itself"
+        ));
     }
     if percent > processors as f64 * 100.0 {
         return Err(format!(
@@ -219,7 +239,24 @@ mod tests {
         assert!(of(150.0, Some(1), 2).unwrap_err().contains("from 2"));
         assert!(of(250.0, None, 2).unwrap_err().contains("more than the 2 CPUs"));
         assert!(of(0.0, None, 2).is_err());
+        assert!(of(0.000_000_1, None, 2).unwrap_err().contains("is below 1%"));
+        assert_eq!(of(1.0, None, 2), Ok(1));
         assert!(of(f64::NAN, None, 2).is_err());
+    }
+
+    #[test]
+    fn nothing_is_not_a_small_load() {
+        for (got, asked, yes) in [
+            (0.0, 2.0, false),
+            (0.9, 2.0, false),
+            (1.1, 2.0, true),
+            (3.1, 2.0, false),
+            (0.0, 3.0, false),
+            (47.1, 50.0, true),
+            (46.9, 50.0, false),
+        ] {
+            assert_eq!(landed(got, asked) == Landed::Yes, yes, "{got} of {asked}");
+        }
     }
 
     #[test]

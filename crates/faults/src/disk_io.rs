@@ -164,6 +164,9 @@ impl Fault for DiskIo {
             Operation::All => "reads and writes",
         };
         let asked = format!("{asked} of {} by {}", params.block_size, params.workers);
+        if !undo.beside.target_lives()? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(before) = undo.traffic()? else {
             return Ok(missed(asked, "the worker is gone: it was killed, or the target ended"));
         };

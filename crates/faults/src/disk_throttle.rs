@@ -9,13 +9,13 @@ use std::time::Duration;
 use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
 use fracas_linux::mount::{Backing, Device};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Directory;
-use crate::kernel_file::{IO_MAX, KernelFile, group_of, observe_all, resources_of, revert_all};
+use crate::kernel_file::{IO_MAX, KernelFile, group_of, lives, observe_all, resources_of, revert_all};
 use crate::say::{OrSay, mib, missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 
@@ -29,6 +29,9 @@ pub struct Undo {
     /// The disk.
     disk: Device,
     files: Vec<KernelFile>,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
 }
 
 /// A limit that is asked for.
@@ -87,7 +90,11 @@ impl Fault for DiskThrottle {
             let why = format!("{} holds that limit already: {}", same.path(), same.before);
             return Err(refuse(Self::NAME, target, why));
         }
-        Ok(Undo { disk, files })
+        Ok(Undo {
+            disk,
+            files,
+            target: Some(target.process().clone()),
+        })
     }
 
     fn change(params: &params::DiskThrottle, undo: &Undo) -> String {
@@ -104,6 +111,9 @@ impl Fault for DiskThrottle {
 
     async fn measure(params: &params::DiskThrottle, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("{} on disk {}", words(params), undo.disk);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let mut wrong = None;
         for file in &undo.files {
             let Some(now) = file.now()? else {

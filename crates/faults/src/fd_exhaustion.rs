@@ -137,13 +137,19 @@ impl Fault for FdExhaustion {
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
-        let mut did = match soft(&undo.process)? {
-            Some(now) if now != undo.before && now != undo.ours => Reverted::Foreign {
-                before: undo.before.to_string(),
-                ours: undo.ours.to_string(),
-                now: now.to_string(),
-            },
-            Some(now) if now == undo.ours && set(undo, undo.before, &codes::FAULT_REVERT)? => Reverted::Restored,
+        let foreign = |now: String| Reverted::Foreign {
+            before: undo.before.to_string(),
+            ours: undo.ours.to_string(),
+            now,
+        };
+        let mut did = match limits(&undo.process)? {
+            Some((now, _)) if now != undo.before && now != undo.ours => foreign(now.to_string()),
+            Some((now, hard)) if now == undo.ours && hard < undo.before => {
+                // The soft limit cannot be above the hard one (prlimit(2)), which somebody has lowered.
+                set(undo, hard, &codes::FAULT_REVERT)?;
+                foreign(format!("{hard}, the hard limit"))
+            }
+            Some((now, _)) if now == undo.ours && set(undo, undo.before, &codes::FAULT_REVERT)? => Reverted::Restored,
             _ => Reverted::AlreadyGone,
         };
         // From here on nobody inherits our limit any more.
@@ -160,7 +166,8 @@ impl Fault for FdExhaustion {
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
-        let now = soft(&undo.process)?;
+        let limits = limits(&undo.process)?;
+        let now = limits.map(|(soft, _)| soft);
         if now.is_some_and(|now| now != undo.ours)
             && let Some((heir, _)) = heirs(undo)?.first()
         {
@@ -174,6 +181,10 @@ impl Fault for FdExhaustion {
         Ok(match now {
             None => Seen::TargetGone,
             Some(now) if now == undo.before => Seen::Original,
+            Some(now) if limits == Some((undo.ours, undo.ours)) => Seen::Foreign(format!(
+                "the hard limit of descriptors of {} is {now}: somebody lowered it to ours",
+                undo.process
+            )),
             Some(now) if now == undo.ours => Seen::Ours(format!("the descriptor limit of {} is {now}", undo.process)),
             Some(now) => Seen::Foreign(format!("the descriptor limit of {} is {now}", undo.process)),
         })
@@ -234,10 +245,15 @@ fn open_numbers(
 
 /// The soft limit of exactly this process, as /proc shows it.
 fn soft(identity: &ProcessIdentity) -> Result<Option<u64>> {
-    let limit = limits::descriptor_limit(identity.pid).or_say(&codes::FAULT_OBSERVE, || {
+    Ok(limits(identity)?.map(|(soft, _)| soft))
+}
+
+/// The soft and the hard limit of exactly this process, as /proc shows them.
+fn limits(identity: &ProcessIdentity) -> Result<Option<(u64, u64)>> {
+    let limits = limits::descriptor_limit(identity.pid).or_say(&codes::FAULT_OBSERVE, || {
         format!("the limits of {identity} cannot be read")
     })?;
-    still(identity, limit.map(|(soft, _)| soft))
+    still(identity, limits)
 }
 
 /// What was read of a pid, if that, looked at after the reading, still is the process's.

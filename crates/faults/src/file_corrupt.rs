@@ -163,14 +163,22 @@ impl Fault for FileCorrupt {
 
     async fn measure(params: &params::FileCorrupt, undo: &Undo, cx: &Context) -> Result<Dose> {
         let asked = format!("{} of {}", undo.range, params.path);
-        let now = undo.with(cx, &codes::FAULT_MEASURE, |undo, _, found| {
-            let Some(found) = found(Access::Read)? else {
+        let alive = undo.at.in_container() || members::open(&undo.target)?.is_some();
+        let now = undo.with(cx, &codes::FAULT_MEASURE, move |undo, way, found| {
+            // The file outlives the target; the fault on the target does not.
+            if !alive || !matches!(way, Way::Root(_)) {
                 return Ok(None);
+            }
+            let Some(found) = found(Access::Read)? else {
+                return Ok(Some(None));
             };
             let length = undo.range.before().len();
-            files::read_range_past_cache(&found.file, undo.range.offset, length).map(Some)
+            files::read_range_past_cache(&found.file, undo.range.offset, length).map(|now| Some(Some(now)))
         });
         let Some(now) = now.await? else {
+            return Ok(missed(asked, "the target does not run"));
+        };
+        let Some(now) = now else {
             return Ok(missed(asked, "the file is gone"));
         };
         let (before, ours) = (undo.range.before(), undo.range.ours());
@@ -193,8 +201,9 @@ impl Fault for FileCorrupt {
         undo.with(cx, &codes::FAULT_REVERT, |undo, way, found| {
             let Some(seen) = found(Access::Read)? else {
                 return Ok(match way {
-                    Way::Root(_) => undo.foreign("no file in its directory"),
-                    Way::Kept | Way::Gone => Reverted::AlreadyGone,
+                    Way::Upper | Way::Gone => Reverted::AlreadyGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Reverted::AlreadyGone,
+                    Way::Mount | Way::Root(_) => undo.foreign("no file in its directory"),
                 });
             };
             let now = undo.range.now(&seen.file, seen.same)?;
@@ -224,11 +233,12 @@ impl Fault for FileCorrupt {
             let Some(found) = found(Access::Read)? else {
                 // If it was moved elsewhere, nobody can know where.
                 return Ok(match way {
-                    Way::Root(_) => Seen::Foreign(format!(
+                    Way::Upper | Way::Gone => Seen::TargetGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Seen::TargetGone,
+                    Way::Mount | Way::Root(_) => Seen::Foreign(format!(
                         "{path} is not in its directory: if it is not deleted but moved, {} are corrupted still",
                         undo.range
                     )),
-                    Way::Kept | Way::Gone => Seen::TargetGone,
                 });
             };
             let now = undo.range.now(&found.file, found.same)?;
@@ -303,7 +313,7 @@ impl Undo {
 fn open(directory: OwnedFd, at: &Whereabouts, way: &Way, access: Access) -> io::Result<Option<Opened>> {
     let name = OsStr::new(&at.name);
     let found = files::look(&directory, name)?;
-    let is_it = |identity: FileIdentity| *way == Way::Kept || identity.inode == at.identity.inode;
+    let is_it = |identity: FileIdentity| *way == Way::Upper || identity.inode == at.identity.inode;
     let same = found.is_some_and(|found| is_it(found.identity));
     let renamed = if same {
         None

@@ -2,6 +2,9 @@
 //!
 //! A rename is one step for everybody: at no moment are there two files or none. Both ways never take the place of anything
 //! (`RENAME_NOREPLACE`, renameat2(2)): a newcomer by the old name is somebody else's decision, and stays.
+//!
+//! Beside the kept file lies an empty one for as long as the fault is on. By it a file that somebody deleted while we kept it is told
+//! from one that was gone before.
 
 use std::ffi::OsStr;
 use std::io;
@@ -32,9 +35,15 @@ pub struct Undo {
     at: Whereabouts,
     /// The name, in the same directory, under which it is kept.
     aside: String,
+    /// The name, in the same directory, of the empty file that says that the fault is on.
+    #[serde(default)]
+    mark: Option<String>,
     /// Whose file it is: nothing is done to it when that has ended.
     target: ProcessIdentity,
 }
+
+/// What is found where somebody deleted the kept file.
+const NEITHER: &str = "neither the file nor what was kept of it";
 
 impl Fault for FileDelete {
     const NAME: &'static str = "file_delete";
@@ -71,6 +80,7 @@ impl Fault for FileDelete {
         Ok(Undo {
             at,
             aside: format!(".{}", cx.trace_name()),
+            mark: Some(format!(".{}-on", cx.trace_name())),
             target: target.process().clone(),
         })
     }
@@ -87,6 +97,7 @@ impl Fault for FileDelete {
         if members::open(&undo.target)?.is_none() {
             return Err(gone(Self::NAME, &undo.target));
         }
+        cx.nursery.take_word(&cx.trace_name(), None);
         undo.with(cx, &codes::FAULT_APPLY, |undo, _, directory| {
             let changed = |what: &str| Err(io::Error::other(format!("{what}: somebody changes it")));
             let Some(directory) = directory else {
@@ -97,7 +108,16 @@ impl Fault for FileDelete {
             if files::look(&directory, name)?.is_none_or(|found| found.identity.inode != inode) {
                 return changed("it is not what was planned");
             }
-            if !files::rename(&directory, name, aside)? {
+            if let Some(mark) = &undo.mark
+                && !files::make_empty(&directory, OsStr::new(mark))?
+            {
+                return changed("there is something by the name of its mark");
+            }
+            let renamed = files::rename(&directory, name, aside);
+            if !matches!(renamed, Ok(true)) {
+                undo.unmark(&directory)?;
+            }
+            if !renamed? {
                 return changed("there is something by the name under which it is to be kept");
             }
             // Between the look and the rename the name may have passed to another.
@@ -105,6 +125,7 @@ impl Fault for FileDelete {
                 return Ok(());
             }
             files::rename(&directory, aside, name)?;
+            undo.unmark(&directory)?;
             changed("it was replaced at the same moment")
         })
         .await
@@ -118,7 +139,7 @@ impl Fault for FileDelete {
             let process = match way {
                 Way::Root(process) if undo.at.in_container() => process,
                 Way::Root(_) => &undo.target,
-                Way::Kept | Way::Gone => return Ok(None),
+                Way::Upper | Way::Mount | Way::Gone => return Ok(None),
             };
             let Some(inside) = Inside::of(process)? else {
                 return Ok(None);
@@ -139,49 +160,77 @@ impl Fault for FileDelete {
     }
 
     async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
-        undo.with(cx, &codes::FAULT_REVERT, |undo, way, directory| {
+        let known = cx.nursery.word(&cx.trace_name());
+        let lost = known.is_some();
+        let did = undo.with(cx, &codes::FAULT_REVERT, move |undo, way, directory| {
             let Some(directory) = directory else {
                 return Ok(match way {
                     // What is in no upper layer was never renamed.
-                    Way::Gone | Way::Kept => Reverted::AlreadyGone,
-                    Way::Root(_) => undo.foreign("its directory is not there"),
+                    Way::Gone | Way::Upper => Reverted::AlreadyGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Reverted::AlreadyGone,
+                    Way::Mount | Way::Root(_) => undo.foreign("its directory is not there"),
                 });
             };
             let (name, aside) = undo.names();
             if files::look(&directory, aside)?.is_none() {
-                return Ok(Reverted::AlreadyGone);
+                let named = undo.is_named(&directory, way)?;
+                let marked = undo.unmark(&directory)?;
+                return Ok(match (named, marked) {
+                    (false, true) => undo.foreign(NEITHER),
+                    (false, false) if lost => undo.foreign(NEITHER),
+                    (true, true) => Reverted::Restored,
+                    (_, false) => Reverted::AlreadyGone,
+                });
             }
             let back = match way {
-                Way::Kept => files::rename_in_upper(&directory, aside, name)?,
-                Way::Root(_) | Way::Gone => files::rename(&directory, aside, name)?,
+                Way::Upper => files::rename_in_upper(&directory, aside, name)?,
+                Way::Root(_) | Way::Mount | Way::Gone => files::rename(&directory, aside, name)?,
             };
+            undo.unmark(&directory)?;
             Ok(if back {
                 Reverted::Restored
             } else {
                 undo.foreign("there is a new one")
             })
-        })
-        .await
+        });
+        let did = did.await?;
+        // The mark is gone now, and with it what `observe` could tell it by.
+        if matches!(&did, Reverted::Foreign { now, .. } if now == NEITHER) {
+            cx.nursery.take_word(&cx.trace_name(), Some(NEITHER.to_owned()));
+        }
+        Ok(did)
     }
 
     async fn observe(undo: &Undo, cx: &Context) -> Result<Seen> {
-        undo.with(cx, &codes::FAULT_OBSERVE, |undo, way, directory| {
+        let lost = cx.nursery.word(&cx.trace_name()).is_some();
+        undo.with(cx, &codes::FAULT_OBSERVE, move |undo, way, directory| {
             let path = undo.at.path();
             let Some(directory) = directory else {
                 return Ok(match way {
-                    Way::Gone | Way::Kept => Seen::TargetGone,
-                    Way::Root(_) => Seen::Foreign(format!("the directory of {path} is not there")),
+                    Way::Gone | Way::Upper => Seen::TargetGone,
+                    Way::Mount if undo.at.mount_is_gone()? => Seen::TargetGone,
+                    Way::Mount | Way::Root(_) => Seen::Foreign(format!("the directory of {path} is not there")),
                 });
             };
-            let (name, aside) = undo.names();
-            let named = files::look(&directory, name)?;
-            let named = named.is_some_and(|found| *way != Way::Kept || found.kind != Kind::Whiteout);
+            let (_, aside) = undo.names();
+            let named = undo.is_named(&directory, way)?;
             let kept = files::look(&directory, aside)?.is_some();
+            let mark = match &undo.mark {
+                Some(mark) => files::look(&directory, OsStr::new(mark))?.map(|_| mark),
+                None => None,
+            };
             Ok(match (named, kept) {
                 (false, true) => Seen::Ours(format!("{path} is kept as {}", undo.aside)),
                 (true, true) => Seen::Foreign(format!("there is a new {path}; the old one is kept: {}", undo.back())),
-                (true, false) => Seen::Original,
-                // Neither: whoever took it away took the fault with it.
+                (true, false) => match mark {
+                    Some(mark) => Seen::Ours(format!("{mark} is left beside {path}")),
+                    None => Seen::Original,
+                },
+                (false, false) if lost || mark.is_some() => Seen::Foreign(format!(
+                    "{path} was kept as {}, and somebody took that away: it cannot be put back",
+                    undo.aside
+                )),
+                // It was gone before it could be taken away.
                 (false, false) => Seen::TargetGone,
             })
         })
@@ -189,13 +238,30 @@ impl Fault for FileDelete {
     }
 
     fn manual(undo: &Undo) -> Vec<String> {
-        undo.at.manual(&undo.back())
+        let mut commands = undo.at.manual(&undo.back());
+        let mark = undo.mark.as_ref();
+        commands.extend(mark.map(|mark| format!("rm -f {}", undo.at.shell_path(mark))));
+        commands
     }
 }
 
 impl Undo {
     fn names(&self) -> (&OsStr, &OsStr) {
         (OsStr::new(&self.at.name), OsStr::new(&self.aside))
+    }
+
+    /// Whether there is something by the old name.
+    fn is_named(&self, directory: &OwnedFd, way: &Way) -> io::Result<bool> {
+        let found = files::look(directory, OsStr::new(&self.at.name))?;
+        Ok(found.is_some_and(|found| *way != Way::Upper || found.kind != Kind::Whiteout))
+    }
+
+    /// Removes the mark. Whether there was one.
+    fn unmark(&self, directory: &OwnedFd) -> io::Result<bool> {
+        match &self.mark {
+            Some(mark) => files::remove(directory, OsStr::new(mark)),
+            None => Ok(false),
+        }
     }
 
     /// What a person types to have it back.

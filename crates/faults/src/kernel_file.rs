@@ -5,7 +5,7 @@
 
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Reverted, Seen};
-use fracas_core::target::{CgroupIdentity, Target};
+use fracas_core::target::{CgroupIdentity, ProcessIdentity, Target};
 use fracas_linux::cgroup::{self, Cgroup, Controller};
 use serde::{Deserialize, Serialize};
 
@@ -243,7 +243,13 @@ pub(crate) fn group_of(fault: &str, target: &Target, controller: Controller) -> 
     Ok(group)
 }
 
-/// Undoes several files, the last first. A stranger's value in one is what is told.
+/// Whether the target still lives, by the identity in the undo; one of an older version names none. A group outlives its processes:
+/// a limit for nobody is no fault.
+pub(crate) fn lives(target: Option<&ProcessIdentity>) -> Result<bool> {
+    target.map_or(Ok(true), |target| members::open(target).map(|found| found.is_some()))
+}
+
+/// Undoes several files, the last first. The first stranger's value that is met is what is told.
 pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
     let mut outcome = Reverted::AlreadyGone;
     let mut failure = None;
@@ -251,6 +257,7 @@ pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
         match file.revert() {
             Ok(Reverted::Restored) if outcome == Reverted::AlreadyGone => outcome = Reverted::Restored,
             Ok(Reverted::Restored | Reverted::AlreadyGone) => {}
+            Ok(Reverted::Foreign { .. }) if matches!(outcome, Reverted::Foreign { .. }) => {}
             Ok(foreign @ Reverted::Foreign { .. }) => outcome = foreign,
             // One file that resists must not keep the others as they are.
             Err(problem) => failure = Some(problem),
@@ -259,7 +266,7 @@ pub(crate) fn revert_all(files: &[KernelFile]) -> Result<Reverted> {
     failure.map_or(Ok(outcome), Err)
 }
 
-/// What is seen over several files: ours in one is ours, then foreign in one is foreign.
+/// What is seen over several files, in the order of [`revert_all`]: ours in one is ours, then foreign in one is foreign.
 pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
     let rank = |seen: &Seen| match seen {
         Seen::TargetGone => 0,
@@ -268,7 +275,7 @@ pub(crate) fn observe_all(files: &[KernelFile]) -> Result<Seen> {
         Seen::Ours(_) => 3,
     };
     let mut worst = Seen::TargetGone;
-    for file in files {
+    for file in files.iter().rev() {
         let one = file.observe()?;
         if rank(&one) > rank(&worst) {
             worst = one;

@@ -2,17 +2,20 @@
 //!
 //! v1 has two files, memory and memory+swap, and the kernel keeps the first below the second (mm/memcontrol-v1.c,
 //! `mem_cgroup_resize_max`): on the way down memory comes first, on the way up memory+swap. v2 has memory.max and memory.swap.max,
-//! which are independent. Both files are restored; each by compare and set.
+//! which are independent. Both files are restored; each by compare and set. Where somebody has set memory+swap meanwhile, memory can
+//! only go as far up as that.
 
 use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_core::units::Size;
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
+use fracas_linux::memory::Memory;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::{KernelFile, field, group_of, observe_all, resources_of, revert_all};
+use crate::kernel_file::{KernelFile, field, group_of, lives, observe_all, resources_of, revert_all};
+use crate::say::{OrSay, mib, missed};
 use crate::{Context, Fault, Needs, Resource};
 
 /// See [`params::MemoryLimit`].
@@ -23,8 +26,13 @@ pub struct MemoryLimit;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     files: Vec<KernelFile>,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
 }
 
+/// Version 1's limit of memory and swap together.
+const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
 /// Smaller limits kill a process before it can be measured.
 const SMALLEST: u64 = 4 << 20;
 
@@ -53,6 +61,16 @@ impl Fault for MemoryLimit {
         if limit < SMALLEST {
             return Err(refuse(format!("{} is below {}", params.limit, Size(SMALLEST))));
         }
+        let machine = Memory::now().or_say(&codes::SYSTEM, || {
+            "the memory of this machine cannot be read".to_owned()
+        })?;
+        if limit > machine.total {
+            return Err(refuse(format!(
+                "{} is above the {} that this machine has, and limits nothing",
+                params.limit,
+                mib(machine.total)
+            )));
+        }
         let files = match group.version() {
             Version::V1 => v1_files(&group, limit),
             Version::V2 => v2_files(&group, limit),
@@ -74,7 +92,10 @@ impl Fault for MemoryLimit {
                 before.unwrap_or_default()
             )));
         }
-        Ok(Undo { files })
+        Ok(Undo {
+            files,
+            target: Some(target.process().clone()),
+        })
     }
 
     fn change(params: &params::MemoryLimit, undo: &Undo) -> String {
@@ -92,16 +113,14 @@ impl Fault for MemoryLimit {
 
     async fn measure(params: &params::MemoryLimit, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("memory limit {}", params.limit);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(file) = undo.files.first() else {
             return Err(Problem::new(&codes::INSIDE, "a memory limit without files"));
         };
         let Some(group) = file.open()? else {
-            return Ok(Dose {
-                asked,
-                delivered: "the target is gone".into(),
-                landed: Landed::No("the target is gone".into()),
-                effect: None,
-            });
+            return Ok(missed(asked, "the target is gone"));
         };
         let unreadable = |error: std::io::Error| {
             Problem::new(&codes::FAULT_MEASURE, format!("cannot read {}", file.path())).because(&error)
@@ -127,7 +146,7 @@ impl Fault for MemoryLimit {
     }
 
     async fn revert(undo: &Undo, _: &Context) -> Result<Reverted> {
-        revert_all(&undo.files)
+        revert_all(&undo.as_far_as_it_goes()?)
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
@@ -139,6 +158,29 @@ impl Fault for MemoryLimit {
     }
 }
 
+impl Undo {
+    /// The files with what can be written to them: the kernel answers EINVAL to a memory limit above memory+swap, and our limit would
+    /// stay for ever where a stranger has set that.
+    fn as_far_as_it_goes(&self) -> Result<Vec<KernelFile>> {
+        let mut files = self.files.clone();
+        let [memory, swap] = files.as_mut_slice() else {
+            return Ok(files);
+        };
+        if swap.file != MEMORY_AND_SWAP {
+            return Ok(files);
+        }
+        if let Some(now) = swap.now()?
+            && now != swap.before
+            && now != swap.ours
+            && let (Ok(highest), Ok(before)) = (now.parse::<u64>(), memory.restore.parse::<u64>())
+            && highest < before
+        {
+            memory.restore = now;
+        }
+        Ok(files)
+    }
+}
+
 // v1 shows "no limit" as the largest page count and takes that number back: exact.
 fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
     KernelFile::of(group, name, ours.to_string())
@@ -146,7 +188,7 @@ fn file(group: &Cgroup, name: &str, ours: u64) -> std::io::Result<KernelFile> {
 
 fn v1_files(group: &Cgroup, limit: u64) -> std::io::Result<Vec<KernelFile>> {
     let mut files = vec![file(group, "memory.limit_in_bytes", limit)?];
-    match file(group, "memory.memsw.limit_in_bytes", limit) {
+    match file(group, MEMORY_AND_SWAP, limit) {
         Ok(swap) => files.push(swap),
         // Kernels without swap accounting have no such file.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -130,6 +130,9 @@ impl Fault for MemoryStress {
 
     async fn measure(_: &params::MemoryStress, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("{} of memory", mib(undo.bytes));
+        if !undo.beside.target_lives()? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let enough = (undo.bytes as f64 * SHARE) as u64;
         let begun = Instant::now();
         let (mut held, mut grown) = (0, Instant::now());

@@ -6,11 +6,11 @@
 use fracas_core::params;
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::Target;
+use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::cgroup::Controller;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel_file::{KernelFile, field, group_of, resources_of};
+use crate::kernel_file::{KernelFile, field, group_of, lives, resources_of};
 use crate::say::{OrSay, missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 
@@ -22,6 +22,9 @@ pub struct PidExhaustion;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     file: KernelFile,
+    /// Whom it is for.
+    #[serde(default)]
+    target: Option<ProcessIdentity>,
     /// How often the limit had refused a new process when it was planned.
     refused: u64,
 }
@@ -69,6 +72,7 @@ impl Fault for PidExhaustion {
             file: KernelFile::of(&group, "pids.max", ours.to_string()).or_say(&codes::TARGET_READ, || {
                 format!("{} on {target}: pids.max cannot be read", Self::NAME)
             })?,
+            target: Some(target.process().clone()),
             refused: field(&read("pids.events")?, "max"),
         })
     }
@@ -92,6 +96,9 @@ impl Fault for PidExhaustion {
 
     async fn measure(params: &params::PidExhaustion, undo: &Undo, _: &Context) -> Result<Dose> {
         let asked = format!("room for {} more processes", params.reserve);
+        if !lives(undo.target.as_ref())? {
+            return Ok(missed(asked, "the target is gone"));
+        }
         let Some(group) = undo.file.open()? else {
             return Ok(missed(asked, "the target is gone"));
         };

@@ -153,7 +153,23 @@ impl Fault for ProcessKill {
                 return Ok(Seen::Original);
             }
         }
-        Ok(Seen::TargetGone)
+        // Nothing is waited for: what does not come back by itself is gone, and the certificate says so.
+        Ok(match successor(undo, cx).await {
+            _ if !undo.victims.contains(undo.target.process()) => {
+                Seen::Claimed(format!("{} ended; Fracas brings nothing back", some(&undo.victims)))
+            }
+            // The engine names a process that was killed until it has noticed.
+            Ok(Some(now)) if !signal::ended(now.process())? => Seen::Original,
+            Ok(_) => Seen::Claimed(format!(
+                "{} did not come back: nothing has started it again",
+                undo.target
+            )),
+            Err(problem) => Seen::Claimed(format!(
+                "{} ended; whether it came back cannot be told: {}",
+                undo.target,
+                problem.line()
+            )),
+        })
     }
 
     fn manual(_: &Undo) -> Vec<String> {

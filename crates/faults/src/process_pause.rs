@@ -10,7 +10,7 @@ use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
-use fracas_linux::process;
+use fracas_linux::process::{self, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::members::{self, may_signal, select, some, state};
@@ -69,11 +69,12 @@ impl Fault for ProcessPause {
                 format!("{} is held by a debugger", traced.identity),
             ));
         }
-        let processes: Vec<_> = found
-            .into_iter()
-            .filter(|process| process.state != 'T')
-            .map(|process| process.identity)
-            .collect();
+        let mut processes = Vec::new();
+        for process in found {
+            if stops(&process.identity)?.is_some_and(|stop| stop != Stop::Yes) {
+                processes.push(process.identity);
+            }
+        }
         if processes.is_empty() {
             return Err(refuse(Self::NAME, target, "it is stopped already"));
         }
@@ -103,9 +104,9 @@ impl Fault for ProcessPause {
         }
         let mut held = Vec::new();
         for identity in &undo.processes {
-            match state(identity)? {
+            match stops(identity)? {
                 None => {}
-                Some('T') => {
+                Some(Stop::Yes) => {
                     return Err(Problem::new(
                         &codes::FAULT_APPLY,
                         format!("{identity} was stopped by somebody else since it was planned"),
@@ -175,7 +176,7 @@ impl Fault for ProcessPause {
         for identity in &undo.processes {
             let stops = stops(identity)?;
             alive |= stops.is_some();
-            if stops == Some(true) {
+            if stops == Some(Stop::Yes) {
                 stopped.push(identity);
             }
         }
@@ -196,25 +197,28 @@ impl Fault for ProcessPause {
 
 /// Whether exactly this process is stopped, or will be as soon as it goes on: what waits uninterruptibly, is frozen or gets no CPU
 /// keeps our signal pending. `None` when it is gone, or a zombie.
-fn stops(identity: &ProcessIdentity) -> Result<Option<bool>> {
-    let stops = process::is_stopping(identity.pid)
-        .or_say(&codes::FAULT_OBSERVE, || format!("{identity} cannot be looked at"))?;
+fn stops(identity: &ProcessIdentity) -> Result<Option<Stop>> {
+    let stops =
+        process::stop(identity.pid).or_say(&codes::FAULT_OBSERVE, || format!("{identity} cannot be looked at"))?;
     // Looked at after the reading: had the pid changed hands, what was read would be a stranger's.
     Ok(state(identity)?.and(stops))
 }
 
-/// Continues a process if it is stopped, or takes back the signal that would stop it: SIGCONT removes a pending SIGSTOP
-/// (`prepare_signal` in kernel/signal.c). Whether there was anything to do.
+/// Continues a process if it is stopped, or takes back the signal that would stop it. SIGCONT removes a pending SIGSTOP and ends a
+/// stop at once, also of what is frozen: that goes on when it is thawed (`prepare_signal` in kernel/signal.c). So it is sent, too,
+/// where a stop may hide. Whether there was anything to do.
 fn go_on(identity: &ProcessIdentity) -> Result<bool> {
-    if stops(identity)? != Some(true) {
+    let stop = stops(identity)?.unwrap_or(Stop::No);
+    if stop == Stop::No {
         return Ok(false);
     }
     let Some(process) = members::open(identity)? else {
         return Ok(false);
     };
-    process
+    let sent = process
         .signal(SIGCONT)
-        .or_say(&codes::FAULT_REVERT, || format!("cannot continue {identity}"))
+        .or_say(&codes::FAULT_REVERT, || format!("cannot continue {identity}"))?;
+    Ok(sent && stop == Stop::Yes)
 }
 
 fn count(number: usize) -> String {

@@ -125,7 +125,7 @@ impl Fault for Script {
         if let Some(container) = target.container() {
             environment.insert("FRACAS_CONTAINER".to_owned(), container.id.clone());
         }
-        Ok(Undo {
+        let undo = Undo {
             mark: cx.trace_name(),
             target: target.process().clone(),
             revert: find(Role::Revert, &params.revert, params.revert_timeout)?,
@@ -135,7 +135,12 @@ impl Fault for Script {
             },
             directory: params.directory.clone(),
             environment,
-        })
+        };
+        if let Looked::There(what) = undo.look(&codes::FAULT_PLAN).await? {
+            return Err(refuse(Self::NAME, target, format!("it is on already: {what}"))
+                .next("take it off first; nothing was done, and `revert` was not run"));
+        }
+        Ok(undo)
     }
 
     fn change(params: &params::Script, undo: &Undo) -> String {
@@ -189,13 +194,20 @@ impl Fault for Script {
         if members::open(&undo.target)?.is_none() {
             return Err(gone(Self::NAME, &undo.target));
         }
+        let before = undo.before();
+        cx.nursery.take_word(&before, None);
         if let Looked::There(what) = undo.look(&codes::FAULT_APPLY).await? {
+            // Somebody has put it on since it was planned, unless it was this very injection: what is his is not taken off.
+            if cx.nursery.word(&undo.begun()).is_none() {
+                cx.nursery.take_word(&before, Some(what.clone()));
+            }
             return Err(Problem::new(
                 &codes::FAULT_APPLY,
                 format!("script: it is on already: {what}"),
             ));
         }
         cx.nursery.take_word(&undo.mark, None);
+        cx.nursery.take_word(&undo.begun(), Some(String::new()));
         let apply = Program::find(&params.apply, params.apply_timeout)
             .map_err(|why| Problem::new(&codes::FAULT_APPLY, format!("script: `apply` {why}")))?;
         let ran = undo.run(Role::Apply, &apply, &codes::FAULT_APPLY).await?;
@@ -243,6 +255,13 @@ impl Fault for Script {
     async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
         // First of all: what goes on may put it on again.
         let ended = undo.end_running().await?;
+        if let Some(what) = cx.nursery.word(&undo.before()) {
+            return Ok(Reverted::Foreign {
+                before: "off".to_owned(),
+                ours: "never put on".to_owned(),
+                now: what,
+            });
+        }
         // What cannot be looked at is undone as if it were there.
         if let Ok(Looked::Absent) = undo.look(&codes::FAULT_REVERT).await {
             return Ok(if ended {
@@ -273,6 +292,9 @@ impl Fault for Script {
         }
         Ok(match undo.look(&codes::FAULT_OBSERVE).await? {
             Looked::Absent => Seen::Original,
+            Looked::There(what) if cx.nursery.word(&undo.before()).is_some() => {
+                Seen::Foreign(format!("it was on before it could be put on: {what}"))
+            }
             Looked::There(what) => Seen::Ours(what),
             Looked::Nowhere => match cx.nursery.word(&undo.mark) {
                 Some(word) => Seen::Claimed(word),
@@ -298,6 +320,16 @@ enum Looked {
 }
 
 impl Undo {
+    /// Under which name this process remembers that somebody else had put it on. Who does not remember it cannot know, and takes it off.
+    fn before(&self) -> String {
+        format!("{}/before", self.mark)
+    }
+
+    /// Under which name it remembers that `apply` was begun.
+    fn begun(&self) -> String {
+        format!("{}/begun", self.mark)
+    }
+
     fn mark(&self, role: Role) -> String {
         format!("{}/{}", self.mark, role.word())
     }

@@ -3,7 +3,8 @@
 //! A plan finds the file through the target's own root. What it writes down is a path without links, looked at again: one that is
 //! walked with `RESOLVE_NO_SYMLINKS` leads to that file or nowhere. For a process it must be a path of this machine, for a process
 //! may end at any time and its root with it. For a container it is a path in its root, which every life of the container has; while
-//! it does not run, its files are where the engine keeps them: in the upper directory of its overlay, or in a volume.
+//! it does not run, its files are where the engine keeps them: in the upper directory of its overlay, or in a volume. What is in a
+//! volume, or in a directory of the machine that is mounted, is there also when the container has been removed.
 
 use std::ffi::OsStr;
 use std::io;
@@ -58,6 +59,9 @@ struct Stopped {
     base: String,
     /// Below that; what is there is the container's own, and no part of it may be a link.
     below: String,
+    /// Whether that is a mount, and not the container's own: it does not go when the container is removed.
+    #[serde(default)]
+    mount: bool,
 }
 
 /// How the directory is reached at this moment.
@@ -65,8 +69,10 @@ struct Stopped {
 pub(crate) enum Way {
     /// From the root of this process.
     Root(ProcessIdentity),
-    /// From where the engine keeps the files of a container that does not run.
-    Kept,
+    /// From the upper directory of a container that does not run.
+    Upper,
+    /// From the volume, or the directory of the machine, that is mounted in a container that does not run or was removed.
+    Mount,
     /// Not at all: the container is gone, and its files with it.
     Gone,
 }
@@ -139,9 +145,16 @@ impl Whereabouts {
         Path::new(&self.directory).join(&self.name).display().to_string()
     }
 
-    /// A name in the directory, as a person types it in a shell of the machine. In a container that is the path while it runs.
+    /// A name in the directory, as a person types it in a shell of the machine. In a container that is the path while it runs, but
+    /// for a mount: that has a path of the machine's always.
     pub(crate) fn shell_path(&self, name: &str) -> String {
-        let path = shell_word(&format!("{}/{name}", self.directory.trim_end_matches('/')));
+        let in_directory =
+            |directory: &str, name: &str| shell_word(&format!("{}/{name}", directory.trim_end_matches('/')));
+        if let Some(mount) = self.mount() {
+            let directory = Path::new(&mount.base).join(&mount.below);
+            return in_directory(&directory.display().to_string(), name);
+        }
+        let path = in_directory(&self.directory, name);
         match &self.root {
             Root::Machine => path,
             Root::Container { id, program, .. } => {
@@ -153,8 +166,8 @@ impl Whereabouts {
     /// What a person types where this command is what is to be done.
     pub(crate) fn manual(&self, command: &str) -> Vec<String> {
         let start = match &self.root {
-            Root::Machine => None,
-            Root::Container { id, program, .. } => Some(format!("{program} start {id}")),
+            Root::Container { id, program, .. } if self.mount().is_none() => Some(format!("{program} start {id}")),
+            Root::Machine | Root::Container { .. } => None,
         };
         start.into_iter().chain([command.to_owned()]).collect()
     }
@@ -162,6 +175,14 @@ impl Whereabouts {
     /// Whether it is in a container.
     pub(crate) fn in_container(&self) -> bool {
         matches!(self.root, Root::Container { .. })
+    }
+
+    /// The mount that holds it, if one does.
+    fn mount(&self) -> Option<&Stopped> {
+        match &self.root {
+            Root::Container { stopped, .. } => stopped.as_ref().filter(|stopped| stopped.mount),
+            Root::Machine => None,
+        }
     }
 
     /// How the directory is reached now.
@@ -185,7 +206,7 @@ impl Whereabouts {
         };
         let engine = cx.engines.at(engine).await?;
         let Some(details) = engine.inspect(id).await? else {
-            return Ok(Way::Gone);
+            return Ok(self.mount().map_or(Way::Gone, |_| Way::Mount));
         };
         let unreadable = || format!("the first process of container {id} cannot be looked at");
         if let Some(pid) = details.state.pid.filter(|_| details.state.running)
@@ -201,7 +222,8 @@ impl Whereabouts {
             return Err(Problem::new(code, format!("container {id} is just restarting")).next("try again"));
         }
         match stopped {
-            Some(_) => Ok(Way::Kept),
+            Some(stopped) if stopped.mount => Ok(Way::Mount),
+            Some(_) => Ok(Way::Upper),
             None => Err(Problem::new(
                 code,
                 format!(
@@ -213,7 +235,17 @@ impl Whereabouts {
         }
     }
 
-    /// Opens the directory. `None`: it is not there, or the container is gone.
+    /// Whether the mount itself is not there any more: an anonymous volume goes with its container.
+    pub(crate) fn mount_is_gone(&self) -> io::Result<bool> {
+        let Some(mount) = self.mount() else { return Ok(false) };
+        match std::fs::metadata(&mount.base) {
+            Ok(_) => Ok(false),
+            Err(error) if files::is_no_way(&error) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the directory. `None`: it is not there, or the container is gone, and what it was in with it.
     pub(crate) fn open(&self, way: &Way) -> io::Result<Option<OwnedFd>> {
         let (root, below) = match (way, &self.root) {
             (Way::Gone, _) => return Ok(None),
@@ -222,7 +254,7 @@ impl Whereabouts {
                 None => return Err(io::Error::other("its first process has just ended")),
             },
             (
-                Way::Kept,
+                Way::Upper | Way::Mount,
                 Root::Container {
                     stopped: Some(stopped), ..
                 },
@@ -234,7 +266,7 @@ impl Whereabouts {
                     Err(error) => return Err(error),
                 }
             }
-            (Way::Kept, _) => return Ok(None),
+            (Way::Upper | Way::Mount, _) => return Ok(None),
         };
         match files::beneath(&root, Path::new(below)) {
             Ok(directory) => Ok(Some(directory)),
@@ -350,6 +382,7 @@ fn stopped(raw: &Value, directory: &str, same_device: bool) -> Option<Stopped> {
         return Some(Stopped {
             base: base.to_owned(),
             below: below.to_str()?.to_owned(),
+            mount: true,
         });
     }
     let base = raw["GraphDriver"]["Data"]["UpperDir"].as_str()?;
@@ -361,6 +394,7 @@ fn stopped(raw: &Value, directory: &str, same_device: bool) -> Option<Stopped> {
             .unwrap_or(directory)
             .to_string_lossy()
             .into_owned(),
+        mount: false,
     })
 }
 
@@ -380,7 +414,12 @@ mod tests {
                 { "Type": "tmpfs", "Source": "", "Destination": "/scratch" },
             ],
         });
-        let at = |directory: &str, same| stopped(&raw, directory, same).map(|it| format!("{}|{}", it.base, it.below));
+        let at = |directory: &str, same| {
+            stopped(&raw, directory, same).map(|it| {
+                assert_eq!(it.mount, directory.starts_with("/data/"), "{directory}");
+                format!("{}|{}", it.base, it.below)
+            })
+        };
         assert_eq!(
             at("/etc/app", true).as_deref(),
             Some("/var/lib/docker/overlay2/x/diff|etc/app")

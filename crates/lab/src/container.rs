@@ -226,6 +226,13 @@ impl TestContainerBuilder {
         self
     }
 
+    /// Mounts a directory of the machine in it, for reading and writing.
+    #[must_use]
+    pub fn bind(mut self, directory: &std::path::Path, inside: &str) -> Self {
+        self.new.binds.push(format!("{}:{inside}", directory.display()));
+        self
+    }
+
     /// Makes and starts it.
     pub async fn start(mut self) -> Result<TestContainer> {
         self.new.image = image(&self.engine).await?;

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     Access, Advice, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfsMountFlags,
-    StatxAttributes, StatxFlags, accessat, fadvise, fstatfs, fstatvfs, openat2, renameat_with, statx,
+    StatxAttributes, StatxFlags, accessat, fadvise, fstatfs, fstatvfs, openat, openat2, renameat_with, statx, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -102,6 +102,25 @@ pub fn rename(directory: impl AsFd, from: &OsStr, to: &OsStr) -> io::Result<bool
             )
         }),
         Err(error) => Err(error).context(|| format!("cannot rename {} to {}", from.display(), to.display())),
+    }
+}
+
+/// Makes an empty file. `false`: the name is taken, and nothing was done.
+pub fn make_empty(directory: impl AsFd, name: &OsStr) -> io::Result<bool> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(directory, name, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(_) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(error) => Err(error).context(|| format!("cannot make {}", name.display())),
+    }
+}
+
+/// Removes a file, and no directory. `false`: there is none.
+pub fn remove(directory: impl AsFd, name: &OsStr) -> io::Result<bool> {
+    match unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error).context(|| format!("cannot remove {}", name.display())),
     }
 }
 

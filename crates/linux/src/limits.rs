@@ -74,6 +74,24 @@ pub fn set_descriptor_soft_limit_of(process: &Process, soft: u64) -> io::Result<
     }
 }
 
+/// Sets both limits of open descriptors of whoever has this pid now to this number, as somebody does who wants nobody to raise them
+/// again. `false`: there is no such process.
+pub fn lower_hard_limit_of_descriptors(pid: u32, hard: u64) -> io::Result<bool> {
+    let Some((soft, _)) = descriptor_limit(pid)? else {
+        return Ok(false);
+    };
+    let new = Rlimit {
+        current: Some(soft.min(hard)),
+        maximum: Some(hard),
+    };
+    let raw = rustix::process::Pid::from_raw(pid.cast_signed());
+    match prlimit(raw, Resource::Nofile, new) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(error) => Err(error).context(|| format!("cannot lower the limit of descriptors of pid {pid}")),
+    }
+}
+
 /// Raises the soft limit of open descriptors of this process to its hard limit, and gives it; `u64::MAX` is no limit.
 ///
 /// The usual soft limit of 1024 is for programs that use select(2). A guardian holds a descriptor for each claim.

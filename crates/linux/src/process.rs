@@ -24,7 +24,7 @@ pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
 pub(crate) use status::leads_session;
 pub use status::{Status, all, descendants, status};
-pub use stopping::is_stopping;
+pub use stopping::{Stop, stop};
 
 use crate::error::{Context, invalid, is_gone};
 

@@ -4,7 +4,7 @@ use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_faults::Entry;
 use serde_json::Value;
 
-use crate::fixture::{On, STRANGE, Stage, WITH_FILES, stage};
+use crate::fixture::{On, STRANGE, Stage, WITH_FILES, has_worker, stage};
 use crate::stranger;
 
 /// A check of one fault.
@@ -63,8 +63,10 @@ fn is_ours(seen: &Seen) -> bool {
     matches!(seen, Seen::Ours(_))
 }
 
+/// What was killed and did not come back is told in words.
 fn is_clean(seen: &Seen) -> bool {
     matches!(seen, Seen::Original | Seen::TargetGone)
+        || matches!(seen, Seen::Claimed(what) if what.ends_with("did not come back: nothing has started it again"))
 }
 
 /// Apply, measure, revert, observe: each twice.
@@ -148,6 +150,11 @@ async fn changed_before_apply(entry: &'static Entry) {
         assert!(matches!(reverted, Reverted::Foreign { .. }), "{reverted:?}");
         assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
         assert_eq!(stage.value(), STRANGE(entry.name));
+    } else if entry.name == "script" {
+        // Its own check tells a stranger's effect.
+        assert!(matches!(reverted, Reverted::Foreign { .. }), "{reverted:?}");
+        assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+        assert!(stage.ground.file("on").exists(), "a stranger's was taken off");
     } else {
         assert!(is_clean(&seen), "{seen:?}");
     }
@@ -196,6 +203,14 @@ async fn target_dies_while_on(entry: &'static Entry) {
     };
     let undo = on(&stage).await;
     stage.end().await;
+    // A group, and the file of a process, outlive the target: what is in force for nobody has not landed.
+    if stage.has_value() || has_worker(entry.name) {
+        let landed = landed(&stage, &undo).await;
+        assert!(
+            matches!(&landed, Landed::No(why) if why.contains("target")),
+            "{landed:?}"
+        );
+    }
     for _ in 0..2 {
         revert(&stage, &undo).await;
         let seen = seen(&stage, &undo).await;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_core::seed::Seed;
 use fracas_faults::find;
-use fracas_lab::TestDocker;
+use fracas_lab::{TestContainer, TestDocker};
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::fixture::{AT, Ground, On, Stage, VICTIM, stage};
+use crate::fixture::{AT, Ground, On, Stage, VICTIM, in_container, stage};
 use crate::stranger;
 
 /// All of them, by name.
@@ -34,9 +34,15 @@ pub const ALL: &[Test] = &[
     ("file_delete_leaves_a_newcomer_and_says_where_the_old_one_is", || {
         Box::pin(newcomer())
     }),
+    ("file_delete_tells_of_a_kept_file_that_somebody_deleted", || {
+        Box::pin(lost())
+    }),
     ("file_delete_takes_directories_only_if_told", || Box::pin(directories())),
     ("files_of_a_container_that_stopped_are_put_back_by_a_stranger", || {
         Box::pin(stopped())
+    }),
+    ("files_in_a_mount_are_put_back_when_the_container_was_removed", || {
+        Box::pin(removed())
     }),
     ("file_delete_of_the_image_s_own_is_put_back_while_it_is_stopped", || {
         Box::pin(stopped_image())
@@ -213,13 +219,44 @@ async fn newcomer() {
         let Seen::Foreign(what) = seen else { panic!("{seen:?}") };
         let command = format!("mv -nT {} {}", kept.display(), stage.file(VICTIM).display());
         assert!(what.ends_with(&command), "{what}");
-        assert_eq!((stage.entry.manual)(&undo).unwrap(), [command]);
+        let mark = format!("rm -f {}-on", kept.display());
+        assert_eq!((stage.entry.manual)(&undo).unwrap(), [command, mark]);
         assert_eq!(fs::read_to_string(stage.file(VICTIM)).unwrap(), "the application's own");
         assert!(fs::read(&kept).unwrap() == Ground::text());
     }
     fs::remove_file(stage.file(VICTIM)).unwrap();
     assert_eq!(off(&stage, &undo).await, (Reverted::Restored, Seen::Original));
     assert_eq!(fs::metadata(stage.file(VICTIM)).unwrap().ino(), inode);
+}
+
+async fn lost() {
+    for by_stranger in [false, true] {
+        let Some(stage) = on_file("file_delete", On::Simplest, |_| {}).await else {
+            return;
+        };
+        let undo = on(&stage).await;
+        let kept = stage.file(&format!(".{}", stage.cx.trace_name()));
+        fs::remove_file(&kept).unwrap();
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+        for _ in 0..if by_stranger { 1 } else { 2 } {
+            let (reverted, seen) = if by_stranger {
+                let answer = stranger::revert(&stage, &undo);
+                (answer.reverted.unwrap(), answer.seen.unwrap())
+            } else {
+                off(&stage, &undo).await
+            };
+            assert!(
+                matches!(&reverted, Reverted::Foreign { now, .. } if now.starts_with("neither")),
+                "{reverted:?}"
+            );
+            assert!(
+                matches!(&seen, Seen::Foreign(what) if what.ends_with("somebody took that away: it cannot be put back")),
+                "{seen:?}"
+            );
+            assert_eq!(fs::read_dir(stage.file("")).unwrap().count(), 0);
+        }
+    }
 }
 
 async fn directories() {
@@ -270,6 +307,50 @@ async fn stopped() {
             .collect();
         assert_eq!(names, [VICTIM], "{fault}");
         assert_eq!(off(&stage, &undo).await, (Reverted::AlreadyGone, Seen::Original));
+    }
+}
+
+/// What is mounted in a container outlives it, and what was done there with it.
+async fn removed() {
+    let Some(engine) = TestDocker::get().await else { return };
+    for fault in ["file_corrupt", "file_delete"] {
+        let ground = Ground::here();
+        let make = || TestContainer::build(&engine).bind(&ground.file(""), "/data").start();
+        let mut params = json!({ "path": format!("/data/{VICTIM}") });
+        if fault == "file_corrupt" {
+            params["bytes"] = json!(16);
+        }
+        let stage = in_container(find(fault).unwrap(), params, make().await.unwrap()).await;
+        let undo = on(&stage).await;
+        let manual = (stage.entry.manual)(&undo).unwrap().join("\n");
+        assert!(
+            manual.contains(&ground.file(VICTIM).display().to_string()) && !manual.contains("docker"),
+            "it can be typed when there is no container: {manual}"
+        );
+        stage.end().await;
+        let dose = (stage.entry.measure)(&stage.params, &undo, &stage.cx).await.unwrap();
+        assert!(matches!(dose.landed, Landed::No(_)), "{fault}: {dose:?}");
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        assert!(matches!(seen, Seen::Ours(_)), "{fault}: {seen:?}");
+        // Another container with the same directory is none of Fracas' business.
+        let _another = make().await.unwrap();
+        let answer = stranger::revert(&stage, &undo);
+        assert_eq!(answer.reverted, Ok(Reverted::Restored), "{fault}");
+        assert_eq!(answer.seen, Ok(Seen::Original), "{fault}");
+        assert!(fs::read(ground.file(VICTIM)).unwrap() == Ground::text(), "{fault}");
+        assert_eq!(fs::read_dir(ground.file("")).unwrap().count(), 1, "{fault}");
+        assert_eq!(off(&stage, &undo).await, (Reverted::AlreadyGone, Seen::Original));
+        // With the mount the fault is gone.
+        let undo = serde_json::to_string(&undo).unwrap();
+        let elsewhere = ground.file("gone").display().to_string();
+        let here = ground.file("").display().to_string();
+        let undo = undo.replace(here.trim_end_matches('/'), &elsewhere);
+        let undo: Value = serde_json::from_str(&undo).unwrap();
+        assert_eq!(
+            off(&stage, &undo).await,
+            (Reverted::AlreadyGone, Seen::TargetGone),
+            "{undo}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use fracas_core::target::{Container, Kind, Target};
 use fracas_faults::{Entry, find};
 use fracas_lab::{TestContainer, TestDocker, TestGroup, TestProcess, eventually, eventually_async, skip};
 use fracas_linux::cgroup::{Cgroup, Controller, Version};
-use fracas_linux::process;
+use fracas_linux::{limits, process};
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, On, Stage, in_container, on_process, signal, stage};
@@ -18,11 +18,15 @@ tests! {
     cpu_stress_leaves_with_its_target,
     cpu_limit_throttles,
     process_pause_leaves_what_was_stopped_before,
+    fd_exhaustion_is_taken_off_as_far_as_a_lower_hard_limit_lets,
+    memory_limit_is_taken_off_as_far_as_a_foreign_limit_of_swap_lets,
     fd_exhaustion_is_taken_from_those_who_inherited_it,
     process_pause_takes_a_pattern,
     process_pause_takes_back_a_stop_that_has_not_happened_yet,
+    process_pause_continues_what_was_frozen_after_it_stopped,
     process_kill_goes_on_until_its_count_in_a_container,
     process_kill_tells_an_end_from_a_handled_signal,
+    process_kill_says_what_did_not_come_back,
     container_kill_lets_the_restart_policy_act,
     container_kill_by_the_engine_stays_down,
     container_kill_starts_it_after_its_delay,
@@ -52,7 +56,10 @@ pub async fn on(stage: &Stage) -> Value {
 pub async fn off(stage: &Stage, undo: &Value) -> Reverted {
     let reverted = (stage.entry.revert)(undo, &stage.cx).await.unwrap();
     let seen = (stage.entry.observe)(undo, &stage.cx).await.unwrap();
-    assert!(matches!(seen, Seen::Original | Seen::TargetGone), "{seen:?}");
+    assert!(
+        matches!(seen, Seen::Original | Seen::TargetGone | Seen::Claimed(_)),
+        "{seen:?}"
+    );
     reverted
 }
 
@@ -169,6 +176,71 @@ async fn process_pause_leaves_what_was_stopped_before() {
     signal(before, 18);
 }
 
+/// Somebody lowers the hard limit, above which no soft limit goes: to a number between, and to our own.
+async fn fd_exhaustion_is_taken_off_as_far_as_a_lower_hard_limit_lets() {
+    for to_ours in [false, true] {
+        let Some(stage) = stage(fault("fd_exhaustion"), On::Simplest).await else {
+            return;
+        };
+        let pid = stage.target.process().pid;
+        let before: u64 = stage.value().parse().unwrap();
+        let undo = on(&stage).await;
+        let ours: u64 = stage.value().parse().unwrap();
+        let hard = if to_ours { ours } else { before - 1 };
+        limits::lower_hard_limit_of_descriptors(pid, hard).unwrap();
+        for _ in 0..2 {
+            let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+            let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+            let Reverted::Foreign {
+                before: b,
+                ours: o,
+                now,
+            } = reverted
+            else {
+                panic!("{reverted:?}")
+            };
+            assert_eq!((b, o), (before.to_string(), ours.to_string()));
+            assert_eq!(now.split(',').next(), Some(hard.to_string().as_str()));
+            assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+            assert_eq!(limits::descriptor_limit(pid).unwrap(), Some((hard, hard)));
+        }
+    }
+}
+
+/// Version 1 takes no memory limit above that of memory and swap together, which is somebody else's now.
+async fn memory_limit_is_taken_off_as_far_as_a_foreign_limit_of_swap_lets() {
+    const BOTH: &str = "memory.memsw.limit_in_bytes";
+    let Some(stage) = stage(fault("memory_limit"), On::Simplest).await else {
+        return;
+    };
+    let group = stage.group(Controller::Memory);
+    if group.version() == Version::V2 || !group.has(BOTH).unwrap() {
+        return skip("no limit of memory and swap together");
+    }
+    let before = stage.value();
+    let undo = on(&stage).await;
+    group.write(BOTH, "100663296").unwrap();
+    for _ in 0..2 {
+        let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+        let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+        let foreign = Reverted::Foreign {
+            before: before.clone(),
+            ours: "67108864".to_owned(),
+            now: "100663296".to_owned(),
+        };
+        assert_eq!(reverted, foreign);
+        assert!(matches!(&seen, Seen::Foreign(what) if what.contains(BOTH)), "{seen:?}");
+        assert_eq!(stage.value(), "100663296", "as far as the kernel lets");
+        assert_eq!(group.read(BOTH).unwrap(), "100663296", "a stranger's");
+    }
+    // What a person is told to type works in its order.
+    for command in (stage.entry.manual)(&undo).unwrap() {
+        let (value, path) = command.strip_prefix("echo ").unwrap().split_once(" > ").unwrap();
+        std::fs::write(path, value).unwrap();
+    }
+    assert_eq!((stage.value(), group.read(BOTH).unwrap()), (before.clone(), before));
+}
+
 /// A child that is started while the limit is low has it, too, and would keep it for ever.
 async fn fd_exhaustion_is_taken_from_those_who_inherited_it() {
     let process = TestProcess::run(["fork-later"]).unwrap();
@@ -211,30 +283,69 @@ async fn process_pause_takes_back_a_stop_that_has_not_happened_yet() {
     group.add(&process).unwrap();
     let freezer = group.group(Controller::Freezer).unwrap();
     let stage = on_process(fault("process_pause"), json!({}), process, &["sleep"]).await;
-    let freeze = |frozen: bool| match (freezer.version(), frozen) {
-        (Version::V1, true) => freezer.write("freezer.state", "FROZEN").unwrap(),
-        (Version::V1, false) => freezer.write("freezer.state", "THAWED").unwrap(),
-        (Version::V2, frozen) => freezer.write("cgroup.freeze", if frozen { "1" } else { "0" }).unwrap(),
-    };
     let undo = plan(&stage).await;
-    freeze(true);
-    eventually(LIMIT, "the process is frozen", || match freezer.version() {
-        Version::V1 => freezer.read("freezer.state").unwrap() == "FROZEN",
-        Version::V2 => freezer.read("cgroup.events").unwrap().contains("frozen 1"),
-    });
+    freeze(freezer);
     (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
     let on = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
     let reverted = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
     let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
-    freeze(false);
+    let state = thawed(freezer, pid);
+    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
+    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
+    assert_eq!((reverted, seen), (Reverted::Restored, Seen::Original));
+}
+
+/// Frozen, a stopped process looks like any other that is frozen (`docker pause`); once it is thawed, it would stay stopped for good.
+async fn process_pause_continues_what_was_frozen_after_it_stopped() {
+    let Some(group) = TestGroup::new(&[Controller::Freezer]).unwrap() else {
+        return skip("no control groups");
+    };
+    let process = TestProcess::sleep().unwrap();
+    let pid = process.pid();
+    group.add(&process).unwrap();
+    let freezer = group.group(Controller::Freezer).unwrap();
+    let stage = on_process(fault("process_pause"), json!({}), process, &["sleep"]).await;
+    let undo = on(&stage).await;
+    freeze(freezer);
+    let on = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    let again = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+    let answer = crate::stranger::revert(&stage, &undo);
+    let second = (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+    let seen = (stage.entry.observe)(&undo, &stage.cx).await.unwrap();
+    let state = thawed(freezer, pid);
+    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
+    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
+    assert!(again.unwrap_err().to_string().contains("it is stopped already"));
+    assert_eq!(
+        (answer.reverted, answer.seen),
+        (Ok(Reverted::Restored), Ok(Seen::Original))
+    );
+    assert_eq!((second, seen), (Reverted::AlreadyGone, Seen::Original));
+}
+
+fn freeze(freezer: &Cgroup) {
+    match freezer.version() {
+        Version::V1 => freezer.write("freezer.state", "FROZEN").unwrap(),
+        Version::V2 => freezer.write("cgroup.freeze", "1").unwrap(),
+    }
+    eventually(LIMIT, "the group is frozen", || match freezer.version() {
+        Version::V1 => freezer.read("freezer.state").unwrap() == "FROZEN",
+        Version::V2 => freezer.read("cgroup.events").unwrap().contains("frozen 1"),
+    });
+}
+
+/// Thaws a group. The state of a process in it after that.
+fn thawed(freezer: &Cgroup, pid: u32) -> char {
+    match freezer.version() {
+        Version::V1 => freezer.write("freezer.state", "THAWED").unwrap(),
+        Version::V2 => freezer.write("cgroup.freeze", "0").unwrap(),
+    }
     let mut state = 'D';
     eventually(LIMIT, "the process goes on", || {
         state = process::status(pid).unwrap().unwrap().state;
         matches!(state, 'S' | 'T')
     });
-    assert_eq!(state, 'S', "it was stopped after everything was said to be undone");
-    assert!(matches!(on, Seen::Ours(_)), "{on:?}");
-    assert_eq!((reverted, seen), (Reverted::Restored, Seen::Original));
+    state
 }
 
 async fn process_pause_takes_a_pattern() {
@@ -288,6 +399,29 @@ async fn process_kill_tells_an_end_from_a_handled_signal() {
         dose.landed == Landed::Yes && dose.delivered.starts_with("0 of 1"),
         "{dose:?}"
     );
+}
+
+async fn process_kill_says_what_did_not_come_back() {
+    let seen = async |stage: &Stage, undo: &Value| {
+        assert_eq!((stage.entry.revert)(undo, &stage.cx).await, Ok(Reverted::AlreadyGone));
+        (stage.entry.observe)(undo, &stage.cx).await.unwrap()
+    };
+    let down = Seen::Claimed("the target did not come back: nothing has started it again".to_owned());
+    let process = TestProcess::sleep().unwrap();
+    let stage = on_process(fault("process_kill"), json!({}), process, &[]).await;
+    let undo = on(&stage).await;
+    assert_eq!(seen(&stage, &undo).await, down);
+    let Some(engine) = TestDocker::get().await else { return };
+    for policy in ["no", "always"] {
+        let container = TestContainer::build(&engine).restart(policy).start().await.unwrap();
+        let stage = in_container(fault("process_kill"), json!({}), container).await;
+        let undo = on(&stage).await;
+        let wanted = if policy == "no" { &down } else { &Seen::Original };
+        eventually_async(LIMIT, "it is seen whether it comes back", || async {
+            seen(&stage, &undo).await == *wanted
+        })
+        .await;
+    }
 }
 
 async fn container_kill_lets_the_restart_policy_act() {
@@ -414,10 +548,21 @@ async fn containers_without_a_group_of_their_own_are_refused() {
 
 /// What cannot be done exactly, or not at all, is said before anything is touched.
 async fn plans_are_refused() {
-    let cases: [(&str, Value, &str); 9] = [
+    let cases: [(&str, Value, &str); 12] = [
         ("memory_limit", json!({ "limit": "1MiB" }), "is below 4MiB"),
+        (
+            "memory_limit",
+            json!({ "limit": "999999TiB" }),
+            "999999TiB is above the ",
+        ),
+        (
+            "cpu_limit",
+            json!({ "percent": 100_000 }),
+            "100000% of a CPU is more than the",
+        ),
         ("cpu_limit", json!({ "percent": 0.5 }), "below 1%"),
         ("cpu_limit", json!({ "percent": 33.33333 }), "no whole number"),
+        ("cpu_stress", json!({ "percent": 0.000_000_1 }), "is below 1%"),
         ("cpu_stress", json!({ "percent": 0 }), "is no load"),
         ("cpu_stress", json!({ "percent": 100_000 }), "more than the"),
         (

@@ -198,15 +198,21 @@ async fn measures() {
 
 async fn revert_fails() {
     let mut stage = script(Value::Null).await;
-    let tried = stage.ground.file("tried");
+    let (tried, on) = (stage.ground.file("tried"), stage.ground.file("on"));
     stage.params = json!({
-        "apply": ["true"],
+        "apply": ["touch", on],
         "revert": sh(&format!("echo x >> {}; echo it is stuck >&2; exit 3", tried.display())),
-        "check": ["false"],
+        "check": ["test", "!", "-e", on],
     });
-    let undo = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
-        .await
-        .unwrap();
+    let undo = plan(&stage).await;
+    (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
+    // Once it is on, it is no longer planned.
+    let again = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+    let again = again.unwrap_err();
+    assert!(
+        again.code.id == "F001" && again.what.contains("it is on already: `check` ended with exit code 1"),
+        "{again}"
+    );
     let began = Instant::now();
     for _ in 0..2 {
         let problem = (stage.entry.revert)(&undo, &stage.cx).await.unwrap_err();

@@ -38,6 +38,9 @@ pub(super) struct Stat {
     pub(super) start: u64,
     /// The kernel's flags of the task, `PF_*` of include/linux/sched.h.
     pub(super) flags: u64,
+    /// With what it ended; of a whole process also the signal that has stopped it, for as long as it is stopped, frozen or not
+    /// (`SIGNAL_STOP_STOPPED` in `do_task_stat`, fs/proc/array.c, since 5.17). Not told to whoever may not trace it: then 0.
+    pub(super) exit_code: i32,
     /// Whether its environment was set up and has no variable. Not told to whoever may not trace it: then false.
     pub(super) has_empty_environment: bool,
 }
@@ -70,6 +73,7 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         threads: field(20)?.parse().ok()?,
         start: field(22)?.parse().ok()?,
         flags: field(9)?.parse().ok()?,
+        exit_code: field(52)?.parse().ok()?,
         has_empty_environment: field(51)? != "0" && field(50) == field(51),
     })
 }
