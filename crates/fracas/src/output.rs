@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use fracas_core::problem::{Problem, Result, Said, codes};
+use fracas_report::plain_lines;
 use serde::Serialize;
 
 /// How a person, or a program, is told something. Set once, from the command line.
@@ -51,7 +52,10 @@ pub(crate) fn tell(text: &str) {
     let mut to = std::io::stderr().lock();
     if manner().json {
         let line = serde_json::json!({ "note": text });
-        let _ = writeln!(to, "{line}");
+        // An empty line is air between two texts, and says nothing to a program.
+        if !text.is_empty() {
+            let _ = writeln!(to, "{line}");
+        }
     } else {
         let _ = writeln!(to, "{text}");
     }
@@ -63,7 +67,8 @@ pub(crate) fn tell_problem(problem: &Problem) {
         let line = serde_json::json!({ "error": Said::from(problem) });
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     } else {
-        tell(&painted(&problem.to_string(), "error", 31));
+        // What is wrong is often said in the words of a document or a server.
+        tell(&painted(&plain_lines(&problem.to_string()), "error", 31));
     }
 }
 
@@ -73,7 +78,7 @@ pub(crate) fn tell_warning(problem: &Problem) {
         let line = serde_json::json!({ "warning": Said::from(problem) });
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     } else {
-        tell(&painted(&warning(problem), "warning", 33));
+        tell(&painted(&plain_lines(&warning(problem)), "warning", 33));
     }
 }
 

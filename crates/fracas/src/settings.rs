@@ -178,6 +178,12 @@ impl Settings {
     /// The state directory.
     pub(crate) fn state(&self) -> Result<PathBuf> {
         match self.text("state.dir") {
+            // Else the ledger would be found only from the directory in which the run was started.
+            Some(path) if !path.starts_with('/') => Err(Problem::new(
+                &codes::STATE_DIRECTORY,
+                format!("the state directory is given as {path:?}, which is no absolute path"),
+            )
+            .next("give the whole path, from `/` on, in FRACAS_STATE or `state.dir`")),
             Some(path) => Ok(PathBuf::from(path)),
             None => State::default_path(&env, fracas_linux::privileges::is_root()),
         }

@@ -1,5 +1,7 @@
 //! Programs of the user (a `command` probe, a `script` fault), with every bound there is.
 
+mod starter;
+
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -52,7 +54,9 @@ pub struct Surroundings {
 
 /// Runs a program by its argument vector; there is no shell. It gets the null device as standard input and a process group of its
 /// own, and nothing of the group outlives this call: not when the program ends by itself, not when `limit` is over, and not when
-/// the future is dropped. (What leaves the group with setsid(2) leaves our reach, too.)
+/// the future is dropped. (What leaves the group with setsid(2) leaves our reach, too.) When our process is killed, the kernel kills
+/// the program itself (`PR_SET_PDEATHSIG`, see prctl(2)), whichever thread called this; not what it started, and no program that
+/// gains privileges at exec, for which that setting is cleared.
 ///
 /// Of each output stream at most `max_output` bytes are kept; the rest is read and thrown away, so that the program never waits.
 ///
@@ -170,15 +174,32 @@ fn spawn(
             .env_clear()
             .envs(surroundings.environment.iter().map(|(name, value)| (name, value)));
     }
-    if entry.is_none() {
+    let Some(entry) = entry else {
         // A leader of a group may not begin a session, see setsid(2).
         command.process_group(0);
-    }
+        let parent = getpid();
+        child::before_exec(&mut command, move || {
+            die_with(parent)?;
+            child::close_at_exec()
+        });
+        return starter::start(command);
+    };
     child::before_exec(&mut command, move || {
-        entry.as_ref().map_or(Ok(()), Entry::enter)?;
+        entry.enter()?;
         child::close_at_exec()
     });
     tokio::process::Command::from(command).kill_on_drop(true).spawn()
+}
+
+/// To be called in the child: the kernel is to kill it when the thread ends that started it.
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Had the parent ended before that call, nobody would ever send the signal.
+    if getppid() == Some(parent) {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::ESRCH))
+    }
 }
 
 /// What the child does between fork and exec; all that allocates is done before the fork.
@@ -218,13 +239,7 @@ impl Entry {
             rustix::io::write(&file, b"0")?;
         }
         setsid()?;
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        // Had the parent ended before that call, nobody would ever send the signal.
-        if getppid() == Some(self.parent) {
-            Ok(())
-        } else {
-            Err(io::Error::from_raw_os_error(libc::ESRCH))
-        }
+        die_with(self.parent)
     }
 }
 

@@ -38,7 +38,7 @@ pub use live::Live;
 pub use load::{Measured, load};
 pub use log::{EventLog, read_events};
 pub use model::Report;
-pub use plain::plain;
+pub use plain::{plain, plain_lines};
 pub use render::{Format, render};
 pub use scenario::service;
 pub use summary::{Style, summary};

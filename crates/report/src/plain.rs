@@ -14,6 +14,12 @@ pub fn plain(text: &str) -> String {
     within(text, MOST)
 }
 
+/// The same for a text of several lines that are ours: each is made harmless, and none is cut.
+pub fn plain_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| within(line, usize::MAX)).collect();
+    lines.join("\n")
+}
+
 /// The beginning of a text, in so many characters at most.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     within(text, most)
@@ -73,6 +79,7 @@ mod tests {
             plain("a\u{1b}[2Jb\nc\u{202e}d\u{9b}"),
             "a\\u{1b}[2Jb c\\u{202e}d\\u{9b}"
         );
+        assert_eq!(plain_lines("a\u{1b}\n  b\u{202e}"), "a\\u{1b}\n  b\\u{202e}");
         assert_eq!(plain(&"x".repeat(5000)).chars().count(), MOST + 1);
         assert_eq!(command(&"x".repeat(5000)).chars().count(), 5000);
         assert_eq!(command("echo \u{1b}"), "echo \\u{1b}");

@@ -162,3 +162,29 @@ fn without_a_terminal_a_run_needs_yes() {
     assert!(told.contains("R001") && told.contains("--yes"), "{told}");
     assert!(!cli.state().exists());
 }
+
+/// Whoever reads the errors with a program gets nothing that is not JSON, also where the command line itself is wrong.
+#[test]
+fn errors_as_json_are_all_json() {
+    let cli = Cli::new();
+    let file = cli.file("bad.yaml", &GOOD.replacen("target: it", "target: nobody", 1));
+    for words in [
+        ["validate", &file, "--log-format", "json"],
+        ["validate", "--no-such-flag", "--log-format", "json"],
+    ] {
+        let said = cli.run(&words);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(!said.err.is_empty());
+        for line in said.err.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            assert!(line["error"]["code"].is_string(), "{line}");
+        }
+    }
+}
+
+/// A terminal would show the rest of the line backwards.
+#[test]
+fn a_text_that_turns_the_direction_of_writing_is_escaped() {
+    let told = told(&GOOD.replacen("name: good", "name: \"go\u{202e}od\"", 1));
+    assert!(told.contains("\\u{202e}") && !told.contains('\u{202e}'), "{told}");
+}

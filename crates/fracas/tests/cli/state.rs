@@ -220,3 +220,15 @@ fn abandoned_runs_are_told_by_every_command() {
         report.out
     );
 }
+
+/// Where the ledger lies must not depend on where somebody stands.
+#[test]
+fn a_state_directory_that_is_not_absolute() {
+    let mut cli = Cli::new();
+    cli.set("FRACAS_STATE", "state-here");
+    for words in [&["status"][..], &["recover"], &["runs"]] {
+        let told = cli.refused(words);
+        assert!(told.contains("error[S001]") && told.contains("state-here"), "{told}");
+    }
+    assert!(!cli.place().join("state-here").exists());
+}

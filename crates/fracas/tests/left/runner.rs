@@ -138,3 +138,35 @@ fn a_run_that_is_not_disturbed_keeps_its_guardian_to_the_end() {
     assert_eq!(target.look(), before);
     bench.finish();
 }
+
+/// The program of a probe is nothing that a guardian undoes: the kernel ends it with the runner.
+#[test]
+fn the_program_of_a_probe_goes_with_the_runner_that_is_killed() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let started = bench.place().join("started");
+    let probe = format!(
+        "hypothesis: {{ probes: [ {{ name: slow, command: {{ argv: [/bin/sh, -c, 'echo $$ > {0}.new && mv {0}.new {0} && exec sleep 777'], \
+         timeout: 60s }}, expect: '== 0' }} ],",
+        started.display()
+    );
+    let document = memory_limit(&target).replace("hypothesis: {", &probe);
+    let mut run = bench.run(&document);
+    let pid: u32 = soon(LIMIT, "the probe's program runs", || {
+        assert!(!run.process().has_ended().unwrap(), "it said: {}", run.err());
+        read(&started)?.trim().parse().ok()
+    });
+    let program = fracas_linux::process::Process::find(pid).unwrap().expect("it runs");
+    Blow::Kill.strike(&run, run.process(), None);
+    assert_eq!(run.wait(LIMIT).code, 128 + 9);
+    let gone = program.wait(LIMIT).unwrap();
+    if !gone {
+        program.signal(9).unwrap();
+    }
+    assert!(gone, "the program of the probe goes on without its runner");
+    soon(LIMIT, "the target is as before", || {
+        (target.look() == before).then_some(())
+    });
+    bench.finish();
+}

@@ -124,3 +124,19 @@ async fn what_cannot_be_run_is_an_error_with_its_name() {
         io::ErrorKind::InvalidInput
     );
 }
+
+/// The kernel's signal for the death of a parent comes when the thread ends that started the child (prctl(2)).
+#[tokio::test]
+async fn a_program_outlives_the_thread_that_asked_for_it() {
+    let script = shell("/bin/sleep 1; exit 7");
+    let mut running = Box::pin(async move { run_bounded(&script, LONG, 100).await });
+    let runtime = tokio::runtime::Handle::current();
+    let asked = std::thread::spawn(move || {
+        let _runtime = runtime.enter();
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(running.as_mut().poll(&mut context).is_pending());
+        running
+    });
+    let running = asked.join().unwrap();
+    assert_eq!(running.await.unwrap().code, Some(7));
+}
