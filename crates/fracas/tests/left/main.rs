@@ -16,6 +16,7 @@
 mod support;
 
 mod both;
+mod cut_off;
 mod deadline;
 mod disk;
 mod files;
