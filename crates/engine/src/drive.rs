@@ -19,6 +19,7 @@ use fracas_core::units::Span;
 use fracas_guardian::protocol::FromGuardian;
 use fracas_probe::{Prober, ReadContext};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::order::{Dry, Settings};
 use crate::prepare::Prepared;
@@ -39,8 +40,10 @@ enum Back {
     Moved(Vec<InjectionId>, Vec<(InjectionId, Target)>),
     /// Its way back was found anew where that was needed.
     Aimed(Vec<InjectionId>),
-    /// The guardian does not answer.
-    Hung,
+    /// The guardian does not answer, and why that is said.
+    Hung(&'static str),
+    /// The guardian that recovers says something.
+    News(FromGuardian),
     /// The guardian was asked for the end and went without an answer.
     Unanswered,
 }
@@ -62,6 +65,8 @@ struct Driver<'a> {
     ended: Option<Verdict>,
     /// What is being waited for, for a person who asks a second time.
     undoing: bool,
+    /// Probes and metrics that are being read.
+    reading: JoinSet<()>,
     /// The guardian was asked for the end: it may go, and what comes of the question says whether it went too early.
     ending: bool,
 }
@@ -104,6 +109,7 @@ pub(crate) async fn drive(
         recorder,
         ended: None,
         undoing: false,
+        reading: JoinSet::new(),
         ending: false,
     };
     // Whether the guardian may still say something.
@@ -131,6 +137,8 @@ pub(crate) async fn drive(
             () = tokio::time::sleep_until(due) => driver.put(Input::Tick),
         }
     }
+    // Nobody judges them any more, and no program of a probe is to go on beside the report.
+    driver.reading.shutdown().await;
     Ok(())
 }
 
@@ -203,6 +211,7 @@ impl Driver<'_> {
             }
             Command::Revert(injections) => {
                 self.undoing = true;
+                self.lifeline.undoing();
                 if self.lifeline.is_lost() {
                     return self.recover(injections);
                 }
@@ -223,6 +232,7 @@ impl Driver<'_> {
                     return self.recover(Vec::new());
                 }
                 self.ending = true;
+                self.lifeline.undoing();
                 let ended = self.lifeline.client().end();
                 let back = self.back.clone();
                 tokio::spawn(async move {
@@ -289,12 +299,13 @@ impl Driver<'_> {
                 }
             }
             Back::Unanswered => self.lose_guardian("the guardian ended without an answer"),
-            Back::Hung => {
+            Back::News(message) => self.news(message),
+            Back::Hung(why) => {
                 if !self.lifeline.is_lost() && !self.machine.has_certificate() {
                     if let Err(problem) = self.lifeline.client().kill().await {
                         self.recorder.failed(&problem);
                     }
-                    self.lose_guardian("the guardian did not answer and was ended");
+                    self.lose_guardian(why);
                 }
             }
         }
@@ -332,6 +343,10 @@ impl Driver<'_> {
             FromGuardian::Failed { injection, problem } => {
                 self.recorder.emit(What::InjectionFailed { injection, problem });
             }
+            FromGuardian::Endangered(problem) => {
+                self.recorder.emit(What::Failed { problem });
+                self.put(Input::Stop(StopCause::Asked("the guardian".to_owned())));
+            }
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }
     }
@@ -352,7 +367,7 @@ impl Driver<'_> {
 
     /// A new guardian undoes everything from the ledger.
     fn recover(&mut self, injections: Vec<InjectionId>) {
-        let recovery = self.lifeline.recover();
+        let recovery = self.lifeline.recover(self.back.clone());
         let back = self.back.clone();
         let all: Vec<_> = if injections.is_empty() {
             self.follower.all()
@@ -371,28 +386,28 @@ impl Driver<'_> {
         });
     }
 
-    fn read(&self, index: usize) {
+    fn read(&mut self, index: usize) {
+        while self.reading.try_join_next().is_some() {}
         let Some(probe) = self.experiment.probes.get(index).cloned() else {
             return;
         };
         let (prober, targets, since) = (Arc::clone(&self.prober), Arc::clone(&self.targets), self.first_applied);
-        self.answer(async move {
+        let back = self.back.clone();
+        self.reading.spawn(async move {
             let context = ReadContext {
                 since_injection: since,
                 targets: &targets,
             };
-            Input::Read {
-                probe: index,
-                reading: prober.read(&probe, &context).await,
-            }
+            let reading = prober.read(&probe, &context).await;
+            let _ = back.send(Back::Input(Input::Read { probe: index, reading }));
         });
     }
 
-    fn read_metrics(&self) {
+    fn read_metrics(&mut self) {
         for metric in &self.experiment.metrics {
             let probe = metric_probe(metric, self.scrape_interval);
             let (prober, back, metric) = (Arc::clone(&self.prober), self.back.clone(), metric.clone());
-            tokio::spawn(async move {
+            self.reading.spawn(async move {
                 let reading = prober.read(&probe, &ReadContext::default()).await;
                 let _ = back.send(Back::Metric(metric, reading));
             });

@@ -13,6 +13,7 @@ use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::{Certificate, Certified, Dose};
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::child::{Worker, WorkerOptions, start_worker};
+use fracas_linux::process;
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,22 @@ const READY: Duration = Duration::from_secs(30);
 
 /// The answer of the guardian that a question waits for.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>>;
+
+/// How often a guardian that does not answer is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What a guardian says when it is asked whether it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulse {
+    /// It answered.
+    Lives,
+    /// It said nothing for as long as it may.
+    Silent,
+    /// It was stopped by a signal.
+    Stopped,
+    /// Its socket is closed: it has ended, of itself or not.
+    Gone,
+}
 
 /// A guardian of ours.
 pub struct Client {
@@ -175,10 +192,32 @@ impl Client {
         }
     }
 
-    /// Whether the guardian answers within the limit: one that is stopped or hangs does not.
-    pub fn answers(&self, limit: Duration) -> impl Future<Output = bool> + Send + use<> {
+    /// Whether the guardian lives. `limit` says, and is asked again and again, how long it may be silent.
+    pub fn pulse<L: Fn() -> Duration + Send>(&self, limit: L) -> impl Future<Output = Pulse> + Send + use<L> {
         let answer = self.ask(Ask::Ping);
-        async move { matches!(tokio::time::timeout(limit, answer).await, Ok(Ok(Answer::Pong))) }
+        let pid = self.identity.pid;
+        async move {
+            let mut answer = std::pin::pin!(answer);
+            let (mut silent, mut stopped) = (Duration::ZERO, false);
+            loop {
+                match tokio::time::timeout(LOOK, &mut answer).await {
+                    Ok(Ok(_)) => return Pulse::Lives,
+                    Ok(Err(_)) => return Pulse::Gone,
+                    // Looks are counted, not the clock: a runner that got no processor could not have heard.
+                    Err(_) => silent += LOOK,
+                }
+                // Twice in a row: one that was stopped for a moment and goes on is none that hangs. Until its end is collected, which
+                // nobody does before the client is dropped, the pid is its own.
+                let now = process::stop(pid).is_ok_and(|stop| stop == Some(process::Stop::Yes));
+                if now && stopped {
+                    return Pulse::Stopped;
+                }
+                stopped = now;
+                if silent >= limit() {
+                    return Pulse::Silent;
+                }
+            }
+        }
     }
 
     /// Ends a guardian that does not answer, so that another can recover from its ledger. Waits for its death.

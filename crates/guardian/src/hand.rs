@@ -433,6 +433,20 @@ impl Hand {
         &self.engines
     }
 
+    /// What keeps anything from being put on from now on: the ledger was deleted, and with it the way back for everybody else.
+    pub fn endangered(&self) -> Option<Box<Problem>> {
+        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        ledger.as_ref().filter(|ledger| ledger.is_deleted())?;
+        Some(
+            Problem::new(
+                &codes::LEDGER,
+                "the ledger of the run was deleted while faults may be on",
+            )
+            .since("somebody removed the state directory, or the run's directory in it")
+            .next("leave the state directory alone while a run goes on"),
+        )
+    }
+
     /// What an injection may last at most.
     pub fn at_most(&self, injection: InjectionId) -> Option<Duration> {
         self.get(injection).ok().map(|slot| slot.at_most)
@@ -495,6 +509,9 @@ impl Hand {
 
     /// Writes records that must be on disk before anything is done.
     fn record_first(&self, records: &[Record]) -> Result<()> {
+        if let Some(problem) = self.endangered() {
+            return Err(problem);
+        }
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(ledger) = ledger.as_mut() else {
             return Err(Problem::new(&codes::INSIDE, "a dry run was asked to apply"));

@@ -180,6 +180,8 @@ pub enum FromGuardian {
         /// What led to it.
         how: String,
     },
+    /// It cannot promise any more that another would find the way back: the run must end. It has begun to undo everything.
+    Endangered(Said),
     /// An injection failed.
     Failed {
         /// Which.

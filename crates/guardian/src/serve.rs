@@ -25,7 +25,7 @@ use self::bounds::Bounds;
 use self::log::Log;
 use crate::hand::Hand;
 use crate::lease::{Lease, TICK};
-use crate::ledger::{Ledger, Record};
+use crate::ledger::{Contents, Ledger, Record};
 use crate::protocol::{Answer, Ask, FromGuardian, Hello, Task, ToGuardian, receive, send};
 use crate::state::State;
 use crate::told::{self, Cleanup};
@@ -150,6 +150,8 @@ struct Guardian {
     news: mpsc::UnboundedSender<FromGuardian>,
     lost: Vec<fracas_core::record::Certified>,
     recovering: bool,
+    /// The proof of a run that had ended before this guardian came: two who recover at once. It stands as it is.
+    proven: Option<Certificate>,
     /// Descriptors in hand for the revert.
     spare: guard::Spare,
 }
@@ -159,6 +161,9 @@ const HUNG_UP: &str = "the runner hung up";
 
 /// So many descriptors are kept for reverting: targets are undone in parallel, but the kernel's files one by one.
 const SPARE: usize = 32;
+
+/// The largest certificate that is read, in bytes.
+const LARGEST_PROOF: u64 = 64 << 20;
 
 async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Result<Guardian> {
     let start = |what: &str| Problem::new(&codes::GUARDIAN_START, what.to_owned());
@@ -173,6 +178,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
     };
     let directory = state.run_directory(&run)?;
     let mut lost = Vec::new();
+    let mut proven = None;
     let (hand, directory) = match &hello.task {
         Task::Run {
             engines: addresses,
@@ -195,10 +201,16 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
                 return Err(Problem::new(&codes::CLAIMED, format!("run {run} still has a guardian"))
                     .next(format!("`fracas stop {run}`")));
             };
-            // Whoever looks from now on sees that somebody is at it. Without room for that the undo goes on all the same.
-            drop(ledger.append(&[began(&hello.runner, &run)?]));
+            if contents.ended {
+                proven = Some(proof(&directory, &contents));
+            } else {
+                // Whoever looks from now on sees that somebody is at it. Without room for that the undo goes on all the same.
+                drop(ledger.append(&[began(&hello.runner, &run)?]));
+            }
             let hand = Hand::new(run.clone(), state, Some(ledger), engines, news.clone());
-            lost = hand.adopt(&contents);
+            if proven.is_none() {
+                lost = hand.adopt(&contents);
+            }
             (hand, Some(directory))
         }
     };
@@ -213,8 +225,17 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         news,
         lost,
         recovering,
+        proven,
         spare,
     })
+}
+
+/// The proof of a run whose end is on disk: the one that was written, else (its guardian ended in between) what the ledger says.
+fn proof(directory: &PrivateDir, contents: &Contents) -> Certificate {
+    let written = directory.read(CERTIFICATE, LARGEST_PROOF).ok().flatten();
+    written
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_else(|| contents.account())
 }
 
 fn begin(directory: &PrivateDir, runner: &fracas_core::target::ProcessIdentity, run: &RunId) -> Result<Ledger> {
@@ -253,6 +274,7 @@ impl Guardian {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         let mut work: JoinSet<()> = JoinSet::new();
         let mut bounds = Bounds::default();
+        let mut endangered = false;
         let why = loop {
             tokio::select! {
                 biased;
@@ -264,7 +286,9 @@ impl Guardian {
                 message = asks.recv() => match message {
                     Some(ToGuardian::Beat | ToGuardian::Hello(_)) => self.lease.heard(),
                     Some(ToGuardian::Ask { number, what: Ask::End }) => {
-                        let certificate = self.finish(&mut work, "the runner asked").await;
+                        let news = self.news.clone();
+                        let finish = self.finish(&mut work, "the runner asked");
+                        let certificate = heard_meanwhile(&mut asks, &news, finish).await;
                         let _ = self.news.send(FromGuardian::Answer { number, what: Answer::Ended(certificate) });
                         reader.abort();
                         return None;
@@ -287,6 +311,10 @@ impl Guardian {
                     self.hand.reap();
                     while work.try_join_next().is_some() {}
                     self.expire(&mut bounds, &mut work);
+                    if !endangered && let Some(problem) = self.hand.endangered() {
+                        endangered = true;
+                        self.give_up(&problem, &mut work);
+                    }
                     if self.lease.look() {
                         break "the runner was unheard for too long".to_owned();
                     }
@@ -336,6 +364,10 @@ impl Guardian {
     async fn finish(&mut self, work: &mut JoinSet<()>, why: &str) -> Certificate {
         self.hand.cancel_all();
         self.spare.release();
+        if let Some(proof) = self.proven.take() {
+            self.hand.close();
+            return proof;
+        }
         // What is on comes off while what is under way ends: an engine call that was cut off may take a minute to be over, and
         // meanwhile no other fault may stay.
         let under_way = async { while work.join_next().await.is_some() {} };
@@ -405,6 +437,17 @@ impl Guardian {
         });
     }
 
+    /// Takes everything off while this guardian, the only one that still can, lives; and has the runner end the run.
+    fn give_up(&mut self, problem: &Problem, work: &mut JoinSet<()>) {
+        self.log.line(&problem.line());
+        let _ = self.news.send(FromGuardian::Endangered(Said::from(problem)));
+        self.hand.cancel_all();
+        let hand = Arc::clone(&self.hand);
+        work.spawn(async move {
+            hand.revert_all().await;
+        });
+    }
+
     /// Undoes injections that are on for longer than they may: the runner should have asked before.
     fn expire(&self, bounds: &mut Bounds, work: &mut JoinSet<()>) {
         let expired = bounds.expired(Instant::now());
@@ -414,6 +457,30 @@ impl Guardian {
             work.spawn(async move {
                 hand.revert(&expired).await;
             });
+        }
+    }
+}
+
+/// Answers pings while everything is undone, which may take long: the runner must be able to tell a guardian that works from one that
+/// hangs. Nothing else is asked after the end.
+async fn heard_meanwhile<T>(
+    asks: &mut mpsc::Receiver<ToGuardian>,
+    news: &mpsc::UnboundedSender<FromGuardian>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            message = asks.recv(), if open => match message {
+                Some(ToGuardian::Ask { number, what: Ask::Ping }) => {
+                    let _ = news.send(FromGuardian::Answer { number, what: Answer::Pong });
+                }
+                Some(_) => {}
+                None => open = false,
+            },
         }
     }
 }

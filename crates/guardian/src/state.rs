@@ -18,9 +18,12 @@ mod outlets;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::target::ProcessIdentity;
+use fracas_linux::process::{self, Process};
 use fracas_linux::state_dir::{PrivateDir, private_dir};
 
 use crate::ledger::{Contents, Ledger};
@@ -59,6 +62,60 @@ impl Kept {
                 Some(Err(_)) => true,
                 Some(Ok(contents)) => !contents.ended && contents.open().next().is_some(),
             }
+    }
+}
+
+impl Kept {
+    /// Whether nobody acts for it although its guardian lives: that is stopped by a signal, and so is the runner, who would end it and
+    /// recover, or it is gone.
+    pub fn is_stuck(&self) -> bool {
+        let Some(Ok(contents)) = &self.ledger else {
+            return false;
+        };
+        let stopped =
+            |process: &ProcessIdentity| process::stop(process.pid).is_ok_and(|now| now == Some(process::Stop::Yes));
+        let gone = |process: &ProcessIdentity| match Process::open(process) {
+            Ok(Some(process)) => process.has_ended().unwrap_or(false),
+            Ok(None) => true,
+            // What cannot be seen may act.
+            Err(_) => false,
+        };
+        self.kept
+            && contents.guardian.as_ref().is_some_and(stopped)
+            && contents
+                .runner
+                .as_ref()
+                .is_some_and(|runner| gone(runner) || stopped(runner))
+    }
+
+    /// Ends the processes of a run that is stuck, and waits for their death: the runner first, so that it never acts again. Blocks.
+    ///
+    /// # Errors
+    /// G002 if one cannot be ended.
+    pub fn end_processes(&self) -> Result<()> {
+        const KILL: i32 = 9;
+        const DEATH: Duration = Duration::from_secs(10);
+        let Some(Ok(contents)) = &self.ledger else {
+            return Ok(());
+        };
+        for identity in contents.runner.iter().chain(&contents.guardian) {
+            let ended = Process::open(identity).and_then(|process| match process {
+                Some(process) if process.signal(KILL)? => process.wait(DEATH),
+                _ => Ok(true),
+            });
+            let failed = || {
+                Problem::new(
+                    &codes::GUARDIAN_LOST,
+                    format!("{identity} of run {} cannot be ended", self.run),
+                )
+            };
+            match ended {
+                Ok(true) => {}
+                Ok(false) => return Err(failed().since("it was killed and does not die")),
+                Err(error) => return Err(failed().because(&error)),
+            }
+        }
+        Ok(())
     }
 }
 

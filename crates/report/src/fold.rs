@@ -407,7 +407,8 @@ impl Fold {
 
 /// How long it took to be rid of the faults.
 fn times(report: &mut Report) {
-    let applied = || report.injections.iter().filter(|one| one.applied.is_some());
+    let was_on = |one: &&InjectionReport| one.applied.is_some() || one.took_effect();
+    let applied = || report.injections.iter().filter(was_on);
     let all_gone = applied().all(|one| one.gone.is_some());
     let gone_since = |from: u64| {
         let after = applied()

@@ -18,16 +18,23 @@ use crate::model::{Report, VERSION};
 /// `S005` if neither can be read.
 pub fn load(dir: &Path) -> Result<Report> {
     // Whatever is wrong with the report, the events are the source of it.
-    if let Ok(Some(report)) = written(&dir.join("report.json")) {
-        return Ok(report);
-    }
+    let torn = match written(&dir.join("report.json")) {
+        Ok(report) => return Ok(report),
+        Err(torn) => torn,
+    };
     let path = dir.join("events.ndjson");
     let mut fold = Fold::default();
     let mut any = false;
     let unreadable = read_events(&path, |event| {
         any = true;
         fold.apply(&event);
-    })?;
+    });
+    let unreadable = match (unreadable, torn) {
+        (Ok(lines), _) => lines,
+        // The cause is what is wrong with the report: that there are no events either is no news.
+        (Err(_), Some(torn)) if !path.exists() => return Err(torn),
+        (Err(problem), _) => return Err(problem),
+    };
     if !any {
         let problem = Problem::new(&codes::SYSTEM, format!("{} holds no event", path.display()));
         return Err(problem.since(format!("{unreadable} lines in it are no events of this version")));
@@ -82,12 +89,34 @@ impl Measured {
     }
 }
 
-/// The written report; `None` if it is of another version or is no report.
-fn written(path: &Path) -> io::Result<Option<Report>> {
+/// What every version of a report has.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// The written report. Else why it cannot be read; `None` if there is none.
+fn written(path: &Path) -> std::result::Result<Report, Option<Box<Problem>>> {
+    let failed = || Problem::new(&codes::SYSTEM, format!("cannot read {}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
+        Err(error) => return Err(Some(failed().because(&error))),
+    };
     let mut text = Vec::new();
-    File::open(path)?.take(MOST_BYTES).read_to_end(&mut text)?;
-    let report: Option<Report> = serde_json::from_slice(&text).ok();
-    Ok(report.filter(|report| report.version == VERSION))
+    file.take(MOST_BYTES)
+        .read_to_end(&mut text)
+        .map_err(|error| failed().because(&error))?;
+    if text.is_empty() {
+        return Err(Some(failed().since("it is empty")));
+    }
+    if let Ok(Versioned { version }) = serde_json::from_slice(&text)
+        && version != VERSION
+    {
+        let problem = failed().since(format!("it has version {version}, this Fracas reads version {VERSION}"));
+        return Err(Some(problem.next("use the Fracas that wrote it")));
+    }
+    serde_json::from_slice(&text).map_err(|error| Some(failed().since(format!("it is no report: {error}"))))
 }
 
 #[cfg(test)]
@@ -134,6 +163,27 @@ mod tests {
         let torn = measured();
         assert_eq!((sizes(&torn), torn.report), ([0; 3], whole.report));
         assert!(torn.torn.unwrap().contains("events.ndjson"));
+    }
+
+    #[test]
+    fn without_events_what_is_wrong_with_the_report_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut report = fold(samples::residue());
+        report.version = VERSION + 98;
+        let newer = serde_json::to_string(&report).unwrap();
+        let cut = &newer[..newer.len() / 2];
+        for (text, why) in [
+            ("", "it is empty"),
+            (cut, "it is no report"),
+            ("[]", "it is no report"),
+            (newer.as_str(), "it has version"),
+        ] {
+            fs::write(dir.path().join("report.json"), text).unwrap();
+            let problem = load(dir.path()).unwrap_err();
+            let said = problem.to_string();
+            assert!(said.contains("report.json") && said.contains(why), "{said}");
+            assert!(!said.contains("events.ndjson"), "{said}");
+        }
     }
 
     #[test]

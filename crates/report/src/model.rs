@@ -98,6 +98,24 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes the proof of a guardian that outlived its runner, or what the ledger says where both died.
+    pub fn take_certificate(&mut self, certificate: Certificate) {
+        if self.verdict.is_none() {
+            let rest = if certificate.is_clean() {
+                "everything was undone"
+            } else {
+                "something is left"
+            };
+            self.why = format!("the runner died before it could say how the run ended; {rest}");
+        }
+        for line in &certificate.lines {
+            if let Some(injection) = self.injections.iter_mut().find(|one| one.number == line.injection) {
+                injection.state = line.state;
+            }
+        }
+        self.certificate = Some(certificate);
+    }
+
     /// The verdict in capitals, or `UNFINISHED`.
     pub fn word(&self) -> &'static str {
         self.verdict.map_or("UNFINISHED", Verdict::word)
@@ -234,6 +252,15 @@ impl InjectionReport {
     /// Whether it was on and was not seen to be gone since.
     pub fn is_on(&self) -> bool {
         self.applied.is_some() && self.gone.is_none()
+    }
+
+    /// Whether it was never seen to be on, and still there was something to undo: it was cut off while it was being applied.
+    pub fn took_effect(&self) -> bool {
+        // What the guardian says of an undo that found nothing.
+        const NOTHING: &str = "nothing was left to undo";
+        let undone =
+            |change: &StateChange| !matches!(change.state, State::Planned | State::Applied) && change.how != NOTHING;
+        self.applied.is_none() && self.states.iter().any(undone)
     }
 
     /// Whether it was on and landed whenever it was measured.

@@ -217,6 +217,9 @@ pub(crate) fn injection(one: &InjectionReport) -> String {
     let Some(dose) = &one.dose else {
         return match (&one.applied, one.problems.is_empty()) {
             (Some(_), _) => format!("? {name}: applied, dose not measured{tail}"),
+            (None, _) if one.took_effect() => {
+                format!("✗ {name}: cut off while it was being applied, took effect and was taken back{tail}")
+            }
             (None, true) => format!("- {name}: never applied{tail}"),
             (None, false) => format!("✗ {name}: never applied{tail}"),
         };

@@ -1,6 +1,7 @@
 //! The guardian of a run, and what happens when it is lost.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result};
 use fracas_core::record::{Certificate, Certified, State};
 use fracas_guardian::Client;
+use fracas_guardian::client::Pulse;
 use fracas_guardian::protocol::Task;
 use fracas_linux::child::WorkerOptions;
 use tokio::sync::mpsc;
@@ -18,6 +20,8 @@ use super::Back;
 const ASK: Duration = Duration::from_secs(1);
 /// How long it may take to say so. It has one thread, and a write to a kernel file may have to wait for memory to be reclaimed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same once faults are to come off: to take something back needs no memory, and every second that is waited keeps a fault on.
+const PATIENCE_WHILE_UNDOING: Duration = Duration::from_secs(5);
 
 /// The guardian of a run.
 pub(super) struct Lifeline {
@@ -25,6 +29,8 @@ pub(super) struct Lifeline {
     state: PathBuf,
     run: RunId,
     lost: bool,
+    /// Whether faults were asked to come off.
+    undoing: Arc<AtomicBool>,
     recovered: Recovered,
 }
 
@@ -45,6 +51,7 @@ impl Lifeline {
             state,
             run,
             lost: false,
+            undoing: Arc::default(),
             recovered: Recovered::default(),
         }
     }
@@ -61,6 +68,11 @@ impl Lifeline {
         self.lost = true;
     }
 
+    /// Faults were asked to come off: from now on the guardian may be silent for less long.
+    pub(super) fn undoing(&self) {
+        self.undoing.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn remember(&self) -> Recovered {
         self.recovered.clone()
     }
@@ -69,31 +81,63 @@ impl Lifeline {
         self.recovered.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks the guardian again and again whether it lives; says so when it does not.
+    /// Asks the guardian again and again whether it lives; says so when it does not. That it has gone is told by the end of its news.
     pub(super) fn watch(&self, back: mpsc::UnboundedSender<Back>) {
         let client = Arc::downgrade(&self.client);
+        let undoing = Arc::clone(&self.undoing);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(ASK).await;
                 let Some(client) = client.upgrade() else { return };
-                if !client.answers(PATIENCE).await {
-                    let _ = back.send(Back::Hung);
-                    return;
-                }
+                let undoing = Arc::clone(&undoing);
+                let limit = move || {
+                    if undoing.load(Ordering::Relaxed) {
+                        PATIENCE_WHILE_UNDOING
+                    } else {
+                        PATIENCE
+                    }
+                };
+                let pulse = client.pulse(limit);
+                // Not held while it is waited for: whoever drops the client wants it gone.
+                drop(client);
+                let why = match pulse.await {
+                    Pulse::Lives => continue,
+                    Pulse::Gone => return,
+                    Pulse::Silent => "the guardian did not answer and was ended",
+                    Pulse::Stopped => "the guardian was stopped and had to be ended",
+                };
+                let _ = back.send(Back::Hung(why));
+                return;
             }
         });
     }
 
-    /// Starts a guardian that undoes everything from the ledger.
-    pub(super) fn recover(&self) -> impl Future<Output = Result<Certificate>> + Send + use<> {
+    /// Starts a guardian that undoes everything from the ledger. What it says of injections is passed on: the report's times come
+    /// from that.
+    pub(super) fn recover(
+        &self,
+        back: mpsc::UnboundedSender<Back>,
+    ) -> impl Future<Output = Result<Certificate>> + Send + use<> {
         let (state, task) = (self.state.clone(), Task::Recover { run: self.run.clone() });
         async move {
             let options = WorkerOptions {
                 own_session: true,
                 ..WorkerOptions::default()
             };
-            let (client, _news) = Client::start(&state, task, options).await?;
-            client.end().await
+            let (client, mut news) = Client::start(&state, task, options).await?;
+            let mut ended = std::pin::pin!(client.end());
+            let certificate = loop {
+                tokio::select! {
+                    biased;
+                    Some(message) = news.recv() => drop(back.send(Back::News(message))),
+                    certificate = &mut ended => break certificate,
+                }
+            };
+            // Whatever was said before the answer is there by now.
+            while let Ok(message) = news.try_recv() {
+                drop(back.send(Back::News(message)));
+            }
+            certificate
         }
     }
 }

@@ -24,6 +24,16 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     {
         return Err(Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}")));
     }
+    let mut clean = true;
+    for kept in runs.iter().filter(|kept| kept.is_stuck()) {
+        let run = &kept.run;
+        if wanted.as_ref().is_none_or(|wanted| wanted == run) {
+            tell(&format!(
+                "run {run} still has its processes, and both are stopped: `fracas stop {run}` ends them and undoes it"
+            ));
+            clean = false;
+        }
+    }
     let abandoned: Vec<_> = runs
         .into_iter()
         .filter(Kept::is_abandoned)
@@ -34,14 +44,17 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     if let Err(error) = fracas_linux::guard::sweep() {
         tell(&format!("note: {error}"));
     }
-    if abandoned.is_empty() {
+    if abandoned.is_empty() && clean {
         print("nothing to recover\n")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut clean = true;
     for run in abandoned {
         // A run that cannot be recovered keeps no other one from it.
         clean &= one(&state, &path, &run).unwrap_or_else(|problem| {
+            if done_by_another(&state, &run) {
+                tell(&format!("run {run} was recovered by somebody else at the same time"));
+                return true;
+            }
             tell(&format!("run {run} cannot be recovered:"));
             tell_problem(&problem);
             false
@@ -50,8 +63,18 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     Ok(ExitCode::from(if clean { 0 } else { 4 }))
 }
 
+/// So long another `fracas recover` that was first may take.
+const ANOTHER: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Whether somebody else recovers this run too, and nothing of it is left when they are done.
+fn done_by_another(state: &State, run: &RunId) -> bool {
+    let over = super::stop::wait(state, std::slice::from_ref(run), ANOTHER);
+    let runs = over.and_then(|()| state.runs());
+    runs.is_ok_and(|runs| runs.iter().any(|kept| kept.run == *run && !kept.is_abandoned()))
+}
+
 /// Recovers one run; true if nothing of it is left.
-fn one(state: &State, path: &std::path::Path, run: &RunId) -> Result<bool> {
+pub(super) fn one(state: &State, path: &std::path::Path, run: &RunId) -> Result<bool> {
     let runtime = super::runtime()?;
     let began = told::now();
     let certificate = runtime.block_on(async {

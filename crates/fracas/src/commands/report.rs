@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::Certificate;
+use fracas_guardian::ledger::Ledger;
 use fracas_guardian::serve::CERTIFICATE;
 use fracas_guardian::state::State;
 use fracas_report::versus::{text, versus};
@@ -78,13 +79,32 @@ impl Found {
         // A guardian that outlived its runner wrote the proof alone, into the state directory.
         if report.certificate.is_none() {
             let of_run = report.run.as_ref().map(|run| state.join("runs").join(run.as_str()));
+            let mut proof = None;
             for place in [Some(directory.clone()), of_run].into_iter().flatten() {
-                let proof = certificate(&place.join(CERTIFICATE))?;
-                report.certificate = report.certificate.take().or(proof);
+                proof = proof.or(certificate(&place.join(CERTIFICATE))?);
+            }
+            // Where both died the ledger knows what was on, and how a person takes it off.
+            let proof = match (proof, &report.run) {
+                (None, Some(run)) => account(state, run)?,
+                (proof, _) => proof,
+            };
+            if let Some(proof) = proof {
+                report.take_certificate(proof);
             }
         }
         Ok(Self { directory, report })
     }
+}
+
+/// What the ledger of a run says that nobody keeps any more; `None` while its guardian is at work, and where nothing was touched.
+fn account(state: &Path, run: &RunId) -> Result<Option<Certificate>> {
+    if !state.join("runs").join(run.as_str()).is_dir() {
+        return Ok(None);
+    }
+    let directory = State::open(state)?.run_directory(run)?;
+    Ok(Ledger::look(&directory)?
+        .filter(|(contents, kept)| !kept && !contents.entries.is_empty())
+        .map(|(contents, _)| contents.account()))
 }
 
 /// The directory of a report, and the run whose report must be in it, where one was named.

@@ -21,7 +21,7 @@ struct Shown {
 #[derive(Debug, Serialize)]
 struct Run {
     run: String,
-    /// `running`, `left` (needs `fracas recover`) or `unreadable`.
+    /// `running`, `stopped` (both its processes are: needs `fracas stop`), `left` (needs `fracas recover`) or `unreadable`.
     state: &'static str,
     injections: Vec<Injection>,
     problem: Option<String>,
@@ -70,6 +70,7 @@ fn show(kept: &Kept) -> Run {
         None => (Vec::new(), None),
     };
     let state = match (kept.kept, &problem) {
+        (true, _) if kept.is_stuck() => "stopped",
         (true, _) => "running",
         (false, None) => "left",
         (false, Some(_)) => "unreadable",
@@ -91,6 +92,7 @@ fn text(shown: &Shown) -> String {
     for run in &shown.runs {
         let what = match run.state {
             "running" => "is running",
+            "stopped" => "is stopped, runner and guardian: `fracas stop` ends them and undoes it",
             "left" => "was left: `fracas recover` undoes it",
             _ => "cannot be read",
         };

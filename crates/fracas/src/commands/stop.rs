@@ -1,14 +1,15 @@
 //! `fracas stop`: asks a run to stop and waits until everything is undone.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_guardian::state::{STOP, State};
 
 use crate::cli::{Common, Stop};
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::settings::state_path;
 
 pub(crate) fn command(common: &Common, stop: &Stop) -> Result<ExitCode> {
@@ -60,12 +61,37 @@ pub(super) fn running(state: &State) -> Result<Vec<RunId>> {
         .collect())
 }
 
-/// Waits until these are over.
-pub(super) fn wait(state: &State, runs: &[RunId], limit: std::time::Duration) -> Result<()> {
+/// So long nobody must have acted for a run before its processes are ended: one that is stopped for a moment goes on by itself.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// Waits until these are over. A run whose runner and guardian are both stopped would never be: they are ended, and it is recovered.
+pub(super) fn wait(state: &State, runs: &[RunId], limit: Duration) -> Result<()> {
     let began = Instant::now();
+    let mut acted: BTreeMap<RunId, Instant> = BTreeMap::new();
     loop {
-        let still: Vec<_> = running(state)?.into_iter().filter(|run| runs.contains(run)).collect();
-        let Some(run) = still.first() else { return Ok(()) };
+        let mut still: Vec<_> = state.runs()?;
+        still.retain(|kept| kept.kept && runs.contains(&kept.run));
+        for kept in &still {
+            let since = acted.entry(kept.run.clone()).or_insert_with(Instant::now);
+            if !kept.is_stuck() {
+                *since = Instant::now();
+            } else if since.elapsed() > STUCK {
+                tell(&format!(
+                    "run {}: its runner and its guardian are stopped; they are ended, and it is recovered",
+                    kept.run
+                ));
+                kept.end_processes()?;
+                if !super::recover::one(state, state.path(), &kept.run)? {
+                    return Err(Problem::new(
+                        &codes::RESIDUE,
+                        format!("something of run {} is left", kept.run),
+                    ));
+                }
+            }
+        }
+        let Some(run) = still.first().map(|kept| &kept.run) else {
+            return Ok(());
+        };
         if began.elapsed() > limit {
             return Err(Problem::new(
                 &codes::RESIDUE,
@@ -73,6 +99,6 @@ pub(super) fn wait(state: &State, runs: &[RunId], limit: std::time::Duration) ->
             )
             .next("`fracas status` shows when it is done"));
         }
-        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -209,6 +209,13 @@ fn engine_time(directory: &Path, what: &str, at: State) -> Duration {
     }
     let certificate = certificate.unwrap_or_default();
     assert!(certificate.is_clean(), "{what}: {certificate:?}");
-    let engine = certificate.lines.iter().map(|line| line.engine_millis).max();
-    Duration::from_millis(engine.unwrap_or(0))
+    // A call that was cut off is waited for, until the engine cannot carry it out any more: that is no slowness of ours.
+    let engine = certificate.lines.iter().map(|line| {
+        if line.seen.contains("a call that was cut off") {
+            line.millis
+        } else {
+            line.engine_millis
+        }
+    });
+    Duration::from_millis(engine.max().unwrap_or(0))
 }

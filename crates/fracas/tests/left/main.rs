@@ -17,6 +17,7 @@ mod support;
 
 mod before_during_after;
 mod both;
+mod cut_off;
 mod deadline;
 mod disk;
 mod files;

@@ -1,5 +1,6 @@
 //! Taking one injection off, and being sure.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use fracas_core::ids::InjectionId;
@@ -15,6 +16,10 @@ use crate::ledger::Record;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Time between two looks while an engine call that was cut off may still take effect.
+const AGAIN: Duration = Duration::from_millis(300);
+/// What is said of a revert that found nothing.
+const NOTHING: &str = "nothing was left to undo";
 
 /// How one attempt ended.
 struct Attempt {
@@ -35,23 +40,42 @@ impl Hand {
         let undo = work.undo.clone().unwrap_or_default();
         let began = Instant::now();
         let mut attempt = until_gone(&slot, &undo).await;
+        let mut asking = began.elapsed();
         let mut waited = Duration::ZERO;
-        // An engine call that was cut off may take effect after our undo. Only what is seen after it cannot any more is evidence.
-        let left = work.not_after.saturating_sub(fracas_linux::clock::boottime());
-        if !left.is_zero() {
-            tokio::time::sleep(left).await;
-            waited = left;
+        // An engine call that was cut off may take effect after our undo. It is taken back as soon as that is seen, but only a look
+        // that begins when it cannot happen any more is evidence.
+        loop {
+            let left = work.not_after.saturating_sub(fracas_linux::clock::boottime());
+            if left.is_zero() {
+                break;
+            }
+            let pause = left.min(AGAIN);
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            let last = fracas_linux::clock::boottime() >= work.not_after;
+            let asked = Instant::now();
             let again = until_gone(&slot, &undo).await;
-            if again.undo != "nothing was left to undo" {
+            asking += asked.elapsed();
+            if again.undo != NOTHING {
                 attempt.undo = again.undo;
             }
             (attempt.state, attempt.seen) = (again.state, again.seen);
+            if last {
+                break;
+            }
+        }
+        if !waited.is_zero() {
+            let watched = waited.as_millis();
+            let _ = write!(
+                attempt.seen,
+                "; watched for {watched} ms, in which a call that was cut off could take effect"
+            );
         }
         work.not_after = Duration::ZERO;
         work.state = Some(attempt.state);
         // What is undone through the engine takes as long as the engine takes.
         let through_engine = (slot.entry.needs)(&work.wanted.params).is_ok_and(|needs| needs.container);
-        let engine = if through_engine { began.elapsed() } else { waited };
+        let engine = if through_engine { asking } else { Duration::ZERO };
         let line = Certified {
             injection,
             fault: work.wanted.fault.clone(),
@@ -67,7 +91,7 @@ impl Hand {
                 (slot.entry.manual)(&undo).unwrap_or_default()
             },
         };
-        work.line = Some(line.clone());
+        let before = work.line.replace(line.clone());
         drop(work);
         // Reverted first, recorded if it can be: a full disk must not keep a fault on.
         let recorded = self.record(&[Record::Became {
@@ -77,7 +101,12 @@ impl Hand {
         if line.state.is_over() {
             self.claims().settle(injection);
         }
-        self.tell_state(injection, line.state, &line.undo);
+        // A guardian that recovers looks again at what was over, and at the end once more at what is left: where nothing came of that
+        // there is nothing to tell.
+        let told = before.is_some_and(|before| (before.state, &before.undo) == (line.state, &line.undo));
+        if !told && (state != line.state || line.undo != NOTHING) {
+            self.tell_state(injection, line.state, &line.undo);
+        }
         if let Err(problem) = recorded {
             self.failed(injection, &problem);
         }
@@ -113,7 +142,7 @@ fn judge(did: Option<&Reverted>, reverted: &Result<Reverted>, seen: &Result<Seen
         (Some(Reverted::Foreign { before, ours, now }), _) => {
             format!("left: it was {before}, ours {ours}, somebody made it {now}")
         }
-        (Some(Reverted::AlreadyGone) | None, _) => "nothing was left to undo".to_owned(),
+        (Some(Reverted::AlreadyGone) | None, _) => NOTHING.to_owned(),
     };
     let (state, seen) = match seen {
         Err(problem) => (State::Residue, format!("cannot be seen: {}", problem.line())),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_core::record::State;
+use fracas_core::record::{Certificate, Certified, State};
 use fracas_core::target::ProcessIdentity;
 
 use super::record::{PlannedRecord, Record, VERSION};
@@ -82,6 +82,14 @@ impl Contents {
         self.entries.values().filter(|entry| !entry.state.is_over())
     }
 
+    /// What the ledger alone says of every injection, in the form of a certificate: nothing was looked at. Also says how a person
+    /// undoes what is not over.
+    pub fn account(&self) -> Certificate {
+        Certificate {
+            lines: self.entries.values().map(|entry| account(entry, self.ended)).collect(),
+        }
+    }
+
     fn take(&mut self, record: Record) {
         match record {
             Record::Began { run, runner, guardian } => {
@@ -105,6 +113,31 @@ impl Contents {
             }
             Record::Ended => self.ended = true,
         }
+    }
+}
+
+fn account(entry: &Entry, ended: bool) -> Certified {
+    let planned = &entry.planned;
+    let over = entry.state.is_over();
+    let undo = if over {
+        "undone, says the ledger"
+    } else {
+        "not undone yet, says the ledger"
+    };
+    let manual = || {
+        let fault = fracas_faults::find(&planned.fault)?;
+        (fault.manual)(&planned.undo).ok()
+    };
+    Certified {
+        injection: planned.injection,
+        fault: planned.fault.clone(),
+        target: planned.target.identity.clone(),
+        state: if over { entry.state } else { State::Residue },
+        undo: undo.to_owned(),
+        seen: if ended { "as before, then" } else { "not looked at" }.to_owned(),
+        millis: 0,
+        engine_millis: 0,
+        manual: if over { Vec::new() } else { manual().unwrap_or_default() },
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ledger as a file that is being written.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -154,6 +154,12 @@ impl Ledger {
         self.write_at(frame, self.at)?;
         self.at += frame.len() as u64;
         Ok(())
+    }
+
+    /// Whether its file was deleted: what is written to it then nobody else will ever read.
+    pub fn is_deleted(&self) -> bool {
+        // No name leads to it any more, see inode(7); where that cannot be asked it is not taken for deleted.
+        self.file.metadata().is_ok_and(|of| of.nlink() == 0)
     }
 
     /// Gives back the room that was not needed. After this a record may fail for want of space: only where none is to come.
