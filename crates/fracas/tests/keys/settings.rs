@@ -129,16 +129,20 @@ fn key_prometheus_scrape_interval() {
     let Some(mut stage) = Stage::container().and_then(Stage::with_prometheus) else {
         return;
     };
+    stage.cli.set("FRACAS_EXECUTION_DEFAULT_WARMUP", "0s");
+    stage.cli.set("FRACAS_EXECUTION_DEFAULT_COOLDOWN", "0s");
+    // The service is scraped every 250 ms. One reading may come within two milliseconds of that, but not all that are out of step.
+    stage.cli.set("FRACAS_PROMETHEUS_REFRESH_INTERVAL", "137ms");
     let shown = both(
         &mut stage,
-        Look::Dry,
+        Look::Full,
         &judging("up"),
         "FRACAS_PROMETHEUS_SCRAPE_INTERVAL",
-        // The service is scraped every 250 ms: no data is as young as two milliseconds for long.
         ["15s", "1ms"],
     );
-    assert_eq!(shown[0]["reading"]["stale"], false, "{:#}", shown[0]);
-    assert_eq!(shown[1]["reading"]["stale"], true, "{:#}", shown[1]);
+    let stale = |seen: &Value| seen["out"]["probes"][0]["moments"][0]["stale"].as_u64().unwrap();
+    assert_eq!(stale(&shown[0]), 0, "{:#}", shown[0]);
+    assert!(stale(&shown[1]) > 0, "{:#}", shown[1]);
 }
 
 #[test]
@@ -157,8 +161,8 @@ fn key_prometheus_refresh_interval() {
         times,
     );
     let [often, seldom] = shown.map(|seen| seen["out"]["probes"][0]["moments"][0]["readings"].as_u64().unwrap());
-    // Two seconds: one reading at the beginning, one at the end, and those in between.
-    assert!(often > 2 && seldom <= 2, "{often} {seldom}");
+    // Two seconds, in which there are five readings at least.
+    assert!(often > seldom, "{often} {seldom}");
 }
 
 /// The report files of seed 0 in a directory of the stage.
