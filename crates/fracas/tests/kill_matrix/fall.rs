@@ -13,6 +13,11 @@ const BOUND: Duration = Duration::from_secs(1);
 /// A runner that is stopped lives on until it was unheard for 0.6 s, looked at every 50 ms.
 const UNHEARD: Duration = Duration::from_millis(650);
 
+/// What the programs of `script` may take beyond that. They are the user's: four are started one after the other, and before each undo
+/// every process of the machine is asked for its environment, which waits for whoever holds that process's memory (a page fault in a
+/// full control group, as that of a runner that is about to be killed).
+const PROGRAMS: Duration = Duration::from_secs(2);
+
 /// Between two looks, in which hardly anything passes.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -58,9 +63,14 @@ impl std::fmt::Display for Fall {
 impl Fall {
     /// What it may take, beyond the engine.
     pub(crate) fn bound(&self) -> Duration {
+        let programs = if self.fault == "script" {
+            PROGRAMS
+        } else {
+            Duration::ZERO
+        };
         match self.blow {
-            Blow::Stop => UNHEARD + BOUND,
-            Blow::Kill | Blow::Oom | Blow::Both => BOUND,
+            Blow::Stop => UNHEARD + BOUND + programs,
+            Blow::Kill | Blow::Oom | Blow::Both => BOUND + programs,
         }
     }
 }
