@@ -71,14 +71,10 @@ impl Problem {
     /// Adds a cause and the causes behind it.
     #[must_use]
     pub fn because(mut self: Box<Self>, cause: &(dyn std::error::Error + 'static)) -> Box<Self> {
-        let mut source = Some(cause);
-        while let Some(error) = source {
-            let text = error.to_string();
-            // Many errors repeat their source in their own text: say it once.
+        for text in causes(cause) {
             if self.causes.last().is_none_or(|last| !last.contains(&text)) {
                 self.causes.push(text);
             }
-            source = error.source();
         }
         self
     }
@@ -113,6 +109,20 @@ impl Problem {
         }
         line
     }
+}
+
+/// An error and what is behind it, outermost first. Many errors repeat their source in their own text: that is said once.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut source = Some(error);
+    while let Some(error) = source {
+        let text = error.to_string();
+        if all.last().is_none_or(|last| !last.contains(&text)) {
+            all.push(text);
+        }
+        source = error.source();
+    }
+    all
 }
 
 /// The form in which a person reads it on a terminal: several lines, without colours.

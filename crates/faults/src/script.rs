@@ -18,6 +18,7 @@ use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::process;
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::bounded;
 use crate::say::{OrSay, gone, refuse};
 use crate::{Context, Fault, Needs, Resource, members};
 use program::{Program, Ran};
@@ -31,6 +32,9 @@ pub struct Script;
 pub struct Undo {
     /// By this its processes are found; it is also the key of what this process remembers of it.
     mark: String,
+    /// Nothing of it began earlier than this, the start of the process that planned it.
+    #[serde(default)]
+    since: u64,
     /// Whom the fault is for: it is not put on when that has ended.
     target: ProcessIdentity,
     /// Takes it off.
@@ -127,6 +131,7 @@ impl Fault for Script {
         }
         let undo = Undo {
             mark: cx.trace_name(),
+            since: own_start()?,
             target: target.process().clone(),
             revert: find(Role::Revert, &params.revert, params.revert_timeout)?,
             check: match &params.check {
@@ -286,7 +291,7 @@ impl Fault for Script {
     }
 
     async fn observe(undo: &Undo, cx: &Context) -> Result<Seen> {
-        let running = undo.running(&codes::FAULT_OBSERVE)?;
+        let running = undo.running(&codes::FAULT_OBSERVE).await?;
         if let Some(process) = running.first() {
             return Ok(Seen::Ours(format!("{} still runs", process.identity())));
         }
@@ -307,6 +312,13 @@ impl Fault for Script {
         let environment = undo.environment(Role::Revert);
         vec![undo.revert.manual(&undo.directory, &environment)]
     }
+}
+
+/// When this process began.
+fn own_start() -> Result<u64> {
+    let own = process::identity(std::process::id())
+        .or_say(&codes::FAULT_PLAN, || "the start of Fracas cannot be read".to_owned())?;
+    Ok(own.map_or(0, |own| own.start))
 }
 
 /// What a look has found.
@@ -363,15 +375,11 @@ impl Undo {
     }
 
     /// What is left running of all but the way back: that may have started what goes on for good.
-    fn running(&self, code: &'static Code) -> Result<Vec<process::Process>> {
-        let mut all = Vec::new();
-        for role in [Role::Apply, Role::Measure, Role::Check] {
-            let mark = format!("FRACAS_MARK={}", self.mark(role));
-            all.extend(
-                process::marked(&mark).or_say(code, || "the processes of a script cannot be looked for".to_owned())?,
-            );
-        }
-        Ok(all)
+    async fn running(&self, code: &'static Code) -> Result<Vec<process::Process>> {
+        let marks = [Role::Apply, Role::Measure, Role::Check].map(|role| format!("FRACAS_MARK={}", self.mark(role)));
+        let since = self.since;
+        let what = || "the processes of a script cannot be looked for".to_owned();
+        bounded(code, what, move || process::marked(&marks, since)).await
     }
 
     /// Ends what is left running. Whether there was anything.
@@ -379,7 +387,7 @@ impl Undo {
         let began = Instant::now();
         let mut any = false;
         loop {
-            let running = self.running(&codes::FAULT_REVERT)?;
+            let running = self.running(&codes::FAULT_REVERT).await?;
             let Some(first) = running.first() else { return Ok(any) };
             any = true;
             for process in &running {

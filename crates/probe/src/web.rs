@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::problem::{Problem, Result, causes, codes};
 use reqwest::{Client, RequestBuilder, Response, Url};
 
 /// The most of a body that is read, in bytes.
@@ -40,7 +40,7 @@ impl Web {
             Ok(client) => Ok(Self { client, distrust: None }),
             // The verifier of the platform cannot be made without any certificate of an authority (a minimal image without
             // ca-certificates).
-            Err(error) => Self::trusting_nobody(chain(error)),
+            Err(error) => Self::trusting_nobody(causes(&error).join(": ")),
         }
     }
 
@@ -78,7 +78,7 @@ impl Web {
 
     /// Why a request failed, with all causes, without the address (it may hold a password).
     pub(crate) fn explain(&self, error: reqwest::Error) -> String {
-        let text = chain(error.without_url());
+        let text = causes(&error.without_url()).join(": ");
         match &self.distrust {
             // Only https meets certificates, and the text of every error of theirs says so.
             Some(why) if text.contains("certificate") => {
@@ -135,21 +135,6 @@ pub(crate) fn shown(url: &Url) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.to_string()
-}
-
-/// An error with its causes in one line, each said once.
-fn chain(error: impl Error + 'static) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Whether a failed connection is the fault of this machine, so that it tells nothing about the server: no descriptors, no memory,

@@ -3,9 +3,9 @@
 //! Every request has five seconds. One that got no answer, or 429, 502, 503 or 504 (those that the OTLP specification says may be
 //! tried again), is sent once more after a second; then it is given up. The body of an answer is read up to 64 KiB.
 
-use std::error::Error;
 use std::time::Duration;
 
+use fracas_core::problem::causes;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode, Url};
 
@@ -52,7 +52,7 @@ impl Peer {
             // A machine without certificates of authorities can make no verifier, and here none is needed.
             builder = builder.tls_certs_only([]);
         }
-        let client = builder.build().map_err(|error| chain(&error))?;
+        let client = builder.build().map_err(|error| causes(&error).join(": "))?;
         Ok(Self { url, headers, client })
     }
 
@@ -74,7 +74,7 @@ impl Peer {
     async fn once(&self, content_type: &'static str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let lost = |error: reqwest::Error| Failure {
             again: !error.is_builder(),
-            why: chain(&error.without_url()),
+            why: causes(&error.without_url()).join(": "),
         };
         let request = self.client.post(self.url.clone()).headers(self.headers.clone());
         let request = request.header("content-type", content_type).body(body);
@@ -101,19 +101,4 @@ impl Peer {
         }
         Ok(answer)
     }
-}
-
-/// An error with its causes in one line, each said once.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }

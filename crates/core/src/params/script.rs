@@ -35,7 +35,8 @@ pub struct Script {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<Vec<String>>,
     /// Looks whether the fault is off: exit code 0 says that all is as before, 1 that something of it is there, any other that it
-    /// cannot be seen. Default: none, and then the certificate rests on the exit code of `revert`, and says so.
+    /// cannot be seen. Every plan runs it, also that of `fracas plan`: it should only look. What it finds there is not taken off, and
+    /// the fault is refused. Default: none, and then the certificate rests on the exit code of `revert`, and says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<Vec<String>>,
     /// After so long `apply` is killed with all that it started, and taken back. From 10ms to 60s. Default 10s.

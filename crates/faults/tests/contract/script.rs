@@ -56,7 +56,7 @@ async fn plan(stage: &Stage) -> Value {
 /// What the programs of this injection left running.
 fn running(stage: &Stage, role: &str) -> usize {
     let mark = format!("FRACAS_MARK={}/{role}", stage.cx.trace_name());
-    process::marked(&mark).unwrap().len()
+    process::marked(&[mark], 0).unwrap().len()
 }
 
 async fn hangs_and_forks() {

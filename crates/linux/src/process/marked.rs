@@ -4,6 +4,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::dying::EXITING;
+#[cfg(doc)]
+use fracas_core::target::ProcessIdentity;
+
 use super::{Process, pids, status};
 
 /// How long a process may be without an environment in the middle of exec(2) before nothing can be said of it. Reading the program's
@@ -14,20 +17,25 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A thread of the kernel: include/linux/sched.h.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
-/// The processes whose environment has this variable, `NAME=value`, as their program was started with it, in its first 64 KiB.
+/// The processes that began no earlier than `since` (as [`ProcessIdentity::start`]) and whose environment has one of these variables,
+/// each `NAME=value`, as their program was started with it, in its first 64 KiB.
+///
 /// Children inherit it, also those that have left the group and the session of whoever started them. A process may overwrite its own
 /// (proc_pid_environ(5)); zombies have none. Processes that this one may not look at (of other users, or with privileges that it
 /// has not) are passed over. One that is in the middle of exec(2) is waited for, 10 s at most: then it is an error, for nobody can
 /// say whose it is.
-pub fn marked(variable: &str) -> io::Result<Vec<Process>> {
+///
+/// Older processes are not asked: the kernel reads an environment under the lock of its process's memory (`access_remote_vm` in
+/// mm/memory.c), and waits for whoever holds it, such as a page fault in a full control group.
+pub fn marked(variables: &[String], since: u64) -> io::Result<Vec<Process>> {
     let mut found = Vec::new();
     for pid in pids()? {
-        if !has(pid, variable)? {
+        if !has(pid, variables, since)? {
             continue;
         }
         // Held first, looked at again then: the pid may have changed hands.
         if let Some(process) = Process::find(pid)?
-            && has(pid, variable)?
+            && has(pid, variables, since)?
             && !process.has_ended()?
         {
             found.push(process);
@@ -36,12 +44,16 @@ pub fn marked(variable: &str) -> io::Result<Vec<Process>> {
     Ok(found)
 }
 
-fn has(pid: u32, variable: &str) -> io::Result<bool> {
+fn has(pid: u32, variables: &[String], since: u64) -> io::Result<bool> {
+    if status::stat(pid)?.is_none_or(|stat| stat.start < since) {
+        return Ok(false);
+    }
     let began = Instant::now();
     loop {
         match environment(pid)? {
             Seen::Environment(bytes) => {
-                return Ok(bytes.split(|byte| *byte == 0).any(|one| one == variable.as_bytes()));
+                let mut all = bytes.split(|byte| *byte == 0);
+                return Ok(all.any(|one| variables.iter().any(|variable| one == variable.as_bytes())));
             }
             Seen::None => return Ok(false),
             Seen::NotYet if began.elapsed() > EXEC => {
@@ -110,16 +122,21 @@ mod tests {
     #[test]
     fn who_left_the_session_is_found_by_the_mark_also_in_the_middle_of_exec() {
         let mark = format!("FRACAS_MARKED_TEST={}", std::process::id());
-        assert!(marked(&mark).unwrap().is_empty());
+        let marks = ["FRACAS_MARKED_TEST=other".to_owned(), mark.clone()];
+        let since = super::super::identity(std::process::id()).unwrap().unwrap().start;
+        assert!(marked(&marks, since).unwrap().is_empty());
         // The grandchild may be anywhere on its way from fork(2) by setsid(2) through exec(2).
         run(Some(&mark), &["/usr/bin/setsid", "--fork", "/bin/sleep", "1000"]);
-        let left = marked(&mark).unwrap();
+        let left = marked(&marks, since).unwrap();
+        let later = left.first().map_or(0, |process| process.identity().start + 1);
+        let too_old = marked(&marks, later).unwrap().len();
         for process in &left {
             process.signal(9).unwrap();
             assert!(process.wait(Duration::from_secs(20)).unwrap());
         }
         assert_eq!(left.len(), 1, "the sleeping grandchild alone");
-        assert!(marked(&mark).unwrap().is_empty());
+        assert_eq!(too_old, 0, "who began earlier is not asked");
+        assert!(marked(&marks, since).unwrap().is_empty());
     }
 
     #[test]
