@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use fracas_core::problem::{Code, Problem, Result};
+use fracas_core::problem::{Code, Problem, Result, codes};
 use tokio::sync::oneshot;
 
+use crate::Context;
 use crate::say::OrSay;
 
 /// What a healthy disk does in time.
@@ -24,6 +25,22 @@ pub(crate) async fn bounded<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
     within(LIMIT, code, what, work).await
+}
+
+/// As [`bounded`], for a thread that changes something. Where nobody waits for it any more it goes on, and the revert waits for it
+/// instead ([`crate::Nursery::idle`]).
+pub(crate) async fn deed<T: Send + 'static>(
+    cx: &Context,
+    what: impl Fn() -> String,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let begun = cx.nursery.begin(cx.trace_name());
+    let work = move || {
+        let done = work();
+        drop(begun);
+        done
+    };
+    bounded(&codes::FAULT_APPLY, what, work).await
 }
 
 async fn within<T: Send + 'static>(
@@ -62,8 +79,6 @@ fn take<W>(work: &std::sync::Mutex<Option<W>>) -> Option<W> {
 
 #[cfg(test)]
 mod tests {
-    use fracas_core::problem::codes;
-
     use super::*;
 
     #[tokio::test]

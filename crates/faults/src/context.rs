@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
 use fracas_core::problem::Result;
 use fracas_core::seed::Seed;
 use fracas_docker::Engine;
 use fracas_linux::child::Worker;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What a fault gets besides its parameters and its undo.
@@ -66,6 +68,27 @@ pub struct Nursery {
     workers: Arc<Mutex<Vec<Worker>>>,
     later: Arc<Mutex<HashMap<String, Later>>>,
     words: Arc<Mutex<HashMap<String, String>>>,
+    /// How many threads still do what an apply has begun, by the name of the injection.
+    busy: Arc<watch::Sender<HashMap<String, usize>>>,
+}
+
+/// Something that an apply has begun in a thread: it goes on also when nobody waits for it any more.
+pub struct Deed {
+    name: String,
+    busy: Arc<watch::Sender<HashMap<String, usize>>>,
+}
+
+impl Drop for Deed {
+    fn drop(&mut self) {
+        self.busy.send_modify(|busy| {
+            if let Some(count) = busy.get_mut(&self.name) {
+                *count -= 1;
+                if *count == 0 {
+                    busy.remove(&self.name);
+                }
+            }
+        });
+    }
 }
 
 /// Something that apply left to be done later.
@@ -102,6 +125,22 @@ impl Nursery {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain_mut(|worker| matches!(worker.try_reap(), Ok(None)));
+    }
+
+    /// Notes that an apply begins something in a thread, until what is given is dropped.
+    pub fn begin(&self, name: String) -> Deed {
+        let busy = Arc::clone(&self.busy);
+        busy.send_modify(|busy| *busy.entry(name.clone()).or_default() += 1);
+        Deed { name, busy }
+    }
+
+    /// Waits until no thread does what an apply of this injection has begun: a revert that comes before its apply has ended would find
+    /// nothing to undo. At most so long. Whether that is so.
+    pub async fn idle(&self, name: &str, limit: Duration) -> bool {
+        let mut busy = self.busy.subscribe();
+        let idle = busy.wait_for(|busy| !busy.contains_key(name));
+        // The sender is here: it cannot be gone.
+        tokio::time::timeout(limit, idle).await.is_ok()
     }
 
     /// Does something later, under the name of the injection. It must have an end of its own; what was under that name is ended.
@@ -177,6 +216,20 @@ mod tests {
         assert_eq!(nursery.goes_on("a"), (true, "begun".to_owned()));
         assert!(nursery.end("a").await);
         assert_eq!(nursery.goes_on("a"), (false, String::new()));
+    }
+
+    #[tokio::test]
+    async fn what_an_apply_has_begun_is_waited_for_by_its_name() {
+        let nursery = Nursery::default();
+        let short = Duration::from_millis(10);
+        assert!(nursery.idle("a", short).await);
+        let (one, other) = (nursery.begin("a".into()), nursery.begin("a".into()));
+        assert!(nursery.idle("b", short).await);
+        drop(one);
+        assert!(!nursery.idle("a", short).await, "the other one goes on");
+        let thread = std::thread::spawn(move || drop(other));
+        assert!(nursery.idle("a", Duration::from_secs(20)).await);
+        thread.join().unwrap();
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use fracas_linux::files::{self, Kind};
 use fracas_linux::inside::{Access, FileIdentity, Place};
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::bounded;
+use crate::bounded::{bounded, deed};
 use crate::say::{gone, missed, refuse};
 use crate::whereabouts::{Last, Way, Whereabouts, resource};
 use crate::{Context, Fault, Needs, Resource, members};
@@ -288,20 +288,21 @@ impl Undo {
     ) -> Result<T> {
         let way: Way = self.at.way(cx, code).await?;
         let undo = self.clone();
-        bounded(
-            code,
-            || format!("file_corrupt: {}", self.at.path()),
-            move || {
-                let find = |access: Access| -> io::Result<Option<Opened>> {
-                    match undo.at.open(&way)? {
-                        Some(directory) => open(directory, &undo.at, &way, access),
-                        None => Ok(None),
-                    }
-                };
-                work(&undo, &way, &find)
-            },
-        )
-        .await
+        let what = || format!("file_corrupt: {}", self.at.path());
+        let work = move || {
+            let find = |access: Access| -> io::Result<Option<Opened>> {
+                match undo.at.open(&way)? {
+                    Some(directory) => open(directory, &undo.at, &way, access),
+                    None => Ok(None),
+                }
+            };
+            work(&undo, &way, &find)
+        };
+        if *code == codes::FAULT_APPLY {
+            deed(cx, what, work).await
+        } else {
+            bounded(code, what, work).await
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use fracas_linux::files::{self, Kind};
 use fracas_linux::inside::Inside;
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::bounded;
+use crate::bounded::{bounded, deed};
 use crate::say::{gone, missed, refuse};
 use crate::whereabouts::{Last, Way, Whereabouts, resource};
 use crate::{Context, Fault, Needs, Resource, members};
@@ -288,14 +288,15 @@ impl Undo {
     ) -> Result<T> {
         let way = self.at.way(cx, code).await?;
         let undo = self.clone();
-        bounded(
-            code,
-            || format!("file_delete: {}", self.at.path()),
-            move || {
-                let directory = undo.at.open(&way)?;
-                work(&undo, &way, directory)
-            },
-        )
-        .await
+        let what = || format!("file_delete: {}", self.at.path());
+        let work = move || {
+            let directory = undo.at.open(&way)?;
+            work(&undo, &way, directory)
+        };
+        if *code == codes::FAULT_APPLY {
+            deed(cx, what, work).await
+        } else {
+            bounded(code, what, work).await
+        }
     }
 }

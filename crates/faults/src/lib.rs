@@ -38,7 +38,7 @@ mod whereabouts;
 
 use fracas_core::problem::Result;
 
-pub use context::{Context, Engines, Note, Nursery};
+pub use context::{Context, Deed, Engines, Note, Nursery};
 pub use contract::{Fault, Needs, Resource};
 pub use entry::{BoxFuture, Entry, entry};
 

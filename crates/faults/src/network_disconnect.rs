@@ -21,7 +21,7 @@ use fracas_linux::privileges::{self, Capability};
 use fracas_linux::process;
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::bounded;
+use crate::bounded::{bounded, deed};
 use crate::say::{OrSay, gone, missed, refuse};
 use crate::{Context, Fault, Needs, Resource, members};
 
@@ -112,7 +112,7 @@ impl Fault for NetworkDisconnect {
         undo.ports.iter().map(of).collect()
     }
 
-    async fn apply(_: &params::NetworkDisconnect, undo: &Undo, _: &Context) -> Result<()> {
+    async fn apply(_: &params::NetworkDisconnect, undo: &Undo, cx: &Context) -> Result<()> {
         undo.is_here(&codes::FAULT_APPLY)?;
         // Its port outlives it by the moment that the kernel takes to clear a namespace away.
         if members::open(&undo.process)?.is_none() {
@@ -120,7 +120,7 @@ impl Fault for NetworkDisconnect {
         }
         let failed = || format!("{} cannot be disabled", undo.names());
         let ports = undo.ports.clone();
-        let outcome = bounded(&codes::FAULT_APPLY, failed, move || port::disable(&ports)).await?;
+        let outcome = deed(cx, failed, move || port::disable(&ports)).await?;
         match outcome {
             None => Ok(()),
             Some((port, Now::Gone)) => Err(gone(Self::NAME, port)),

@@ -42,12 +42,29 @@ pub(crate) struct Target {
     _pid_file: Option<tempfile::NamedTempFile>,
 }
 
+/// A control group of the target's own. `None`, with a printed skip, where none can be made.
+fn group() -> Option<TestGroup> {
+    let controllers = [
+        Controller::Memory,
+        Controller::Cpu,
+        Controller::CpuAcct,
+        Controller::Cpuset,
+        Controller::Pids,
+        Controller::Blkio,
+    ];
+    let made = TestGroup::new(&controllers).unwrap();
+    if made.is_none() {
+        fracas_lab::skip("no control group can be made");
+    }
+    made
+}
+
 /// What stands behind it.
 pub(crate) enum Made {
     // The process before its group: a drop goes in this order.
     Process(TestProcess, TestGroup),
     // The process before its bridge. Its ports are this namespace's.
-    Node(TestProcess, TestBridge, Vec<TestPort>),
+    Node(TestProcess, TestBridge, Vec<TestPort>, TestGroup),
     Container(Box<TestContainer>, tokio::runtime::Runtime),
 }
 
@@ -59,18 +76,7 @@ impl Target {
 
     /// A process in control groups of its own whose program runs in this mode.
     pub(crate) fn process_in(mode: &[&str]) -> Option<Self> {
-        let controllers = [
-            Controller::Memory,
-            Controller::Cpu,
-            Controller::CpuAcct,
-            Controller::Cpuset,
-            Controller::Pids,
-            Controller::Blkio,
-        ];
-        let Some(group) = TestGroup::new(&controllers).unwrap() else {
-            fracas_lab::skip("no control group can be made");
-            return None;
-        };
+        let group = group()?;
         let process = TestProcess::run(mode).unwrap();
         group.add(&process).unwrap();
         let file = pid_file(&process);
@@ -91,10 +97,13 @@ impl Target {
         let node = TestBridge::node(&[&bridge], ["sleep"]).unwrap();
         let ports = node.ports().to_vec();
         let process = node.into_process();
+        // What others do in the group of the test is no change of this target.
+        let group = group()?;
+        group.add(&process).unwrap();
         let file = pid_file(&process);
         Some(Self {
             selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
-            made: Made::Node(process, bridge, ports),
+            made: Made::Node(process, bridge, ports, group),
             place: place(),
             _pid_file: Some(file),
         })
@@ -160,7 +169,7 @@ impl Target {
             );
             let _ = writeln!(text, "{} {}", details["Config"], details["HostConfig"]);
         }
-        if let Made::Node(_, bridge, ports) = &self.made {
+        if let Made::Node(_, bridge, ports, _) = &self.made {
             for port in ports {
                 let link = Path::new("/sys/class/net").join(&port.name);
                 let state = read(link.join("brport/state")).unwrap_or_default();

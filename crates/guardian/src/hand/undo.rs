@@ -21,6 +21,9 @@ const AGAIN: Duration = Duration::from_millis(300);
 /// What is said of a revert that found nothing.
 const NOTHING: &str = "nothing was left to undo";
 
+/// What is said where an apply hangs, for instance in a file system that does not answer.
+const STILL: &str = "what put it on has not come back yet, and may still do it";
+
 /// How one attempt ended.
 struct Attempt {
     state: State,
@@ -39,7 +42,15 @@ impl Hand {
         }
         let undo = work.undo.clone().unwrap_or_default();
         let began = Instant::now();
+        // An apply that was cut off may still be at work in a thread: what it does next would be done after the undo.
+        let name = slot.context.trace_name();
+        let idle = slot.context.nursery.idle(&name, PATIENCE).await;
         let mut attempt = until_gone(&slot, &undo).await;
+        if !idle && !slot.context.nursery.idle(&name, Duration::ZERO).await {
+            // It is looked at again at the end of the run, and the guardian's own end ends the thread.
+            attempt.state = State::Residue;
+            let _ = write!(attempt.seen, "; {STILL}");
+        }
         let mut asking = began.elapsed();
         let mut waited = Duration::ZERO;
         // An engine call that was cut off may take effect after our undo. It is taken back as soon as that is seen, but only a look

@@ -88,9 +88,14 @@ fn main() -> ExitCode {
         runtime.block_on(no_turn_is_waited_for());
         Ok(())
     });
+    let after = Trial::test("file_delete::an_undo_comes_after_its_apply", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(an_undo_comes_after_its_apply());
+        Ok(())
+    });
     libtest_mimic::run(
         &Arguments::from_args(),
-        trials.chain([cut_off, waits, stopped, turn]).collect(),
+        trials.chain([cut_off, waits, stopped, turn, after]).collect(),
     )
     .exit_code()
 }
@@ -370,6 +375,62 @@ async fn no_turn_is_waited_for() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// What an apply has begun in a thread goes on when the apply is cut off: the undo comes after it, for it would find nothing before.
+async fn an_undo_comes_after_its_apply() {
+    use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
+    /// 0: nothing is done; 1: the thread waits; 2: it may go on.
+    static GATE: (Mutex<u8>, Condvar) = (Mutex::new(0), Condvar::new());
+
+    let entry = fracas_faults::find("file_delete").unwrap();
+    let slow = Entry {
+        apply: |params, undo, cx| {
+            let deed = cx.nursery.begin(cx.trace_name());
+            let (params, undo, cx) = (params.clone(), undo.clone(), cx.clone());
+            std::thread::spawn(move || {
+                *GATE.0.lock().unwrap() = 1;
+                let gate = GATE
+                    .1
+                    .wait_timeout_while(GATE.0.lock().unwrap(), Duration::from_mins(1), |gate| *gate < 2);
+                drop(gate);
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                let apply = fracas_faults::find("file_delete").unwrap().apply;
+                runtime.block_on(apply(&params, &undo, &cx)).unwrap();
+                drop(deed);
+            });
+            Box::pin(std::future::pending())
+        },
+        ..*entry
+    };
+    let Some(stage) = stage(entry, On::Simplest).await else {
+        return;
+    };
+    let bench = Bench::on(stage, slow).await;
+    let mut applied = std::pin::pin!(bench.hand.apply(&[INJECTION]));
+    let waits = async {
+        while *GATE.0.lock().unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        answers = &mut applied => panic!("{answers:?}"),
+        () = waits => {}
+    }
+    bench.hand.cancel(&[INJECTION]);
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut applied).await;
+    assert!(early.is_err(), "it was undone before it was done: {early:?}");
+    *GATE.0.lock().unwrap() = 2;
+    GATE.1.notify_all();
+    let answers = applied.await;
+    assert!(answers.iter().all(|(_, result)| result.is_err()), "{answers:?}");
+    let line = bench.certified().await;
+    assert_eq!((line.state, line.undo.as_str()), (Stands::Clean, "restored"));
 }
 
 /// Takes off what a saboteur left, by a way back that is found from the target alone.
