@@ -109,6 +109,9 @@ pub enum What {
         state: State,
         /// What led to it, in words.
         how: String,
+        /// Where it was undone: from the start of the undo to what was seen then, in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        took_ms: Option<u64>,
     },
     /// An injection failed.
     InjectionFailed {
@@ -157,6 +160,11 @@ pub enum What {
     StopAsked {
         /// What.
         cause: StopCause,
+    },
+    /// The guardian is gone or does not answer. Another one recovers from the ledger.
+    GuardianLost {
+        /// How that was noticed, in words.
+        why: String,
     },
     /// Something that a person should know; changes nothing.
     Note {

@@ -337,9 +337,17 @@ impl Driver<'_> {
 
     fn news(&mut self, message: FromGuardian) {
         match message {
-            FromGuardian::State { injection, state, how } => {
-                self.recorder.emit(What::Injection { injection, state, how });
-            }
+            FromGuardian::State {
+                injection,
+                state,
+                how,
+                took_ms,
+            } => self.recorder.emit(What::Injection {
+                injection,
+                state,
+                how,
+                took_ms,
+            }),
             FromGuardian::Failed { injection, problem } => {
                 self.recorder.emit(What::InjectionFailed { injection, problem });
             }
@@ -355,8 +363,7 @@ impl Driver<'_> {
         if self.ended.is_some() || self.lifeline.is_lost() || self.machine.has_certificate() {
             return;
         }
-        self.recorder
-            .note(format!("{why}; another one recovers from the ledger"));
+        self.recorder.emit(What::GuardianLost { why: why.to_owned() });
         self.lifeline.lose();
         let rolling_back = self.machine.phase() >= Phase::Rollback;
         self.put(Input::Stop(StopCause::GuardianLost));

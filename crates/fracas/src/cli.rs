@@ -41,6 +41,9 @@ pub(crate) struct Common {
     /// Base address of an OTLP receiver, `http://host:4318`, for one trace a run
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) otlp_endpoint: Option<String>,
+    /// Address and port on which a run serves Prometheus metrics; a port alone is on 127.0.0.1, 0 is a free one
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    pub(crate) metrics_listen: Option<String>,
     /// Address that is told of an abort and of what is left
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) webhook: Option<String>,

@@ -12,7 +12,7 @@ use fracas_core::problem::{Place, Problem, Result, codes};
 use fracas_core::units::Span;
 use fracas_guardian::state::{Keep, State};
 use fracas_spec::Defaults;
-use fracas_telemetry::{Hook, Otlp, Outlets};
+use fracas_telemetry::{Hook, Listen, Otlp, Outlets};
 
 use crate::cli::Common;
 pub(crate) use file::schema;
@@ -90,6 +90,7 @@ impl Settings {
             ("docker.host", common.docker_host.clone()),
             ("prometheus.url", common.prometheus_url.clone()),
             ("telemetry.otlp_endpoint", common.otlp_endpoint.clone()),
+            ("telemetry.metrics_listen", common.metrics_listen.clone()),
             ("notify.webhook", common.webhook.clone()),
             (
                 "framework.log_format",
@@ -246,6 +247,11 @@ impl Settings {
             stop_file: self.stop_file(),
             outlets: self.outlets()?,
         })
+    }
+
+    /// Where a run is asked for its metrics, if anywhere.
+    pub(crate) fn metrics_listen(&self) -> Option<Listen> {
+        self.given("telemetry.metrics_listen")
     }
 
     /// Where a run is told to besides its files.

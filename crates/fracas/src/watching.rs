@@ -5,7 +5,7 @@ use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result};
 use fracas_guardian::state::State;
 use fracas_telemetry::webhook::{self, Notices};
-use fracas_telemetry::{Exporter, Outlets, Trace};
+use fracas_telemetry::{Exporter, Metrics, Outlets, Trace};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -14,6 +14,7 @@ pub(crate) struct Watching {
     outlets: Outlets,
     trace: Trace,
     exporter: Option<Exporter>,
+    metrics: Option<Metrics>,
     notices: Notices,
     notice: Option<JoinHandle<Option<Box<Problem>>>>,
     run: Option<RunId>,
@@ -22,11 +23,12 @@ pub(crate) struct Watching {
 
 impl Watching {
     /// Begins. Needs a tokio runtime.
-    pub(crate) fn start(outlets: Outlets) -> Self {
+    pub(crate) fn start(outlets: Outlets, metrics: Option<Metrics>) -> Self {
         Self {
             exporter: outlets.otlp.clone().map(Exporter::start),
             outlets,
             trace: Trace::default(),
+            metrics,
             notices: Notices::default(),
             notice: None,
             run: None,
@@ -58,6 +60,9 @@ impl Watching {
             for span in self.trace.apply(event) {
                 exporter.send(span);
             }
+        }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.apply(event);
         }
         if let Some(hook) = &self.outlets.webhook
             && let Some(notice) = self.notices.apply(event)

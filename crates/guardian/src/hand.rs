@@ -223,7 +223,7 @@ impl Hand {
             if let Ok(slot) = self.get(*injection) {
                 slot.work.lock().await.state = Some(State::Planned);
             }
-            self.tell_state(*injection, State::Planned, "its way back is on disk");
+            self.tell_state(*injection, State::Planned, "its way back is on disk", None);
         }
         let applied = join_all(ready.iter().map(|injection| async move {
             (
@@ -320,7 +320,7 @@ impl Hand {
         };
         outcome?;
         work.state = Some(State::Applied);
-        self.tell_state(injection, State::Applied, "applied");
+        self.tell_state(injection, State::Applied, "applied", None);
         Ok(())
     }
 
@@ -528,11 +528,12 @@ impl Hand {
         ledger.as_mut().map_or(Ok(()), |ledger| ledger.append(records))
     }
 
-    fn tell_state(&self, injection: InjectionId, state: State, how: &str) {
+    fn tell_state(&self, injection: InjectionId, state: State, how: &str, took_ms: Option<u64>) {
         let _ = self.news.send(FromGuardian::State {
             injection,
             state,
             how: how.to_owned(),
+            took_ms,
         });
     }
 

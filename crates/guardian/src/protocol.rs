@@ -179,6 +179,8 @@ pub enum FromGuardian {
         state: State,
         /// What led to it.
         how: String,
+        /// Where it was undone: from the start of the undo to what was seen then, in milliseconds.
+        took_ms: Option<u64>,
     },
     /// It cannot promise any more that another would find the way back: the run must end. It has begun to undo everything.
     Endangered(Said),

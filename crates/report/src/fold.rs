@@ -14,6 +14,7 @@ use fracas_core::seed::{DecisionLog, Seed};
 
 use self::readings::Readings;
 use crate::compared::{Values, compare_moments};
+use crate::lines::guardian_lost;
 use crate::model::{
     At, Decisions, FaultReport, InjectionReport, JudgementReport, Note, PhaseReport, ProbeReport, Report, StateChange,
     StopReport, TargetsReport, VERSION,
@@ -214,7 +215,9 @@ impl Fold {
                     restarts: 0,
                 });
             }
-            What::Injection { injection, state, how } => self.moved(*injection, *state, how, at),
+            What::Injection {
+                injection, state, how, ..
+            } => self.moved(*injection, *state, how, at),
             What::InjectionFailed { injection, problem } => match self.injections.get_mut(injection) {
                 Some(injection) => push_bounded(&mut injection.problems, problem.clone()),
                 // Without its plan the injection is unknown; its problem is not lost.
@@ -304,13 +307,8 @@ impl Fold {
                     later: Vec::new(),
                 });
             }
-            What::Note { text } => {
-                if report.notes.len() < MOST_NOTES {
-                    report.notes.push(Note { at, text: text.clone() });
-                } else {
-                    report.notes_left_out += 1;
-                }
-            }
+            What::GuardianLost { why } => note(report, at, guardian_lost(why)),
+            What::Note { text } => note(report, at, text.clone()),
             What::Failed { problem } => push_bounded(&mut report.problems, problem.clone()),
             What::Certified { certificate } => report.certificate = Some(certificate.clone()),
             What::RunEnded {
@@ -402,6 +400,14 @@ impl Fold {
         compare_moments(&mut report.probes, &self.samples(), report.seed.unwrap_or(Seed(0)));
         times(&mut report);
         report
+    }
+}
+
+fn note(report: &mut Report, at: At, text: String) {
+    if report.notes.len() < MOST_NOTES {
+        report.notes.push(Note { at, text });
+    } else {
+        report.notes_left_out += 1;
     }
 }
 

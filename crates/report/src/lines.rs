@@ -112,7 +112,9 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
                 undo_words(*undo)
             ),
         ),
-        What::Injection { injection, state, how } => {
+        What::Injection {
+            injection, state, how, ..
+        } => {
             let (needs, mark) = match state {
                 State::Residue => (Verbosity::Quiet, "✗"),
                 State::Foreign => (Verbosity::Normal, "⚠"),
@@ -199,6 +201,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
             Verbosity::Verbose,
             format!("   Machine: {}", plain(&environment.words())),
         ),
+        What::GuardianLost { why } => (Verbosity::Normal, format!("   {}", plain(&guardian_lost(why)))),
         What::Note { text } => (Verbosity::Normal, format!("   {}", plain(text))),
         What::Failed { problem } => (
             Verbosity::Quiet,
@@ -239,6 +242,11 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         ),
     };
     (verbosity >= needs).then_some(text)
+}
+
+/// That the guardian was lost, as a person reads it.
+pub(crate) fn guardian_lost(why: &str) -> String {
+    format!("{why}; another one recovers from the ledger")
 }
 
 /// The heading of a phase: its number, its name, seed 0's name where that is another, and what happens in it.

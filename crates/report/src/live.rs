@@ -11,7 +11,7 @@ use fracas_core::record::{Landed, State};
 
 use self::paint::{Colour, Line};
 use crate::duration::clock;
-use crate::lines::value;
+use crate::lines::{guardian_lost, value};
 use crate::plain::plain;
 
 /// So many targets are shown; of the others only the number.
@@ -155,6 +155,7 @@ impl Live {
                     self.stop = Some((plain(&cause.words()), event.elapsed_ms));
                 }
             }
+            What::GuardianLost { why } => self.said = Some(plain(&guardian_lost(why))),
             What::Note { text } => self.said = Some(plain(text)),
             What::Failed { problem } => self.trouble = Some(plain(&problem.to_string())),
             What::RunEnded { verdict, why, .. } => self.end = Some((*verdict, plain(why))),

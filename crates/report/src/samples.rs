@@ -270,6 +270,7 @@ fn moved(n: u32, state: State, how: &str) -> What {
         injection: InjectionId(n),
         state,
         how: how.into(),
+        took_ms: None,
     }
 }
 

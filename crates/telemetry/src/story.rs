@@ -94,6 +94,7 @@ impl Story {
                 injection: InjectionId(injection),
                 state,
                 how: "so".to_owned(),
+                took_ms: None,
             },
         )
     }

@@ -192,7 +192,9 @@ impl Open {
                 let planned = Injection::planned(&self.run, at, what);
                 self.injections.extend(planned.map(|planned| (*injection, planned)));
             }
-            What::Injection { injection, state, how } => {
+            What::Injection {
+                injection, state, how, ..
+            } => {
                 if let Some(one) = self.injections.get_mut(injection) {
                     ended.extend(one.became(at, *state, how));
                 }
@@ -247,6 +249,9 @@ impl Open {
             What::StopAsked { cause } => {
                 self.root
                     .happen(at, "stop asked", vec![("fracas.why", cause.words().into())]);
+            }
+            What::GuardianLost { why } => {
+                self.root.happen(at, "guardian lost", vec![("fracas.why", why.into())]);
             }
             What::Note { text } => self.root.happen(at, "note", vec![("fracas.text", text.into())]),
             What::Failed { problem } => {

@@ -28,6 +28,11 @@ const LAB: &str = "fracas-lab";
 const HOMES: &[(&str, &str, &str)] = &[
     ("bollard", "fracas-docker", "the engine's protocol is behind one door"),
     ("prost", "fracas-telemetry", "OTLP is spoken in one place"),
+    (
+        "prometheus-client",
+        "fracas-telemetry",
+        "metrics are counted in one place",
+    ),
     ("rustix", "fracas-linux", "system calls are made in one place"),
     ("procfs", "fracas-linux", "/proc is read in one place"),
     ("libc", "fracas-linux", "system calls are made in one place"),

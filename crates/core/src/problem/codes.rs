@@ -1,5 +1,5 @@
 //! Every code there is. The letter says which part of Fracas: D documents, T targets, F faults, G guardian and ledger, P probes,
-//! R the run, S state and machine, X the container engine, I inside.
+//! N who watches from outside, R the run, S state and machine, X the container engine, I inside.
 
 use super::Code;
 
@@ -132,6 +132,9 @@ codes! {
     NOT_TOLD = "N001", "something could not be told outside",
         "A trace, a metric or a webhook did not reach the server of the settings. The run itself, its undo and its report are not affected.",
         "check the address with `fracas config`, and that the server runs";
+    NO_LISTENER = "N002", "nobody could ask for metrics",
+        "The address of `--metrics-listen` (setting `telemetry.metrics_listen`) cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege. It is taken before anything else, so nothing was touched.",
+        "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
 
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use fracas_core::problem::Result;
 use fracas_report::plain;
+use fracas_telemetry::metrics::Described;
 use serde_json::json;
 
 use crate::cli::{Common, Config};
@@ -87,6 +88,20 @@ fn markdown() -> String {
             variables.join(", "),
             code(flag)
         );
+    }
+    page.push_str(
+        "\n## Metrics\n\nWhat `telemetry.metrics_listen` serves, as Prometheus' text format or as OpenMetrics. A label has 50 values at \
+         most; what comes later is `other`. A run that is over serves nothing: its report has the rest.\n\n| metric | type | \
+         labels | meaning |\n|---|---|---|---|\n",
+    );
+    for Described {
+        name,
+        kind,
+        labels,
+        help,
+    } in fracas_telemetry::metrics::ALL
+    {
+        let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {help}. |");
     }
     page.push_str("\n## Settings of other tools that Fracas does not have\n\nEach is refused by name.\n\n| setting | instead |\n|---|---|\n");
     for (key, instead) in REFUSED {

@@ -286,7 +286,9 @@ impl Teller {
                 self.planned.insert(*injection, (fault.clone(), change.clone()));
                 None
             }
-            What::Injection { injection, state, how } => {
+            What::Injection {
+                injection, state, how, ..
+            } => {
                 let (fault, change) = self.planned.get(injection)?;
                 match state {
                     InjectionState::Planned => None,

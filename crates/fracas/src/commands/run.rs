@@ -8,6 +8,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_engine::{Dry, Ended, Order};
 use fracas_report::{Report, Style, plain, render, summary};
 use fracas_spec::Loaded;
+use fracas_telemetry::{Endpoint, Metrics, Serving};
 use tokio::sync::mpsc;
 
 use crate::cli::{Common, DryRun, Execution, Format, Run};
@@ -48,6 +49,8 @@ pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: Exec
     });
     let engine = settings.engine(run.out, run.strict_certificate)?;
     let (outlets, state) = (engine.outlets.clone(), engine.state.clone());
+    // Before anything is touched: a port that somebody else has is no reason to have begun.
+    let (metrics, serving) = serve(settings, common.quiet)?.unzip();
     let order = Order {
         notes: notes(&loaded),
         experiment: loaded.experiment,
@@ -60,7 +63,7 @@ pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: Exec
     let (ended, untold) = runtime.block_on(async move {
         let (shown, shows) = mpsc::unbounded_channel();
         let teller = tokio::spawn(screen.follow(shows));
-        let watching = tokio::spawn(Watching::start(outlets).follow(events, shown));
+        let watching = tokio::spawn(Watching::start(outlets, metrics).follow(events, shown));
         let ended = Box::pin(fracas_engine::run(order)).await;
         // All events were sent; the last lines are still to be told.
         let watched = watching.await;
@@ -73,12 +76,29 @@ pub(super) fn go(common: &Common, settings: &Settings, loaded: Loaded, run: Exec
     });
     // A thread that still waits for a person's answer, or for a name to be resolved, holds nobody up any more.
     runtime.shutdown_background();
+    // The report is written.
+    drop(serving);
     for problem in &untold {
         tell_warning(problem);
     }
     let ended = ended?;
     finish(&ended, run.format, common.quiet)?;
     Ok(ExitCode::from(ended.verdict.exit_code()))
+}
+
+/// Begins to answer for metrics, where the settings say so, and says where.
+fn serve(settings: &Settings, quiet: bool) -> Result<Option<(Metrics, Serving)>> {
+    let Some(at) = settings.metrics_listen() else {
+        return Ok(None);
+    };
+    let endpoint = Endpoint::bind(at)?;
+    // Nobody can know a port that the kernel chose.
+    if !quiet || at.is_any_port() {
+        tell(&format!("metrics: http://{}/metrics", endpoint.address()));
+    }
+    let metrics = Metrics::default();
+    let serving = endpoint.serve(metrics.page())?;
+    Ok(Some((metrics, serving)))
 }
 
 /// The question before harm: the whole plan, and one answer.

@@ -126,6 +126,8 @@ pub(crate) fn schema() -> Value {
             Kind::Size => json!({ "$ref": "#/$defs/Size" }),
             Kind::Count => json!({ "type": "integer", "format": "uint32", "minimum": 0 }),
             Kind::Words(words) => json!({ "type": "string", "enum": words }),
+            // A port alone is a number for whoever writes it.
+            Kind::Listen => json!({ "type": ["string", "integer"] }),
             Kind::Text | Kind::Path | Kind::Web | Kind::Headers | Kind::Hook => json!({ "type": "string" }),
         };
         schema["description"] = known.meaning.into();

@@ -1,7 +1,7 @@
 //! Every setting there is, and those that were elsewhere and are not here.
 
 use fracas_core::units::{Size, Span};
-use fracas_telemetry::outlets;
+use fracas_telemetry::{Listen, outlets};
 
 /// A setting.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Hook,
     /// `name=value,name=value`, of which the values are not shown.
     Headers,
+    /// An address of this machine and a port.
+    Listen,
     /// A length of time above zero.
     Wait,
     /// A length of time.
@@ -62,6 +64,7 @@ impl Kind {
                 }
             }
             Self::Headers => outlets::headers(text).map(drop),
+            Self::Listen => text.parse::<Listen>().map(drop),
             Self::Wait if span()? == Span::default() => Err("must be longer than zero".to_owned()),
             Self::Wait | Self::Span => span().map(drop),
             Self::Count => text
@@ -94,6 +97,7 @@ impl Kind {
             Self::Path => "path".to_owned(),
             Self::Web | Self::Hook => "address".to_owned(),
             Self::Headers => "headers".to_owned(),
+            Self::Listen => "address and port".to_owned(),
             Self::Wait | Self::Span => "duration".to_owned(),
             Self::Count => "number".to_owned(),
             Self::Size => "size".to_owned(),
@@ -199,6 +203,14 @@ pub(crate) const KNOWN: &[Known] = &[
         kind: Kind::Headers,
         default: None,
         meaning: "Headers for the OTLP receiver: `name=value,name=value`, values percent-encoded. Values are never shown.",
+    },
+    Known {
+        key: "telemetry.metrics_listen",
+        variables: &["FRACAS_METRICS_LISTEN"],
+        flag: "--metrics-listen",
+        kind: Kind::Listen,
+        default: None,
+        meaning: "Address and port, `127.0.0.1:9464`, on which a run serves Prometheus metrics at `/metrics` until its report is written. A port alone is on 127.0.0.1; port 0 takes a free one and says which. Without it nothing listens. Nobody is asked for a password: whoever reaches the address reads fault types, the names of probes and of the experiment, and how the run goes.",
     },
     Known {
         key: "notify.webhook",

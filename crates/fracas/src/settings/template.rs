@@ -13,13 +13,14 @@ const HEAD: &str = "\
 ";
 
 /// What stands behind settings that have no default, or one that depends on the user.
-const INSTEAD: [(&str, &str); 7] = [
+const INSTEAD: [(&str, &str); 8] = [
     ("state.dir", "/var/lib/fracas"),
     ("docker.host", "unix:///var/run/docker.sock"),
     ("prometheus.url", "http://localhost:9090"),
     ("kurtosis.enclave_name", "my-enclave"),
     ("telemetry.otlp_endpoint", "http://localhost:4318"),
     ("telemetry.otlp_headers", "x-tenant=reliability"),
+    ("telemetry.metrics_listen", "127.0.0.1:9464"),
     ("notify.webhook", "https://hooks.example.com/fracas"),
 ];
 

@@ -63,7 +63,7 @@ emergency: { stop_file: /stop }
 execution: { default_warmup: 5s, default_cooldown: 0s }
 framework: { log_format: json }
 kurtosis: { enclave_name: pos }
-telemetry: { otlp_endpoint: 'http://o:4318', otlp_headers: 'a=b' }
+telemetry: { otlp_endpoint: 'http://o:4318', otlp_headers: 'a=b', metrics_listen: 9464 }
 notify: { webhook: 'http://h/secret' }
 ";
     let settings = with(&[], &[], Some(file)).unwrap();
@@ -81,6 +81,7 @@ notify: { webhook: 'http://h/secret' }
         told: false,
     };
     assert_eq!(engine.outlets, outlets);
+    assert_eq!(settings.metrics_listen(), Some("127.0.0.1:9464".parse().unwrap()));
     assert_eq!(
         settings.defaults(),
         Defaults {
@@ -110,6 +111,7 @@ fn what_is_wrong_is_said_with_its_origin() {
         ("FRACAS_LOG_FORMAT", "xml", "text, json"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "no address"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "secret", "no `=`"),
+        ("FRACAS_METRICS_LISTEN", ":9464", "no address of this machine"),
         ("FRACAS_NOTIFY_WEBHOOK", "secret", "no address"),
     ] {
         let problem = with(&[], &[(variable, text)], None).unwrap_err();

@@ -43,6 +43,18 @@ fn key_telemetry_otlp_headers() {
 }
 
 #[test]
+fn key_telemetry_metrics_listen() {
+    let mut stage = Stage::sleeper();
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        stage.cli.set("FRACAS_METRICS_LISTEN", &format!("{address}:0"));
+        let seen = look(&stage, Look::Run, EXPERIMENT);
+        assert_eq!(seen["code"], 0, "{seen:#}");
+        let said = format!("metrics: http://{address}:");
+        assert!(seen["err"].as_str().unwrap().contains(&said), "{seen:#}");
+    }
+}
+
+#[test]
 fn key_notify_webhook() {
     let mut stage = Stage::sleeper();
     let receivers = [Receiver::start(), Receiver::start()];

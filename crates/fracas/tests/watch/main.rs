@@ -13,6 +13,10 @@ mod support;
 #[path = "../../../telemetry/tests/support/receiver.rs"]
 mod receiver;
 
+#[path = "../keys/parts.rs"]
+mod parts;
+
+mod metrics;
 mod trace;
 mod webhook;
 

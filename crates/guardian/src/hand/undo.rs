@@ -116,7 +116,7 @@ impl Hand {
         // there is nothing to tell.
         let told = before.is_some_and(|before| (before.state, &before.undo) == (line.state, &line.undo));
         if !told && (state != line.state || line.undo != NOTHING) {
-            self.tell_state(injection, line.state, &line.undo);
+            self.tell_state(injection, line.state, &line.undo, Some(line.millis));
         }
         if let Err(problem) = recorded {
             self.failed(injection, &problem);

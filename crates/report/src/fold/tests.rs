@@ -166,6 +166,16 @@ fn a_target_under_two_aliases_is_one() {
 }
 
 #[test]
+fn a_guardian_that_was_lost_is_noted() {
+    let why = "the guardian ended".to_owned();
+    let report = fold([samples::event(0, 0, What::GuardianLost { why })]);
+    assert_eq!(
+        report.notes[0].text,
+        "the guardian ended; another one recovers from the ledger"
+    );
+}
+
+#[test]
 fn notes_are_bounded() {
     let notes = (0..1500).map(|n| samples::event(n, n, What::Note { text: "x".into() }));
     let report = fold(notes);
@@ -250,6 +260,7 @@ proptest! {
             injection: InjectionId(0),
             state: all[n],
             how: String::new(),
+            took_ms: None,
         }));
         let certificate = samples::event(0, 0, What::Certified { certificate: Certificate::default() });
         let report = fold(planned.chain(moves).chain([certificate]));

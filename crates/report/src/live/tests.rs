@@ -79,6 +79,7 @@ fn of_a_thousand_targets_those_in_trouble_are_shown() {
         injection: InjectionId(777),
         state: State::Residue,
         how: String::new(),
+        took_ms: None,
     };
     live.apply(&samples::event(0, 0, residue));
     let picture = live.render(80, 0, false);
