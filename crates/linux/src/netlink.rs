@@ -1,7 +1,7 @@
 //! Netlink: how Linux is asked about and told to change links, and later queues, filters and packet rules (netlink(7), rtnetlink(7)).
 //!
-//! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer; [`link`](crate::netlink::Link) is the first
-//! family that stands on them. A netlink socket belongs to the network namespace in which it was made, and stays there whichever thread
+//! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer, also to a [`Transaction`]; on them stand
+//! [links](Link), and the packet rules of [`netfilter`](crate::netfilter). A netlink socket belongs to the network namespace in which it was made, and stays there whichever thread
 //! uses it (network_namespaces(7)): to ask another namespace, make it [within](crate::namespace::NetNamespace::within) that one.
 //!
 //! What comes in is read as hostile: every length is compared with what is there, every answer has a bound in messages, in bytes and in
@@ -12,12 +12,16 @@ mod attribute;
 mod link;
 mod message;
 mod socket;
+mod transaction;
 
 pub use answer::{Answer, Reply};
+pub(crate) use answer::{parts, refused};
 pub use attribute::{Attribute, attributes};
 pub use link::{Bridge, Link, PortState};
+pub(crate) use message::HEADER;
 pub use message::Message;
 pub use socket::Netlink;
+pub use transaction::Transaction;
 
 /// What whoever sends messages may make of them: nothing panics and nothing grows without bound. For the fuzzer.
 pub fn fuzz_answer(bytes: &[u8]) {
@@ -26,6 +30,8 @@ pub fn fuzz_answer(bytes: &[u8]) {
     let _refused = answer.take(bytes);
     for reply in answer.replies() {
         let _refused = Link::parse(&reply.body);
+        crate::netfilter::fuzz(&reply.body);
+        crate::queue::fuzz(&reply.body);
         walk(&reply.body, 0);
     }
     walk(bytes, 0);
