@@ -27,6 +27,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netfilter;
 pub mod netlink;
+pub mod packets;
 pub mod privileges;
 pub mod process;
 pub mod queue;

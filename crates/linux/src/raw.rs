@@ -55,7 +55,8 @@ impl Raw {
     /// the routes know another one or none; addresses that mean something on one link only need it where there are several.
     ///
     /// # Errors
-    /// What the kernel says: `EMSGSIZE` where it is longer than the interface takes (see [`is_too_long`]), `EPERM` where a rule drops it,
+    /// What the kernel says: `EMSGSIZE` where it is longer than the interface takes (see [`is_too_long`]): such a packet out of a queue is
+    /// one that the kernel cuts up behind all rules, and can only be held there and accepted later. `EPERM` where a rule drops it,
     /// `EAGAIN` where too much of what was sent is still on its way, `ENETUNREACH` and its like where there is no route.
     pub fn send(&self, packet: &[u8], mark: u32, via: Option<u32>) -> io::Result<()> {
         let to = destination(packet)?;

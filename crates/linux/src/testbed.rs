@@ -6,7 +6,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::namespace::NetNamespace;
-use crate::netlink::Netlink;
+use crate::netlink::{Netlink, RouteKind};
 use crate::privileges::{Capability, missing};
 
 /// No test waits longer for anything.
@@ -71,7 +71,7 @@ impl Pair {
             netlink.set_up(index, true).unwrap();
             for address in addresses.as_flattened() {
                 let bits = if address.is_ipv4() { 24 } else { 64 };
-                netlink.add_address(index, *address, bits).unwrap();
+                add_address(netlink, index, *address, bits);
             }
         }
         // The kernel looks at carriers in its own time, and drops what is sent before.
@@ -81,6 +81,15 @@ impl Pair {
         });
         Some(Self { here, there, near, far })
     }
+}
+
+/// Gives a link an address, and waits until it is used: of IPv6 the kernel takes it in its own time (`addrconf_dad_work`).
+pub(crate) fn add_address(netlink: &mut Netlink, index: u32, address: IpAddr, bits: u8) {
+    netlink.add_address(index, address, bits).unwrap();
+    until("an address is used", || {
+        let route = netlink.route_to(address, 0, Some(index)).unwrap();
+        route.is_some_and(|route| route.kind == RouteKind::Local)
+    });
 }
 
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -7,7 +7,7 @@ use crate::error::errno;
 use crate::namespace::NetNamespace;
 use crate::netfilter::{Action, Chain, Hook, Match, Rule, Table, Version, Way};
 use crate::netlink::{Netlink, fuzz_answer};
-use crate::raw::Raw;
+use crate::raw::{Raw, is_too_long};
 use crate::testbed::{HERE, LIMIT, Pair, THERE, may, udp, until};
 
 const NUMBER: u16 = 4711;
@@ -345,6 +345,28 @@ fn a_connection_of_tcp_goes_on_by_copies() {
     });
     // The kernel makes packets of up to 64 KiB for such a link, and cuts them up for us.
     assert_eq!(longest, 1500);
+}
+
+#[test]
+fn what_is_too_long_to_be_sent_again_waits_and_goes_on() {
+    let Some(pair) = Pair::make() else { return };
+    let mut queue = open(&pair.here, Options::default());
+    let raw = pair.here.within(Raw::open).unwrap();
+    let _table = pair
+        .here
+        .within(|| Table::make("long", &rules(libc::IPPROTO_UDP, Hook::Output)))
+        .unwrap();
+    for version in [0, 1] {
+        // The kernel cuts it up behind all rules, and for nobody who brings his own header.
+        let (from, to) = (udp(&pair.here, HERE[version], 99), udp(&pair.there, THERE[version], 7));
+        from.send_to(&[7; 4000], SocketAddr::new(THERE[version], 7)).unwrap();
+        let packet = receive(&mut queue, 1).remove(0);
+        assert_eq!((packet.length, packet.is_whole()), ([4028, 4048][version], true));
+        let error = raw.send(&packet.payload, OURS, packet.output).unwrap_err();
+        assert!(is_too_long(&error), "{error}");
+        queue.decide(&[(packet.id, Verdict::Accept)]).unwrap();
+        assert_eq!(to.recv(&mut [0; 5000]).unwrap(), 4000);
+    }
 }
 
 /// A message with a packet, as the kernel sends it.

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, UdpSocket};
 use super::*;
 use crate::netfilter::{Action, Chain, Hook, Match, Rule, Table, Version};
 use crate::netlink::Netlink;
-use crate::testbed::{HERE, OTHER, Pair, THERE, udp};
+use crate::testbed::{HERE, OTHER, Pair, THERE, add_address, udp};
 
 /// A packet of UDP without a checksum of its own; IPv6 wants one.
 fn packet(from: IpAddr, to: IpAddr, port: u16, content: &[u8]) -> Vec<u8> {
@@ -98,7 +98,7 @@ fn what_is_meant_for_a_link_leaves_by_it() {
     // An address of one link.
     let local: Ipv6Addr = "fe80::77".parse().unwrap();
     let mut netlink = pair.there.within(Netlink::route).unwrap();
-    netlink.add_address(pair.far, local, 64).unwrap();
+    add_address(&mut netlink, pair.far, local.into(), 64);
     let socket = udp(&pair.there, "::".parse().unwrap(), 7);
     let sent = packet(HERE[1], local.into(), 7, b"local");
     raw.send(&sent, 0, Some(pair.near)).unwrap();

@@ -64,7 +64,8 @@ impl Netlink {
             .map(drop)
     }
 
-    /// Gives a link an address, whose first `bits` name its network. It is used at once: nobody is asked whether it has one of IPv6 too.
+    /// Gives a link an address, whose first `bits` name its network. One of IPv6 is used as soon as the kernel
+    /// gets to it: nobody is asked whether it is his already.
     pub fn add_address(&mut self, index: u32, address: impl Into<IpAddr>, bits: u8) -> io::Result<()> {
         let address = address.into();
         let (family, octets) = match address {
