@@ -30,6 +30,7 @@ pub use transaction::Transaction;
 
 /// What whoever sends messages may make of them: nothing panics and nothing grows without bound. For the fuzzer.
 pub fn fuzz_answer(bytes: &[u8]) {
+    transaction::fuzz(bytes);
     let mut answer = Answer::to(1);
     // An error is an answer like any other here.
     let _refused = answer.take(bytes);
