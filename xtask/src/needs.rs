@@ -44,6 +44,15 @@ const NEEDS: &[Need] = &[
         program: "ip",
         package: "iproute2",
     },
+    Need {
+        // Tests let it read what we write, and the other way round.
+        program: "nft",
+        package: "nftables",
+    },
+    Need {
+        program: "iptables",
+        package: "iptables",
+    },
 ];
 
 /// The packages of the programs that are not there, by `present`.

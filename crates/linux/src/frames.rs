@@ -5,7 +5,7 @@
 //! before the bridge is (`__netif_receive_skb_core` in net/core/dev.c).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
 use crate::error::{Context, invalid};
+use crate::sockets;
 
 /// `ETH_P_802_EX1`: local experimental EtherType 1.
 const TYPE: u16 = 0x88b5;
@@ -39,8 +40,7 @@ impl Tap {
         let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None).context(what)?;
         let tap = Self(socket);
         tap.filter().context(what)?;
-        tap.option(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1_i32)
-            .context(what)?;
+        sockets::set_option(&tap.0, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1_i32).context(what)?;
         tap.bind(index).context(what)?;
         Ok(tap)
     }
@@ -100,52 +100,15 @@ impl Tap {
             step(libc::BPF_RET | libc::BPF_K, 0, 0, (HEADER + LONGEST) as u32),
             step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
         ];
-        let program = libc::sock_fprog {
-            len: program.len() as u16,
-            filter: program.as_mut_ptr(),
-        };
-        self.option(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
-    }
-
-    fn option<T>(&self, level: i32, option: i32, value: &T) -> io::Result<()> {
-        #[expect(unsafe_code, reason = "rustix has neither option")]
-        // SAFETY: the kernel reads the value, and for a filter the steps that it points to, during the call only; both are there.
-        let result = unsafe {
-            libc::setsockopt(
-                self.0.as_raw_fd(),
-                level,
-                option,
-                std::ptr::from_ref(value).cast(),
-                size_of::<T>() as libc::socklen_t,
-            )
-        };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        sockets::filter(&self.0, &mut program)
     }
 
     fn bind(&self, index: u32) -> io::Result<()> {
-        #[expect(unsafe_code, reason = "rustix has no addresses of packet(7)")]
-        // SAFETY: `sockaddr_ll` is plain data for which zeros are valid; the kernel reads it during the call only.
-        let result = unsafe {
-            let mut address: libc::sockaddr_ll = std::mem::zeroed();
-            address.sll_family = libc::AF_PACKET as u16;
-            // Asked before a bridge is: only sockets for all protocols are; the filter takes what is ours.
-            address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-            address.sll_ifindex = index as i32;
-            libc::bind(
-                self.0.as_raw_fd(),
-                (&raw const address).cast(),
-                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
-            )
-        };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        let mut address = sockets::link_address();
+        // Asked before a bridge is: only sockets for all protocols are; the filter takes what is ours.
+        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_ifindex = index as i32;
+        sockets::bind(&self.0, &address)
     }
 }
 

@@ -25,10 +25,17 @@ pub mod limits;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod netfilter;
 pub mod netlink;
+pub mod packets;
 pub mod privileges;
 pub mod process;
+pub mod queue;
+pub mod raw;
 pub mod signals;
+mod sockets;
 pub mod state_dir;
 pub mod terminal;
+#[cfg(test)]
+mod testbed;
 pub mod unnamed;

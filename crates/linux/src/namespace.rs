@@ -72,11 +72,18 @@ impl NetNamespace {
         })
     }
 
-    fn open(path: &str) -> io::Result<Self> {
-        let what = || format!("cannot open {path}");
-        let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context(what)?;
-        let inode = fstat(&file).context(what)?.st_ino;
+    /// The one of a file that somebody has opened; entering it fails if it is another file.
+    pub fn from_file(file: OwnedFd) -> io::Result<Self> {
+        let inode = fstat(&file)
+            .context(|| "cannot look at the file of a namespace".into())?
+            .st_ino;
         Ok(Self { file, inode })
+    }
+
+    fn open(path: &str) -> io::Result<Self> {
+        let file =
+            open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context(|| format!("cannot open {path}"))?;
+        Self::from_file(file)
     }
 }
 

@@ -1,31 +1,45 @@
-//! Netlink: how Linux is asked about and told to change links, and later queues, filters and packet rules (netlink(7), rtnetlink(7)).
+//! Netlink: how Linux is asked about and told to change links, addresses, routes and packet rules (netlink(7), rtnetlink(7)).
 //!
-//! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer; [`link`](crate::netlink::Link) is the first
-//! family that stands on them. A netlink socket belongs to the network namespace in which it was made, and stays there whichever thread
-//! uses it (network_namespaces(7)): to ask another namespace, make it [within](crate::namespace::NetNamespace::within) that one.
+//! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer, also to a [`Transaction`]. On them stand
+//! [links](Link), [addresses](InterfaceAddress) and [routes](Route), and the packet rules of [`netfilter`](crate::netfilter). A netlink
+//! socket belongs to the network namespace in which it was made, and stays there whichever thread uses it (network_namespaces(7)): to ask
+//! another namespace, make it [within](crate::namespace::NetNamespace::within) that one.
 //!
 //! What comes in is read as hostile: every length is compared with what is there, every answer has a bound in messages, in bytes and in
 //! time, and only what the kernel itself sent is listened to.
 
+mod address;
 mod answer;
 mod attribute;
 mod link;
 mod message;
+mod route;
 mod socket;
+mod transaction;
 
+pub use address::InterfaceAddress;
 pub use answer::{Answer, Reply};
+pub(crate) use answer::{parts, refused};
 pub use attribute::{Attribute, attributes};
 pub use link::{Bridge, Link, PortState};
+pub(crate) use message::HEADER;
 pub use message::Message;
+pub use route::{Route, RouteKind};
 pub use socket::Netlink;
+pub use transaction::Transaction;
 
 /// What whoever sends messages may make of them: nothing panics and nothing grows without bound. For the fuzzer.
 pub fn fuzz_answer(bytes: &[u8]) {
+    transaction::fuzz(bytes);
     let mut answer = Answer::to(1);
     // An error is an answer like any other here.
     let _refused = answer.take(bytes);
     for reply in answer.replies() {
         let _refused = Link::parse(&reply.body);
+        let _refused = InterfaceAddress::parse(&reply.body);
+        let _refused = Route::parse(&reply.body);
+        crate::netfilter::fuzz(&reply.body);
+        crate::queue::fuzz(&reply.body);
         walk(&reply.body, 0);
     }
     walk(bytes, 0);

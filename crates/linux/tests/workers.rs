@@ -19,7 +19,11 @@ use std::time::{Duration, Instant};
 
 use fracas_linux::cgroup::{self, Controller};
 use fracas_linux::child::{self, Stderr, WorkerOptions, start_worker};
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Table, Version};
+use fracas_linux::netlink::Netlink;
 use fracas_linux::process::{self, Process};
+use fracas_linux::queue::{self, Queue};
 use fracas_linux::{guard, limits, privileges, signals};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -35,7 +39,8 @@ fn main() {
             _ => panic!("no worker has so many arguments"),
         };
     }
-    let tests: [(&str, fn()); 13] = [
+    let tests: [(&str, fn()); 14] = [
+        ("packet_rules_and_queues_go_with_a_killed_process", packet_rules),
         ("who_moves_apart_keeps_what_listens_outside", apart),
         ("a_listener_is_taken_only_if_it_was_handed_over", not_handed_over),
         ("a_worker_has_its_socket_and_nothing_else", nothing_else),
@@ -115,6 +120,7 @@ fn worker(name: &str) {
             "here".to_owned()
         }
         "listens" => return listens(socket),
+        "rules" => return holds_rules(socket),
         "starved" => {
             write_without_descriptors();
             "written".to_owned()
@@ -154,6 +160,66 @@ fn inner(number: &str) {
     // Until it is killed.
     let _ = inside.accept().unwrap();
     let _ = inside.accept();
+}
+
+/// Where a worker finds the namespace that the test made.
+const NAMESPACE: &str = "FRACAS_TEST_NAMESPACE";
+
+/// Holds a table of packet rules and the queue that it gives packets to.
+fn holds_rules(mut socket: UnixStream) {
+    let file = std::fs::File::open(std::env::var(NAMESPACE).unwrap()).unwrap();
+    let namespace = NetNamespace::from_file(file.into()).unwrap();
+    let _held = namespace
+        .within(|| {
+            let queue = Queue::open(1, &queue::Options::default())?;
+            let chain = Chain {
+                name: "output".to_owned(),
+                hook: Hook::Output,
+                priority: 0,
+                rules: vec![Rule {
+                    matches: vec![Match::Version(Version::V4)],
+                    action: Action::Queue(1),
+                    counted: true,
+                }],
+            };
+            Ok((queue, Table::make("killed", &[chain])?))
+        })
+        .unwrap();
+    writeln!(socket, "here").unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+}
+
+fn packet_rules() {
+    if !privileges::missing(&[privileges::Capability::SysAdmin, privileges::Capability::NetAdmin])
+        .unwrap()
+        .is_empty()
+    {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "CI=true forbids to skip");
+        return println!("skipped: no privileges for network namespaces");
+    }
+    let namespace = NetNamespace::make().unwrap();
+    let file = std::os::fd::AsFd::as_fd(&namespace);
+    let path = format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        std::os::fd::AsRawFd::as_raw_fd(&file)
+    );
+    let options = WorkerOptions {
+        env: vec![(NAMESPACE.to_owned(), path)],
+        ..WorkerOptions::default()
+    };
+    let mut worker = start_worker("rules", options).unwrap();
+    assert_eq!(line(&mut worker), "here");
+    let left = || {
+        let look = || Ok((Netlink::netfilter()?.has_table("killed")?, queue::listeners()?.len()));
+        namespace.within(look).unwrap()
+    };
+    assert_eq!(left(), (true, 1));
+    worker.process.signal(libc::SIGKILL).unwrap();
+    assert_eq!(worker.reap(LIMIT).unwrap().unwrap().signal(), Some(libc::SIGKILL));
+    // Whoever has seen it end sees nothing else of it: its descriptors are closed before.
+    assert_eq!(left(), (false, 0));
 }
 
 fn apart() {

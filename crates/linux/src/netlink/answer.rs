@@ -50,19 +50,14 @@ impl Answer {
     ///
     /// # Errors
     /// The kernel's error with its own words, where it has some; bytes that are no messages; an answer beyond all bounds.
-    pub fn take(&mut self, mut bytes: &[u8]) -> io::Result<bool> {
-        while bytes.len() >= HEADER {
-            let number = |at: usize| u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-            let (length, sequence) = (number(0) as usize, number(8));
-            let kind = u16::from_ne_bytes([bytes[4], bytes[5]]);
-            let flags = i32::from(u16::from_ne_bytes([bytes[6], bytes[7]]));
-            let Some(body) = bytes.get(HEADER..length) else {
-                return Err(invalid(format!(
-                    "a netlink message of {length} bytes where {} are left",
-                    bytes.len()
-                )));
-            };
-            bytes = bytes.get(aligned(length)..).unwrap_or(&[]);
+    pub fn take(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        for part in parts(bytes) {
+            let Part {
+                kind,
+                flags,
+                sequence,
+                body,
+            } = part?;
             if sequence != self.sequence {
                 continue;
             }
@@ -107,8 +102,40 @@ impl Answer {
     }
 }
 
+/// One message of those that were received in one go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: i32,
+    pub(crate) sequence: u32,
+    pub(crate) body: &'a [u8],
+}
+
+/// The messages in these bytes, in order. The first that does not fit in what is left is an error and the last.
+pub(crate) fn parts(bytes: &[u8]) -> impl Iterator<Item = io::Result<Part<'_>>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let header = rest.first_chunk::<HEADER>()?;
+        let number = |at: usize| u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let length = number(0) as usize;
+        let Some(body) = rest.get(HEADER..length) else {
+            let what = format!("a netlink message of {length} bytes where {} are left", rest.len());
+            rest = &[];
+            return Some(Err(invalid(what)));
+        };
+        let part = Part {
+            kind: u16::from_ne_bytes([header[4], header[5]]),
+            flags: i32::from(u16::from_ne_bytes([header[6], header[7]])),
+            sequence: number(8),
+            body,
+        };
+        rest = rest.get(aligned(length)..).unwrap_or(&[]);
+        Some(Ok(part))
+    })
+}
+
 /// The error in an acknowledgement (`struct nlmsgerr`) or at the end of a list; none where the number is 0.
-fn refused(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
+pub(crate) fn refused(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
     let Some((number, rest)) = body.split_first_chunk::<4>() else {
         // The end of a list without a number.
         return if i32::from(kind) == libc::NLMSG_DONE {

@@ -60,6 +60,21 @@ impl<'a> Attribute<'a> {
         self.number().map(i32::from_ne_bytes)
     }
 
+    /// The value as a number of two bytes in network byte order.
+    pub fn be16(&self) -> io::Result<u16> {
+        self.number().map(u16::from_be_bytes)
+    }
+
+    /// The value as a number of four bytes in network byte order.
+    pub fn be32(&self) -> io::Result<u32> {
+        self.number().map(u32::from_be_bytes)
+    }
+
+    /// The value as a number of eight bytes in network byte order.
+    pub fn be64(&self) -> io::Result<u64> {
+        self.number().map(u64::from_be_bytes)
+    }
+
     /// The value as a text, which ends at its first zero byte. Names of the kernel's may be no UTF-8: what is none is replaced.
     pub fn text(&self) -> String {
         let end = self.value.iter().position(|&byte| byte == 0);

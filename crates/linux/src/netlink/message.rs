@@ -7,7 +7,7 @@ use super::attribute;
 use crate::error::invalid;
 
 /// Length, type, flags, sequence number and port (`struct nlmsghdr`).
-pub(super) const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 /// The length of an attribute has two bytes.
 const LONGEST_ATTRIBUTE: usize = u16::MAX as usize;
 /// What one message may have; the kernel takes no more than the socket's send buffer.
@@ -54,6 +54,24 @@ impl Message {
         self.put(kind, &value.to_ne_bytes())
     }
 
+    /// Adds a number of two bytes in network byte order.
+    #[must_use]
+    pub fn put_be16(self, kind: u16, value: u16) -> Self {
+        self.put(kind, &value.to_be_bytes())
+    }
+
+    /// Adds a number of four bytes in network byte order, as packet rules have them.
+    #[must_use]
+    pub fn put_be32(self, kind: u16, value: u32) -> Self {
+        self.put(kind, &value.to_be_bytes())
+    }
+
+    /// Adds a number of eight bytes in network byte order.
+    #[must_use]
+    pub fn put_be64(self, kind: u16, value: u64) -> Self {
+        self.put(kind, &value.to_be_bytes())
+    }
+
     /// Adds a text with its zero byte; one that has a zero byte within is refused when the message is finished.
     #[must_use]
     pub fn put_text(mut self, kind: u16, text: &str) -> Self {
@@ -85,7 +103,7 @@ impl Message {
     ///
     /// # Errors
     /// A value was longer than an attribute can be, or the whole is longer than 128 KiB.
-    pub(super) fn finish(mut self, more_flags: u16, sequence: u32) -> io::Result<Vec<u8>> {
+    pub(crate) fn finish(mut self, more_flags: u16, sequence: u32) -> io::Result<Vec<u8>> {
         if let Some(wrong) = self.wrong {
             return Err(invalid(wrong));
         }

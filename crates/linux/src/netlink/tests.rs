@@ -146,6 +146,48 @@ fn an_error_comes_with_the_kernels_words() {
 }
 
 #[test]
+fn a_transaction_says_which_of_its_messages_was_refused() {
+    let make = |count: usize| {
+        let mut transaction = Transaction::new(10);
+        for number in 0..count {
+            transaction.push(format!("number {number}"), Message::new(2560, 0, &[1, 0, 0, 0]));
+        }
+        transaction
+    };
+    // The first of its numbers is that of its beginning, and so on; 7 is the one that `acknowledged` has.
+    for (first, number, why) in [
+        (7, 0, "a transaction of 2 messages was refused as a whole"),
+        (6, 1, "message 1 of 2 was refused, number 0"),
+        (5, 2, "message 2 of 2 was refused, number 1"),
+        (4, 3, "a transaction of 2 messages was refused as a whole"),
+    ] {
+        let (bytes, mut outcome) = make(2).finish(first).unwrap();
+        assert_eq!((bytes.len(), outcome.last()), (4 * 20, first + 3));
+        assert_eq!((bytes[4], bytes[16..20].to_vec()), (0x10, vec![0, 0, 0, 10]));
+        assert_eq!((bytes[64], bytes[76..].to_vec()), (0x11, vec![0, 0, 0, 10]));
+        let error = outcome.take(&acknowledged(-libc::EBUSY, 0, &[0; 16])).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(errno(&error), Some(libc::EBUSY));
+        let done = outcome.take(&acknowledged(0, 0, &[0; 16])).unwrap();
+        assert_eq!(done, number == 2, "the last message is acknowledged");
+    }
+    for (first, sequence) in [(8, 7), (3, 7), (u32::MAX, 7)] {
+        let (_, mut outcome) = make(2).finish(first).unwrap();
+        let strange = outcome.take(&acknowledged(-libc::EBUSY, 0, &[0; 16])).unwrap();
+        assert!(!strange, "{sequence} is none of those from {first} on");
+    }
+    for count in [0, 3000] {
+        let error = make(count).finish(1).unwrap_err().to_string();
+        assert!(error.contains("messages: it may have 1 to"), "{error}");
+    }
+    let mut long = Transaction::new(10);
+    for _ in 0..4 {
+        long.push("long", Message::new(0, 0, &[]).put(1, &vec![0; 60_000]));
+    }
+    assert!(long.finish(1).unwrap_err().to_string().contains("bytes: it may have"));
+}
+
+#[test]
 fn messages_that_lie_about_their_length_are_errors() {
     let mut message = bytes(Message::new(16, 0, &[1, 2, 3, 4]));
     for length in [0_u32, 15, 21, u32::MAX] {

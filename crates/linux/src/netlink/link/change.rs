@@ -1,7 +1,7 @@
 //! Links that are made, changed and removed: in labs and by tests. Runs make none.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{Message, Netlink, header};
@@ -10,6 +10,8 @@ use crate::error::{Context, invalid};
 /// `VETH_INFO_PEER`, include/uapi/linux/veth.h.
 const VETH_PEER: u16 = 1;
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
+/// `IFA_F_NODAD`, include/uapi/linux/if_addr.h. For IPv4 it means nothing.
+const NO_DETECTION: u8 = 0x02;
 /// A name with its zero byte.
 const LONGEST_NAME: usize = libc::IFNAMSIZ;
 
@@ -62,14 +64,20 @@ impl Netlink {
             .map(drop)
     }
 
-    /// Gives a link an address, whose first `bits` name its network.
-    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, bits: u8) -> io::Result<()> {
+    /// Gives a link an address, whose first `bits` name its network. One of IPv6 is used as soon as the kernel
+    /// gets to it: nobody is asked whether it is his already.
+    pub fn add_address(&mut self, index: u32, address: impl Into<IpAddr>, bits: u8) -> io::Result<()> {
+        let address = address.into();
+        let (family, octets) = match address {
+            IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
+            IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
+        };
         // `struct ifaddrmsg`: family, prefix length, flags, scope, index.
-        let mut fixed = [libc::AF_INET as u8, bits, 0, 0, 0, 0, 0, 0];
+        let mut fixed = [family as u8, bits, NO_DETECTION, 0, 0, 0, 0, 0];
         fixed[4..].copy_from_slice(&index.to_ne_bytes());
         let message = Message::new(libc::RTM_NEWADDR, CREATE, &fixed)
-            .put(libc::IFA_LOCAL, &address.octets())
-            .put(libc::IFA_ADDRESS, &address.octets());
+            .put(libc::IFA_LOCAL, &octets)
+            .put(libc::IFA_ADDRESS, &octets);
         self.request(message)
             .context(|| format!("cannot give link {index} the address {address}"))
             .map(drop)
