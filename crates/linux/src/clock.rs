@@ -1,4 +1,4 @@
-//! The clock that counts while the machine sleeps.
+//! The clock that counts while the machine sleeps, and the one by which the kernel says when it saw a packet.
 
 use std::time::Duration;
 
@@ -9,6 +9,11 @@ use rustix::time::clock_gettime;
 /// slept must not look as if no time had passed. Nobody can set it.
 pub fn boottime() -> Duration {
     read(ClockId::Boottime)
+}
+
+/// The wall clock (`CLOCK_REALTIME`), since 1970: for comparison with times of the kernel's alone, for anybody may set it.
+pub fn wall() -> Duration {
+    read(ClockId::Realtime)
 }
 
 /// A clock that never goes back and never shows a negative time.

@@ -32,6 +32,7 @@ pub mod privileges;
 pub mod process;
 pub mod queue;
 pub mod raw;
+pub mod relay;
 pub mod signals;
 mod sockets;
 pub mod state_dir;

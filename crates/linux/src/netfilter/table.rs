@@ -144,6 +144,21 @@ impl Table {
         self.way
     }
 
+    /// Removes all of its rules. The chains stay: as long as they do, what waits in a queue because of a rule goes on waiting, while the
+    /// end of a chain drops it (`nf_queue_nf_hook_drop` in net/netfilter/nf_queue.c).
+    pub fn clear(&mut self) -> io::Result<()> {
+        let what = || format!("cannot remove the rules of the table {}", self.name);
+        let mut transaction = Transaction::new(SUBSYSTEM);
+        for family in self.families {
+            let message = Message::new(kind(libc::NFT_MSG_DELRULE), 0, &header(family.number()));
+            transaction.push(
+                format!("the rules of {family}"),
+                message.put_text(RULE_TABLE, &self.name),
+            );
+        }
+        self.netlink.transact(transaction).context(what)
+    }
+
     /// What its rules have counted so far: for each chain and each of its rules, as they were given; `None` for one that does not count.
     /// A rule that is in two families has the sum.
     ///

@@ -42,6 +42,8 @@ pub struct Link {
     pub other_namespace: Option<i32>,
     /// Its hardware address.
     pub address: Vec<u8>,
+    /// How long a packet may be that it sends, with its header of IP.
+    pub mtu: Option<u32>,
     /// Whether somebody has set it up.
     pub up: bool,
     /// Whether it is the loopback device.
@@ -144,6 +146,7 @@ impl Link {
             match attribute.kind {
                 libc::IFLA_IFNAME => link.name = attribute.text(),
                 libc::IFLA_ADDRESS => link.address = attribute.value.to_vec(),
+                libc::IFLA_MTU => link.mtu = Some(attribute.u32()?),
                 libc::IFLA_MASTER => link.master = Some(attribute.u32()?),
                 libc::IFLA_LINK => link.other = Some(attribute.u32()?),
                 libc::IFLA_LINK_NETNSID => link.other_namespace = Some(attribute.i32()?),

@@ -7,6 +7,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_recv_buffer_size_force};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -107,6 +109,15 @@ impl Watch {
             link: received.at.sll_ifindex as u32,
             bytes: bytes.to_vec(),
         }))
+    }
+
+    /// Waits until there is one, at most so long.
+    pub fn wait(&self, limit: Duration) -> io::Result<()> {
+        let limit = Timespec::try_from(limit).map_err(|_| invalid("a limit beyond all times"))?;
+        match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&limit)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error).context(|| "cannot wait for packets".into()),
+        }
     }
 
     /// How many packets found no room so far.

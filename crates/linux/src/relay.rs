@@ -1,0 +1,346 @@
+//! Takes packets that this namespace sends out of a queue and puts them back later, twice, changed, or never.
+//!
+//! A packet that waits is not kept in the kernel: it counts against the small share of the queues that one connection may have
+//! (`tcp_small_queue_check` in net/ipv4/tcp_output.c), and a stream would come to a halt behind it. It is copied and dropped, which its
+//! sender takes for sent, and when its time has come it is sent again by a raw socket, with a mark that keeps it from coming here again.
+//! What is longer than its interface takes has not been cut up yet, which is not done for a raw socket: that waits in the kernel.
+//!
+//! Several relays in one namespace compose: each has a mark of its own, and keeps those of the others.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::error::{Context, errno, invalid};
+use crate::netfilter::{Chain, Table};
+use crate::netlink::Netlink;
+use crate::queue::{self, Options, Packet, Queue, Verdict};
+use crate::raw::{self, Raw};
+
+/// The numbers of the queues, one for each relay: who listens to one has its mark, too.
+const FIRST_QUEUE: u16 = 0xf2a0;
+/// So many relays at once in one namespace.
+const MOST: u16 = 8;
+/// The lowest bit of the marks: those that container networks use are below and above (0x4000 and 0x8000 are Kubernetes').
+const FIRST_MARK: u32 = 20;
+/// The marks of all relays: what has them comes to none.
+pub const MARKS: u32 = ((1 << MOST) - 1) << FIRST_MARK;
+/// So many packets are taken at once before it is looked whose time has come.
+const BATCH: usize = 64;
+/// More packets than this do not wait here: further ones go on at once.
+const MOST_HELD: usize = 1 << 17;
+/// How long nothing is looked at when nothing happens.
+const IDLE: Duration = Duration::from_millis(50);
+/// How long an interface that is busy is waited for at the end.
+const SOON: Duration = Duration::from_millis(200);
+/// What an interface takes whose length is not known.
+const SHORT: usize = 1280;
+
+/// What happens to one packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fate {
+    /// How many of it go on: 0, 1 or 2.
+    pub copies: u8,
+    /// After so long.
+    pub delay: Duration,
+    /// Which bit behind the header of IP is flipped, as a number that is reduced by the bits that there are.
+    pub flip: Option<u64>,
+}
+
+impl Fate {
+    /// It goes on as it is.
+    pub const PASS: Self = Self {
+        copies: 1,
+        delay: Duration::ZERO,
+        flip: None,
+    };
+    /// It is gone.
+    pub const LOST: Self = Self {
+        copies: 0,
+        ..Self::PASS
+    };
+}
+
+/// What a relay did that nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Troubles {
+    /// Packets that went on at once, for too many were waiting.
+    pub hurried: u64,
+    /// Packets that could not be sent again.
+    pub unsent: u64,
+}
+
+/// A queue with the rules that fill it, in one network namespace. Dropping it removes both; what waits is lost then.
+#[derive(Debug)]
+pub struct Relay {
+    /// Before the queue: while that is there, no rule may be that fills it.
+    table: Option<Table>,
+    queue: Queue,
+    raw: Raw,
+    netlink: Netlink,
+    mark: u32,
+    held: BinaryHeap<Reverse<Held>>,
+    /// How many were ever held: those that are due at the same time go in their order.
+    count: u64,
+    /// How long packets may be, by the number of their interface.
+    longest: BTreeMap<u32, usize>,
+    troubles: Troubles,
+}
+
+/// A packet that waits.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Held {
+    due: Instant,
+    order: u64,
+    what: What,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// A copy, to be sent with this mark.
+    Copy {
+        bytes: Vec<u8>,
+        mark: u32,
+        via: Option<u32>,
+    },
+    /// The packet with this number, in the kernel, as it is.
+    Kept(u32),
+}
+
+impl Relay {
+    /// Opens a queue that is free and makes a table of this name with these chains, given the number of the queue and the mark of what
+    /// must not come to it; all in the network namespace of this thread. Needs `CAP_NET_ADMIN` and `CAP_NET_RAW`.
+    ///
+    /// # Errors
+    /// Eight relays are there already; the kernel refuses the queue, the rules or the sockets.
+    pub fn open(table: &str, chains: impl FnOnce(u16, u32) -> Vec<Chain>) -> io::Result<Self> {
+        let raw = Raw::open()?;
+        let netlink = Netlink::route()?;
+        let taken = queue::taken(&mut Netlink::netfilter()?)?;
+        for place in 0..MOST {
+            let number = FIRST_QUEUE + place;
+            if taken.contains(&number) {
+                continue;
+            }
+            let queue = match Queue::open(number, &Options::default()) {
+                // Somebody else was faster.
+                Err(error) if matches!(errno(&error), Some(libc::EPERM | libc::EBUSY)) => continue,
+                queue => queue?,
+            };
+            let mark = 1 << (FIRST_MARK + u32::from(place));
+            return Ok(Self {
+                table: Some(Table::make(table, &chains(number, mark))?),
+                queue,
+                raw,
+                netlink,
+                mark,
+                held: BinaryHeap::new(),
+                count: 0,
+                longest: BTreeMap::new(),
+                troubles: Troubles::default(),
+            });
+        }
+        Err(io::Error::other(format!(
+            "there are {MOST} queues of Fracas in this network namespace, or somebody else has their numbers"
+        )))
+    }
+
+    /// Serves the queue until `over` says so, which is asked 20 times a second and when `until` can be read. `fate` is asked about each
+    /// packet, with its length from the header of IP on and the time since the beginning. At the end the rules go, and what waits goes
+    /// on at once.
+    ///
+    /// # Errors
+    /// The kernel does not give or take any more; what waits is lost then.
+    pub fn run(
+        &mut self,
+        until: BorrowedFd<'_>,
+        over: impl Fn() -> bool,
+        mut fate: impl FnMut(usize, Duration) -> Fate,
+    ) -> io::Result<Troubles> {
+        let began = Instant::now();
+        let mut packets = Vec::new();
+        loop {
+            let came = self.queue.receive(BATCH, &mut packets)?;
+            let now = Instant::now();
+            self.take(&mut packets, now, |length| fate(length, now - began))?;
+            self.release(Instant::now())?;
+            if over() {
+                break;
+            }
+            if came < BATCH && !self.wait(until)? {
+                break;
+            }
+        }
+        self.end()
+    }
+
+    /// Waits until a packet comes or is due. Whether it goes on.
+    fn wait(&self, until: BorrowedFd<'_>) -> io::Result<bool> {
+        let left = self.held.peek().map_or(IDLE, |Reverse(next)| {
+            next.due.saturating_duration_since(Instant::now()).min(IDLE)
+        });
+        let left = Timespec::try_from(left).map_err(|_| invalid("a limit beyond all times"))?;
+        let mut sources = [
+            PollFd::new(&self.queue, PollFlags::IN),
+            PollFd::from_borrowed_fd(until, PollFlags::IN),
+        ];
+        match poll(&mut sources, Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => Ok(sources[1].revents().is_empty()),
+            Err(error) => Err(error).context(|| "cannot wait for packets".into()),
+        }
+    }
+
+    fn take(&mut self, packets: &mut Vec<Packet>, now: Instant, mut fate: impl FnMut(usize) -> Fate) -> io::Result<()> {
+        let mut decided = Vec::with_capacity(packets.len());
+        for packet in packets.drain(..) {
+            let mut fate = fate(packet.length);
+            if !fate.delay.is_zero() && self.held.len() >= MOST_HELD {
+                self.troubles.hurried += 1;
+                fate.delay = Duration::ZERO;
+            }
+            decided.push((packet.id, self.decide(packet, now, fate)));
+        }
+        let verdicts = decided
+            .iter()
+            .filter_map(|(id, decision)| Some((*id, decision.verdict()?)));
+        self.queue.decide(&verdicts.collect::<Vec<_>>())
+    }
+
+    fn decide(&mut self, packet: Packet, now: Instant, fate: Fate) -> Decision {
+        if fate.copies == 0 {
+            return Decision::Drop;
+        }
+        // What is cut off cannot be sent: it is not all there.
+        let can_be_sent = packet.is_whole() && packet.length <= self.longest(packet.output);
+        let can_be_changed = packet.is_whole() && packet.length <= queue::LONGEST;
+        let (id, mark, via) = (packet.id, packet.mark | self.mark, packet.output);
+        let mut bytes = packet.payload;
+        if let Some(bit) = fate.flip {
+            flip(&mut bytes, bit);
+        }
+        let due = now + fate.delay;
+        if fate.copies > 1 && can_be_sent {
+            let bytes = bytes.clone();
+            self.hold(due, What::Copy { bytes, mark, via });
+        }
+        if fate.delay.is_zero() {
+            return if fate.flip.is_some() && can_be_changed {
+                Decision::Replace(bytes)
+            } else {
+                Decision::Accept
+            };
+        }
+        if can_be_sent {
+            self.hold(due, What::Copy { bytes, mark, via });
+            Decision::Drop
+        } else {
+            self.hold(due, What::Kept(id));
+            Decision::Keep
+        }
+    }
+
+    fn hold(&mut self, due: Instant, what: What) {
+        self.count += 1;
+        let order = self.count;
+        self.held.push(Reverse(Held { due, order, what }));
+    }
+
+    /// Sends on whatever is due by then.
+    fn release(&mut self, by: Instant) -> io::Result<()> {
+        let mut kept = Vec::new();
+        while self.held.peek().is_some_and(|Reverse(next)| next.due <= by) {
+            let Some(Reverse(next)) = self.held.pop() else { break };
+            match &next.what {
+                What::Kept(id) => kept.push((*id, Verdict::Accept)),
+                What::Copy { bytes, mark, via } => match self.raw.send(bytes, *mark, *via) {
+                    // The interface is busy: in a moment.
+                    Err(error) if raw::is_full(&error) => {
+                        self.held.push(Reverse(next));
+                        break;
+                    }
+                    // Its interface is gone, or a rule of somebody's drops it.
+                    Err(_) => self.troubles.unsent += 1,
+                    Ok(()) => {}
+                },
+            }
+        }
+        self.queue.decide(&kept)
+    }
+
+    /// Takes the rules away, and sends on what waits.
+    fn end(&mut self) -> io::Result<Troubles> {
+        // The rules first, so that nothing more comes; the chain last, for with it goes what waits in the kernel.
+        if let Some(table) = &mut self.table {
+            table.clear()?;
+        }
+        let began = Instant::now();
+        while let Some(last) = self.held.iter().map(|Reverse(held)| held.due).max() {
+            self.release(last)?;
+            if began.elapsed() > SOON {
+                self.troubles.unsent += self.held.len() as u64;
+                break;
+            }
+        }
+        let mut packets = Vec::new();
+        while self.queue.receive(BATCH, &mut packets)? > 0 {}
+        let passes: Vec<_> = packets.iter().map(|packet| (packet.id, Verdict::Accept)).collect();
+        self.queue.decide(&passes)?;
+        self.table.take();
+        Ok(self.troubles)
+    }
+
+    /// How long a packet may be that leaves by this interface.
+    fn longest(&mut self, interface: Option<u32>) -> usize {
+        let Some(index) = interface else { return SHORT };
+        match self.longest.entry(index) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => {
+                let link = self.netlink.link(index).ok().flatten();
+                *unknown.insert(link.and_then(|link| link.mtu).map_or(SHORT, |mtu| mtu as usize))
+            }
+        }
+    }
+}
+
+/// What the kernel is told of a packet.
+enum Decision {
+    Drop,
+    Accept,
+    Replace(Vec<u8>),
+    /// Nothing yet.
+    Keep,
+}
+
+impl Decision {
+    fn verdict(&self) -> Option<Verdict<'_>> {
+        match self {
+            Self::Drop => Some(Verdict::Drop),
+            Self::Accept => Some(Verdict::Accept),
+            Self::Replace(bytes) => Some(Verdict::Replace(bytes)),
+            Self::Keep => None,
+        }
+    }
+}
+
+/// Flips a bit behind the header of IP. What has nothing there stays as it is.
+fn flip(packet: &mut [u8], bit: u64) {
+    let header = match packet.first().map(|byte| byte >> 4) {
+        Some(4) => usize::from(packet[0] & 0xf) * 4,
+        _ => 40,
+    };
+    let Some(inside) = packet.get_mut(header..) else { return };
+    if inside.is_empty() {
+        return;
+    }
+    let bit = (bit % (inside.len() as u64 * 8)) as usize;
+    inside[bit / 8] ^= 1 << (bit % 8);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use super::*;
+use crate::namespace::NetNamespace;
+use crate::netfilter::{Action, Hook, Match, Rule, Way};
+use crate::testbed::{HERE, LIMIT, Pair, THERE, udp, until};
+
+const PORT: u16 = 4000;
+const MS: Duration = Duration::from_millis(1);
+
+/// A relay at work in a thread, for everything that its namespace sends by a link.
+struct Working {
+    hold: Option<UnixStream>,
+    thread: Option<std::thread::JoinHandle<io::Result<Troubles>>>,
+}
+
+impl Working {
+    fn begin(namespace: &NetNamespace, name: &str, fate: impl FnMut(usize, Duration) -> Fate + Send + 'static) -> Self {
+        let (hold, until) = UnixStream::pair().unwrap();
+        let mut relay = namespace.within(|| Relay::open(name, chains)).unwrap();
+        let thread = std::thread::spawn(move || relay.run(until.as_fd(), || false, fate));
+        Self {
+            hold: Some(hold),
+            thread: Some(thread),
+        }
+    }
+
+    fn end(mut self) -> Troubles {
+        self.hold.take();
+        self.thread.take().unwrap().join().unwrap().unwrap()
+    }
+}
+
+fn chains(queue: u16, mark: u32) -> Vec<Chain> {
+    let rule = |matches, action| Rule {
+        matches,
+        action,
+        counted: false,
+    };
+    vec![Chain {
+        name: "output".to_owned(),
+        hook: Hook::Output,
+        priority: -310,
+        rules: vec![
+            rule(
+                vec![Match::Mark {
+                    mask: mark,
+                    value: mark,
+                }],
+                Action::Accept,
+            ),
+            rule(vec![Match::NotLoopback(Way::Out)], Action::Queue(queue)),
+        ],
+    }]
+}
+
+fn later(delay: Duration) -> impl FnMut(usize, Duration) -> Fate + Send + 'static {
+    move |_, _| Fate { delay, ..Fate::PASS }
+}
+
+/// How long a datagram takes from `here` to `there`.
+fn takes(from: &UdpSocket, to: &UdpSocket) -> Duration {
+    let began = Instant::now();
+    from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+    let mut buffer = [0; 16];
+    assert_eq!(to.recv(&mut buffer).unwrap(), 5);
+    began.elapsed()
+}
+
+fn ends(pair: &Pair, version: usize) -> (UdpSocket, UdpSocket) {
+    (
+        udp(&pair.here, HERE[version], 0),
+        udp(&pair.there, THERE[version], PORT),
+    )
+}
+
+#[test]
+fn what_is_delayed_comes_so_much_later_and_delays_add_up() {
+    let Some(pair) = Pair::make() else { return };
+    for version in 0..2 {
+        let (from, to) = ends(&pair, version);
+        let before = takes(&from, &to);
+        let one = Working::begin(&pair.here, "one", later(20 * MS));
+        let with_one = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        let two = Working::begin(&pair.here, "two", later(30 * MS));
+        let with_two = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        // Not together with the other one: exactly the other is left.
+        one.end();
+        let without_one = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        two.end();
+        let after = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        let seen = format!("{before:?} {with_one:?} {with_two:?} {without_one:?} {after:?}");
+        // The fastest of five is late by less than 10 ms, whatever else the machine does.
+        for (took, asked) in [(with_one, 20), (with_two, 50), (without_one, 30), (after, 0)] {
+            assert!(took >= asked * MS && took < (asked + 10) * MS, "{seen}");
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_never_comes_and_what_is_doubled_comes_twice() {
+    let Some(pair) = Pair::make() else { return };
+    for version in 0..2 {
+        let (from, to) = ends(&pair, version);
+        let mut count = 0;
+        let relay = Working::begin(&pair.here, "it", move |_, _| {
+            count += 1;
+            Fate {
+                copies: count % 3,
+                ..Fate::PASS
+            }
+        });
+        for word in ["once", "twice", "never", "once"] {
+            from.send_to(word.as_bytes(), to.local_addr().unwrap()).unwrap();
+        }
+        let mut words = Vec::new();
+        for _ in 0..4 {
+            let mut buffer = [0; 16];
+            let length = to.recv(&mut buffer).unwrap();
+            words.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        words.sort();
+        assert_eq!(words, ["once", "once", "twice", "twice"]);
+        relay.end();
+    }
+}
+
+#[test]
+fn what_waits_at_the_end_comes_at_once() {
+    let Some(pair) = Pair::make() else { return };
+    let (from, to) = ends(&pair, 0);
+    let (tell, told) = std::sync::mpsc::channel();
+    let relay = Working::begin(&pair.here, "it", move |_, _| {
+        tell.send(()).unwrap();
+        Fate {
+            delay: Duration::from_secs(60),
+            ..Fate::PASS
+        }
+    });
+    for word in [&b"short"[..], &[7; 8000]] {
+        from.send_to(word, to.local_addr().unwrap()).unwrap();
+    }
+    for _ in 0..2 {
+        told.recv_timeout(LIMIT).unwrap();
+    }
+    let began = Instant::now();
+    assert_eq!(relay.end(), Troubles::default());
+    let mut buffer = [0; 9000];
+    let mut lengths = [to.recv(&mut buffer).unwrap(), to.recv(&mut buffer).unwrap()];
+    lengths.sort_unstable();
+    assert_eq!(lengths, [5, 8000]);
+    assert!(began.elapsed() < LIMIT);
+}
+
+#[test]
+fn what_is_longer_than_its_link_takes_is_delayed_too() {
+    let Some(pair) = Pair::make() else { return };
+    for version in 0..2 {
+        let (from, to) = ends(&pair, version);
+        let relay = Working::begin(&pair.here, "it", later(20 * MS));
+        let sent: Vec<u8> = (0..8000).map(|at| at as u8).collect();
+        let began = Instant::now();
+        from.send_to(&sent, to.local_addr().unwrap()).unwrap();
+        let mut buffer = [0; 9000];
+        let length = to.recv(&mut buffer).unwrap();
+        assert!(began.elapsed() >= 20 * MS);
+        assert_eq!(&buffer[..length], &sent[..]);
+        relay.end();
+    }
+}
+
+#[test]
+fn a_stream_comes_whole_through_a_delay() {
+    let Some(pair) = Pair::make() else { return };
+    for address in THERE {
+        let listener = pair
+            .there
+            .within(|| TcpListener::bind(SocketAddr::new(address, 0)))
+            .unwrap();
+        let relay = Working::begin(&pair.here, "it", later(2 * MS));
+        let to = listener.local_addr().unwrap();
+        let sent: Vec<u8> = (0..4_000_000_u32).map(|at| (at % 251) as u8).collect();
+        let got = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut got = Vec::new();
+                listener.accept().unwrap().0.read_to_end(&mut got).unwrap();
+                got
+            });
+            let mut stream = pair.here.within(|| TcpStream::connect_timeout(&to, LIMIT)).unwrap();
+            stream.write_all(&sent).unwrap();
+            drop(stream);
+            reader.join().unwrap()
+        });
+        assert!(got == sent, "{} of {} bytes", got.len(), sent.len());
+        relay.end();
+    }
+}
+
+#[test]
+fn there_are_as_many_at_once_as_there_are_marks() {
+    let Some(pair) = Pair::make() else { return };
+    let mut all: Vec<Relay> = (0..MOST)
+        .map(|number| {
+            pair.here
+                .within(|| Relay::open(&format!("it-{number}"), chains))
+                .unwrap()
+        })
+        .collect();
+    let marks: std::collections::BTreeSet<u32> = all.iter().map(|relay| relay.mark).collect();
+    assert_eq!(marks.len(), usize::from(MOST));
+    let more = pair.here.within(|| Relay::open("more", chains)).unwrap_err();
+    assert!(more.to_string().contains("there are 8 queues"), "{more}");
+    all.pop();
+    // The kernel closes netlink sockets in its own time.
+    until("a place is free", || {
+        pair.here.within(|| Relay::open("more", chains)).is_ok()
+    });
+    let address: IpAddr = THERE[0];
+    drop(all);
+    assert!(takes(&udp(&pair.here, HERE[0], 0), &udp(&pair.there, address, PORT)) < LIMIT);
+}
+
+#[test]
+fn one_bit_behind_the_header_is_flipped() {
+    let mut v4 = vec![0x45; 28];
+    flip(&mut v4, 8 * 8 + 3);
+    let mut wanted = vec![0x45; 28];
+    wanted[20] ^= 8;
+    assert_eq!(v4, wanted);
+    let mut v6 = vec![0x60; 41];
+    flip(&mut v6, 7);
+    assert_eq!(v6[40], 0x60 ^ 0x80);
+    for nothing in [vec![], vec![0x45; 20], vec![0x60; 40]] {
+        let mut same = nothing.clone();
+        flip(&mut same, 5);
+        assert_eq!(same, nothing);
+    }
+}
