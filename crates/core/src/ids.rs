@@ -77,8 +77,23 @@ pub fn trace_name(run: &RunId, injection: InjectionId) -> String {
     format!("fracas-{run}-{}", injection.0)
 }
 
+/// Whether this is such a name, of any run.
+pub fn is_trace_name(name: &str) -> bool {
+    let parts = name.strip_prefix("fracas-").and_then(|rest| rest.rsplit_once('-'));
+    parts.is_some_and(|(run, injection)| run.parse::<RunId>().is_ok() && injection.parse::<u32>().is_ok())
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_trace_name_is_known_again() {
+        let run: RunId = "20261128-134724-656f".parse().unwrap();
+        assert!(is_trace_name(&trace_name(&run, InjectionId(7))));
+        for other in ["fracas-probe", "filter", "fracas-20261128-134724-656f", "fracas--7"] {
+            assert!(!is_trace_name(other), "{other}");
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -14,4 +14,5 @@ pub mod run;
 pub mod seed;
 pub mod statistics;
 pub mod target;
+pub mod traffic;
 pub mod units;

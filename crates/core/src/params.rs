@@ -1,6 +1,7 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
 mod file;
+mod impairment;
 mod network;
 mod script;
 
@@ -9,9 +10,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Percent, Size, Span};
+use crate::units::{Percent, Rate, Size, Span};
 
 pub use file::{FileCorrupt, FileDelete, Garbage};
+pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
 pub use script::Script;
 
@@ -19,9 +21,8 @@ macro_rules! inject {
     ($($variant:ident = $name:literal),* $(,)?) => {
         /// A fault with its parameters: a map with a single key, the fault's type.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "snake_case")]
         pub enum Inject {
-            $(#[doc = concat!("See [`", stringify!($variant), "`].")] $variant($variant),)*
+            $(#[doc = concat!("See [`", stringify!($variant), "`].")] #[serde(rename = $name)] $variant($variant),)*
         }
 
         impl Inject {
@@ -60,6 +61,12 @@ inject! {
     ContainerStop = "container_stop",
     ContainerRestart = "container_restart",
     NetworkDisconnect = "network_disconnect",
+    Delay = "delay",
+    Loss = "loss",
+    Duplicate = "duplicate",
+    Corrupt = "corrupt",
+    Reorder = "reorder",
+    RateLimit = "rate",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -74,6 +81,10 @@ pub enum Amount<'a> {
     Size(&'a mut Size, Harder),
     /// A count.
     Count(&'a mut u32, Harder),
+    /// A length of time.
+    Span(&'a mut Span, Harder),
+    /// A rate.
+    Rate(&'a mut Rate, Harder),
 }
 
 /// In which direction a fault becomes harder.
@@ -112,6 +123,12 @@ impl Inject {
                 // Of several limits none is the one.
                 all.next().filter(|_| all.next().is_none())
             }
+            Self::Delay(it) => Some(Amount::Span(&mut it.mean, Harder::Up)),
+            Self::Loss(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
+            Self::Duplicate(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
+            Self::Corrupt(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
+            Self::Reorder(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
+            Self::RateLimit(it) => Some(Amount::Rate(&mut it.rate, Harder::Down)),
             Self::Script(_)
             | Self::FileCorrupt(_)
             | Self::FileDelete(_)

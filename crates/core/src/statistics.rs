@@ -9,6 +9,7 @@ mod sample;
 mod shift;
 
 pub use compare::{ALPHA, Comparison, FEWEST, Test, compare, holm};
+pub use ranks::upper_tail;
 pub use sample::{Dated, independent};
 
 #[cfg(test)]

@@ -203,6 +203,61 @@ impl fmt::Display for Percent {
     }
 }
 
+/// How many bits pass in a second: `10mbit`, `512kbit`, `1gbit`, as tc(8) has them. Units `bit kbit mbit gbit` are powers of 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Rate(pub u64);
+
+impl Rate {
+    /// The highest that a document can ask for.
+    pub const MAX: Self = Self(100_000_000_000);
+}
+
+impl FromStr for Rate {
+    type Err = NotAQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+        let bad = |why: &str| {
+            NotAQuantity(format!(
+                "{text:?} is not a rate: {why}; write it like 10mbit or 512kbit"
+            ))
+        };
+        let trimmed = text.trim();
+        if trimmed.starts_with('-') {
+            return Err(bad("it is negative"));
+        }
+        let digits = trimmed
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(trimmed.len());
+        let number: f64 = trimmed[..digits]
+            .parse()
+            .map_err(|_| bad("it does not begin with a number"))?;
+        let unit = match trimmed[digits..].trim() {
+            "bit" => 1.0,
+            "kbit" => 1e3,
+            "mbit" => 1e6,
+            "gbit" => 1e9,
+            "" => return Err(bad("the unit is missing")),
+            unit => return Err(bad(&format!("{unit:?} is not a unit of rate (bit, kbit, mbit, gbit)"))),
+        };
+        let bits = number * unit;
+        if bits > Self::MAX.0 as f64 {
+            return Err(bad("it is more than 100gbit"));
+        }
+        Ok(Self(bits.round() as u64))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (bits, unit) in [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1000, "kbit")] {
+            if self.0 >= bits && self.0.is_multiple_of(bits) {
+                return write!(f, "{}{unit}", self.0 / bits);
+            }
+        }
+        write!(f, "{}bit", self.0)
+    }
+}
+
 // Only sizes and percentages have a bare form: a number alone is never a duration, for nobody agrees on its unit.
 macro_rules! text_impls {
     ($name:ident, $title:literal, $schema:tt) => {
@@ -261,6 +316,12 @@ text_impls!(Size, "a size such as 512MiB", {
 text_impls!(Percent, "a percentage such as 25%", {
     "description": "A percentage: 25% or 25.",
     "anyOf": [{ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%?$" }, { "type": "number", "minimum": 0 }]
+});
+
+text_impls!(Rate, "a rate such as 10mbit", {
+    "description": "A rate: 10mbit, 512kbit. Units bit, kbit, mbit, gbit; at most 100gbit.",
+    "type": "string",
+    "pattern": "^[0-9]+(\\.[0-9]+)? ?(bit|kbit|mbit|gbit)$"
 });
 
 #[cfg(test)]

@@ -89,10 +89,20 @@ impl Beside {
     /// # Errors
     /// T003 when the groups cannot be read, T004 when the target is gone, F001 when there is a group that takes none of ours.
     pub(crate) fn find(fault: &str, target: &Target, cx: &Context) -> Result<Self> {
+        Self::find_in(&CONTROLLERS, fault, target, cx)
+    }
+
+    /// As [`Beside::find`], in the groups with these controllers only: for a worker that is there to be found, and whose own use of the
+    /// machine is none of the target's business. Where one group has all controllers, as in version 2, it counts as the target's all the
+    /// same.
+    ///
+    /// # Errors
+    /// As [`Beside::find`].
+    pub(crate) fn find_in(controllers: &[Controller], fault: &str, target: &Target, cx: &Context) -> Result<Self> {
         let pid = target.process().pid;
         let unreadable = || format!("{fault} on {target}: the control groups cannot be read");
         let mut parents: Vec<Parent> = Vec::new();
-        for controller in CONTROLLERS {
+        for &controller in controllers {
             let Some(group) = cgroup::of(pid, controller).or_say(&codes::TARGET_READ, unreadable)? else {
                 continue;
             };

@@ -24,7 +24,7 @@ pub(crate) async fn bounded<T: Send + 'static>(
     what: impl Fn() -> String,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T> {
-    within(LIMIT, code, what, work).await
+    bounded_for(LIMIT, code, what, work).await
 }
 
 /// As [`bounded`], for a thread that changes something. Where nobody waits for it any more it goes on, and the revert waits for it
@@ -43,7 +43,8 @@ pub(crate) async fn deed<T: Send + 'static>(
     bounded(&codes::FAULT_APPLY, what, work).await
 }
 
-async fn within<T: Send + 'static>(
+/// As [`bounded`], for so long.
+pub(crate) async fn bounded_for<T: Send + 'static>(
     limit: Duration,
     code: &'static Code,
     what: impl Fn() -> String,
@@ -100,7 +101,7 @@ mod tests {
     async fn who_never_answers_is_not_waited_for() {
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let limit = Duration::from_millis(20);
-        let late = within(
+        let late = bounded_for(
             limit,
             &codes::FAULT_REVERT,
             || "it hangs".to_owned(),

@@ -119,6 +119,15 @@ impl Nursery {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
+    /// Hangs up on the worker with this pid: it comes to its end in its own way. Nothing where it was started by somebody else.
+    pub fn hang_up(&self, pid: u32) {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        for worker in workers.iter().filter(|worker| worker.process.identity().pid == pid) {
+            // Who does not hear it is killed by whoever hangs up.
+            let _deaf = worker.socket.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
     /// Lets go of workers that have ended.
     pub fn reap(&self) {
         self.workers

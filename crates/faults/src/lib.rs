@@ -22,6 +22,7 @@ mod entry;
 pub mod fd_exhaustion;
 pub mod file_corrupt;
 pub mod file_delete;
+pub mod impairment;
 pub mod kernel_file;
 mod life;
 mod members;
@@ -60,6 +61,12 @@ pub static FAULTS: &[Entry] = &[
     entry::<container_stop::ContainerStop>(),
     entry::<container_restart::ContainerRestart>(),
     entry::<network_disconnect::NetworkDisconnect>(),
+    entry::<impairment::Delay>(),
+    entry::<impairment::Loss>(),
+    entry::<impairment::Duplicate>(),
+    entry::<impairment::Corrupt>(),
+    entry::<impairment::Reorder>(),
+    entry::<impairment::Rate>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),
@@ -73,6 +80,7 @@ pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("cpu-stress", cpu_stress::cpu_stress_worker_main),
     ("memory-stress", memory_stress::memory_stress_worker_main),
     ("disk-io", disk_io::disk_io_worker_main),
+    ("packet-queue", impairment::packet_queue_worker_main),
 ];
 
 /// The fault of this name.

@@ -3,6 +3,7 @@
 //! As the first process of a container it has no default action for SIGTERM (`signal(7)`, `pid_namespaces(7)`), so it handles the
 //! signal itself: it ends at once with code 0, or ignores it with `--ignore-term`.
 
+mod chat;
 mod serve;
 
 use std::io::{self, Write};
@@ -19,6 +20,7 @@ usage: app [--ignore-term] MODE
   serve PORT [ADDRESS]     HTTP on ADDRESS (127.0.0.1): / /healthz /metrics /set?value=N; port 0 takes a free one; the first line
                            of standard output is the port
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
+  chat EVERY_MS            send a datagram to a neighbour, again and again, as soon as there is a route to one
   fork N                   have N children that sleep
   burn [THREADS]           use all of THREADS processors (1)
   fork-later               at SIGUSR1 start a child that sleeps
@@ -51,6 +53,7 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
         ["serve", port] => serve::start("127.0.0.1", number(port)?)?,
         ["serve", port, address] => serve::start(address, number(port)?)?,
         ["log", line, every] => log((*line).to_owned(), Duration::from_millis(number(every)?)),
+        ["chat", every] => chat::start(Duration::from_millis(number(every)?)),
         ["fork", count] => {
             for _ in 0..number::<u16>(count)? {
                 children.push(child()?);

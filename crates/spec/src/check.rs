@@ -2,6 +2,7 @@
 
 mod faults;
 mod loads;
+mod packets;
 mod patterns;
 mod probes;
 mod targets;

@@ -2,12 +2,6 @@
 
 /// Faults of later versions, and what they will be.
 const FAULTS: &[(&str, &str)] = &[
-    ("delay", "network faults come with a later version"),
-    ("loss", "network faults come with a later version"),
-    ("duplicate", "network faults come with a later version"),
-    ("corrupt", "network faults come with a later version"),
-    ("reorder", "network faults come with a later version"),
-    ("rate", "network faults come with a later version"),
     ("partition", "network faults come with a later version"),
     ("connection_drop", "network faults come with a later version"),
     ("connection_reset", "network faults come with a later version"),

@@ -76,6 +76,14 @@ fn native(fault: &str) -> Option<&'static str> {
         "container_stop" => "{ container_stop: { grace: 10s } }",
         "container_restart" => "{ container_restart: { grace: 10s, delay: 5s, stagger: 0s } }",
         "network_disconnect" => "{ network_disconnect: { network: backend } }",
+        "delay" => {
+            "{ delay: { mean: 100ms, jitter: 10ms, correlation: 25%, distribution: normal, to: [\"10.0.0.0/8:5432/tcp\"], except: [\"10.0.0.53\"], device: eth0 } }"
+        }
+        "loss" => "{ loss: { percent: 5%, burst: 3, ports: [80, \"8000-8010\"] } }",
+        "duplicate" => "{ duplicate: { percent: 5% } }",
+        "corrupt" => "{ corrupt: { percent: 1% } }",
+        "reorder" => "{ reorder: { percent: 25%, delay: 20ms } }",
+        "rate" => "{ rate: { rate: 1mbit } }",
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {

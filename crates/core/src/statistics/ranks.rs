@@ -82,7 +82,7 @@ fn counted(u: usize, n: usize, m: usize) -> f64 {
 ///
 /// Below 3 by the series of the distribution function (Abramowitz and Stegun 26.2.10), above by the continued fraction of Mills'
 /// ratio (26.2.14): each exact to about 1e-14 where it is used.
-fn upper_tail(z: f64) -> f64 {
+pub fn upper_tail(z: f64) -> f64 {
     let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
     if z < 3.0 {
         let (mut term, mut sum, mut k) = (z, z, 1.0);

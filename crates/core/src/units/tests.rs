@@ -70,3 +70,28 @@ proptest! {
         let _ = text.parse::<Percent>();
     }
 }
+
+#[test]
+fn rates_are_bits_in_a_second() {
+    for (text, bits, said) in [
+        ("10mbit", 10_000_000, "10mbit"),
+        ("1.5mbit", 1_500_000, "1500kbit"),
+        ("512kbit", 512_000, "512kbit"),
+        ("1gbit", 1_000_000_000, "1gbit"),
+        ("1500 bit", 1500, "1500bit"),
+        ("0bit", 0, "0bit"),
+    ] {
+        let rate: Rate = text.parse().unwrap();
+        assert_eq!((rate.0, rate.to_string().as_str()), (bits, said), "{text}");
+    }
+    for (text, why) in [
+        ("10", "the unit is missing"),
+        ("10MB", "not a unit of rate"),
+        ("-1mbit", "negative"),
+        ("fast", "does not begin with a number"),
+        ("101gbit", "more than 100gbit"),
+    ] {
+        let error = text.parse::<Rate>().unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What every worker beside a target does: it takes one order by its socket, and ends when the target ends or the guardian hangs up.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -117,6 +118,11 @@ impl Post {
         self.socket
             .write_all(word)
             .or_say(&codes::FAULT_APPLY, || "the guardian does not listen".to_owned())
+    }
+
+    /// What can be read when the guardian hangs up.
+    pub(crate) fn guardian(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Whether it is time to end.

@@ -91,6 +91,13 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
         "network_disconnect" => (json!({}), &[], &["sleep"]),
+        // What nobody sends is hit by nothing.
+        "delay" => (json!({ "mean": "30ms" }), &[], &["chat", "20"]),
+        "loss" => (json!({ "percent": "60%" }), &[], &["chat", "20"]),
+        "duplicate" => (json!({ "percent": "60%" }), &[], &["chat", "20"]),
+        "corrupt" => (json!({ "percent": "60%" }), &[], &["chat", "20"]),
+        "reorder" => (json!({ "percent": "40%", "delay": "30ms" }), &[], &["chat", "20"]),
+        "rate" => (json!({ "rate": "1mbit" }), &[], &["chat", "20"]),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -99,7 +106,12 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
 
 /// Whether the fault is a worker in groups of its own below the target's.
 pub fn has_worker(fault: &str) -> bool {
-    matches!(fault, "cpu_stress" | "memory_stress" | "disk_io")
+    matches!(fault, "cpu_stress" | "memory_stress" | "disk_io") || on_packets(fault)
+}
+
+/// Whether the fault is a queue of packets: its target must have a network of its own.
+pub fn on_packets(fault: &str) -> bool {
+    matches!(fault, "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate")
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
@@ -134,7 +146,7 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
             ..stage
         });
     }
-    if entry.name == "network_disconnect" {
+    if entry.name == "network_disconnect" || on_packets(entry.name) {
         let Some(node) = net::Node::new(mode) else {
             skip("no privileges for links");
             return None;
@@ -335,7 +347,11 @@ impl Stage {
                 std::fs::write(self.inside("/dev/shm").join(self.cx.trace_name()), "somebody's").unwrap();
             }
             worker if has_worker(worker) => {
-                let group = self.group(Controller::CpuAcct);
+                let group = self.group(if on_packets(worker) {
+                    Controller::Blkio
+                } else {
+                    Controller::CpuAcct
+                });
                 group.child(&self.cx.trace_name()).unwrap();
             }
             "container_pause" => {

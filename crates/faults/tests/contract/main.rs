@@ -25,6 +25,7 @@ macro_rules! tests {
 mod checks;
 mod files;
 mod fixture;
+mod impairments;
 mod loads;
 mod more;
 mod networks;
@@ -65,9 +66,16 @@ fn trials() -> Vec<Trial> {
             })
         })
     });
-    let more = [more::ALL, loads::ALL, script::ALL, files::ALL, networks::ALL]
-        .into_iter()
-        .flatten();
+    let more = [
+        more::ALL,
+        loads::ALL,
+        script::ALL,
+        files::ALL,
+        networks::ALL,
+        impairments::ALL,
+    ]
+    .into_iter()
+    .flatten();
     let more = more.map(|(name, check)| {
         Trial::test(*name, move || {
             run(check());

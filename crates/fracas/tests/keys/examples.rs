@@ -123,6 +123,16 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets[0]={ alias: replica, process: { pid_file: '@NODE' } }"],
     ),
     (
+        "slow-and-lossy-network",
+        &["slow", "lossy", "narrow"],
+        &["targets[0]={ alias: payments, process: { pid_file: '@NODE' } }"],
+    ),
+    (
+        "garbled-network",
+        &["twice", "disorder", "broken"],
+        &["targets[0]={ alias: web, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[

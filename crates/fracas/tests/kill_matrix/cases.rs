@@ -56,6 +56,12 @@ const CASES: &[Case] = &[
     case("container_stop", "grace: 1s", On::Container("no")),
     case("container_restart", "grace: 1s, delay: 200ms", On::Container("no")),
     case("network_disconnect", "", On::Node),
+    case("delay", "mean: 30ms", On::Node),
+    case("loss", "percent: 60%", On::Node),
+    case("duplicate", "percent: 60%", On::Node),
+    case("corrupt", "percent: 60%", On::Node),
+    case("reorder", "percent: 40%, delay: 30ms", On::Node),
+    case("rate", "rate: 1mbit", On::Node),
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(

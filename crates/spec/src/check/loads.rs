@@ -6,7 +6,7 @@ use fracas_core::units::{Percent, Size};
 use super::Check;
 
 /// There is no more than all of it.
-const WHOLE: Percent = Percent(100.0);
+pub(super) const WHOLE: Percent = Percent(100.0);
 /// The kernel takes no longer path (PATH_MAX).
 const LONGEST_PATH: usize = 4095;
 const MOST_WORKERS: u32 = 64;

@@ -190,6 +190,16 @@ fn ease(inject: &mut Inject, from: &str, share: f64) -> Result<(), String> {
                 .map_err(|_| format!("must be a whole number, not {}", quoted(from)))?;
             *to = between(f64::from(from), f64::from(*to), harder)?.round() as u32;
         }
+        Amount::Span(to, harder) => {
+            let from = from.parse::<fracas_core::units::Span>().map_err(no)?;
+            let eased = between(from.as_secs_f64(), to.as_secs_f64(), harder)?;
+            // Whole milliseconds, as a document writes them.
+            *to = fracas_core::units::Span::millis((eased * 1000.0).round() as u64);
+        }
+        Amount::Rate(to, harder) => {
+            let from = from.parse::<fracas_core::units::Rate>().map_err(no)?;
+            to.0 = between(from.0 as f64, to.0 as f64, harder)?.round() as u64;
+        }
     }
     Ok(())
 }

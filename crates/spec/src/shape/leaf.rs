@@ -1,7 +1,8 @@
 //! Scalars: what their key wants decides what they are.
 
 use fracas_core::probe::Expect;
-use fracas_core::units::{NotAQuantity, Percent, Size, Span};
+use fracas_core::traffic::{Peer, Ports};
+use fracas_core::units::{NotAQuantity, Percent, Rate, Size, Span};
 use serde_json::Value;
 
 use crate::lenient;
@@ -51,6 +52,9 @@ pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value,
         "Span" => text.parse::<Span>().map(drop),
         "Size" => text.parse::<Size>().map(drop),
         "Percent" => text.parse::<Percent>().map(drop),
+        "Rate" => text.parse::<Rate>().map(drop),
+        "Peer" => text.parse::<Peer>().map(drop),
+        "Ports" => text.parse::<Ports>().map(drop),
         "Expect" => text.parse::<Expect>().map(drop),
         "Signal" => {
             let upper = text.to_ascii_uppercase();

@@ -119,7 +119,7 @@ fn not_available() {
     let all = table(
         GOOD,
         &[
-            ("{ memory_limit: { limit: 64MiB } }", "{ delay: { mean: 100ms } }"),
+            ("{ memory_limit: { limit: 64MiB } }", "{ partition: { mean: 100ms } }"),
             ("{ memory_limit: { limit: 64MiB } }", "{ clock_skew: {} }"),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
@@ -226,6 +226,34 @@ fn sense() {
                 "memory_limit: { limit: 64MiB }",
                 "network_disconnect: { network: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb }",
             ),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "delay: { mean: 11s, jitter: 11s, correlation: 101% }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "delay: { mean: 10ms, jitter: 20ms }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "delay: { mean: 10ms, direction: ingress }",
+            ),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "loss: { percent: 150%, device: \"a\\nb\" }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "loss: { percent: 80%, burst: 2 }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "loss: { percent: 5%, to: [10.0.0.1/8] }",
+            ),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "loss: { percent: 5%, ports: [70000] }",
+            ),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "reorder: { percent: 100%, delay: 0s }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "rate: { rate: 1kbit }"),
+            ("memory_limit: { limit: 64MiB }", "rate: { rate: 1000 }"),
             ("memory_limit: { limit: 64MiB }", "process_kill: {}"),
             (
                 "inject: { memory_limit: { limit: 64MiB } }",

@@ -4,6 +4,7 @@ use fracas_core::probe::{Prometheus, Source};
 use fracas_core::problem::Problem;
 use fracas_core::units::Span;
 use fracas_docker::Engine;
+use fracas_faults::impairment;
 use fracas_guardian::state::State;
 use fracas_linux::cgroup::{Controller, Version};
 use fracas_linux::privileges::Capability;
@@ -26,6 +27,34 @@ pub(super) struct Machine {
     pub(super) controllers: Vec<Controller>,
     /// Why no container can be a target.
     pub(super) no_engine: Option<String>,
+    /// Why packets cannot be queued.
+    pub(super) no_queue: Option<String>,
+}
+
+/// Whether this kernel can queue packets, which only who has the privileges can try.
+fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
+    const NAME: &str = "packet queue";
+    if let Some(lacking) = impairment::CAPABILITIES
+        .iter()
+        .find(|one| machine.lacking.contains(one))
+    {
+        let why = format!("cannot be tried without {lacking}");
+        checks.push(Check::not(Status::Limited, NAME, why, "run as root, or grant it"));
+        return;
+    }
+    let next = "use a kernel from 5.12 on with nf_tables and NFQUEUE";
+    match impairment::obstacle() {
+        Ok(None) => checks.push(Check::ok(NAME, "delay, loss and their like".to_owned())),
+        Ok(Some(why)) => {
+            checks.push(Check::not(Status::Limited, NAME, why.clone(), next));
+            machine.no_queue = Some(why);
+        }
+        Err(error) => {
+            let why = error.to_string();
+            checks.push(Check::not(Status::Limited, NAME, why.clone(), next));
+            machine.no_queue = Some(why);
+        }
+    }
 }
 
 /// Every check, and what the faults depend on.
@@ -38,6 +67,7 @@ pub(super) async fn all(settings: &Settings) -> (Vec<Check>, Machine) {
     };
     checks.push(kernel_release());
     user(&mut checks, &mut machine);
+    packets(&mut checks, &mut machine);
     for feature in kernel::features() {
         // Control groups have lines of their own.
         if feature.name == "control groups" {

@@ -2,8 +2,7 @@
 
 use fracas_core::params::Inject;
 use fracas_core::problem::Result;
-use fracas_faults::network_disconnect::{CAPABILITIES, NetworkDisconnect};
-use fracas_faults::{Fault as _, Needs};
+use fracas_faults::{Needs, impairment, network_disconnect};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -37,24 +36,38 @@ fn controller(fault: &str) -> Option<Controller> {
     })
 }
 
+/// What a fault on networks cannot do without.
+fn capabilities(fault: &str) -> Option<&'static [Capability]> {
+    match fault {
+        "network_disconnect" => Some(network_disconnect::CAPABILITIES),
+        fault if impairment::NAMES.contains(&fault) => Some(impairment::CAPABILITIES),
+        _ => None,
+    }
+}
+
 fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
     if let Some(controller) = controller(fault)
         && !machine.controllers.contains(&controller)
     {
         return Some(format!("the controller {} is not mounted", controller.name()));
     }
-    if fault == NetworkDisconnect::NAME {
-        let lacking: Vec<_> = CAPABILITIES
+    if let Some(capabilities) = capabilities(fault) {
+        let lacking: Vec<_> = capabilities
             .iter()
             .filter(|one| machine.lacking.contains(one))
             .collect();
         if !lacking.is_empty() {
             let names: Vec<_> = lacking.iter().map(|one| one.name()).collect();
             return Some(format!(
-                "{} missing: links of network namespaces cannot be changed",
+                "{} missing: other network namespaces cannot be changed",
                 names.join(", ")
             ));
         }
+    }
+    if impairment::NAMES.contains(&fault)
+        && let Some(why) = &machine.no_queue
+    {
+        return Some(why.clone());
     }
     let way_round = Capability::DacOverride;
     if needs.root && !machine.root && machine.lacking.contains(&way_round) {
@@ -100,6 +113,7 @@ mod tests {
             ],
             controllers: vec![Controller::Pids],
             no_engine: Some("nobody listens".to_owned()),
+            no_queue: None,
         };
         let of = |name: &str| {
             let all = all(&bare).unwrap();
@@ -128,7 +142,25 @@ mod tests {
             assert!(only.contains("uid 7") && only.contains(missing), "{name}: {only}");
         }
         assert_eq!(of("script"), (String::new(), String::new()));
-        assert!(of("network_disconnect").0.starts_with("CAP_NET_RAW missing"));
+        for fault in ["network_disconnect", "delay", "rate"] {
+            assert!(of(fault).0.starts_with("CAP_NET_RAW missing"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn without_a_queue_no_packet_is_impaired() {
+        let machine = Machine {
+            root: true,
+            controllers: Controller::ALL.to_vec(),
+            no_queue: Some("this kernel has none".to_owned()),
+            ..Machine::default()
+        };
+        for one in all(&machine).unwrap() {
+            let why = impairment::NAMES
+                .contains(&one.fault.as_str())
+                .then_some("this kernel has none");
+            assert_eq!(one.why.as_deref(), why, "{}", one.fault);
+        }
     }
 
     #[test]

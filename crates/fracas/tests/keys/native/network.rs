@@ -8,6 +8,41 @@ use crate::stage::Stage;
 
 changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_network_disconnect_network: "network_disconnect: { network: '@ONE' }" => "network_disconnect: { network: '@TWO' }", "of bridge @ONE disabled" => "of bridge @TWO disabled";
+    key_faults_inject_delay_mean: "delay: { mean: 100ms }" => "delay: { mean: 200ms }", "delay 100ms for" => "delay 200ms for";
+    key_faults_inject_delay_jitter: "delay: { mean: 100ms, jitter: 5ms }" => "delay: { mean: 100ms, jitter: 6ms }", "± 5ms" => "± 6ms";
+    key_faults_inject_delay_correlation: "delay: { mean: 100ms, jitter: 5ms, correlation: 20% }" => "delay: { mean: 100ms, jitter: 5ms, correlation: 30% }", "each 20% like" => "each 30% like";
+    key_faults_inject_delay_distribution: "delay: { mean: 100ms, jitter: 5ms }" => "delay: { mean: 100ms, jitter: 5ms, distribution: pareto }", "(uniform)" => "(pareto)";
+    key_faults_inject_delay_to: "delay: { mean: 100ms, to: [10.0.0.0/8] }" => "delay: { mean: 100ms, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_delay_except: "delay: { mean: 100ms, except: [10.0.0.1] }" => "delay: { mean: 100ms, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_delay_ports: "delay: { mean: 100ms, ports: [81] }" => "delay: { mean: 100ms, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_delay_device: "delay: { mean: 100ms, device: eth0 }" => "delay: { mean: 100ms, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_loss_percent: "loss: { percent: 5% }" => "loss: { percent: 6% }", "loss of 5%" => "loss of 6%";
+    key_faults_inject_loss_burst: "loss: { percent: 5%, burst: 2 }" => "loss: { percent: 5%, burst: 3 }", "2 in a row" => "3 in a row";
+    key_faults_inject_loss_to: "loss: { percent: 5%, to: [10.0.0.0/8] }" => "loss: { percent: 5%, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_loss_except: "loss: { percent: 5%, except: [10.0.0.1] }" => "loss: { percent: 5%, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_loss_ports: "loss: { percent: 5%, ports: [81] }" => "loss: { percent: 5%, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_loss_device: "loss: { percent: 5%, device: eth0 }" => "loss: { percent: 5%, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_duplicate_percent: "duplicate: { percent: 5% }" => "duplicate: { percent: 6% }", "5% twice" => "6% twice";
+    key_faults_inject_duplicate_to: "duplicate: { percent: 5%, to: [10.0.0.0/8] }" => "duplicate: { percent: 5%, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_duplicate_except: "duplicate: { percent: 5%, except: [10.0.0.1] }" => "duplicate: { percent: 5%, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_duplicate_ports: "duplicate: { percent: 5%, ports: [81] }" => "duplicate: { percent: 5%, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_duplicate_device: "duplicate: { percent: 5%, device: eth0 }" => "duplicate: { percent: 5%, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_corrupt_percent: "corrupt: { percent: 5% }" => "corrupt: { percent: 6% }", "in 5%" => "in 6%";
+    key_faults_inject_corrupt_to: "corrupt: { percent: 5%, to: [10.0.0.0/8] }" => "corrupt: { percent: 5%, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_corrupt_except: "corrupt: { percent: 5%, except: [10.0.0.1] }" => "corrupt: { percent: 5%, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_corrupt_ports: "corrupt: { percent: 5%, ports: [81] }" => "corrupt: { percent: 5%, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_corrupt_device: "corrupt: { percent: 5%, device: eth0 }" => "corrupt: { percent: 5%, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_reorder_percent: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 6%, delay: 20ms }", "5% at once" => "6% at once";
+    key_faults_inject_reorder_delay: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 30ms }", "20ms later" => "30ms later";
+    key_faults_inject_reorder_to: "reorder: { percent: 5%, delay: 20ms, to: [10.0.0.0/8] }" => "reorder: { percent: 5%, delay: 20ms, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_reorder_except: "reorder: { percent: 5%, delay: 20ms, except: [10.0.0.1] }" => "reorder: { percent: 5%, delay: 20ms, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_reorder_ports: "reorder: { percent: 5%, delay: 20ms, ports: [81] }" => "reorder: { percent: 5%, delay: 20ms, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_reorder_device: "reorder: { percent: 5%, delay: 20ms, device: eth0 }" => "reorder: { percent: 5%, delay: 20ms, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_rate_rate: "rate: { rate: 1mbit }" => "rate: { rate: 2mbit }", "at most 1mbit" => "at most 2mbit";
+    key_faults_inject_rate_to: "rate: { rate: 1mbit, to: [10.0.0.0/8] }" => "rate: { rate: 1mbit, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_rate_except: "rate: { rate: 1mbit, except: [10.0.0.1] }" => "rate: { rate: 1mbit, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_rate_ports: "rate: { rate: 1mbit, ports: [81] }" => "rate: { rate: 1mbit, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_rate_device: "rate: { rate: 1mbit, device: eth0 }" => "rate: { rate: 1mbit, device: eth1 }", "by eth0" => "by eth1";
 }
 
 /// `@NODE`: the pid file of a process with networks of its own, `@ONE` and `@TWO` are its bridges.
@@ -23,4 +58,23 @@ fn node() -> Option<Stage> {
         stage.keep(bridge);
     }
     Some(stage)
+}
+
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "delay: { mean: 100ms, direction: egress }");
+    key_faults_inject_delay_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "loss: { percent: 5%, direction: egress }");
+    key_faults_inject_loss_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "duplicate: { percent: 5%, direction: egress }");
+    key_faults_inject_duplicate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "corrupt: { percent: 5%, direction: egress }");
+    key_faults_inject_corrupt_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "reorder: { percent: 5%, delay: 20ms, direction: egress }");
+    key_faults_inject_reorder_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "rate: { rate: 1mbit, direction: egress }");
+    key_faults_inject_rate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
 }

@@ -78,10 +78,77 @@ faults! {
     key_faults_inject_script_directory: "script: { apply: [a], revert: [b] }" => "script: { apply: [a], revert: [b], directory: /tmp }", "script/directory", "/" => "/tmp";
     key_faults_inject_script_environment: "script: { apply: [a], revert: [b], environment: { A: x } }" => "script: { apply: [a], revert: [b], environment: { A: y } }", "script/environment", "{\"A\":\"x\"}" => "{\"A\":\"y\"}";
     key_faults_inject_network_disconnect_network: "network_disconnect: { network: a }" => "network_disconnect: { network: b }", "network_disconnect/network", "a" => "b";
+    key_faults_inject_delay_mean: "delay: { mean: 100ms }" => "delay: { mean: 200ms }", "delay/mean", "100ms" => "200ms";
+    key_faults_inject_delay_jitter: "delay: { mean: 100ms }" => "delay: { mean: 100ms, jitter: 5ms }", "delay/jitter", "0s" => "5ms";
+    key_faults_inject_delay_correlation: "delay: { mean: 100ms }" => "delay: { mean: 100ms, correlation: 25% }", "delay/correlation", "\"0%\"" => "\"25%\"";
+    key_faults_inject_delay_distribution: "delay: { mean: 100ms }" => "delay: { mean: 100ms, distribution: normal }", "delay/distribution", "uniform" => "normal";
+    key_faults_inject_delay_to: "delay: { mean: 100ms, to: [10.0.0.0/8] }" => "delay: { mean: 100ms, to: [\"*:53/udp\"] }", "delay/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_delay_except: "delay: { mean: 100ms, except: [10.0.0.1] }" => "delay: { mean: 100ms, except: [10.0.0.2] }", "delay/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_delay_ports: "delay: { mean: 100ms, ports: [80] }" => "delay: { mean: 100ms, ports: [8000-8010] }", "delay/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_delay_device: "delay: { mean: 100ms, device: eth0 }" => "delay: { mean: 100ms, device: eth1 }", "delay/device", "eth0" => "eth1";
+    key_faults_inject_loss_percent: "loss: { percent: 5% }" => "loss: { percent: 6% }", "loss/percent", "\"5%\"" => "\"6%\"";
+    key_faults_inject_loss_burst: "loss: { percent: 5%, burst: 2 }" => "loss: { percent: 5%, burst: 3 }", "loss/burst", "2.0" => "3.0";
+    key_faults_inject_loss_to: "loss: { percent: 5%, to: [10.0.0.0/8] }" => "loss: { percent: 5%, to: [\"*:53/udp\"] }", "loss/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_loss_except: "loss: { percent: 5%, except: [10.0.0.1] }" => "loss: { percent: 5%, except: [10.0.0.2] }", "loss/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_loss_ports: "loss: { percent: 5%, ports: [80] }" => "loss: { percent: 5%, ports: [8000-8010] }", "loss/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_loss_device: "loss: { percent: 5%, device: eth0 }" => "loss: { percent: 5%, device: eth1 }", "loss/device", "eth0" => "eth1";
+    key_faults_inject_duplicate_percent: "duplicate: { percent: 5% }" => "duplicate: { percent: 6% }", "duplicate/percent", "\"5%\"" => "\"6%\"";
+    key_faults_inject_duplicate_to: "duplicate: { percent: 5%, to: [10.0.0.0/8] }" => "duplicate: { percent: 5%, to: [\"*:53/udp\"] }", "duplicate/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_duplicate_except: "duplicate: { percent: 5%, except: [10.0.0.1] }" => "duplicate: { percent: 5%, except: [10.0.0.2] }", "duplicate/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_duplicate_ports: "duplicate: { percent: 5%, ports: [80] }" => "duplicate: { percent: 5%, ports: [8000-8010] }", "duplicate/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_duplicate_device: "duplicate: { percent: 5%, device: eth0 }" => "duplicate: { percent: 5%, device: eth1 }", "duplicate/device", "eth0" => "eth1";
+    key_faults_inject_corrupt_percent: "corrupt: { percent: 5% }" => "corrupt: { percent: 6% }", "corrupt/percent", "\"5%\"" => "\"6%\"";
+    key_faults_inject_corrupt_to: "corrupt: { percent: 5%, to: [10.0.0.0/8] }" => "corrupt: { percent: 5%, to: [\"*:53/udp\"] }", "corrupt/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_corrupt_except: "corrupt: { percent: 5%, except: [10.0.0.1] }" => "corrupt: { percent: 5%, except: [10.0.0.2] }", "corrupt/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_corrupt_ports: "corrupt: { percent: 5%, ports: [80] }" => "corrupt: { percent: 5%, ports: [8000-8010] }", "corrupt/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_corrupt_device: "corrupt: { percent: 5%, device: eth0 }" => "corrupt: { percent: 5%, device: eth1 }", "corrupt/device", "eth0" => "eth1";
+    key_faults_inject_reorder_percent: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 6%, delay: 20ms }", "reorder/percent", "\"5%\"" => "\"6%\"";
+    key_faults_inject_reorder_delay: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 30ms }", "reorder/delay", "20ms" => "30ms";
+    key_faults_inject_reorder_to: "reorder: { percent: 5%, delay: 20ms, to: [10.0.0.0/8] }" => "reorder: { percent: 5%, delay: 20ms, to: [\"*:53/udp\"] }", "reorder/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_reorder_except: "reorder: { percent: 5%, delay: 20ms, except: [10.0.0.1] }" => "reorder: { percent: 5%, delay: 20ms, except: [10.0.0.2] }", "reorder/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_reorder_ports: "reorder: { percent: 5%, delay: 20ms, ports: [80] }" => "reorder: { percent: 5%, delay: 20ms, ports: [8000-8010] }", "reorder/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_reorder_device: "reorder: { percent: 5%, delay: 20ms, device: eth0 }" => "reorder: { percent: 5%, delay: 20ms, device: eth1 }", "reorder/device", "eth0" => "eth1";
+    key_faults_inject_rate_rate: "rate: { rate: 1mbit }" => "rate: { rate: 2mbit }", "rate/rate", "1mbit" => "2mbit";
+    key_faults_inject_rate_to: "rate: { rate: 1mbit, to: [10.0.0.0/8] }" => "rate: { rate: 1mbit, to: [\"*:53/udp\"] }", "rate/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
+    key_faults_inject_rate_except: "rate: { rate: 1mbit, except: [10.0.0.1] }" => "rate: { rate: 1mbit, except: [10.0.0.2] }", "rate/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_rate_ports: "rate: { rate: 1mbit, ports: [80] }" => "rate: { rate: 1mbit, ports: [8000-8010] }", "rate/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_rate_device: "rate: { rate: 1mbit, device: eth0 }" => "rate: { rate: 1mbit, device: eth1 }", "rate/device", "eth0" => "eth1";
     key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
     key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
     key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";
     key_faults_inject_file_corrupt_method: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, method: zero }", "file_corrupt/method", "random" => "zero";
     key_faults_inject_file_delete_path: "file_delete: { path: /a }" => "file_delete: { path: /b }", "file_delete/path", "/a" => "/b";
     key_faults_inject_file_delete_recursive: "file_delete: { path: /a }" => "file_delete: { path: /a, recursive: true }", "file_delete/recursive", "false" => "true";
+}
+
+/// Of the two directions one is refused.
+fn direction(fault: &str) {
+    let of = |direction: &str| {
+        crate::tests::plain(&format!(
+            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: base }}\ntargets: [{{ alias: a, container: {{ name: a }} }}]\n\
+             faults: [{{ name: f, target: a, inject: {{ {} }} }}]\nduration: 2m\n",
+            fault.replace('}', &format!(", direction: {direction} }}"))
+        ))
+    };
+    assert!(of("egress").is_ok());
+    let problems = of("ingress").unwrap_err();
+    assert_eq!(
+        problems.iter().map(|problem| problem.code.id).collect::<Vec<_>>(),
+        ["D010"]
+    );
+}
+
+macro_rules! directions {
+    ($($name:ident: $fault:literal;)*) => {
+        $(#[test] fn $name() { direction($fault); })*
+    };
+}
+
+directions! {
+    key_faults_inject_delay_direction: "delay: { mean: 100ms }";
+    key_faults_inject_loss_direction: "loss: { percent: 5% }";
+    key_faults_inject_duplicate_direction: "duplicate: { percent: 5% }";
+    key_faults_inject_corrupt_direction: "corrupt: { percent: 5% }";
+    key_faults_inject_reorder_direction: "reorder: { percent: 5%, delay: 20ms }";
+    key_faults_inject_rate_direction: "rate: { rate: 1mbit }";
 }

@@ -1,0 +1,148 @@
+//! Parameters of the faults that impair packets: each of them has the same keys for which packets it is about, and keys of its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::traffic::{Direction, Peer, Ports};
+use crate::units::{Percent, Rate, Span};
+
+/// Which packets of a target a fault is about, of those that it sends.
+#[derive(Debug, Clone, Copy)]
+pub struct Traffic<'a> {
+    /// In which direction.
+    pub direction: Direction,
+    /// To whom; empty is everybody.
+    pub to: &'a [Peer],
+    /// To whom not.
+    pub except: &'a [Peer],
+    /// Ports of either side; empty is all.
+    pub ports: &'a [Ports],
+    /// The interface; none is all but the loopback device.
+    pub device: Option<&'a str>,
+}
+
+/// A fault on the packets of some traffic.
+pub trait Impairs {
+    /// Of which traffic.
+    fn traffic(&self) -> Traffic<'_>;
+}
+
+macro_rules! impairment {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        ///
+        /// Undo: exact; the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. The target
+        /// must have a network namespace of its own. Connections that were open before are affected at once. Multicast, broadcast
+        /// and link-local traffic is left alone.
+        #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+            /// Which packets: those that the target sends are `egress`. `ingress` is not available yet. Default `egress`.
+            #[serde(default)]
+            pub direction: Direction,
+            /// To whom: packets to these. Default: everybody.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub to: Vec<Peer>,
+            /// Packets to these are left alone, also if `to` names them. Default: none.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub except: Vec<Peer>,
+            /// TCP and UDP ports, of either side. Default: all, and what has no ports.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub ports: Vec<Ports>,
+            /// The interface, as the target has it. Default: all but the loopback device.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub device: Option<String>,
+        }
+
+        impl Impairs for $name {
+            fn traffic(&self) -> Traffic<'_> {
+                Traffic {
+                    direction: self.direction,
+                    to: &self.to,
+                    except: &self.except,
+                    ports: &self.ports,
+                    device: self.device.as_deref(),
+                }
+            }
+        }
+    };
+}
+
+impairment! {
+    /// Delays packets that the target sends.
+    ///
+    /// With a jitter packets may overtake each other, as with netem.
+    Delay {
+        /// How long, on average, up to 10s.
+        mean: Span,
+        /// How far from the mean, up to 10s: the half width of `uniform`, the standard deviation of the others. Default 0s.
+        #[serde(default)]
+        jitter: Span,
+        /// How much a packet's delay is like that of the one before, up to 100%. Default 0%.
+        #[serde(default)]
+        correlation: Percent,
+        /// How the delays are spread. Default `uniform`.
+        #[serde(default)]
+        distribution: Distribution,
+    }
+}
+
+impairment! {
+    /// Loses packets that the target sends.
+    Loss {
+        /// How many of a hundred, more than 0% and up to 100%. Losses are independent, or, with a `burst`, come in series.
+        percent: Percent,
+        /// How many packets in a row are lost on average, from 1 to 1000: a Gilbert model, that loses everything in its bad state and
+        /// nothing in its good one. Default: each packet by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        burst: Option<f64>,
+    }
+}
+
+impairment! {
+    /// Sends packets of the target twice.
+    Duplicate {
+        /// How many of a hundred, more than 0% and up to 100%.
+        percent: Percent,
+    }
+}
+
+impairment! {
+    /// Flips one bit of what packets carry that the target sends, behind the header of IP: the receiver finds a wrong checksum and drops them, mostly.
+    Corrupt {
+        /// How many of a hundred, more than 0% and up to 100%.
+        percent: Percent,
+    }
+}
+
+impairment! {
+    /// Lets packets that the target sends overtake others: all are delayed, but for some that are sent at once.
+    Reorder {
+        /// How many of a hundred are sent at once, more than 0% and less than 100%.
+        percent: Percent,
+        /// How long the others are delayed, from 1ms to 10s.
+        delay: Span,
+    }
+}
+
+impairment! {
+    /// Lets the target send no more than so much in a second. What waits longer than a second is lost, as behind a narrow link.
+    RateLimit {
+        /// How much, from 8kbit to 10gbit, with the headers of IP.
+        rate: Rate,
+    }
+}
+
+/// How delays are spread around their mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    /// All delays from mean − jitter to mean + jitter are as likely.
+    #[default]
+    Uniform,
+    /// A normal distribution.
+    Normal,
+    /// Most a little below the mean, few far above: a Pareto distribution with the shape 3, as that of netem.
+    Pareto,
+}

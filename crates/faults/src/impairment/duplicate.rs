@@ -1,0 +1,43 @@
+//! `duplicate`: packets come twice.
+
+use std::time::Duration;
+
+use fracas_core::params;
+use fracas_core::record::Landed;
+
+use super::meter::{Measured, Plan};
+use super::model::Model;
+use super::verdict::share;
+use super::{Impairment, Kind};
+
+/// See [`params::Duplicate`].
+pub(crate) type Duplicate = Impairment<Kinds>;
+
+/// What `duplicate` is.
+#[derive(Debug)]
+pub(crate) struct Kinds;
+
+impl Kind for Kinds {
+    const NAME: &'static str = "duplicate";
+    type Params = params::Duplicate;
+
+    fn model(params: &params::Duplicate) -> Model {
+        Model::Duplicate {
+            share: params.percent.fraction(),
+        }
+    }
+
+    fn asked(params: &params::Duplicate) -> String {
+        format!("{} twice", params.percent)
+    }
+
+    fn plan(_: &params::Duplicate) -> Plan {
+        Plan::spread(Plan::MOST, Duration::ZERO)
+    }
+
+    fn judge(params: &params::Duplicate, measured: &Measured) -> (String, Landed) {
+        let twice = measured.count(|arrivals| arrivals.len() > 1);
+        let arrived = measured.count(|arrivals| !arrivals.is_empty());
+        share("twice", params.percent.fraction(), twice, arrived, 1.0)
+    }
+}

@@ -1,0 +1,437 @@
+//! How much was delivered: packets of our own, sent from the target's network namespace in the target's name, and seen by a socket behind
+//! all queues.
+//!
+//! They go to somebody the fault is about, and to a bystander. None needs an answer: each has a wrong checksum, so that no program ever
+//! gets one, and may take one link only. They meet the same rules as the target's own packets, and nothing of the worker but its effect
+//! is seen here.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use fracas_core::ids::is_trace_name;
+use fracas_core::traffic::Protocol;
+use fracas_linux::clock;
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netfilter::Way;
+use fracas_linux::netlink::{Netlink, Route, RouteKind};
+use fracas_linux::packets::{Content, Probe, Tag, Watch};
+use fracas_linux::raw::Raw;
+use fracas_linux::relay;
+
+use super::aim::{self, Packet};
+use super::rules::Owned;
+use super::verdict::millis;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plan {
+    count: u32,
+    /// Between two.
+    gap: Duration,
+    /// How many bytes each has.
+    size: usize,
+    /// How long the last one may take that comes.
+    within: Duration,
+}
+
+/// What has come of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Measured(Measured),
+    /// The fault is not there, or nobody's.
+    Missed(String),
+    /// It cannot be told; why.
+    Unmeasured(String),
+}
+
+/// What became of the packets.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    matched: Vec<Shot>,
+    /// `None`: the fault is about everybody.
+    bystander: Option<Vec<Shot>>,
+    /// Whether no other fault of ours is on packets here: it may hit the bystander, as it should.
+    alone: bool,
+    size: usize,
+    /// Packets of the target's own that the rules have matched since the fault is on.
+    own: u64,
+}
+
+/// One packet.
+#[derive(Debug, Default)]
+struct Shot {
+    sent: Duration,
+    arrivals: Vec<Arrival>,
+}
+
+/// A packet that was seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    pub(crate) delay: Duration,
+    at: Duration,
+    pub(crate) intact: bool,
+}
+
+/// So many a second, not more.
+const GAP: Duration = Duration::from_millis(50);
+/// As long as a ping.
+const SIZE: usize = 84;
+/// How long something may take that is not delayed, on a machine that has something else to do.
+const SOON: Duration = Duration::from_millis(500);
+/// How long the kernel asks for a neighbour, once a second, before it gives up (`NEIGH_VAR_MCAST_PROBES` in net/ipv4/arp.c).
+const FOUND: Duration = Duration::from_secs(4);
+/// A bystander that comes later than this was hit.
+const BYSTANDER: Duration = Duration::from_millis(5);
+/// The numbers of packets to bystanders, and of the one that goes past all queues.
+const OTHERS: u32 = 1 << 16;
+const PAST: u32 = 1 << 17;
+/// Names of hosts are asked for by nobody here: these addresses are somebody's far away, and only the way to them is asked for.
+const AFAR: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
+
+impl Plan {
+    /// As many as can be sent in a second.
+    pub(crate) const MOST: u32 = 20;
+
+    /// One after the other, each of which may take so long.
+    pub(crate) fn spread(count: u32, delay: Duration) -> Self {
+        Self {
+            count,
+            gap: GAP,
+            size: SIZE,
+            within: delay + SOON,
+        }
+    }
+
+    /// All at once, of this size; so long may they take together.
+    pub(crate) fn train(count: u32, size: usize, takes: Duration) -> Self {
+        Self {
+            count,
+            gap: Duration::ZERO,
+            size,
+            within: takes + SOON,
+        }
+    }
+
+    /// As this, of another size.
+    pub(crate) fn of(self, size: usize) -> Self {
+        Self { size, ..self }
+    }
+
+    /// How long it may take altogether.
+    pub(crate) fn longest(&self) -> Duration {
+        self.gap * self.count + self.within * 2 + Duration::from_secs(10)
+    }
+}
+
+/// Sends and watches. `sent` is how many packets were sent before, which the rules have counted, and becomes how many there are now.
+pub(crate) fn measure(
+    there: &NetNamespace,
+    table: &str,
+    traffic: &Owned,
+    plan: &Plan,
+    sent: &mut u64,
+) -> io::Result<Outcome> {
+    there.within(|| {
+        let tables = Netlink::netfilter()?.tables()?;
+        if !tables.iter().any(|one| one.name == table) {
+            return Ok(Outcome::Missed(format!("there is no table {table}")));
+        }
+        let alone = !tables.iter().any(|one| one.name != table && is_trace_name(&one.name));
+        let aims = match Aims::take(traffic)? {
+            Ok(aims) => aims,
+            Err(why) => return Ok(Outcome::Unmeasured(why)),
+        };
+        let tag = tag(table);
+        let mut range = Range {
+            watch: Watch::open(None, Way::Out, tag)?,
+            raw: Raw::open()?,
+            tag,
+            matched: Vec::new(),
+            others: Vec::new(),
+            past: Shot::default(),
+            contents: Vec::new(),
+        };
+        // Whoever is next may have to be found first, and that the way is open is seen, too.
+        range.shoot(&aims.matched, PAST, plan.size)?;
+        range.watch_until(FOUND, |range| !range.past.arrivals.is_empty())?;
+        if range.past.arrivals.is_empty() {
+            let to = aims.matched.packet.to;
+            return Ok(Outcome::Unmeasured(format!(
+                "nothing gets out towards {to}: nobody answers there for the next link"
+            )));
+        }
+        for number in 0..plan.count {
+            range.shoot(&aims.matched, number, plan.size)?;
+            if let Some(other) = &aims.bystander {
+                range.shoot(other, OTHERS + number, SIZE)?;
+            }
+            if !plan.gap.is_zero() {
+                range.watch_until(plan.gap, |_| false)?;
+            }
+        }
+        *sent += u64::from(plan.count);
+        let all = |shots: &[Shot]| shots.iter().all(|shot| !shot.arrivals.is_empty());
+        range.watch_until(plan.within, |range| all(&range.matched) && all(&range.others))?;
+        let counters = Netlink::netfilter()?.rule_counters(table)?;
+        let counted: u64 = counters.values().map(|counter| counter.packets).sum();
+        Ok(Outcome::Measured(Measured {
+            matched: range.matched,
+            bystander: aims.bystander.is_some().then_some(range.others),
+            alone,
+            size: plan.size,
+            own: counted.saturating_sub(*sent),
+        }))
+    })
+}
+
+/// To whom it goes.
+struct Aims {
+    matched: Aim,
+    bystander: Option<Aim>,
+}
+
+struct Aim {
+    packet: Packet,
+    from: IpAddr,
+    link: u32,
+}
+
+impl Aims {
+    /// Finds them; else why there are none.
+    fn take(traffic: &Owned) -> io::Result<Result<Self, String>> {
+        let mut netlink = Netlink::route()?;
+        let device = match &traffic.device {
+            None => None,
+            Some(name) => match netlink.link_by_name(name)? {
+                None => return Ok(Err(format!("there is no interface {name} any more"))),
+                Some(link) => Some(link.index),
+            },
+        };
+        let near = near(&mut netlink, device)?;
+        let of = traffic.traffic();
+        let first = |netlink: &mut Netlink, packets: Vec<Packet>| -> io::Result<Option<Aim>> {
+            for packet in packets {
+                let Some(route) = netlink.route_to(packet.to, 0, device)? else {
+                    continue;
+                };
+                if let Some((from, link)) = leaves(&route) {
+                    return Ok(Some(Aim { packet, from, link }));
+                }
+            }
+            Ok(None)
+        };
+        let Some(matched) = first(&mut netlink, aim::matched(&of, &near))? else {
+            return Ok(Err("there is no way to anybody that it is about".to_owned()));
+        };
+        let bystander = first(&mut netlink, aim::bystanders(&of, &near))?;
+        Ok(Ok(Self { matched, bystander }))
+    }
+}
+
+/// From which address and by which interface a packet leaves; `None`: it does not.
+fn leaves(route: &Route) -> Option<(IpAddr, u32)> {
+    (route.kind == RouteKind::Unicast).then_some(())?;
+    Some((route.source?, route.link?))
+}
+
+/// Addresses that surely have a next link: of gateways, and of the first neighbour in each network.
+fn near(netlink: &mut Netlink, device: Option<u32>) -> io::Result<Vec<IpAddr>> {
+    let mut near = Vec::new();
+    for afar in AFAR {
+        let route = netlink.route_to(afar, 0, device)?;
+        near.extend(route.and_then(|route| route.gateway));
+    }
+    let loopback: Vec<u32> = netlink
+        .links()?
+        .iter()
+        .filter(|link| link.loopback)
+        .map(|link| link.index)
+        .collect();
+    for own in netlink.addresses()? {
+        let elsewhere = device.is_some_and(|device| device != own.link) || loopback.contains(&own.link);
+        if !elsewhere && own.usable {
+            near.extend(aim::neighbours(own.address, own.bits));
+        }
+    }
+    Ok(near)
+}
+
+/// Where is shot and watched.
+struct Range {
+    watch: Watch,
+    raw: Raw,
+    tag: Tag,
+    matched: Vec<Shot>,
+    others: Vec<Shot>,
+    /// The one that goes past all queues.
+    past: Shot,
+    /// What each to the matched carries behind the header of IP.
+    contents: Vec<Vec<u8>>,
+}
+
+impl Range {
+    fn shoot(&mut self, aim: &Aim, number: u32, length: usize) -> io::Result<()> {
+        let (from, to) = aim.packet.ports;
+        let probe = Probe {
+            from: aim.from,
+            to: aim.packet.to,
+            content: match aim.packet.protocol {
+                Protocol::Udp => Content::Udp { from, to },
+                Protocol::Tcp => Content::Tcp { from, to },
+                Protocol::Icmp => Content::Echo { identifier: from },
+            },
+            hops: 1,
+            tag: self.tag,
+            number,
+            length,
+            sound: false,
+        };
+        let bytes = probe.bytes()?;
+        let sent = clock::wall();
+        let mark = if number == PAST { relay::MARKS } else { 0 };
+        self.raw.send(&bytes, mark, Some(aim.link))?;
+        let shot = Shot {
+            sent,
+            arrivals: Vec::new(),
+        };
+        match number {
+            PAST => self.past = shot,
+            OTHERS.. => self.others.push(shot),
+            _ => {
+                self.matched.push(shot);
+                self.contents.push(content(&bytes).to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of what is seen, for so long or until it is enough.
+    fn watch_until(&mut self, limit: Duration, enough: impl Fn(&Self) -> bool) -> io::Result<()> {
+        let until = Instant::now() + limit;
+        loop {
+            while let Some(seen) = self.watch.receive()? {
+                let intact = |number: usize| {
+                    self.contents
+                        .get(number)
+                        .is_some_and(|sent| sent == content(&seen.bytes))
+                };
+                let number = seen.number as usize;
+                let (shot, intact) = match seen.number {
+                    PAST => (Some(&mut self.past), true),
+                    OTHERS.. => (self.others.get_mut(number - OTHERS as usize), true),
+                    _ => {
+                        let intact = intact(number);
+                        (self.matched.get_mut(number), intact)
+                    }
+                };
+                if let Some(shot) = shot {
+                    shot.arrivals.push(Arrival {
+                        delay: seen.at.saturating_sub(shot.sent),
+                        at: seen.at,
+                        intact,
+                    });
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || enough(self) {
+                return Ok(());
+            }
+            self.watch.wait(left)?;
+        }
+    }
+}
+
+/// What is behind the header of IP.
+fn content(packet: &[u8]) -> &[u8] {
+    let header = if packet.first().is_some_and(|byte| byte >> 4 == 4) {
+        20
+    } else {
+        40
+    };
+    packet.get(header..).unwrap_or_default()
+}
+
+/// What nobody else's packets end with, nor those of another measurement.
+fn tag(table: &str) -> Tag {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) ^ u64::from(std::process::id()) << 32;
+    let draw = fracas_core::seed::Seed(clock::boottime().as_nanos() as u64).draw("tag", table, count);
+    let mut tag = [0; 12];
+    tag[..4].copy_from_slice(b"frac");
+    tag[4..].copy_from_slice(&draw.0.to_be_bytes());
+    Tag(tag)
+}
+
+impl Measured {
+    /// How many were sent.
+    pub(crate) fn sent(&self) -> u32 {
+        self.matched.len() as u32
+    }
+
+    /// How many of them came in this way.
+    pub(crate) fn count(&self, is: impl Fn(&[Arrival]) -> bool) -> u32 {
+        self.matched.iter().filter(|shot| is(&shot.arrivals)).count() as u32
+    }
+
+    /// How late each came that came.
+    pub(crate) fn delays(&self) -> Vec<Duration> {
+        let first = self.matched.iter().filter_map(|shot| shot.arrivals.first());
+        first.map(|arrival| arrival.delay).collect()
+    }
+
+    /// How many bytes came behind the first of those that came, and within which time. `None`: fewer than two came.
+    pub(crate) fn train(&self) -> Option<(u64, Duration)> {
+        let mut times: Vec<_> = self
+            .matched
+            .iter()
+            .filter_map(|shot| shot.arrivals.first())
+            .map(|one| one.at)
+            .collect();
+        times.sort_unstable();
+        let (first, last) = (times.first()?, times.last()?);
+        (times.len() > 1).then(|| ((times.len() as u64 - 1) * self.size as u64, last.saturating_sub(*first)))
+    }
+
+    /// Why the fault hit somebody that it is not about.
+    pub(crate) fn bystander_harmed(&self) -> Option<String> {
+        let shots = self.bystander.as_ref().filter(|_| self.alone)?;
+        let lost = shots.iter().filter(|shot| shot.arrivals.is_empty()).count();
+        if lost > 0 {
+            return Some(format!(
+                "{lost} of {} packets that it is not about were lost",
+                shots.len()
+            ));
+        }
+        let late = bystander_delay(shots);
+        (late > BYSTANDER).then(|| format!("packets that it is not about came {} late", millis(late)))
+    }
+
+    pub(crate) fn bystander_words(&self) -> String {
+        match &self.bystander {
+            None => "it is about everybody".to_owned(),
+            Some(_) if !self.alone => "bystanders have other faults of Fracas".to_owned(),
+            Some(shots) => format!("{} on bystanders", millis(bystander_delay(shots))),
+        }
+    }
+
+    /// Whether it hit anything of the target's own.
+    pub(crate) fn own(&self) -> u64 {
+        self.own
+    }
+}
+
+/// The one in the middle.
+fn bystander_delay(shots: &[Shot]) -> Duration {
+    let mut delays: Vec<_> = shots
+        .iter()
+        .filter_map(|shot| shot.arrivals.first())
+        .map(|one| one.delay)
+        .collect();
+    delays.sort_unstable();
+    delays.get(delays.len() / 2).copied().unwrap_or_default()
+}

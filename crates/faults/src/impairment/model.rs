@@ -1,0 +1,359 @@
+//! What happens to each packet: a pure function of the order in which they come, their lengths and times, and the seed.
+//!
+//! The models are those of netem (net/sched/sch_netem.c), but for correlation: netem mixes uniform numbers, which makes their spread,
+//! and with it a share, smaller than asked. Here what is correlated is a normal variable, so that the spread stays as it is.
+
+use std::f64::consts::TAU;
+use std::time::Duration;
+
+use fracas_core::params::Distribution;
+use fracas_core::seed::Seed;
+use fracas_core::statistics::upper_tail;
+use fracas_linux::relay::Fate;
+use serde::{Deserialize, Serialize};
+
+/// What is done to packets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Model {
+    Delay {
+        mean: Duration,
+        jitter: Duration,
+        /// From 0 to 1.
+        correlation: f64,
+        distribution: Distribution,
+    },
+    Loss {
+        share: f64,
+        burst: Option<f64>,
+    },
+    Duplicate {
+        share: f64,
+    },
+    Corrupt {
+        share: f64,
+    },
+    Reorder {
+        share: f64,
+        delay: Duration,
+    },
+    Rate {
+        /// Bits in a second.
+        bits: u64,
+    },
+}
+
+/// The packets of one injection, one after the other.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    model: Model,
+    seed: Seed,
+    identity: String,
+    /// How many came so far.
+    count: u64,
+    /// The last normal variable, for what is correlated.
+    last: f64,
+    /// Whether packets are being lost in a row.
+    losing: bool,
+    /// When the link has sent what was before, since the stream began.
+    free: Duration,
+}
+
+/// What waits longer behind a narrow link is lost.
+const LONGEST_QUEUE: Duration = Duration::from_secs(1);
+/// No packet waits longer, whatever is drawn.
+pub(crate) const LONGEST: Duration = Duration::from_mins(2);
+/// The mean and the standard deviation of a Pareto distribution with the shape 3 that begins at 1.
+const PARETO_MEAN: f64 = 1.5;
+const PARETO_DEVIATION: f64 = 0.866_025_403_784_438_6;
+
+impl Stream {
+    pub(crate) fn new(model: Model, seed: Seed, identity: String) -> Self {
+        Self {
+            model,
+            seed,
+            identity,
+            count: 0,
+            last: 0.0,
+            losing: false,
+            free: Duration::ZERO,
+        }
+    }
+
+    /// What happens to the next packet, of so many bytes, which came so long after the stream began.
+    pub(crate) fn next(&mut self, length: usize, now: Duration) -> Fate {
+        let fate = match self.model.clone() {
+            Model::Delay {
+                mean,
+                jitter,
+                correlation,
+                distribution,
+            } => Fate {
+                delay: self.delay(mean, jitter, correlation, distribution),
+                ..Fate::PASS
+            },
+            Model::Loss { share, burst } if self.is_lost(share, burst) => Fate::LOST,
+            Model::Duplicate { share } if self.draw("duplicate") < share => Fate {
+                copies: 2,
+                ..Fate::PASS
+            },
+            Model::Corrupt { share } if self.draw("corrupt") < share => Fate {
+                flip: Some(self.seed.draw("bit", &self.identity, self.count).0),
+                ..Fate::PASS
+            },
+            Model::Reorder { share, delay } if self.draw("reorder") >= share => Fate { delay, ..Fate::PASS },
+            Model::Rate { bits } => self.send(length, bits, now),
+            Model::Loss { .. } | Model::Duplicate { .. } | Model::Corrupt { .. } | Model::Reorder { .. } => Fate::PASS,
+        };
+        self.count += 1;
+        fate
+    }
+
+    fn draw(&self, purpose: &str) -> f64 {
+        self.seed.draw(purpose, &self.identity, self.count).uniform()
+    }
+
+    /// A normal variable with mean 0 and deviation 1 (Box and Muller, 1958), like the last one as far as asked.
+    fn normal(&mut self, correlation: f64) -> f64 {
+        // From above 0 up to 1: of 0 there is no logarithm.
+        let (one, two) = (1.0 - self.draw("radius"), self.draw("angle"));
+        let fresh = (-2.0 * one.ln()).sqrt() * (TAU * two).cos();
+        let before = if self.count == 0 { fresh } else { self.last };
+        self.last = correlation.mul_add(before, (1.0 - correlation * correlation).max(0.0).sqrt() * fresh);
+        if self.count == 0 {
+            self.last = fresh;
+        }
+        self.last
+    }
+
+    fn delay(&mut self, mean: Duration, jitter: Duration, correlation: f64, distribution: Distribution) -> Duration {
+        if jitter.is_zero() {
+            return mean;
+        }
+        let share = if correlation > 0.0 || distribution == Distribution::Normal {
+            let normal = self.normal(correlation);
+            if distribution == Distribution::Normal {
+                return moved(mean, jitter, normal);
+            }
+            below(normal)
+        } else {
+            self.draw("delay")
+        };
+        let by = match distribution {
+            Distribution::Uniform | Distribution::Normal => share.mul_add(2.0, -1.0),
+            // Above 0: nothing is infinite.
+            Distribution::Pareto => ((1.0 - share).max(f64::EPSILON).powf(-1.0 / 3.0) - PARETO_MEAN) / PARETO_DEVIATION,
+        };
+        moved(mean, jitter, by)
+    }
+
+    fn is_lost(&mut self, share: f64, burst: Option<f64>) -> bool {
+        let Some(burst) = burst else {
+            return self.draw("loss") < share;
+        };
+        // Gilbert's model (1960): the share of time in the bad state is begin / (begin + end).
+        let end = 1.0 / burst;
+        let begin = if share < 1.0 { end * share / (1.0 - share) } else { 1.0 };
+        self.losing = match (self.count, self.losing) {
+            (0, _) => self.draw("loss") < share,
+            (_, true) => share >= 1.0 || self.draw("loss") >= end,
+            (_, false) => self.draw("loss") < begin,
+        };
+        self.losing
+    }
+
+    fn send(&mut self, length: usize, bits: u64, now: Duration) -> Fate {
+        let begin = self.free.max(now);
+        if begin.saturating_sub(now) > LONGEST_QUEUE {
+            return Fate::LOST;
+        }
+        // A rate of 0 is refused in the document.
+        let takes = Duration::from_secs_f64(length as f64 * 8.0 / bits.max(1) as f64);
+        self.free = begin + takes.min(LONGEST);
+        Fate {
+            delay: self.free.saturating_sub(now),
+            ..Fate::PASS
+        }
+    }
+}
+
+fn moved(mean: Duration, jitter: Duration, by: f64) -> Duration {
+    let seconds = jitter.as_secs_f64().mul_add(by, mean.as_secs_f64());
+    Duration::from_secs_f64(seconds.clamp(0.0, LONGEST.as_secs_f64()))
+}
+
+/// How much of a normal distribution lies below.
+fn below(normal: f64) -> f64 {
+    let tail = upper_tail(normal.abs());
+    if normal < 0.0 { tail } else { 1.0 - tail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 40_000;
+
+    fn fates(model: Model) -> Vec<Fate> {
+        let mut stream = Stream::new(model, Seed(7), "web-1".to_owned());
+        (0..COUNT).map(|_| stream.next(100, Duration::ZERO)).collect()
+    }
+
+    fn share(fates: &[Fate], is: impl Fn(&Fate) -> bool) -> f64 {
+        fates.iter().filter(|fate| is(fate)).count() as f64 / fates.len() as f64
+    }
+
+    /// Mean, deviation, and correlation of each with the one before, of the delays in ms.
+    fn spread(fates: &[Fate]) -> (f64, f64, f64) {
+        let all: Vec<f64> = fates.iter().map(|fate| fate.delay.as_secs_f64() * 1000.0).collect();
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        let square = |x: f64| (x - mean) * (x - mean);
+        let variance = all.iter().map(|x| square(*x)).sum::<f64>() / all.len() as f64;
+        let together = all.windows(2).map(|two| (two[0] - mean) * (two[1] - mean)).sum::<f64>();
+        (mean, variance.sqrt(), together / (all.len() - 1) as f64 / variance)
+    }
+
+    fn delay(distribution: Distribution, correlation: f64) -> (f64, f64, f64) {
+        spread(&fates(Model::Delay {
+            mean: Duration::from_millis(100),
+            jitter: Duration::from_millis(10),
+            correlation,
+            distribution,
+        }))
+    }
+
+    // The draws are fixed by the seed: these either hold for ever or never. Bounds are five standard errors or more.
+    #[test]
+    fn delays_have_the_mean_the_spread_and_the_correlation_that_were_asked() {
+        for (distribution, deviation) in [
+            (Distribution::Uniform, 10.0 / 3.0_f64.sqrt()),
+            (Distribution::Normal, 10.0),
+            (Distribution::Pareto, 10.0),
+        ] {
+            for correlation in [0.0, 0.5] {
+                let (mean, spread, with_last) = delay(distribution, correlation);
+                let slack = if correlation > 0.0 { 2.0 } else { 1.0 };
+                assert!(
+                    (mean - 100.0).abs() < 0.3 * slack,
+                    "{distribution:?} {correlation}: {mean}"
+                );
+                // A Pareto distribution with the shape 3 has no fourth moment: its deviation comes slowly.
+                let far = if distribution == Distribution::Pareto {
+                    0.15
+                } else {
+                    0.03
+                };
+                assert!(
+                    (spread / deviation - 1.0).abs() < far * slack,
+                    "{distribution:?}: {spread}"
+                );
+                let about = if distribution == Distribution::Pareto {
+                    0.25
+                } else {
+                    0.05
+                };
+                assert!((with_last - correlation).abs() < about, "{distribution:?}: {with_last}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_delay_is_below_nothing() {
+        let fates = fates(Model::Delay {
+            mean: Duration::from_millis(1),
+            jitter: Duration::from_millis(10),
+            correlation: 0.0,
+            distribution: Distribution::Normal,
+        });
+        assert!(share(&fates, |fate| fate.delay.is_zero()) > 0.4);
+    }
+
+    #[test]
+    fn shares_are_as_asked() {
+        let five = |share: f64| 5.0 * (share * (1.0 - share) / COUNT as f64).sqrt();
+        for asked in [0.01, 0.1, 0.3] {
+            let lost = share(
+                &fates(Model::Loss {
+                    share: asked,
+                    burst: None,
+                }),
+                |fate| fate.copies == 0,
+            );
+            assert!((lost - asked).abs() < five(asked), "{lost} of {asked}");
+            let two = share(&fates(Model::Duplicate { share: asked }), |fate| fate.copies == 2);
+            assert!((two - asked).abs() < five(asked), "{two} of {asked}");
+            let wrong = share(&fates(Model::Corrupt { share: asked }), |fate| fate.flip.is_some());
+            assert!((wrong - asked).abs() < five(asked), "{wrong} of {asked}");
+            let delay = Duration::from_millis(10);
+            let early = share(&fates(Model::Reorder { share: asked, delay }), |fate| {
+                fate.delay.is_zero()
+            });
+            assert!((early - asked).abs() < five(asked), "{early} of {asked}");
+        }
+        for all in [None, Some(3.0)] {
+            assert!(
+                fates(Model::Loss { share: 1.0, burst: all })
+                    .iter()
+                    .all(|fate| fate.copies == 0)
+            );
+        }
+    }
+
+    #[test]
+    fn losses_in_a_row_are_as_long_and_as_many_as_asked() {
+        let fates = fates(Model::Loss {
+            share: 0.2,
+            burst: Some(5.0),
+        });
+        let lost = share(&fates, |fate| fate.copies == 0);
+        // Correlated: the standard error is about three times as large.
+        assert!((lost - 0.2).abs() < 0.03, "{lost}");
+        let runs: Vec<usize> = fates
+            .split(|fate| fate.copies == 1)
+            .map(<[Fate]>::len)
+            .filter(|length| *length > 0)
+            .collect();
+        let mean = runs.iter().sum::<usize>() as f64 / runs.len() as f64;
+        assert!((mean - 5.0).abs() < 0.7, "{mean}");
+    }
+
+    #[test]
+    fn a_narrow_link_sends_one_after_the_other_and_its_queue_has_an_end() {
+        // 1,000 bytes take 8 ms.
+        let mut stream = Stream::new(Model::Rate { bits: 1_000_000 }, Seed(7), String::new());
+        let ms = Duration::from_millis;
+        assert_eq!(stream.next(1000, ms(0)).delay, ms(8));
+        assert_eq!(stream.next(1000, ms(0)).delay, ms(16));
+        assert_eq!(stream.next(1000, ms(10)).delay, ms(14));
+        assert_eq!(stream.next(1000, ms(1000)).delay, ms(8), "the link was free meanwhile");
+        let passed = (0..1000).filter(|_| stream.next(1000, ms(2000)).copies == 1).count();
+        assert_eq!(passed, 126, "one second's worth, and the one that goes over");
+    }
+
+    #[test]
+    fn the_same_seed_and_name_decide_the_same() {
+        let of = |seed, name: &str| {
+            let mut stream = Stream::new(
+                Model::Loss {
+                    share: 0.5,
+                    burst: None,
+                },
+                Seed(seed),
+                name.to_owned(),
+            );
+            (0..200)
+                .map(|_| stream.next(1, Duration::ZERO).copies)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(1, "a"), of(1, "a"));
+        assert_ne!(of(1, "a"), of(2, "a"));
+        assert_ne!(of(1, "a"), of(1, "b"));
+    }
+
+    #[test]
+    fn below_is_the_distribution_of_a_normal_variable() {
+        for (z, wanted) in [(0.0, 0.5), (1.0, 0.841_344_7), (-1.96, 0.024_997_9), (3.0, 0.998_650_1)] {
+            assert!((below(z) - wanted).abs() < 1e-6, "{z}: {}", below(z));
+        }
+    }
+}

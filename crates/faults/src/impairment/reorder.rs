@@ -1,0 +1,43 @@
+//! `reorder`: packets overtake others.
+
+use fracas_core::params;
+use fracas_core::record::Landed;
+
+use super::meter::{Measured, Plan};
+use super::model::Model;
+use super::verdict::share;
+use super::{Impairment, Kind};
+
+/// See [`params::Reorder`].
+pub(crate) type Reorder = Impairment<Kinds>;
+
+/// What `reorder` is.
+#[derive(Debug)]
+pub(crate) struct Kinds;
+
+impl Kind for Kinds {
+    const NAME: &'static str = "reorder";
+    const CHANGES: &'static str = "time";
+    type Params = params::Reorder;
+
+    fn model(params: &params::Reorder) -> Model {
+        Model::Reorder {
+            share: params.percent.fraction(),
+            delay: params.delay.0,
+        }
+    }
+
+    fn asked(params: &params::Reorder) -> String {
+        format!("{} at once, the others {} later", params.percent, params.delay)
+    }
+
+    fn plan(params: &params::Reorder) -> Plan {
+        Plan::spread(Plan::MOST, params.delay.0)
+    }
+
+    fn judge(params: &params::Reorder, measured: &Measured) -> (String, Landed) {
+        let early = measured.count(|arrivals| arrivals.iter().any(|arrival| arrival.delay * 2 < params.delay.0));
+        let arrived = measured.count(|arrivals| !arrivals.is_empty());
+        share("at once", params.percent.fraction(), early, arrived, 1.0)
+    }
+}

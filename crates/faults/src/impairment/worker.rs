@@ -1,0 +1,53 @@
+//! The worker: it takes packets out of the kernel and puts them back as the model says, until it is over.
+
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::seed::Seed;
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::relay::Relay;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Model, Stream};
+use super::rules::{self, Owned};
+use crate::beside::worker::{self, READY};
+use crate::say::OrSay;
+
+/// Its name: `fracas worker packet-queue`.
+pub(crate) const NAME: &str = "packet-queue";
+
+/// What the worker is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// The target's network namespace.
+    pub(super) inside: u64,
+    pub(super) table: String,
+    pub(super) model: Model,
+    pub(super) seed: u64,
+    pub(super) identity: String,
+    pub(super) traffic: Owned,
+}
+
+/// The main of `fracas worker packet-queue`.
+///
+/// # Errors
+/// I001 when somebody else than the guardian started it; F002 when the queue cannot be made. The guardian reads why from the socket.
+pub fn packet_queue_worker_main() -> Result<()> {
+    worker::main("fracas-packets", "the queue", |order: Order, target, post| {
+        let failed = || "the queue cannot be made".to_owned();
+        let there = NetNamespace::of(target)
+            .or_say(&codes::FAULT_APPLY, failed)?
+            .filter(|there| there.inode() == order.inside)
+            .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{target} is gone")))?;
+        let traffic = order.traffic.traffic();
+        let chain = |queue, mark| vec![rules::chain(&traffic, queue, mark)];
+        let mut relay = there
+            .within(|| Relay::open(&order.table, chain))
+            .or_say(&codes::FAULT_APPLY, failed)?;
+        let mut stream = Stream::new(order.model, Seed(order.seed), order.identity);
+        post.say(READY)?;
+        let over = post.over().clone();
+        relay
+            .run(post.guardian(), || over.is(), |length, now| stream.next(length, now))
+            .or_say(&codes::FAULT_APPLY, || "the queue cannot be served".to_owned())
+            .map(drop)
+    })
+}
