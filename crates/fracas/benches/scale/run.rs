@@ -101,7 +101,10 @@ impl Running {
         while !done() {
             if began.elapsed() > LIMIT {
                 let said = std::fs::read_to_string(&self.said).unwrap_or_default();
-                panic!("not {what} within {LIMIT:?}: {said}");
+                // Before the end there is a line for each target.
+                let lines: Vec<_> = said.lines().collect();
+                let end = lines[lines.len().saturating_sub(20)..].join("\n");
+                panic!("not {what} within {LIMIT:?}: {end}");
             }
             std::thread::park_timeout(LOOK);
         }
