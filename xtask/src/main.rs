@@ -24,6 +24,7 @@ mod tidy;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -36,7 +37,7 @@ usage: cargo xtask TASK
   engine              starts a Docker engine of its own for tests, until Ctrl-C; prints the line to export
   schema [--check]    writes docs/reference/*.schema.json from the binary, or says which are out of date
   docs [--check]      writes docs/reference/*.md from the schemas, or says which are out of date
-  bench               measures beside real peers and writes docs/benchmarks.md
+  bench [--rounds N]  measures beside real peers and writes docs/benchmarks.md; with N rounds it only prints
   killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
   package [--verify]  packs every crate that is published; --verify also builds each from its package
   dist [--binary FILE]  builds the static binary (or takes this one) and packs a release into target/dist
@@ -64,7 +65,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["engine"] => engine::foreground(),
         ["schema"] => generated::schemas(generated::Mode::Write),
         ["schema", "--check"] => generated::schemas(generated::Mode::Check),
-        ["bench"] => bench::run(),
+        ["bench"] => bench::run(None),
+        ["bench", "--rounds", rounds] => bench::run(Some(number("--rounds", rounds)?)),
         ["docs"] => generated::pages(generated::Mode::Write),
         ["docs", "--check"] => generated::pages(generated::Mode::Check),
         ["killmatrix"] => killmatrix::run(false),
@@ -75,16 +77,19 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dist", "--smoke"] => dist::smoke_alone(),
         ["dist", "--binary", path] => dist::run(Some(Path::new(path))),
         ["fuzz"] => fuzz::run(fuzz::SECONDS),
-        ["fuzz", "--seconds", seconds] => {
-            let seconds: u32 = seconds
-                .parse()
-                .with_context(|| format!("--seconds {seconds}: not a whole number"))?;
-            fuzz::run(seconds)
-        }
+        ["fuzz", "--seconds", seconds] => fuzz::run(number("--seconds", seconds)?),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())
         }
         other => bail!("no such task: {}\n\n{USAGE}", other.join(" ")),
     }
+}
+
+fn number<N: FromStr>(flag: &str, text: &str) -> Result<N>
+where
+    N::Err: std::error::Error + Send + Sync + 'static,
+{
+    text.parse()
+        .with_context(|| format!("{flag} {text}: not a whole number"))
 }

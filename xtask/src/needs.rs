@@ -1,4 +1,4 @@
-//! Programs that the tests need, and how to get them on Debian and its kin.
+//! Programs that the tests and benchmarks need, and how to get them on Debian and its kin.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -55,9 +55,21 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What only the benchmarks need: the engine that tests have, and what Fracas is compared with.
+const OF_BENCHMARKS: &[Need] = &[
+    Need {
+        program: "dockerd",
+        package: "docker.io",
+    },
+    Need {
+        program: "stress-ng",
+        package: "stress-ng",
+    },
+];
+
 /// The packages of the programs that are not there, by `present`.
-fn missing(present: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    NEEDS
+fn missing(needs: &[Need], present: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    needs
         .iter()
         .filter(|need| !present(need.program))
         .map(|need| need.package)
@@ -66,17 +78,28 @@ fn missing(present: impl Fn(&str) -> bool) -> Vec<&'static str> {
 
 /// Installs what is missing, and nothing if nothing is.
 pub(crate) fn install() -> Result<()> {
-    let packages = missing(|program| children::find(program).is_some());
-    if packages.is_empty() {
-        println!("  every program that the tests need is here");
-    } else {
-        install_packages(&packages)?;
-        let still = missing(|program| children::find(program).is_some());
-        if !still.is_empty() {
-            bail!("apt-get was content, but the programs of these packages are still not there: {still:?}");
-        }
-    }
+    install_all(NEEDS)?;
     install_nextest()
+}
+
+/// The same for the benchmarks.
+pub(crate) fn install_for_benchmarks() -> Result<()> {
+    install_all(OF_BENCHMARKS)
+}
+
+fn install_all(needs: &[Need]) -> Result<()> {
+    let present = |program: &str| children::find(program).is_some();
+    let packages = missing(needs, present);
+    if packages.is_empty() {
+        println!("  every program that is needed is here");
+        return Ok(());
+    }
+    install_packages(&packages)?;
+    let still = missing(needs, present);
+    if !still.is_empty() {
+        bail!("apt-get was content, but the programs of these packages are still not there: {still:?}");
+    }
+    Ok(())
 }
 
 fn install_packages(packages: &[&str]) -> Result<()> {
@@ -124,9 +147,9 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_installed() {
-        assert!(missing(|_| true).is_empty());
-        assert_eq!(missing(|program| program != "dockerd"), ["docker.io"]);
-        assert_eq!(missing(|_| false).len(), NEEDS.len());
+        assert!(missing(NEEDS, |_| true).is_empty());
+        assert_eq!(missing(NEEDS, |program| program != "dockerd"), ["docker.io"]);
+        assert_eq!(missing(NEEDS, |_| false).len(), NEEDS.len());
     }
 
     #[test]

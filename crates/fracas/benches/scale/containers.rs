@@ -1,104 +1,80 @@
-//! A hundred containers, one `memory_limit` each, against `docker update` in a loop.
+//! Containers, one `memory_limit` each, against `docker update` in a loop.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fracas_lab::{TestContainer, TestDocker};
-use fracas_linux::cgroup::{Cgroup, Controller};
+use fracas_linux::cgroup::Controller;
 
-use crate::run::timed;
-use crate::{ROUNDS, Times};
+use crate::figures::{Figures, cost, ratio, table};
+use crate::limited::{LIMIT, Limited};
+use crate::run::{document, timed};
 
-const CONTAINERS: usize = 100;
-const LIMIT: u64 = 64 << 20;
-
-pub(crate) async fn table() -> String {
+pub(crate) async fn section(rounds: usize) -> String {
     let Some(engine) = TestDocker::get().await else {
         return String::new();
     };
-    let mut containers = Vec::new();
-    for number in 0..CONTAINERS {
-        let one = TestContainer::build(&engine)
-            .named_like(&format!("bench-{number}"))
-            .start()
-            .await
-            .unwrap();
-        containers.push(one);
-    }
-    let mut groups = Vec::new();
-    for container in &containers {
-        groups.push(
-            container
-                .cgroup(Controller::Memory)
-                .await
-                .unwrap()
-                .expect("a memory group"),
-        );
-    }
-    let file = "memory.limit_in_bytes";
-    let before: Vec<String> = groups.iter().map(|group| group.read(file).unwrap()).collect();
-    let all_are = |value: &dyn Fn(usize) -> String| {
-        groups
-            .iter()
-            .enumerate()
-            .all(|(i, group)| read(group, file) == value(i))
-    };
-    let document = format!(
-        "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: bench }}\nhypothesis: {{ warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\ntargets:\n  - alias: all\n    \
-         container: {{ name: \"bench-.*\" }}\nfaults:\n  - {{ name: limit, target: all, inject: {{ memory_limit: {{ limit: {LIMIT} }} }} }}\nduration: 10m\nmax_duration: 11m\n"
+    let host = engine.address();
+    let document = document(
+        "container: { name: \"bench-.*\" }",
+        &format!("memory_limit: {{ limit: {LIMIT} }}"),
     );
-    let (mut on, mut off, mut update, mut back) =
-        (Times::default(), Times::default(), Times::default(), Times::default());
-    for _ in 0..ROUNDS {
-        // Fracas first: `docker update` can set a limit but never take it away, so what it leaves is undone by the kernel's file.
-        let took = timed(
-            &document,
-            Some(&engine.address()),
-            &|| all_are(&|_| LIMIT.to_string()),
-            &|| all_are(&|i| before[i].clone()),
-        );
-        on.0.push(took.on);
-        off.0.push(took.off);
-        update.0.push(docker_update(&containers, &engine.address(), LIMIT));
-        back.0.push(docker_update(&containers, &engine.address(), 1 << 40));
-        for (group, before) in groups.iter().zip(&before) {
-            group.write("memory.memsw.limit_in_bytes", before).ok();
-            group.write(file, before).unwrap();
+    let (mut rows, mut costs) = (Vec::new(), Vec::new());
+    let mut containers = Vec::new();
+    for count in [1, 10, 100] {
+        while containers.len() < count {
+            let one = TestContainer::build(&engine).named_like("bench").start().await.unwrap();
+            containers.push(one);
+        }
+        let mut groups = Vec::new();
+        for container in &containers {
+            let group = container.cgroup(Controller::Memory).await.unwrap();
+            groups.push(group.expect("a memory group"));
+        }
+        let limited = Limited::now(groups);
+        let [mut on, mut off, mut update, mut back] = [(); 4].map(|()| Figures::times());
+        for _ in 0..rounds {
+            let took = timed(&document, Some(&host), &|| limited.are_on(), &|| limited.are_off());
+            on.took(took.on);
+            off.took(took.off);
+            update.took(docker_update(&containers, &host, LIMIT));
+            back.took(docker_update(&containers, &host, 1 << 40));
+            limited.put_back();
+        }
+        costs.push((count, on.median() + off.median()));
+        for (what, ours, theirs) in [
+            ("command to all injected", on, update),
+            ("stop to all clean", off, back),
+        ] {
+            let cells = [
+                count.to_string(),
+                what.to_owned(),
+                ours.to_string(),
+                theirs.to_string(),
+                ratio(&theirs, &ours),
+            ];
+            rows.push(cells.to_vec());
         }
     }
-    let ratio = |theirs: &Times, ours: &Times| theirs.median().as_secs_f64() / ours.median().as_secs_f64();
     format!(
-        "## {CONTAINERS} containers, one `memory_limit` each\n\n| | Fracas | `docker update` in a loop | ratio |\n|---|---|---|---|\n| command to all \
-         injected | {} | {} | {:.1} × |\n| stop to all clean | {} | {} (to 1 TiB: it cannot take a limit away) | {:.1} × |\n\n",
-        on.shown(),
-        update.shown(),
-        ratio(&update, &on),
-        off.shown(),
-        back.shown(),
-        ratio(&back, &off),
+        "## Containers, one `memory_limit` each\n\n`docker update` cannot take a limit away: its way back is to 1 TiB.\n\n{}\n{}\n",
+        table(
+            &["containers", "", "Fracas", "`docker update` in a loop", "ratio"],
+            &rows
+        ),
+        cost(&costs)
     )
-}
-
-fn read(group: &Cgroup, file: &str) -> String {
-    group.read(file).unwrap_or_default()
 }
 
 /// What a person would do without Fracas.
 fn docker_update(containers: &[TestContainer], host: &str, bytes: u64) -> Duration {
+    let bytes = bytes.to_string();
     let began = Instant::now();
     for container in containers {
         #[expect(clippy::disallowed_methods, reason = "a benchmark starts what it compares with")]
         let done = Command::new("docker")
-            .args([
-                "-H",
-                host,
-                "update",
-                "--memory",
-                &bytes.to_string(),
-                "--memory-swap",
-                &bytes.to_string(),
-                container.id(),
-            ])
+            .args(["-H", host, "update", "--memory", &bytes, "--memory-swap", &bytes])
+            .arg(container.id())
             .output()
             .unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
