@@ -215,7 +215,9 @@ proptest! {
             samples
         };
         let (first, second) = (of(&first), of(&second));
-        prop_assert_eq!(hodges_lehmann(&first, &second), by_listing(&first, &second));
+        let (found, wanted) = (hodges_lehmann(&first, &second), by_listing(&first, &second));
+        // Half-way between two infinities is no number, and none equals itself.
+        prop_assert!(found == wanted || found.is_nan() && wanted.is_nan(), "{found} {wanted}");
     }
 
     #[test]
