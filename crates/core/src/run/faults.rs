@@ -202,9 +202,12 @@ impl Machine {
                     self.do_(Command::Revert(ids));
                 }
                 Stage::On if fault.ends().is_some_and(|at| at <= now) => {
-                    let ids = self.faults.on_of(index);
                     self.faults.list[index].stage = Stage::Weighing;
-                    self.do_(Command::Measure(ids));
+                    // A measurement that goes on is the last one.
+                    if !self.faults.list[index].measuring {
+                        let ids = self.faults.on_of(index);
+                        self.do_(Command::Measure(ids));
+                    }
                 }
                 Stage::On if fault.measure_due.is_some_and(|at| at <= now) && !fault.measuring => {
                     let ids = self.faults.on_of(index);
