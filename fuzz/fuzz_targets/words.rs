@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use fracas_core::ids::RunId;
 use fracas_core::probe::Expect;
-use fracas_core::traffic::{Peer, Ports};
+use fracas_core::traffic::{Peer, Service};
 use fracas_core::units::{Percent, Rate, Size, Span};
 use libfuzzer_sys::fuzz_target;
 
@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| {
     there_and_back::<Percent>(text);
     there_and_back::<Rate>(text);
     there_and_back::<Peer>(text);
-    there_and_back::<Ports>(text);
+    there_and_back::<Service>(text);
     there_and_back::<Expect>(text);
     there_and_back::<RunId>(text);
 });

@@ -39,6 +39,15 @@ pub struct Ports {
     pub last: u16,
 }
 
+/// Ports of TCP or UDP: `PORTS[/PROTOCOL]`, such as `80`, `8000-8010` or `53/udp`. Without a protocol those of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Service {
+    /// The ports.
+    pub ports: Ports,
+    /// The protocol: TCP or UDP. `None`: both.
+    pub protocol: Option<Protocol>,
+}
+
 /// The other side of some packets: `HOST[:PORTS][/PROTOCOL]`.
 ///
 /// `HOST` is an address, a network such as `10.0.0.0/8`, or `*` for all; an IPv6 one before a port stands in brackets. `PORTS` is one
@@ -181,6 +190,37 @@ impl fmt::Display for Ports {
     }
 }
 
+impl FromStr for Service {
+    type Err = NotAQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+        let (ports, protocol) = match text.split_once('/') {
+            None => (text, None),
+            Some((ports, "tcp")) => (ports, Some(Protocol::Tcp)),
+            Some((ports, "udp")) => (ports, Some(Protocol::Udp)),
+            Some(_) => {
+                return Err(NotAQuantity(format!(
+                    "{text:?} is no port: the protocols that have ports are tcp and udp; write it like 5432, 8000-8010 or 53/udp"
+                )));
+            }
+        };
+        Ok(Self {
+            ports: ports.parse()?,
+            protocol,
+        })
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.ports)?;
+        match self.protocol {
+            Some(protocol) => write!(f, "/{}", protocol.name()),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Protocol {
     const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
@@ -315,9 +355,12 @@ as_text!(Peer, "a peer such as 10.0.0.0/8:5432/tcp", {
     "type": "string",
     "minLength": 1
 });
-as_text!(Ports, "a port such as 5432, or a range such as 8000-8010", {
-    "description": "A port, or a range: 5432, 8000-8010.",
-    "anyOf": [{ "type": "string", "pattern": "^[0-9]+(-[0-9]+)?$" }, { "type": "integer", "minimum": 1, "maximum": 65535 }]
+as_text!(Service, "a port such as 5432, a range such as 8000-8010, or 53/udp", {
+    "description": "A port, or a range, of TCP and UDP or of one of them: 5432, 8000-8010, 53/udp.",
+    "anyOf": [
+        { "type": "string", "pattern": "^[0-9]+(-[0-9]+)?(/(tcp|udp))?$" },
+        { "type": "integer", "minimum": 1, "maximum": 65535 }
+    ]
 });
 
 #[cfg(test)]
@@ -401,9 +444,11 @@ mod tests {
 
     #[test]
     fn a_port_may_be_a_number() {
-        let ports: Vec<Ports> = serde_json::from_str(r#"[80, "8000-8010"]"#).unwrap();
-        assert_eq!(serde_json::to_string(&ports).unwrap(), r#"["80","8000-8010"]"#);
-        assert!(serde_json::from_str::<Ports>("0").is_err());
+        let ports: Vec<Service> = serde_json::from_str(r#"[80, "8000-8010", "53/udp"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&ports).unwrap(), r#"["80","8000-8010","53/udp"]"#);
+        for wrong in ["0", "\"53/icmp\"", "\"/udp\"", "\"80/\""] {
+            assert!(serde_json::from_str::<Service>(wrong).is_err(), "{wrong}");
+        }
         assert!(serde_json::from_str::<Peer>("80.5").is_err());
     }
 }

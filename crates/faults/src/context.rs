@@ -24,6 +24,8 @@ pub struct Context {
     pub rank: u32,
     /// The root of what its plan draws.
     pub seed: Seed,
+    /// What it may last at most.
+    pub at_most: Duration,
     /// The state directory of Fracas, which no fault touches and which is never left without room.
     pub state: PathBuf,
     /// Connections to container engines.

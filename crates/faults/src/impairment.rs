@@ -28,10 +28,12 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::cgroup::Controller;
+use fracas_linux::clock;
 use fracas_linux::namespace::{self, NetNamespace};
 use fracas_linux::netfilter;
 use fracas_linux::netlink::Netlink;
 use fracas_linux::privileges::{self, Capability};
+use fracas_linux::relay;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +45,7 @@ pub(crate) use rate::Rate;
 pub(crate) use reorder::Reorder;
 pub use worker::packet_queue_worker_main;
 
-use crate::beside::{Beside, Job};
+use crate::beside::{Beside, FIRST_VICTIM, Job};
 use crate::bounded::{bounded, bounded_for};
 use crate::say::{OrSay, gone, missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
@@ -98,6 +100,10 @@ const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
 /// How long the worker may take to let go of what it holds, before it is killed.
 const LET_GO: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(2);
+/// How long after its longest duration a worker goes by itself that nobody has ended.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// More rules than this for one fault do not fit in one transaction, and make every packet slow.
+const MOST_RULES: usize = 400;
 
 impl<K: Kind> Fault for Impairment<K> {
     const NAME: &'static str = K::NAME;
@@ -118,6 +124,19 @@ impl<K: Kind> Fault for Impairment<K> {
 
     async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
         may(K::NAME, target)?;
+        match rules::count(&params.traffic()) {
+            (_, 0) => {
+                let why = "nothing can be all that is asked: `to` and `ports` name no protocol in common";
+                return Err(refuse(K::NAME, target, why));
+            }
+            (all, _) if all > MOST_RULES => {
+                let why = format!(
+                    "it takes {all} packet rules, more than {MOST_RULES}: each of `to` is combined with each of `ports`"
+                );
+                return Err(refuse(K::NAME, target, why).next("name fewer, or networks and ranges"));
+            }
+            _ => {}
+        }
         let what = || format!("the network of {target} cannot be looked at");
         let (process, device) = (target.process().clone(), params.traffic().device.map(str::to_owned));
         let look = {
@@ -165,12 +184,13 @@ impl<K: Kind> Fault for Impairment<K> {
             // What is stable between runs is the number of the injection, for a process is not.
             identity: format!("{} {}", K::NAME, cx.injection),
             traffic: rules::Owned::from(params.traffic()),
+            not_after: clock::boottime() + cx.at_most + LEFT_ALONE,
         };
         let job = Job {
             worker: worker::NAME,
             order: &order,
-            // Without it the target has no network: it goes last.
-            oom_score_adj: 0,
+            // Without it packets pass: of all, it is the one that nobody misses.
+            oom_score_adj: FIRST_VICTIM,
         };
         undo.beside.start(K::NAME, job, cx).await.map(drop)
     }
@@ -293,6 +313,19 @@ impl Ground {
         }
         if let Some(why) = obstacle()? {
             return Ok(Self::Unfit(why, "see `fracas doctor` for what this kernel has"));
+        }
+        if there.within(|| Netlink::route()?.rule_marks())? & relay::MARKS != 0 {
+            return Ok(Self::Unfit(
+                "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
+                "look at bits below 0x100000 alone, with a mask",
+            ));
+        }
+        if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+            return Ok(Self::Unfit(
+                "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
+                    .to_owned(),
+                "choose another target, or rules that ask for something else",
+            ));
         }
         if let Some(name) = device {
             let mut netlink = there.within(Netlink::route)?;

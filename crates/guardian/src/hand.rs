@@ -458,6 +458,7 @@ impl Hand {
             injection: wanted.injection,
             rank: 0,
             seed: wanted.seed,
+            at_most: wanted.at_most.0,
             state: self.state.path().to_owned(),
             engines: self.engines.clone(),
             nursery: self.nursery.clone(),

@@ -14,6 +14,7 @@ mod attribute;
 mod link;
 mod message;
 mod route;
+mod routing_rule;
 mod socket;
 mod transaction;
 

@@ -70,8 +70,10 @@ impl Raw {
         match to {
             IpAddr::V4(to) => {
                 if let Some(via) = via {
-                    // `struct in_pktinfo`: the interface, and two addresses that are not said here.
-                    let info = [via, 0, 0].map(u32::to_ne_bytes).concat();
+                    // `struct in_pktinfo`: the interface, the address that it is sent from, by which routes are chosen, too
+                    // (`raw_sendmsg`), and one that is not said here.
+                    let source = packet.get(12..16).unwrap_or(&[0; 4]);
+                    let info = [&via.to_ne_bytes()[..], source, &[0; 4]].concat();
                     along.push(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)?;
                 }
                 let address = libc::sockaddr_in {
@@ -99,8 +101,9 @@ impl Raw {
                     if needs_link(to) {
                         address.sin6_scope_id = via;
                     } else {
-                        // `struct in6_pktinfo`: an address that is not said here, and the interface.
-                        let info = [&[0; 16][..], &via.to_ne_bytes()].concat();
+                        // `struct in6_pktinfo`: the address that it is sent from, and the interface.
+                        let source = packet.get(8..24).unwrap_or(&[0; 16]);
+                        let info = [source, &via.to_ne_bytes()].concat();
                         along.push(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info)?;
                     }
                 }

@@ -18,7 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::error::{Context, errno, invalid};
-use crate::netfilter::{Chain, Table};
+use crate::netfilter::{Chain, Table, Version};
 use crate::netlink::Netlink;
 use crate::queue::{self, Options, Packet, Queue, Verdict};
 use crate::raw::{self, Raw};
@@ -27,10 +27,13 @@ use crate::raw::{self, Raw};
 const FIRST_QUEUE: u16 = 0xf2a0;
 /// So many relays at once in one namespace.
 const MOST: u16 = 8;
-/// The lowest bit of the marks: those that container networks use are below and above (0x4000 and 0x8000 are Kubernetes').
+/// The lowest bit of the marks. Others have bits of their own, some of them these (Calico, Tailscale): where a rule of routing looks at
+/// one of these, a relay must not be ([`Netlink::rule_marks`]).
 const FIRST_MARK: u32 = 20;
 /// The marks of all relays: what has them comes to none.
 pub const MARKS: u32 = ((1 << MOST) - 1) << FIRST_MARK;
+/// More bytes than this do not wait here either: it is memory of the machine.
+const MOST_BYTES: usize = 64 << 20;
 /// So many packets are taken at once before it is looked whose time has come.
 const BATCH: usize = 64;
 /// More packets than this do not wait here: further ones go on at once.
@@ -39,8 +42,21 @@ const MOST_HELD: usize = 1 << 17;
 const IDLE: Duration = Duration::from_millis(50);
 /// How long an interface that is busy is waited for at the end.
 const SOON: Duration = Duration::from_millis(200);
-/// What an interface takes whose length is not known.
+/// What an interface takes whose length is not known, and every path of IPv6 (RFC 8200, 5).
 const SHORT: usize = 1280;
+const TCP: u8 = 6;
+
+/// The place of a relay among those of its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The number of its queue.
+    pub queue: u16,
+    /// What its rules must let pass: packets with this mark have been here.
+    pub mark: u32,
+    /// How many others may come before it. The priority of its chain must grow with it: what is sent again has the marks of all that
+    /// come before, which it has passed, and meets those that come after.
+    pub order: i32,
+}
 
 /// What happens to one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +100,9 @@ pub struct Relay {
     queue: Queue,
     raw: Raw,
     netlink: Netlink,
-    mark: u32,
+    /// Its own mark, and those of all before it.
+    passed: u32,
+    held_bytes: usize,
     held: BinaryHeap<Reverse<Held>>,
     /// How many were ever held: those that are due at the same time go in their order.
     count: u64,
@@ -113,13 +131,22 @@ enum What {
     Kept(u32),
 }
 
+impl What {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Copy { bytes, .. } => bytes.len(),
+            Self::Kept(_) => 0,
+        }
+    }
+}
+
 impl Relay {
     /// Opens a queue that is free and makes a table of this name with these chains, given the number of the queue and the mark of what
     /// must not come to it; all in the network namespace of this thread. Needs `CAP_NET_ADMIN` and `CAP_NET_RAW`.
     ///
     /// # Errors
     /// Eight relays are there already; the kernel refuses the queue, the rules or the sockets.
-    pub fn open(table: &str, chains: impl FnOnce(u16, u32) -> Vec<Chain>) -> io::Result<Self> {
+    pub fn open(table: &str, chains: impl FnOnce(Place) -> Vec<Chain>) -> io::Result<Self> {
         let raw = Raw::open()?;
         let netlink = Netlink::route()?;
         let taken = queue::taken(&mut Netlink::netfilter()?)?;
@@ -133,13 +160,18 @@ impl Relay {
                 Err(error) if matches!(errno(&error), Some(libc::EPERM | libc::EBUSY)) => continue,
                 queue => queue?,
             };
-            let mark = 1 << (FIRST_MARK + u32::from(place));
+            let place = Place {
+                queue: number,
+                mark: 1 << (FIRST_MARK + u32::from(place)),
+                order: i32::from(place),
+            };
             return Ok(Self {
-                table: Some(Table::make(table, &chains(number, mark))?),
+                table: Some(Table::make(table, &chains(place))?),
                 queue,
                 raw,
                 netlink,
-                mark,
+                passed: ((place.mark << 1) - 1) & MARKS,
+                held_bytes: 0,
                 held: BinaryHeap::new(),
                 count: 0,
                 longest: BTreeMap::new(),
@@ -200,7 +232,7 @@ impl Relay {
         let mut decided = Vec::with_capacity(packets.len());
         for packet in packets.drain(..) {
             let mut fate = fate(packet.length);
-            if !fate.delay.is_zero() && self.held.len() >= MOST_HELD {
+            if !fate.delay.is_zero() && (self.held.len() >= MOST_HELD || self.held_bytes >= MOST_BYTES) {
                 self.troubles.hurried += 1;
                 fate.delay = Duration::ZERO;
             }
@@ -217,9 +249,9 @@ impl Relay {
             return Decision::Drop;
         }
         // What is cut off cannot be sent: it is not all there.
-        let can_be_sent = packet.is_whole() && packet.length <= self.longest(packet.output);
+        let can_be_sent = packet.is_whole() && packet.length <= self.longest(&packet);
         let can_be_changed = packet.is_whole() && packet.length <= queue::LONGEST;
-        let (id, mark, via) = (packet.id, packet.mark | self.mark, packet.output);
+        let (id, mark, via) = (packet.id, packet.mark | self.passed, packet.output);
         let mut bytes = packet.payload;
         if let Some(bit) = fate.flip {
             flip(&mut bytes, bit);
@@ -246,6 +278,7 @@ impl Relay {
     }
 
     fn hold(&mut self, due: Instant, what: What) {
+        self.held_bytes += what.bytes();
         self.count += 1;
         let order = self.count;
         self.held.push(Reverse(Held { due, order, what }));
@@ -256,11 +289,13 @@ impl Relay {
         let mut kept = Vec::new();
         while self.held.peek().is_some_and(|Reverse(next)| next.due <= by) {
             let Some(Reverse(next)) = self.held.pop() else { break };
+            self.held_bytes -= next.what.bytes();
             match &next.what {
                 What::Kept(id) => kept.push((*id, Verdict::Accept)),
                 What::Copy { bytes, mark, via } => match self.raw.send(bytes, *mark, *via) {
                     // The interface is busy: in a moment.
                     Err(error) if raw::is_full(&error) => {
+                        self.held_bytes += next.what.bytes();
                         self.held.push(Reverse(next));
                         break;
                     }
@@ -295,9 +330,13 @@ impl Relay {
         Ok(self.troubles)
     }
 
-    /// How long a packet may be that leaves by this interface.
-    fn longest(&mut self, interface: Option<u32>) -> usize {
-        let Some(index) = interface else { return SHORT };
+    /// How long this packet may be and be sent again.
+    fn longest(&mut self, packet: &Packet) -> usize {
+        let Some(index) = packet.output else { return SHORT };
+        // A raw socket of IPv6 cuts nothing up, and the path may take less than the link. TCP knows its path.
+        if packet.version == Some(Version::V6) && packet.payload.get(6) != Some(&TCP) {
+            return SHORT;
+        }
         match self.longest.entry(index) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(unknown) => {

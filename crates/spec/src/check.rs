@@ -60,6 +60,15 @@ pub(crate) fn each<T, U>(items: Vec<T>, mut read: impl FnMut(usize, T) -> Option
         .unzip()
 }
 
+/// As [`each`], where an item may become several.
+pub(crate) fn several<T, U>(items: Vec<T>, mut read: impl FnMut(usize, T) -> Vec<U>) -> (Vec<U>, Vec<usize>) {
+    items
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, item)| read(index, item).into_iter().map(move |one| (one, index)))
+        .unzip()
+}
+
 /// The native format.
 pub(crate) const NATIVE: Paths = Paths {
     targets: "targets",

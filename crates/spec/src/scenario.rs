@@ -4,6 +4,7 @@ mod criteria;
 mod disk;
 pub(crate) mod document;
 mod faults;
+mod network;
 pub(crate) mod types;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
     RestartParams, SelectorKind,
 };
+use network::NetworkParams;
 
 /// Seed 0's setting `prometheus.refresh_interval`.
 const REFRESH: Span = Span::secs(15);
@@ -50,6 +52,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("FileDeleteParams", schema::<FileDeleteParams>());
     shape.define("DiskFillParams", schema::<DiskFillParams>());
     shape.define("DiskIoParams", schema::<DiskIoParams>());
+    shape.define("NetworkParams", schema::<NetworkParams>());
     shape
 }
 
@@ -114,7 +117,9 @@ pub(crate) fn load(
     let cooldown = spec.cooldown.or(defaults.cooldown).unwrap_or(TWO_MINUTES);
     let quarter = Span(spec.duration.0 / 4);
     let (targets, target_origins) = check::each(spec.targets, |index, one| target(index, one, root, problems));
-    let (mut faults, fault_origins) = check::each(spec.faults, |index, one| faults::read(index, one, root, problems));
+    let (mut faults, fault_origins) = check::several(spec.faults, |index, one| {
+        faults::read(index, &one, root, problems).unwrap_or_default()
+    });
     let (mut probes, probe_origins) = check::each(spec.success_criteria, |index, one| {
         criteria::read(index, one, root, defaults, problems)
     });

@@ -103,6 +103,9 @@ fn scenario(fault: &str) -> Option<&'static str> {
         Fate::ProcessKill => "{ process_pattern: worker, signal: TERM, kill_children: false, count: 3, interval: 10 }",
         Fate::Corrupt => "{ target_path: /var/lib/app/data.db, corrupt_bytes: 512, corrupt_offset: 0, method: random }",
         Fate::Delete => "{ target_path: /etc/app/config.yaml, recursive: false }",
+        Fate::Network => {
+            "{ device: eth0, latency: 100, packet_loss: 5, duplicate: 1, corrupt: 1, target_ports: \"5432,8000-8010\", target_proto: \"tcp,udp\" }"
+        }
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::traffic::{Direction, Peer, Ports};
+use crate::traffic::{Direction, Peer, Service};
 use crate::units::{Percent, Rate, Span};
 
 /// Which packets of a target a fault is about, of those that it sends.
@@ -16,7 +16,7 @@ pub struct Traffic<'a> {
     /// To whom not.
     pub except: &'a [Peer],
     /// Ports of either side; empty is all.
-    pub ports: &'a [Ports],
+    pub ports: &'a [Service],
     /// The interface; none is all but the loopback device.
     pub device: Option<&'a str>,
 }
@@ -47,9 +47,9 @@ macro_rules! impairment {
             /// Packets to these are left alone, also if `to` names them. Default: none.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub except: Vec<Peer>,
-            /// TCP and UDP ports, of either side. Default: all, and what has no ports.
+            /// TCP and UDP ports of either side, such as `80`, `8000-8010` or `53/udp`. Default: all, and what has no ports.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
-            pub ports: Vec<Ports>,
+            pub ports: Vec<Service>,
             /// The interface, as the target has it. Default: all but the loopback device.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub device: Option<String>,
@@ -74,9 +74,9 @@ impairment! {
     ///
     /// With a jitter packets may overtake each other, as with netem.
     Delay {
-        /// How long, on average, up to 10s.
+        /// How long, on average, up to 3s.
         mean: Span,
-        /// How far from the mean, up to 10s: the half width of `uniform`, the standard deviation of the others. Default 0s.
+        /// How far from the mean, up to 3s: the half width of `uniform`, the standard deviation of the others. Default 0s.
         #[serde(default)]
         jitter: Span,
         /// How much a packet's delay is like that of the one before, up to 100%. Default 0%.
@@ -93,6 +93,9 @@ impairment! {
     Loss {
         /// How many of a hundred, more than 0% and up to 100%. Losses are independent, or, with a `burst`, come in series.
         percent: Percent,
+        /// How much a packet's fate is like that of the one before, up to 100%; not together with a `burst`. Default 0%.
+        #[serde(default)]
+        correlation: Percent,
         /// How many packets in a row are lost on average, from 1 to 1000: a Gilbert model, that loses everything in its bad state and
         /// nothing in its good one. Default: each packet by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +124,10 @@ impairment! {
     Reorder {
         /// How many of a hundred are sent at once, more than 0% and less than 100%.
         percent: Percent,
-        /// How long the others are delayed, from 1ms to 10s.
+        /// How much a packet's fate is like that of the one before, up to 100%. Default 0%.
+        #[serde(default)]
+        correlation: Percent,
+        /// How long the others are delayed, from 1ms to 3s.
         delay: Span,
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fracas_core::params::Traffic;
-use fracas_core::traffic::{Network, Peer, Ports, Protocol};
+use fracas_core::traffic::{Network, Peer, Ports, Protocol, Service};
 
 /// One packet, as far as rules look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Packet {
     pub(crate) ports: (u16, u16),
 }
 
+use super::rules::left_alone;
+
 /// The port to which traceroute(8) sends, where nobody listens.
 const NOBODYS: u16 = 33434;
 /// The port from which probes come: no connection has it, for it is none of those that the kernel gives away.
@@ -22,9 +24,10 @@ pub(crate) const OURS: u16 = 1;
 /// Whether a packet that the target sends is among those that the fault is about. The rules in the kernel say the same.
 pub(crate) fn hits(traffic: &Traffic<'_>, packet: &Packet) -> bool {
     let any = |peers: &[Peer]| peers.iter().any(|peer| is_to(peer, packet));
-    (traffic.to.is_empty() || any(traffic.to))
+    !left_alone().any(|network| network.contains(packet.to))
+        && (traffic.to.is_empty() || any(traffic.to))
         && !any(traffic.except)
-        && (traffic.ports.is_empty() || traffic.ports.iter().any(|ports| has(packet, *ports)))
+        && (traffic.ports.is_empty() || traffic.ports.iter().any(|service| has(packet, *service)))
 }
 
 fn is_to(peer: &Peer, packet: &Packet) -> bool {
@@ -35,8 +38,11 @@ fn is_to(peer: &Peer, packet: &Packet) -> bool {
             .is_none_or(|ports| packet.protocol != Protocol::Icmp && within(ports, packet.ports.1))
 }
 
-fn has(packet: &Packet, ports: Ports) -> bool {
-    packet.protocol != Protocol::Icmp && (within(ports, packet.ports.0) || within(ports, packet.ports.1))
+fn has(packet: &Packet, service: Service) -> bool {
+    let (from, to) = packet.ports;
+    packet.protocol != Protocol::Icmp
+        && service.protocol.is_none_or(|protocol| protocol == packet.protocol)
+        && (within(service.ports, from) || within(service.ports, to))
 }
 
 fn within(ports: Ports, port: u16) -> bool {
@@ -92,7 +98,8 @@ fn protocols(only: Option<Protocol>) -> Vec<Protocol> {
     only.map_or_else(|| vec![Protocol::Udp, Protocol::Tcp, Protocol::Icmp], |only| vec![only])
 }
 
-fn candidate_ports(peer: &Peer, either: &[Ports]) -> Vec<u16> {
+fn candidate_ports(peer: &Peer, either: &[Service]) -> Vec<u16> {
+    let either = either.iter().map(|service| &service.ports);
     let mut ports: Vec<u16> = peer.ports.iter().chain(either).map(|ports| ports.first).collect();
     ports.push(NOBODYS);
     ports
@@ -145,7 +152,7 @@ mod tests {
     struct Said {
         to: Vec<Peer>,
         except: Vec<Peer>,
-        ports: Vec<Ports>,
+        ports: Vec<Service>,
     }
 
     fn said(to: &[&str], except: &[&str], ports: &[&str]) -> Said {
@@ -190,6 +197,8 @@ mod tests {
             (said(&["10.0.0.0/8"], &["10.1.2.3:80"], &[]), true),
             (said(&[], &[], &["5432"]), true),
             (said(&[], &[], &["40000"]), true),
+            (said(&[], &[], &["5432/tcp"]), true),
+            (said(&[], &[], &["5432/udp"]), false),
             (said(&[], &[], &["80"]), false),
         ] {
             assert_eq!(hits(&said.traffic(), &db), is, "{:?} {:?}", said.to, said.except);

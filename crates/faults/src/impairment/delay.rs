@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::millis;
+use super::verdict::{alike, like_the_last, millis};
 use super::{Impairment, Kind};
 
 /// See [`params::Delay`].
@@ -19,8 +19,8 @@ pub(crate) struct Kinds;
 
 /// So many packets, half a second long.
 const PROBES: u32 = 10;
-/// What the way through the worker costs, on a machine that has something else to do.
-const SLACK: Duration = Duration::from_millis(2);
+/// How late a packet may be on a machine that has something else to do, or off by half of a small delay: what does nothing is never so.
+const SLACK: Duration = Duration::from_millis(5);
 /// How far from what was asked a delay may be otherwise.
 const SHARE: f64 = 0.05;
 /// Deviations of a mean: further off is one in a million.
@@ -47,11 +47,7 @@ impl Kind for Kinds {
             (false, Distribution::Normal) => format!(" ± {} (normal)", params.jitter),
             (false, Distribution::Pareto) => format!(" ± {} (pareto)", params.jitter),
         };
-        let correlation = if params.correlation.0 > 0.0 {
-            format!(", each {} like the one before", params.correlation)
-        } else {
-            String::new()
-        };
+        let correlation = like_the_last(params.correlation);
         format!("delay {}{jitter}{correlation}", params.mean)
     }
 
@@ -73,8 +69,8 @@ impl Kind for Kinds {
         } else {
             (mean(&delays), deviation(params))
         };
-        let chance = spread.mul_f64(DEVIATIONS / (delays.len() as f64).sqrt() * widened(params));
-        let tolerance = SLACK.max(asked.mul_f64(SHARE)) + chance;
+        let chance = spread.mul_f64(DEVIATIONS / (delays.len() as f64).sqrt() * alike(params.correlation).sqrt());
+        let tolerance = SLACK.min(asked / 2).max(asked.mul_f64(SHARE)) + chance;
         let delivered = format!("{} on {} probes", millis(got), delays.len());
         let landed = if got.abs_diff(asked) <= tolerance {
             Landed::Yes
@@ -96,12 +92,6 @@ fn deviation(params: &params::Delay) -> Duration {
         Distribution::Uniform => params.jitter.0.div_f64(3.0_f64.sqrt()),
         Distribution::Normal | Distribution::Pareto => params.jitter.0,
     }
-}
-
-/// How much more a mean is spread when each delay is like the one before: that of an autoregressive process.
-fn widened(params: &params::Delay) -> f64 {
-    let like = params.correlation.fraction().min(0.99);
-    ((1.0 + like) / (1.0 - like)).sqrt()
 }
 
 fn mean(delays: &[Duration]) -> Duration {

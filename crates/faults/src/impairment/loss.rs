@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::share;
+use super::verdict::{alike, like_the_last, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Loss`].
@@ -24,15 +24,17 @@ impl Kind for Kinds {
     fn model(params: &params::Loss) -> Model {
         Model::Loss {
             share: params.percent.fraction(),
+            correlation: params.correlation.fraction(),
             burst: params.burst,
         }
     }
 
     fn asked(params: &params::Loss) -> String {
-        match params.burst {
-            Some(burst) => format!("loss of {}, {burst} in a row", params.percent),
-            None => format!("loss of {}", params.percent),
-        }
+        let alike = match params.burst {
+            Some(burst) => format!(", {burst} in a row"),
+            None => like_the_last(params.correlation),
+        };
+        format!("loss of {}{alike}", params.percent)
     }
 
     fn plan(_: &params::Loss) -> Plan {
@@ -41,7 +43,7 @@ impl Kind for Kinds {
 
     fn judge(params: &params::Loss, measured: &Measured) -> (String, Landed) {
         let lost = measured.count(<[_]>::is_empty);
-        let alike = params.burst.unwrap_or(1.0);
+        let alike = params.burst.unwrap_or_else(|| alike(params.correlation));
         share("lost", params.percent.fraction(), lost, measured.sent(), alike)
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Measured {
 #[derive(Debug, Default)]
 struct Shot {
     sent: Duration,
+    /// By which interface it leaves.
+    link: u32,
     arrivals: Vec<Arrival>,
 }
 
@@ -79,13 +81,19 @@ const GAP: Duration = Duration::from_millis(50);
 const SIZE: usize = 84;
 /// How long something may take that is not delayed, on a machine that has something else to do.
 const SOON: Duration = Duration::from_millis(500);
-/// How long the kernel asks for a neighbour, once a second, before it gives up (`NEIGH_VAR_MCAST_PROBES` in net/ipv4/arp.c).
-const FOUND: Duration = Duration::from_secs(4);
+/// How long a neighbour may take to be found: the kernel asks for it once a second (`NEIGH_VAR_RETRANS_TIME` in net/ipv4/arp.c).
+const FOUND: Duration = Duration::from_millis(2500);
 /// A bystander that comes later than this was hit.
 const BYSTANDER: Duration = Duration::from_millis(5);
 /// The numbers of packets to bystanders, and of the one that goes past all queues.
 const OTHERS: u32 = 1 << 16;
 const PAST: u32 = 1 << 17;
+/// So many are tried, to find one that can be reached.
+const TRIED: usize = 4;
+/// A meter that takes longer is not listened to any more.
+const LONGEST_WAIT: Duration = Duration::from_millis(3500);
+/// How long another fault of ours may delay what is measured.
+const OTHER_DELAY: Duration = Duration::from_secs(3);
 /// Names of hosts are asked for by nobody here: these addresses are somebody's far away, and only the way to them is asked for.
 const AFAR: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -102,7 +110,7 @@ impl Plan {
             count,
             gap: GAP,
             size: SIZE,
-            within: delay + SOON,
+            within: (delay + SOON).min(LONGEST_WAIT),
         }
     }
 
@@ -152,21 +160,32 @@ pub(crate) fn measure(
             tag,
             matched: Vec::new(),
             others: Vec::new(),
-            past: Shot::default(),
+            past: Vec::new(),
             contents: Vec::new(),
         };
         // Whoever is next may have to be found first, and that the way is open is seen, too.
-        range.shoot(&aims.matched, PAST, plan.size)?;
-        range.watch_until(FOUND, |range| !range.past.arrivals.is_empty())?;
-        if range.past.arrivals.is_empty() {
-            let to = aims.matched.packet.to;
+        for (number, aim) in (0..).zip(aims.matched.iter().chain(&aims.others)) {
+            range.try_out(number, aim, plan.size)?;
+        }
+        let count = aims.matched.len();
+        range.watch_until(FOUND, |range| {
+            range.is_open(0) && (count..count + aims.others.len()).all(|at| range.is_open(at))
+        })?;
+        let Some(matched) = (0..count).find(|at| range.is_open(*at)).map(|at| &aims.matched[at]) else {
+            let to = aims
+                .matched
+                .first()
+                .map_or_else(String::new, |aim| aim.packet.to.to_string());
             return Ok(Outcome::Unmeasured(format!(
                 "nothing gets out towards {to}: nobody answers there for the next link"
             )));
-        }
+        };
+        let bystander = (0..aims.others.len())
+            .find(|at| range.is_open(count + at))
+            .map(|at| &aims.others[at]);
         for number in 0..plan.count {
-            range.shoot(&aims.matched, number, plan.size)?;
-            if let Some(other) = &aims.bystander {
+            range.shoot(matched, number, plan.size)?;
+            if let Some(other) = bystander {
                 range.shoot(other, OTHERS + number, SIZE)?;
             }
             if !plan.gap.is_zero() {
@@ -175,12 +194,13 @@ pub(crate) fn measure(
         }
         *sent += u64::from(plan.count);
         let all = |shots: &[Shot]| shots.iter().all(|shot| !shot.arrivals.is_empty());
-        range.watch_until(plan.within, |range| all(&range.matched) && all(&range.others))?;
+        let within = if alone { plan.within } else { plan.within + OTHER_DELAY };
+        range.watch_until(within, |range| all(&range.matched) && all(&range.others))?;
         let counters = Netlink::netfilter()?.rule_counters(table)?;
         let counted: u64 = counters.values().map(|counter| counter.packets).sum();
         Ok(Outcome::Measured(Measured {
             matched: range.matched,
-            bystander: aims.bystander.is_some().then_some(range.others),
+            bystander: bystander.is_some().then_some(range.others),
             alone,
             size: plan.size,
             own: counted.saturating_sub(*sent),
@@ -190,8 +210,8 @@ pub(crate) fn measure(
 
 /// To whom it goes.
 struct Aims {
-    matched: Aim,
-    bystander: Option<Aim>,
+    matched: Vec<Aim>,
+    others: Vec<Aim>,
 }
 
 struct Aim {
@@ -213,22 +233,31 @@ impl Aims {
         };
         let near = near(&mut netlink, device)?;
         let of = traffic.traffic();
-        let first = |netlink: &mut Netlink, packets: Vec<Packet>| -> io::Result<Option<Aim>> {
+        let mut leaving = |packets: Vec<Packet>| -> io::Result<Vec<Aim>> {
+            let mut found: Vec<Aim> = Vec::new();
             for packet in packets {
+                if found.len() >= TRIED {
+                    break;
+                }
+                // One protocol to each is enough.
+                if found.iter().any(|aim| aim.packet.to == packet.to) {
+                    continue;
+                }
                 let Some(route) = netlink.route_to(packet.to, 0, device)? else {
                     continue;
                 };
                 if let Some((from, link)) = leaves(&route) {
-                    return Ok(Some(Aim { packet, from, link }));
+                    found.push(Aim { packet, from, link });
                 }
             }
-            Ok(None)
+            Ok(found)
         };
-        let Some(matched) = first(&mut netlink, aim::matched(&of, &near))? else {
+        let matched = leaving(aim::matched(&of, &near))?;
+        if matched.is_empty() {
             return Ok(Err("there is no way to anybody that it is about".to_owned()));
-        };
-        let bystander = first(&mut netlink, aim::bystanders(&of, &near))?;
-        Ok(Ok(Self { matched, bystander }))
+        }
+        let others = leaving(aim::bystanders(&of, &near))?;
+        Ok(Ok(Self { matched, others }))
     }
 }
 
@@ -267,14 +296,29 @@ struct Range {
     tag: Tag,
     matched: Vec<Shot>,
     others: Vec<Shot>,
-    /// The one that goes past all queues.
-    past: Shot,
+    /// Those that go past all queues, each with whether it was seen.
+    past: Vec<(u32, bool)>,
     /// What each to the matched carries behind the header of IP.
     contents: Vec<Vec<u8>>,
 }
 
 impl Range {
-    fn shoot(&mut self, aim: &Aim, number: u32, length: usize) -> io::Result<()> {
+    /// Sends one that no relay takes, to see whether anything gets there.
+    fn try_out(&mut self, number: u32, aim: &Aim, length: usize) -> io::Result<()> {
+        self.past.push((aim.link, false));
+        let bytes = self.probe(aim, PAST + number, length)?;
+        match self.raw.send(&bytes, relay::MARKS, Some(aim.link)) {
+            // A rule of somebody's lets no such packet out, or there is no room at this moment: then another one is tried.
+            Err(_) => Ok(()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn is_open(&self, number: usize) -> bool {
+        self.past.get(number).is_some_and(|(_, seen)| *seen)
+    }
+
+    fn probe(&self, aim: &Aim, number: u32, length: usize) -> io::Result<Vec<u8>> {
         let (from, to) = aim.packet.ports;
         let probe = Probe {
             from: aim.from,
@@ -290,21 +334,23 @@ impl Range {
             length,
             sound: false,
         };
-        let bytes = probe.bytes()?;
+        probe.bytes()
+    }
+
+    fn shoot(&mut self, aim: &Aim, number: u32, length: usize) -> io::Result<()> {
+        let bytes = self.probe(aim, number, length)?;
         let sent = clock::wall();
-        let mark = if number == PAST { relay::MARKS } else { 0 };
-        self.raw.send(&bytes, mark, Some(aim.link))?;
+        self.raw.send(&bytes, 0, Some(aim.link))?;
         let shot = Shot {
             sent,
+            link: aim.link,
             arrivals: Vec::new(),
         };
-        match number {
-            PAST => self.past = shot,
-            OTHERS.. => self.others.push(shot),
-            _ => {
-                self.matched.push(shot);
-                self.contents.push(content(&bytes).to_vec());
-            }
+        if number >= OTHERS {
+            self.others.push(shot);
+        } else {
+            self.matched.push(shot);
+            self.contents.push(content(&bytes).to_vec());
         }
         Ok(())
     }
@@ -314,21 +360,23 @@ impl Range {
         let until = Instant::now() + limit;
         loop {
             while let Some(seen) = self.watch.receive()? {
-                let intact = |number: usize| {
-                    self.contents
-                        .get(number)
-                        .is_some_and(|sent| sent == content(&seen.bytes))
-                };
                 let number = seen.number as usize;
-                let (shot, intact) = match seen.number {
-                    PAST => (Some(&mut self.past), true),
-                    OTHERS.. => (self.others.get_mut(number - OTHERS as usize), true),
-                    _ => {
-                        let intact = intact(number);
-                        (self.matched.get_mut(number), intact)
+                if seen.number >= PAST {
+                    if let Some((link, open)) = self.past.get_mut(number - PAST as usize) {
+                        *open |= *link == seen.link;
                     }
+                    continue;
+                }
+                let intact = self
+                    .contents
+                    .get(number)
+                    .is_some_and(|sent| sent == content(&seen.bytes));
+                let shot = match seen.number {
+                    OTHERS.. => self.others.get_mut(number - OTHERS as usize),
+                    _ => self.matched.get_mut(number),
                 };
-                if let Some(shot) = shot {
+                // Also what another interface carries on is seen there, and an answer of the kernel's that quotes it.
+                if let Some(shot) = shot.filter(|shot| shot.link == seen.link) {
                     shot.arrivals.push(Arrival {
                         delay: seen.at.saturating_sub(shot.sent),
                         at: seen.at,

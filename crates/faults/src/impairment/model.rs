@@ -25,6 +25,7 @@ pub(crate) enum Model {
     },
     Loss {
         share: f64,
+        correlation: f64,
         burst: Option<f64>,
     },
     Duplicate {
@@ -35,6 +36,7 @@ pub(crate) enum Model {
     },
     Reorder {
         share: f64,
+        correlation: f64,
         delay: Duration,
     },
     Rate {
@@ -92,7 +94,11 @@ impl Stream {
                 delay: self.delay(mean, jitter, correlation, distribution),
                 ..Fate::PASS
             },
-            Model::Loss { share, burst } if self.is_lost(share, burst) => Fate::LOST,
+            Model::Loss {
+                share,
+                correlation,
+                burst,
+            } if self.is_lost(share, correlation, burst) => Fate::LOST,
             Model::Duplicate { share } if self.draw("duplicate") < share => Fate {
                 copies: 2,
                 ..Fate::PASS
@@ -101,7 +107,11 @@ impl Stream {
                 flip: Some(self.seed.draw("bit", &self.identity, self.count).0),
                 ..Fate::PASS
             },
-            Model::Reorder { share, delay } if self.draw("reorder") >= share => Fate { delay, ..Fate::PASS },
+            Model::Reorder {
+                share,
+                correlation,
+                delay,
+            } if self.uniform("reorder", correlation) >= share => Fate { delay, ..Fate::PASS },
             Model::Rate { bits } => self.send(length, bits, now),
             Model::Loss { .. } | Model::Duplicate { .. } | Model::Corrupt { .. } | Model::Reorder { .. } => Fate::PASS,
         };
@@ -130,15 +140,11 @@ impl Stream {
         if jitter.is_zero() {
             return mean;
         }
-        let share = if correlation > 0.0 || distribution == Distribution::Normal {
+        if distribution == Distribution::Normal {
             let normal = self.normal(correlation);
-            if distribution == Distribution::Normal {
-                return moved(mean, jitter, normal);
-            }
-            below(normal)
-        } else {
-            self.draw("delay")
-        };
+            return moved(mean, jitter, normal);
+        }
+        let share = self.uniform("delay", correlation);
         let by = match distribution {
             Distribution::Uniform | Distribution::Normal => share.mul_add(2.0, -1.0),
             // Above 0: nothing is infinite.
@@ -147,9 +153,18 @@ impl Stream {
         moved(mean, jitter, by)
     }
 
-    fn is_lost(&mut self, share: f64, burst: Option<f64>) -> bool {
+    /// A uniform number, like the last one as far as asked.
+    fn uniform(&mut self, purpose: &str, correlation: f64) -> f64 {
+        if correlation > 0.0 {
+            below(self.normal(correlation))
+        } else {
+            self.draw(purpose)
+        }
+    }
+
+    fn is_lost(&mut self, share: f64, correlation: f64, burst: Option<f64>) -> bool {
         let Some(burst) = burst else {
-            return self.draw("loss") < share;
+            return self.uniform("loss", correlation) < share;
         };
         // Gilbert's model (1960): the share of time in the bad state is begin / (begin + end).
         let end = 1.0 / burst;
@@ -275,6 +290,7 @@ mod tests {
             let lost = share(
                 &fates(Model::Loss {
                     share: asked,
+                    correlation: 0.0,
                     burst: None,
                 }),
                 |fate| fate.copies == 0,
@@ -285,24 +301,63 @@ mod tests {
             let wrong = share(&fates(Model::Corrupt { share: asked }), |fate| fate.flip.is_some());
             assert!((wrong - asked).abs() < five(asked), "{wrong} of {asked}");
             let delay = Duration::from_millis(10);
-            let early = share(&fates(Model::Reorder { share: asked, delay }), |fate| {
-                fate.delay.is_zero()
-            });
+            let early = share(
+                &fates(Model::Reorder {
+                    share: asked,
+                    correlation: 0.0,
+                    delay,
+                }),
+                |fate| fate.delay.is_zero(),
+            );
             assert!((early - asked).abs() < five(asked), "{early} of {asked}");
         }
         for all in [None, Some(3.0)] {
             assert!(
-                fates(Model::Loss { share: 1.0, burst: all })
-                    .iter()
-                    .all(|fate| fate.copies == 0)
+                fates(Model::Loss {
+                    share: 1.0,
+                    correlation: 0.0,
+                    burst: all
+                })
+                .iter()
+                .all(|fate| fate.copies == 0)
             );
         }
+    }
+
+    #[test]
+    fn correlated_losses_are_as_many_and_come_together() {
+        let of = |correlation| {
+            let fates = fates(Model::Loss {
+                share: 0.2,
+                correlation,
+                burst: None,
+            });
+            let pairs = fates
+                .windows(2)
+                .filter(|two| two[0].copies == 0 && two[1].copies == 0)
+                .count();
+            (
+                share(&fates, |fate| fate.copies == 0),
+                pairs as f64 / fates.len() as f64,
+            )
+        };
+        let ((apart, few), (together, many)) = (of(0.0), of(0.7));
+        assert!(
+            (apart - 0.2).abs() < 0.01 && (together - 0.2).abs() < 0.02,
+            "{apart} {together}"
+        );
+        // Independent: a square. Normal variables that are 0.7 alike are both in the lowest fifth in 0.113 of all cases.
+        assert!(
+            (few - 0.04).abs() < 0.005 && (many - 0.113).abs() < 0.01,
+            "{few} {many}"
+        );
     }
 
     #[test]
     fn losses_in_a_row_are_as_long_and_as_many_as_asked() {
         let fates = fates(Model::Loss {
             share: 0.2,
+            correlation: 0.0,
             burst: Some(5.0),
         });
         let lost = share(&fates, |fate| fate.copies == 0);
@@ -336,6 +391,7 @@ mod tests {
             let mut stream = Stream::new(
                 Model::Loss {
                     share: 0.5,
+                    correlation: 0.0,
                     burst: None,
                 },
                 Seed(seed),

@@ -16,6 +16,8 @@ pub(crate) type Rate = Impairment<Kinds>;
 #[derive(Debug)]
 pub(crate) struct Kinds;
 
+/// What the target itself has sent may wait before it.
+const QUEUE: Duration = Duration::from_secs(1);
 /// So many in one go: the link is busy with each while the next one waits.
 const TRAIN: u32 = 6;
 /// The size of each, with its headers.
@@ -38,7 +40,7 @@ impl Kind for Kinds {
     fn plan(params: &params::RateLimit) -> Plan {
         let takes = SIZE as f64 * f64::from(TRAIN) * 8.0 / params.rate.0.max(1) as f64;
         // What waits longer than a second is lost, and so is a probe behind it.
-        Plan::train(TRAIN, SIZE, Duration::from_secs_f64(takes.min(2.0)))
+        Plan::train(TRAIN, SIZE, Duration::from_secs_f64(takes.min(2.0)) + QUEUE)
     }
 
     fn judge(params: &params::RateLimit, measured: &Measured) -> (String, Landed) {

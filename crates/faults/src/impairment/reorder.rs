@@ -5,7 +5,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::share;
+use super::verdict::{alike, like_the_last, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Reorder`].
@@ -23,12 +23,14 @@ impl Kind for Kinds {
     fn model(params: &params::Reorder) -> Model {
         Model::Reorder {
             share: params.percent.fraction(),
+            correlation: params.correlation.fraction(),
             delay: params.delay.0,
         }
     }
 
     fn asked(params: &params::Reorder) -> String {
-        format!("{} at once, the others {} later", params.percent, params.delay)
+        let alike = like_the_last(params.correlation);
+        format!("{} at once, the others {} later{alike}", params.percent, params.delay)
     }
 
     fn plan(params: &params::Reorder) -> Plan {
@@ -38,6 +40,12 @@ impl Kind for Kinds {
     fn judge(params: &params::Reorder, measured: &Measured) -> (String, Landed) {
         let early = measured.count(|arrivals| arrivals.iter().any(|arrival| arrival.delay * 2 < params.delay.0));
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
-        share("at once", params.percent.fraction(), early, arrived, 1.0)
+        share(
+            "at once",
+            params.percent.fraction(),
+            early,
+            arrived,
+            alike(params.correlation),
+        )
     }
 }

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fracas_core::params::Traffic;
-use fracas_core::traffic::{Direction, Network, Peer, Ports, Protocol};
+use fracas_core::traffic::{Direction, Network, Peer, Ports, Protocol, Service};
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Version, Way};
+use fracas_linux::relay::Place;
 use serde::{Deserialize, Serialize};
 
 /// Before connections are followed and addresses are translated (-200 and -100): what is taken out here and sent again has not been
@@ -18,7 +19,7 @@ pub(crate) const CHAIN: &str = "output";
 pub(crate) struct Owned {
     to: Vec<Peer>,
     except: Vec<Peer>,
-    ports: Vec<Ports>,
+    ports: Vec<Service>,
     pub(crate) device: Option<String>,
 }
 
@@ -63,7 +64,8 @@ pub(crate) fn words(traffic: &Traffic<'_>) -> String {
 }
 
 /// The chain that sends to the queue what the fault is about, unless it has the mark.
-pub(crate) fn chain(traffic: &Traffic<'_>, queue: u16, mark: u32) -> Chain {
+pub(crate) fn chain(traffic: &Traffic<'_>, place: Place) -> Chain {
+    let Place { queue, mark, order } = place;
     let passes = |matches| Rule {
         matches,
         action: Action::Accept,
@@ -104,13 +106,13 @@ pub(crate) fn chain(traffic: &Traffic<'_>, queue: u16, mark: u32) -> Chain {
     Chain {
         name: CHAIN.to_owned(),
         hook: Hook::Output,
-        priority: PRIORITY,
+        priority: PRIORITY + order,
         rules,
     }
 }
 
 /// What is for several, or for one link only, cannot be sent again as it was: the kernel would have to be told by which link.
-fn left_alone() -> impl Iterator<Item = Network> {
+pub(super) fn left_alone() -> impl Iterator<Item = Network> {
     let network = |address: IpAddr, prefix| Network { address, prefix };
     [
         network(Ipv4Addr::new(224, 0, 0, 0).into(), 4),
@@ -153,6 +155,18 @@ fn peer_matches(peer: &Peer) -> Vec<Vec<Match>> {
     all
 }
 
+/// How many rules it takes, and how many of them say what is hit.
+pub(crate) fn count(traffic: &Traffic<'_>) -> (usize, usize) {
+    let place = Place {
+        queue: 0,
+        mark: 0,
+        order: 0,
+    };
+    let rules = chain(traffic, place).rules;
+    let hits = rules.iter().filter(|rule| rule.counted).count();
+    (rules.len(), hits)
+}
+
 /// The kernel's numbers of a protocol: that of ICMP depends on the version.
 fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u8>> {
     match (protocol, version) {
@@ -166,15 +180,18 @@ fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u
 }
 
 /// Ports of either side: one of these. Nothing where all are meant.
-fn port_matches(either: &[Ports]) -> Vec<Vec<Match>> {
+fn port_matches(either: &[Service]) -> Vec<Vec<Match>> {
     if either.is_empty() {
         return vec![Vec::new()];
     }
     let mut all = Vec::new();
-    for ports in either {
-        for protocol in [6, 17] {
+    for service in either {
+        let protocols = service
+            .protocol
+            .map_or_else(|| vec![Protocol::Tcp, Protocol::Udp], |one| vec![one]);
+        for number in protocols.into_iter().flat_map(|one| numbers(Some(one), None)).flatten() {
             for side in [Side::Source, Side::Destination] {
-                all.push(vec![Match::Protocol(protocol), port(side, *ports)]);
+                all.push(vec![Match::Protocol(number), port(side, service.ports)]);
             }
         }
     }
@@ -211,9 +228,17 @@ fn together(peer: &[Match], ports: &[Match]) -> Option<Vec<Match>> {
 mod tests {
     use super::*;
 
+    fn place(mark: u32) -> Place {
+        Place {
+            queue: 7,
+            mark,
+            order: 0,
+        }
+    }
+
     fn queued(to: &[&str], ports: &[&str]) -> Vec<Vec<Match>> {
         let to: Vec<Peer> = to.iter().map(|text| text.parse().unwrap()).collect();
-        let ports: Vec<Ports> = ports.iter().map(|text| text.parse().unwrap()).collect();
+        let ports: Vec<Service> = ports.iter().map(|text| text.parse().unwrap()).collect();
         let traffic = Traffic {
             direction: Direction::Egress,
             to: &to,
@@ -221,7 +246,7 @@ mod tests {
             ports: &ports,
             device: Some("eth0"),
         };
-        let rules = chain(&traffic, 7, 1).rules.into_iter();
+        let rules = chain(&traffic, place(1)).rules.into_iter();
         rules
             .filter(|rule| rule.action == Action::Queue(7))
             .map(|rule| rule.matches)
@@ -256,7 +281,7 @@ mod tests {
             ports: &[],
             device: None,
         };
-        let rules = chain(&traffic, 7, 4).rules;
+        let rules = chain(&traffic, place(4)).rules;
         assert_eq!(rules[0].matches, [Match::Mark { mask: 4, value: 4 }]);
         assert!(rules[..6].iter().all(|rule| rule.action == Action::Accept));
         assert_eq!(rules.len(), 7);

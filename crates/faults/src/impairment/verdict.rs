@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fracas_core::record::Landed;
+use fracas_core::units::Percent;
 
 /// Seen by chance, when what was asked is what is delivered: one in a million, on each side.
 const ALARM: f64 = 1e-6;
@@ -12,13 +13,29 @@ pub(super) fn millis(time: Duration) -> String {
     format!("{:.1}ms", time.as_secs_f64() * 1000.0)
 }
 
+/// A correlation for people; nothing where there is none.
+pub(super) fn like_the_last(correlation: Percent) -> String {
+    if correlation.0 > 0.0 {
+        format!(", each {correlation} like the one before")
+    } else {
+        String::new()
+    }
+}
+
+/// As how many packets that have nothing to do with each other one of such a series counts, turned round: the variance of a mean of an
+/// autoregressive process over that of independent values.
+pub(super) fn alike(correlation: Percent) -> f64 {
+    let like = correlation.fraction().min(0.99);
+    (1.0 + like) / (1.0 - like)
+}
+
 /// Judges a share by how many of some packets had it. With `alike` packets in a row that have the same fate, so many fewer say
 /// something.
 pub(super) fn share(what: &str, asked: f64, seen: u32, of: u32, alike: f64) -> (String, Landed) {
     let got = f64::from(seen) / f64::from(of.max(1)) * 100.0;
     let delivered = format!("{got:.1}% {what}, {seen} of {of} probes");
     if of == 0 {
-        return (delivered, Landed::No("no probe was sent".to_owned()));
+        return (delivered, Landed::No("no probe came out".to_owned()));
     }
     let alike = alike.max(1.0);
     let (seen, of) = (

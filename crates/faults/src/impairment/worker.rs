@@ -1,7 +1,10 @@
 //! The worker: it takes packets out of the kernel and puts them back as the model says, until it is over.
 
+use std::time::Duration;
+
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
+use fracas_linux::clock;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::relay::Relay;
 use serde::{Deserialize, Serialize};
@@ -24,6 +27,8 @@ pub(super) struct Order {
     pub(super) seed: u64,
     pub(super) identity: String,
     pub(super) traffic: Owned,
+    /// When it ends by itself, in CLOCK_BOOTTIME.
+    pub(super) not_after: Duration,
 }
 
 /// The main of `fracas worker packet-queue`.
@@ -38,7 +43,7 @@ pub fn packet_queue_worker_main() -> Result<()> {
             .filter(|there| there.inode() == order.inside)
             .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{target} is gone")))?;
         let traffic = order.traffic.traffic();
-        let chain = |queue, mark| vec![rules::chain(&traffic, queue, mark)];
+        let chain = |place| vec![rules::chain(&traffic, place)];
         let mut relay = there
             .within(|| Relay::open(&order.table, chain))
             .or_say(&codes::FAULT_APPLY, failed)?;
@@ -46,7 +51,12 @@ pub fn packet_queue_worker_main() -> Result<()> {
         post.say(READY)?;
         let over = post.over().clone();
         relay
-            .run(post.guardian(), || over.is(), |length, now| stream.next(length, now))
+            // A guardian that hangs does not keep it on.
+            .run(
+                post.guardian(),
+                || over.is() || clock::boottime() > order.not_after,
+                |length, now| stream.next(length, now),
+            )
             .or_say(&codes::FAULT_APPLY, || "the queue cannot be served".to_owned())
             .map(drop)
     })

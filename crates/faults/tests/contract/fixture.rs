@@ -256,6 +256,7 @@ pub fn context() -> Context {
         run,
         injection: InjectionId(0),
         rank: 0,
+        at_most: Duration::from_mins(10),
         seed: fracas_core::seed::Seed(7),
         state: NO_STATE.into(),
         engines: Engines::default(),

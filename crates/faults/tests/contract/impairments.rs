@@ -12,7 +12,7 @@ use fracas_faults::find;
 use fracas_lab::{TestBridge, TestNode, skip};
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule};
-use fracas_linux::relay::{Fate, Relay};
+use fracas_linux::relay::{self, Fate, Relay};
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, Stage, on_process};
@@ -20,6 +20,7 @@ use crate::fixture::{LIMIT, Stage, on_process};
 tests! {
     impairments_hit_what_they_are_about_and_nothing_else,
     impairments_compose_and_leave_one_by_one,
+    impairments_refuse_what_would_lose_its_way,
     impairments_meet_connections_that_were_open_before,
     impairments_of_nobody_s_packets_do_not_land,
     impairments_by_another_interface_do_not_land,
@@ -168,6 +169,8 @@ async fn impairments_compose_and_leave_one_by_one() {
     let (one, longest) = (began.elapsed(), 50 * MS);
     to.recv(&mut [0; 1500]).unwrap();
     assert!(one >= longest, "{one:?}");
+    to.set_read_timeout(Some(300 * MS)).unwrap();
+    assert!(to.recv(&mut [0; 1500]).is_err(), "twice is not three times");
     off(&delay, &first).await;
     off(&twice, &third).await;
     place.asserts(7004, 1);
@@ -212,7 +215,7 @@ async fn impairments_of_nobody_s_packets_do_not_land() {
     };
     assert!(why.contains("no packet of the target's own"), "{why}");
     assert!(
-        dose.delivered.starts_with("20."),
+        !dose.delivered.starts_with("0."),
         "its own probes are delayed: {dose:?}"
     );
     off(&stage, &undo).await;
@@ -307,6 +310,61 @@ async fn impairments_leave_rules_of_others_as_they_are() {
     drop(place.bridge);
 }
 
+/// A program that changes something, as a stranger.
+#[expect(clippy::disallowed_methods, reason = "a stranger")]
+fn stranger(place: &Place, program: &str, words: &[&str]) {
+    let said = place
+        .there
+        .within(|| std::process::Command::new(program).args(words).output())
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+}
+
+async fn impairments_refuse_what_would_lose_its_way() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let stage = stage(node, "delay", json!({ "mean": "20ms" })).await;
+    let refused = async || {
+        let planned = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+        planned.err().map(|problem| problem.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refused().await, "");
+    stranger(&place, "ip", &["rule", "add", "fwmark", "0x7/0xff", "lookup", "100"]);
+    assert_eq!(refused().await, "", "bits that are none of ours");
+    stranger(&place, "ip", &["rule", "add", "fwmark", "0x7", "lookup", "100"]);
+    assert!(
+        refused().await.contains("its routes are chosen by marks"),
+        "{}",
+        refused().await
+    );
+    stranger(&place, "ip", &["rule", "del", "fwmark", "0x7", "lookup", "100"]);
+    for line in [
+        "add table inet theirs",
+        "add chain inet theirs out { type filter hook output priority 0; }",
+        "add rule inet theirs out meta skuid 7 drop",
+    ] {
+        nft(&place, &[line]);
+    }
+    assert!(refused().await.contains("ask for the user"), "{}", refused().await);
+    nft(&place, &["flush ruleset"]);
+    assert_eq!(refused().await, "");
+    for (params, why) in [
+        (
+            json!({ "mean": "20ms", "to": ["*/icmp"], "ports": [80] }),
+            "nothing can be all that is asked",
+        ),
+        (
+            json!({ "mean": "20ms", "to": (1..=20).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>(), "ports": (1..=10).collect::<Vec<_>>() }),
+            "it takes 805 packet rules",
+        ),
+    ] {
+        let other = also(&stage, "delay", params);
+        let problem = (other.entry.plan)(&other.params, &other.target, &other.cx)
+            .await
+            .unwrap_err();
+        assert!(problem.to_string().contains(why), "{problem}");
+    }
+}
+
 /// Somebody else's queue delays everything: what the fault is not about is late, and that is said.
 async fn impairments_report_a_bystander_that_is_hit() {
     let Some((place, node)) = place(&CHAT) else { return };
@@ -316,7 +374,7 @@ async fn impairments_report_a_bystander_that_is_hit() {
         json!({ "percent": "100%", "to": [format!("{}:9", place.here)] }),
     )
     .await;
-    let chain = |queue, mark| {
+    let chain = |at: relay::Place| {
         let rule = |matches, action| Rule {
             matches,
             action,
@@ -329,12 +387,12 @@ async fn impairments_report_a_bystander_that_is_hit() {
             rules: vec![
                 rule(
                     vec![Match::Mark {
-                        mask: mark,
-                        value: mark,
+                        mask: at.mark,
+                        value: at.mark,
                     }],
                     Action::Accept,
                 ),
-                rule(Vec::new(), Action::Queue(queue)),
+                rule(Vec::new(), Action::Queue(at.queue)),
             ],
         }]
     };

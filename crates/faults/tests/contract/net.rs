@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use fracas_lab::{TestBridge, TestProcess, eventually};
+use fracas_lab::{TestBridge, TestGroup, TestProcess, eventually};
+use fracas_linux::cgroup::Controller;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::{Netlink, PortState};
 use fracas_linux::process;
@@ -13,6 +14,8 @@ use super::LIMIT;
 pub struct Node {
     process: TestProcess,
     _bridge: TestBridge,
+    /// Its own, so that groups that a stranger makes below go with it.
+    _group: Option<TestGroup>,
 }
 
 impl Node {
@@ -21,9 +24,14 @@ impl Node {
         let bridge = TestBridge::new().unwrap()?;
         // Nobody but the process holds its namespace: it goes with the process, and its port with it.
         let process = TestBridge::node(&[&bridge], mode).unwrap().into_process();
+        let group = TestGroup::new(&[Controller::Blkio]).unwrap();
+        if let Some(group) = &group {
+            group.add(&process).unwrap();
+        }
         Some(Self {
             process,
             _bridge: bridge,
+            _group: group,
         })
     }
 

@@ -58,6 +58,7 @@ impl Letter {
 
     fn context(&self) -> Context {
         Context {
+            at_most: std::time::Duration::from_mins(10),
             run: self.run.clone(),
             injection: self.injection,
             rank: 0,

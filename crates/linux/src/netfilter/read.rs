@@ -47,6 +47,8 @@ struct RuleInfo {
     counter: Option<Counter>,
     /// The first queue that it may give packets to, and how many follow.
     queues: Option<(u16, u16)>,
+    /// Whether it asks who sent the packet: the user, the group, the control group or the socket.
+    asks_for_sender: bool,
 }
 
 impl Netlink {
@@ -98,6 +100,13 @@ impl Netlink {
         Ok(ranges
             .flat_map(|(first, more)| first..=first.saturating_add(more))
             .collect())
+    }
+
+    /// Whether any rule of nftables in the namespace asks who sent a packet: what is sent again has another sender. Rules that iptables(8)
+    /// made in its older way are not seen.
+    pub fn rules_ask_for_sender(&mut self) -> io::Result<bool> {
+        let rules = self.rules(libc::AF_UNSPEC as u8, None)?;
+        Ok(rules.iter().any(|rule| rule.asks_for_sender))
     }
 
     fn rules(&mut self, family: u8, table: Option<&str>) -> io::Result<Vec<RuleInfo>> {
@@ -165,6 +174,7 @@ impl RuleInfo {
             number: None,
             counter: None,
             queues: None,
+            asks_for_sender: false,
         };
         for attribute in attributes(rest) {
             let attribute = attribute?;
@@ -200,10 +210,38 @@ impl RuleInfo {
             "counter" => self.counter = Some(Counter::parse(data)?),
             "queue" => self.queues = queue(data)?,
             "target" => self.queues = queue_target(data)?.or(self.queues),
+            "socket" => self.asks_for_sender = true,
+            "meta" => self.asks_for_sender |= is_of_sender(data)?,
+            "match" => {
+                let name = first_text(data)?;
+                self.asks_for_sender |= matches!(name.as_str(), "owner" | "cgroup" | "socket");
+            }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// Whether the expression `meta` reads `NFT_META_SKUID`, `_SKGID` or `_CGROUP`: its key is attribute 2.
+fn is_of_sender(data: &[u8]) -> io::Result<bool> {
+    for attribute in attributes(data) {
+        let attribute = attribute?;
+        if attribute.kind == 2 {
+            return Ok(matches!(attribute.be32()?, 10 | 11 | 23));
+        }
+    }
+    Ok(false)
+}
+
+/// The name of a match of iptables, attribute 1.
+fn first_text(data: &[u8]) -> io::Result<String> {
+    for attribute in attributes(data) {
+        let attribute = attribute?;
+        if attribute.kind == 1 {
+            return Ok(attribute.text());
+        }
+    }
+    Ok(String::new())
 }
 
 impl Counter {

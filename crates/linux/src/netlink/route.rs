@@ -114,11 +114,18 @@ impl Netlink {
             message = message.put_u32(libc::RTA_OIF, link);
         }
         let replies = match self.request(message) {
-            // Without any route, with one that says so, and with one that forbids it.
+            // Without any route, with one that says so, with one that forbids it, with a black hole, and without this version of IP.
             Err(error)
                 if matches!(
                     errno(&error),
-                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)
+                    Some(
+                        libc::ENETUNREACH
+                            | libc::EHOSTUNREACH
+                            | libc::EACCES
+                            | libc::EINVAL
+                            | libc::EOPNOTSUPP
+                            | libc::EAFNOSUPPORT
+                    )
                 ) =>
             {
                 return Ok(None);

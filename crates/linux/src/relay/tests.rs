@@ -34,7 +34,8 @@ impl Working {
     }
 }
 
-fn chains(queue: u16, mark: u32) -> Vec<Chain> {
+fn chains(place: Place) -> Vec<Chain> {
+    let Place { queue, mark, order } = place;
     let rule = |matches, action| Rule {
         matches,
         action,
@@ -43,7 +44,7 @@ fn chains(queue: u16, mark: u32) -> Vec<Chain> {
     vec![Chain {
         name: "output".to_owned(),
         hook: Hook::Output,
-        priority: -310,
+        priority: -310 + order,
         rules: vec![
             rule(
                 vec![Match::Mark {
@@ -129,6 +130,39 @@ fn what_is_lost_never_comes_and_what_is_doubled_comes_twice() {
 }
 
 #[test]
+fn each_packet_meets_each_relay_once_whatever_their_order() {
+    let Some(pair) = Pair::make() else { return };
+    let twice = |_, _| Fate {
+        copies: 2,
+        ..Fate::PASS
+    };
+    for delay_first in [true, false] {
+        let (from, to) = ends(&pair, 0);
+        let names = ["delay", "twice"];
+        let begin = |name: &str| match name {
+            "delay" => Working::begin(&pair.here, name, later(10 * MS)),
+            _ => Working::begin(&pair.here, name, twice),
+        };
+        let order = if delay_first { names } else { [names[1], names[0]] };
+        let relays = order.map(begin);
+        let more = Working::begin(&pair.here, "more", twice);
+        for _ in 0..5 {
+            from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        }
+        // Doubled twice; an end that is not doubled says when all have come.
+        let mut buffer = [0; 16];
+        let came = (0..20).filter(|_| to.recv(&mut buffer).is_ok()).count();
+        assert_eq!(came, 20);
+        for relay in relays {
+            relay.end();
+        }
+        more.end();
+        from.send_to(b"end", to.local_addr().unwrap()).unwrap();
+        assert_eq!(to.recv(&mut buffer).unwrap(), 3, "nothing came more often");
+    }
+}
+
+#[test]
 fn what_waits_at_the_end_comes_at_once() {
     let Some(pair) = Pair::make() else { return };
     let (from, to) = ends(&pair, 0);
@@ -136,7 +170,7 @@ fn what_waits_at_the_end_comes_at_once() {
     let relay = Working::begin(&pair.here, "it", move |_, _| {
         tell.send(()).unwrap();
         Fate {
-            delay: Duration::from_secs(60),
+            delay: Duration::from_mins(1),
             ..Fate::PASS
         }
     });
@@ -209,7 +243,7 @@ fn there_are_as_many_at_once_as_there_are_marks() {
                 .unwrap()
         })
         .collect();
-    let marks: std::collections::BTreeSet<u32> = all.iter().map(|relay| relay.mark).collect();
+    let marks: std::collections::BTreeSet<u32> = all.iter().map(|relay| relay.passed).collect();
     assert_eq!(marks.len(), usize::from(MOST));
     let more = pair.here.within(|| Relay::open("more", chains)).unwrap_err();
     assert!(more.to_string().contains("there are 8 queues"), "{more}");

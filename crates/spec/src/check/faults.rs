@@ -6,7 +6,6 @@ use fracas_core::problem::codes;
 use fracas_core::units::{Percent, Size, Span};
 
 use super::Check;
-use super::loads::WHOLE;
 use crate::place::quoted;
 use crate::problems::{listed, nearest};
 use crate::tree::Node;
@@ -189,12 +188,12 @@ impl Check<'_, '_> {
                     self.wrong(&key("network", "network"), "must be a name of 1 to 64 characters");
                 }
             }
-            Inject::Delay(delay) => self.delay(&base, delay),
-            Inject::Loss(loss) => self.loss(&base, loss),
-            Inject::Duplicate(duplicate) => self.share_of_packets(&base, duplicate, duplicate.percent, WHOLE),
-            Inject::Corrupt(corrupt) => self.share_of_packets(&base, corrupt, corrupt.percent, WHOLE),
-            Inject::Reorder(reorder) => self.reorder(&base, reorder),
-            Inject::RateLimit(rate) => self.rate(&base, rate),
+            Inject::Delay(delay) => self.delay(&key, delay),
+            Inject::Loss(loss) => self.loss(&key, loss),
+            Inject::Duplicate(duplicate) => self.share_of_packets(&key, "duplicate", duplicate, duplicate.percent),
+            Inject::Corrupt(corrupt) => self.share_of_packets(&key, "corrupt", corrupt, corrupt.percent),
+            Inject::Reorder(reorder) => self.reorder(&key, reorder),
+            Inject::RateLimit(rate) => self.rate(&key, rate),
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }

@@ -9,8 +9,8 @@ use fracas_core::units::{Percent, Rate, Span};
 use super::Check;
 use super::loads::WHOLE;
 
-/// What waits longer could not be measured while a person watches.
-const LONGEST: Span = Span::secs(10);
+/// What waits longer could not be measured: a meter has five seconds, so that it keeps no fault on.
+const LONGEST: Span = Span::secs(3);
 const SLOWEST: Rate = Rate(8000);
 const FASTEST: Rate = Rate(10_000_000_000);
 /// The names of interfaces have at most 15 bytes (`IFNAMSIZ` in include/uapi/linux/if.h).
@@ -18,22 +18,25 @@ const LONGEST_NAME: usize = 15;
 /// Each is a rule that every packet of the target is compared with.
 const MOST: usize = 64;
 
+/// The path of a parameter, by its key in the native format and in a ChaosScenario.
+pub(super) type Key<'k> = &'k dyn Fn(&str, &str) -> String;
+
 impl Check<'_, '_> {
-    pub(super) fn delay(&mut self, base: &str, delay: &Delay) {
-        self.packets(base, delay);
+    pub(super) fn delay(&mut self, key: Key<'_>, delay: &Delay) {
+        self.packets(key, delay);
         if delay.mean == Span::default() || delay.mean > LONGEST {
-            self.wrong(&format!("{base}.mean"), "must be more than 0s and at most 10s");
+            self.wrong(&key("mean", "latency"), "must be more than 0s and at most 3s");
         }
         if delay.jitter > LONGEST {
-            self.wrong(&format!("{base}.jitter"), "must be at most 10s");
+            self.wrong(&key("jitter", "jitter"), "must be at most 3s");
         }
         if delay.correlation > WHOLE {
-            self.wrong(&format!("{base}.correlation"), "must be at most 100%");
+            self.wrong(&key("correlation", "correlation"), "must be at most 100%");
         }
         if let Some(mean) = clamped(delay) {
-            let spot = self.spot(&format!("{base}.jitter"));
-            let what =
-                format!("`{base}.jitter` is so wide that some delays would be below nothing: the mean becomes {mean}");
+            let key = key("jitter", "jitter");
+            let spot = self.spot(&key);
+            let what = format!("`{key}` is so wide that some delays would be below nothing: the mean becomes {mean}");
             self.problems.warn(
                 &codes::CONTRADICTION,
                 spot,
@@ -43,68 +46,80 @@ impl Check<'_, '_> {
         }
     }
 
-    pub(super) fn loss(&mut self, base: &str, loss: &Loss) {
-        self.share_of_packets(base, loss, loss.percent, WHOLE);
+    pub(super) fn loss(&mut self, key: Key<'_>, loss: &Loss) {
+        self.share_of_packets(key, "packet_loss", loss, loss.percent);
+        if loss.correlation > WHOLE {
+            self.wrong(&key("correlation", "correlation"), "must be at most 100%");
+        }
         let Some(burst) = loss.burst else { return };
         let share = loss.percent.fraction();
+        let path = key("burst", "burst");
+        if loss.correlation.0 > 0.0 {
+            self.wrong(&path, "cannot be given together with `correlation`");
+        }
         if !(1.0..=1000.0).contains(&burst) {
-            self.wrong(&format!("{base}.burst"), "must be from 1 to 1000");
+            self.wrong(&path, "must be from 1 to 1000");
         } else if share < 1.0 && share / (1.0 - share) > burst {
             let least = share / (1.0 - share);
             let why = format!(
                 "must be at least {least:.2}: so many are lost in a row at {}",
                 loss.percent
             );
-            self.wrong(&format!("{base}.burst"), &why);
+            self.wrong(&path, &why);
         }
     }
 
-    pub(super) fn reorder(&mut self, base: &str, reorder: &Reorder) {
-        self.packets(base, reorder);
+    pub(super) fn reorder(&mut self, key: Key<'_>, reorder: &Reorder) {
+        self.packets(key, reorder);
         if reorder.percent.0 <= 0.0 || reorder.percent >= WHOLE {
-            self.wrong(&format!("{base}.percent"), "must be more than 0% and less than 100%");
+            self.wrong(&key("percent", "reorder"), "must be more than 0% and less than 100%");
+        }
+        if reorder.correlation > WHOLE {
+            self.wrong(&key("correlation", "reorder_correlation"), "must be at most 100%");
         }
         if reorder.delay < Span::millis(1) || reorder.delay > LONGEST {
-            self.wrong(&format!("{base}.delay"), "must be from 1ms to 10s");
+            self.wrong(&key("delay", "latency"), "must be from 1ms to 3s");
         }
     }
 
-    pub(super) fn rate(&mut self, base: &str, rate: &RateLimit) {
-        self.packets(base, rate);
+    pub(super) fn rate(&mut self, key: Key<'_>, rate: &RateLimit) {
+        self.packets(key, rate);
         if rate.rate < SLOWEST || rate.rate > FASTEST {
-            self.wrong(&format!("{base}.rate"), "must be from 8kbit to 10gbit");
+            self.wrong(&key("rate", "bandwidth"), "must be from 8kbit to 10gbit");
         }
     }
 
-    pub(super) fn share_of_packets(&mut self, base: &str, of: &impl Impairs, percent: Percent, most: Percent) {
-        self.packets(base, of);
-        if percent.0 <= 0.0 || percent > most {
-            self.wrong(&format!("{base}.percent"), "must be more than 0% and at most 100%");
+    /// `seed_key` is the key of the share in a ChaosScenario.
+    pub(super) fn share_of_packets(&mut self, key: Key<'_>, seed_key: &str, of: &impl Impairs, percent: Percent) {
+        self.packets(key, of);
+        if percent.0 <= 0.0 || percent > WHOLE {
+            self.wrong(&key("percent", seed_key), "must be more than 0% and at most 100%");
         }
     }
 
-    fn packets(&mut self, base: &str, of: &impl Impairs) {
+    fn packets(&mut self, key: Key<'_>, of: &impl Impairs) {
         let traffic = of.traffic();
         if traffic.direction == Direction::Ingress {
-            let spot = self.spot(&format!("{base}.direction"));
-            let what = format!("`{base}.direction`: what comes in cannot be impaired yet, only what the target sends");
+            let key = key("direction", "direction");
+            let spot = self.spot(&key);
+            let what = format!("`{key}`: what comes in cannot be impaired yet, only what the target sends");
             let next = "write `direction: egress`, or put the fault on whoever sends";
             self.problems.error_next(&codes::NOT_AVAILABLE, spot, what, next);
         }
-        for (key, count) in [
-            ("to", traffic.to.len()),
-            ("except", traffic.except.len()),
-            ("ports", traffic.ports.len()),
+        for (native, seed, count) in [
+            ("to", "target_cidr", traffic.to.len()),
+            ("except", "except", traffic.except.len()),
+            ("ports", "target_ports", traffic.ports.len()),
         ] {
             if count > MOST {
-                self.wrong(&format!("{base}.{key}"), "has more than 64 entries");
+                self.wrong(&key(native, seed), "has more than 64 entries");
             }
         }
         if let Some(name) = traffic.device
             && !is_interface(name)
         {
             let why = "is no name of an interface: 1 to 15 bytes without slashes, spaces and control characters";
-            self.wrong(&format!("{base}.device"), why);
+            self.wrong(&key("device", "device"), why);
         }
     }
 }

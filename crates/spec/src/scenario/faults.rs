@@ -19,8 +19,8 @@ use crate::place::{Spot, quoted};
 use crate::problems::Problems;
 use crate::tree::{Node, Value as Tree};
 
-/// Reads one fault; `None` if it is left out, with the reason noted.
-pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Problems<'_>) -> Option<FaultSpec> {
+/// Reads one fault, which may be several of ours; `None` if it is left out, with the reason noted.
+pub(super) fn read(index: usize, fault: &Fault, root: &Node, problems: &mut Problems<'_>) -> Option<Vec<FaultSpec>> {
     let path = format!("spec.faults[{index}]");
     let mut reader = Reader { path, root, problems };
     let kind = reader.spot("type");
@@ -36,7 +36,21 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
     }
     let mut duration = fault.duration;
     let mut allow_irreversible = false;
-    let inject = match fate(&fault.kind.0)? {
+    let known = fate(&fault.kind.0)?;
+    if known == Fate::Network {
+        let effects = reader.network(&fault.params)?;
+        let alone = effects.len() == 1;
+        let spec = |(end, inject): (&str, Inject)| {
+            let name = if alone {
+                fault.phase.clone()
+            } else {
+                format!("{}-{end}", fault.phase)
+            };
+            spec(index, name, fault, inject, root)
+        };
+        return Some(effects.into_iter().map(spec).collect());
+    }
+    let inject = match known {
         Fate::Memory => reader.memory(&fault.params)?,
         Fate::Cpu => reader.cpu(&fault.params)?,
         Fate::Restart => {
@@ -129,7 +143,7 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
         }
         Fate::DiskFill => reader.disk_fill(&fault.params)?,
         Fate::DiskIo => reader.disk_io(&fault.params)?,
-        Fate::Later => {
+        Fate::Network | Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);
             return None;
@@ -150,20 +164,29 @@ pub(super) fn read(index: usize, fault: Fault, root: &Node, problems: &mut Probl
             return None;
         }
     };
-    Some(FaultSpec {
-        name: fault.phase,
-        description: fault.description,
-        target: fault.target,
+    Some(vec![FaultSpec {
+        duration,
+        allow_irreversible,
+        ..spec(index, fault.phase.clone(), fault, inject, root)
+    }])
+}
+
+/// What every fault has, whatever its type is.
+fn spec(index: usize, name: String, fault: &Fault, inject: Inject, root: &Node) -> FaultSpec {
+    FaultSpec {
+        name,
+        description: fault.description.clone(),
+        target: fault.target.clone(),
         inject,
         written: Some(Written {
-            kind: fault.kind.0,
+            kind: fault.kind.0.clone(),
             parameters: written(root.nearest(&format!("spec.faults[{index}].params"))),
         }),
         start: fault.delay,
-        duration,
+        duration: fault.duration,
         follows: false,
-        allow_irreversible,
-    })
+        allow_irreversible: false,
+    }
 }
 
 /// What stands in the document, as its author wrote it: whoever compares the report with it finds the same numbers and texts.

@@ -26,6 +26,8 @@ pub(crate) enum Fate {
     DiskFill,
     /// A busy disk.
     DiskIo,
+    /// Impaired packets.
+    Network,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -55,7 +57,7 @@ pub(crate) const ALL: &[Known] = &[
     known("container_kill", Fate::Kill),
     known("container_pause", Fate::Pause),
     known("process_kill", Fate::ProcessKill),
-    known("network", Fate::Later),
+    known("network", Fate::Network),
     known("connection_drop", Fate::Later),
     known("dns", Fate::Later),
     known("file_delete", Fate::Delete),
@@ -78,7 +80,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 10] = [
+pub(crate) const PARAMS: [(Fate, &str); 11] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -89,6 +91,7 @@ pub(crate) const PARAMS: [(Fate, &str); 10] = [
     (Fate::Delete, "FileDeleteParams"),
     (Fate::DiskIo, "DiskIoParams"),
     (Fate::DiskFill, "DiskFillParams"),
+    (Fate::Network, "NetworkParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

@@ -1,7 +1,7 @@
 //! Scalars: what their key wants decides what they are.
 
 use fracas_core::probe::Expect;
-use fracas_core::traffic::{Peer, Ports};
+use fracas_core::traffic::{Peer, Service};
 use fracas_core::units::{NotAQuantity, Percent, Rate, Size, Span};
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value,
         "Percent" => text.parse::<Percent>().map(drop),
         "Rate" => text.parse::<Rate>().map(drop),
         "Peer" => text.parse::<Peer>().map(drop),
-        "Ports" => text.parse::<Ports>().map(drop),
+        "Service" => text.parse::<Service>().map(drop),
         "Expect" => text.parse::<Expect>().map(drop),
         "Signal" => {
             let upper = text.to_ascii_uppercase();

@@ -18,6 +18,8 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_delay_device: "delay: { mean: 100ms, device: eth0 }" => "delay: { mean: 100ms, device: eth1 }", "by eth0" => "by eth1";
     key_faults_inject_loss_percent: "loss: { percent: 5% }" => "loss: { percent: 6% }", "loss of 5%" => "loss of 6%";
     key_faults_inject_loss_burst: "loss: { percent: 5%, burst: 2 }" => "loss: { percent: 5%, burst: 3 }", "2 in a row" => "3 in a row";
+    key_faults_inject_loss_correlation: "loss: { percent: 5%, correlation: 20% }" => "loss: { percent: 5%, correlation: 30% }", "each 20% like" => "each 30% like";
+    key_faults_inject_reorder_correlation: "reorder: { percent: 5%, delay: 20ms, correlation: 20% }" => "reorder: { percent: 5%, delay: 20ms, correlation: 30% }", "each 20% like" => "each 30% like";
     key_faults_inject_loss_to: "loss: { percent: 5%, to: [10.0.0.0/8] }" => "loss: { percent: 5%, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
     key_faults_inject_loss_except: "loss: { percent: 5%, except: [10.0.0.1] }" => "loss: { percent: 5%, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
     key_faults_inject_loss_ports: "loss: { percent: 5%, ports: [81] }" => "loss: { percent: 5%, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";

@@ -105,6 +105,18 @@ faults! {
     key_spec_faults_params_disk_fill_size_mb: "type: disk_fill, params: { path: /a, size_mb: 64 }" => "type: disk_fill, params: { path: /a, size_mb: '1.5' }", "/inject/disk_fill/size", "64MiB" => "1536KiB";
     key_spec_faults_params_disk_fill_fill_percent: "type: disk_fill, params: { path: /a, fill_percent: 90 }" => "type: disk_fill, params: { path: /a, fill_percent: '95' }", "/inject/disk_fill/percent", "\"90%\"" => "\"95%\"";
     key_spec_faults_params_disk_fill_allow_root_device: "type: disk_fill, params: { path: /a, size_mb: 64 }" => "type: disk_fill, params: { path: /a, size_mb: 64, allow_root_device: true }", "/inject/disk_fill/allow_root_device", "false" => "true";
+    key_spec_faults_params_network_device: "type: network, params: { latency: 50, device: eth0 }" => "type: network, params: { latency: 50, device: eth1 }", "/inject/delay/device", "eth0" => "eth1";
+    key_spec_faults_params_network_latency: "type: network, params: { latency: 50 }" => "type: network, params: { latency: '75' }", "/inject/delay/mean", "50ms" => "75ms";
+    key_spec_faults_params_network_packet_loss: "type: network, params: { packet_loss: 5 }" => "type: network, params: { packet_loss: 50% }", "/inject/loss/percent", "\"5%\"" => "\"50%\"";
+    key_spec_faults_params_network_bandwidth: "type: network, params: { bandwidth: 1000 }" => "type: network, params: { bandwidth: 512 }", "/inject/rate/rate", "1mbit" => "512kbit";
+    key_spec_faults_params_network_reorder: "type: network, params: { latency: 50, reorder: 5 }" => "type: network, params: { latency: 50, reorder: 6 }", "/inject/reorder/percent", "\"5%\"" => "\"6%\"";
+    key_spec_faults_params_network_reorder_correlation: "type: network, params: { latency: 50, reorder: 5 }" => "type: network, params: { latency: 50, reorder: 5, reorder_correlation: 25 }", "/inject/reorder/correlation", "\"0%\"" => "\"25%\"";
+    key_spec_faults_params_network_corrupt: "type: network, params: { corrupt: 5 }" => "type: network, params: { corrupt: 6 }", "/inject/corrupt/percent", "\"5%\"" => "\"6%\"";
+    key_spec_faults_params_network_duplicate: "type: network, params: { duplicate: 5 }" => "type: network, params: { duplicate: 6 }", "/inject/duplicate/percent", "\"5%\"" => "\"6%\"";
+    key_spec_faults_params_network_target_ports: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '80,8000-8010' }", "/inject/delay/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"8000-8010/tcp\"]";
+    key_spec_faults_params_network_target_proto: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '80', target_proto: 'tcp,udp' }", "/inject/delay/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"80/udp\"]";
+    key_spec_faults_params_network_target_ips: "type: network, params: { latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { latency: 50, target_ips: '10.0.0.7,10.0.0.8' }", "/inject/delay/to", "[\"10.0.0.7\"]" => "[\"10.0.0.7\",\"10.0.0.8\"]";
+    key_spec_faults_params_network_target_cidr: "type: network, params: { latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { latency: 50, target_cidr: '11.0.0.0/8' }", "/inject/delay/to", "[\"10.0.0.0/8\"]" => "[\"11.0.0.0/8\"]";
     key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { io_latency_ms: 199 }" => "type: disk_io, params: { io_latency_ms: 200 }", "/inject/disk_io/workers", "2" => "3";
     key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, target_path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
     key_spec_faults_params_disk_io_path: "type: disk_io_stress, params: { io_latency_ms: 99 }" => "type: disk_io_stress, params: { io_latency_ms: 99, path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
@@ -317,4 +329,52 @@ fn backup_first(kind: &str) {
     assert_eq!(said(&plain(&with(", backup_first: true"))), "");
     assert_eq!(said(&plain(&with(""))), "");
     assert!(answer.is_ok());
+}
+
+#[test]
+fn a_network_fault_with_several_effects_becomes_several_faults() {
+    let text = disk(
+        "network",
+        "latency: 50, packet_loss: 5, bandwidth: 1000, duplicate: 1, corrupt: 2",
+    );
+    let loaded = experiment(&text);
+    let names: Vec<_> = loaded
+        .faults
+        .iter()
+        .map(|fault| (fault.name.as_str(), fault.inject.name()))
+        .collect();
+    assert_eq!(
+        names[1..],
+        [
+            ("pause-latency", "delay"),
+            ("pause-packet_loss", "loss"),
+            ("pause-duplicate", "duplicate"),
+            ("pause-corrupt", "corrupt"),
+            ("pause-bandwidth", "rate"),
+        ]
+    );
+    for (params, why) in [
+        ("device: eth0", "without an effect"),
+        ("reorder: 5", "`reorder` needs a `latency`"),
+        ("latency: 5, reorder_correlation: 5", "means nothing without `reorder`"),
+        ("latency: 5, target_ports: 'a,b'", "`target_ports` is wrong"),
+        ("latency: 5, target_ports: '80', target_proto: sctp", "are no protocols"),
+        (
+            "latency: 20000",
+            "`spec.faults[1].params.latency` must be more than 0s and at most 3s",
+        ),
+        (
+            "packet_loss: 150",
+            "`spec.faults[1].params.packet_loss` must be more than 0%",
+        ),
+    ] {
+        let answer = plain(&disk("network", params));
+        assert!(
+            answer.is_err() && said(&answer).contains(why),
+            "{params}: {}",
+            said(&answer)
+        );
+    }
+    let warned = plain(&disk("network", "latency: 5, target_proto: udp"));
+    assert!(warned.is_ok() && said(&warned).contains("means nothing without `target_ports`"));
 }
