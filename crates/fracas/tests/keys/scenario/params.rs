@@ -156,20 +156,20 @@ fn key_spec_faults_params_process_kill_kill_children() {
 }
 
 changes! {
-    key_spec_faults_params_network_latency: "type: network, params: { latency: 50 }" => "type: network, params: { latency: 75 }", "delay 50ms" => "delay 75ms";
-    key_spec_faults_params_network_packet_loss: "type: network, params: { packet_loss: 5 }" => "type: network, params: { packet_loss: 6% }", "loss of 5%" => "loss of 6%";
-    key_spec_faults_params_network_bandwidth: "type: network, params: { bandwidth: 1000 }" => "type: network, params: { bandwidth: 512 }", "at most 1mbit" => "at most 512kbit";
-    key_spec_faults_params_network_reorder: "type: network, params: { latency: 50, reorder: 5 }" => "type: network, params: { latency: 50, reorder: 6 }", "5% at once" => "6% at once";
-    key_spec_faults_params_network_reorder_correlation: "type: network, params: { latency: 50, reorder: 5, reorder_correlation: 20 }" => "type: network, params: { latency: 50, reorder: 5, reorder_correlation: 25 }", "each 20% like" => "each 25% like";
-    key_spec_faults_params_network_corrupt: "type: network, params: { corrupt: 5 }" => "type: network, params: { corrupt: 6 }", "in 5%" => "in 6%";
-    key_spec_faults_params_network_duplicate: "type: network, params: { duplicate: 5 }" => "type: network, params: { duplicate: 6 }", "5% twice" => "6% twice";
-    key_spec_faults_params_network_target_ports: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '443' }", "ports 80/tcp" => "ports 443/tcp";
-    key_spec_faults_params_network_target_proto: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '80', target_proto: udp }", "ports 80/tcp" => "ports 80/udp";
-    key_spec_faults_params_network_target_ips: "type: network, params: { latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { latency: 50, target_ips: 10.0.0.8 }", "to 10.0.0.7," => "to 10.0.0.8,";
-    key_spec_faults_params_network_target_cidr: "type: network, params: { latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { latency: 50, target_cidr: 11.0.0.0/8 }", "to 10.0.0.0/8," => "to 11.0.0.0/8,";
+    key_spec_faults_params_network_latency: "type: network, params: { device: lo, latency: 50 }" => "type: network, params: { device: lo, latency: 75 }", "delay 50ms" => "delay 75ms";
+    key_spec_faults_params_network_packet_loss: "type: network, params: { device: lo, packet_loss: 5 }" => "type: network, params: { device: lo, packet_loss: 6% }", "loss of 5%" => "loss of 6%";
+    key_spec_faults_params_network_bandwidth: "type: network, params: { device: lo, bandwidth: 1000 }" => "type: network, params: { device: lo, bandwidth: 512 }", "at most 1mbit" => "at most 512kbit";
+    key_spec_faults_params_network_reorder: "type: network, params: { device: lo, latency: 50, reorder: 5 }" => "type: network, params: { device: lo, latency: 50, reorder: 6 }", "5% at once" => "6% at once";
+    key_spec_faults_params_network_reorder_correlation: "type: network, params: { device: lo, latency: 50, reorder: 5, reorder_correlation: 20 }" => "type: network, params: { device: lo, latency: 50, reorder: 5, reorder_correlation: 25 }", "each 20% like" => "each 25% like";
+    key_spec_faults_params_network_corrupt: "type: network, params: { device: lo, corrupt: 5 }" => "type: network, params: { device: lo, corrupt: 6 }", "in 5%" => "in 6%";
+    key_spec_faults_params_network_duplicate: "type: network, params: { device: lo, duplicate: 5 }" => "type: network, params: { device: lo, duplicate: 6 }", "5% twice" => "6% twice";
+    key_spec_faults_params_network_target_ports: "type: network, params: { device: lo, latency: 50, target_ports: '80' }" => "type: network, params: { device: lo, latency: 50, target_ports: '443' }", "ports 80/tcp" => "ports 443/tcp";
+    key_spec_faults_params_network_target_proto: "type: network, params: { device: lo, latency: 50, target_ports: '80' }" => "type: network, params: { device: lo, latency: 50, target_ports: '80', target_proto: udp }", "ports 80/tcp" => "ports 80/udp";
+    key_spec_faults_params_network_target_ips: "type: network, params: { device: lo, latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { device: lo, latency: 50, target_ips: 10.0.0.8 }", "to 10.0.0.7," => "to 10.0.0.8,";
+    key_spec_faults_params_network_target_cidr: "type: network, params: { device: lo, latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { device: lo, latency: 50, target_cidr: 11.0.0.0/8 }", "to 10.0.0.0/8," => "to 11.0.0.0/8,";
 }
 
-keys! { Stage::container(), Plan, fault!("type: network, params: { latency: 50, device: eth0 }");
-    // A container has no such interface.
-    key_spec_faults_params_network_device: "device: eth0" => "device: eth7", "/code", "0" => "2";
+keys! { Stage::container(), Plan, fault!("type: network, params: { latency: 50, device: lo }");
+    // The container of the test has no network, and no interface but that one.
+    key_spec_faults_params_network_device: "device: lo" => "device: eth7", "/code", "0" => "2";
 }
