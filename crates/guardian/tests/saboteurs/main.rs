@@ -207,7 +207,7 @@ async fn revert_that_does_nothing(entry: &'static Entry) {
     if entry.name != "process_kill" {
         assert!(!line.manual.is_empty(), "a person is not told what to do");
     }
-    if let fixture::Thing::Process(_) | fixture::Thing::Grouped(..) = bench.stage.thing {
+    if let fixture::Thing::Process(_) | fixture::Thing::Grouped(..) | fixture::Thing::Node(_) = bench.stage.thing {
         // What is left of it must not outlive the test: a worker keeps a group of the test's busy.
         leave(entry, &bench).await;
     }
