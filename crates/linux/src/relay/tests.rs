@@ -53,7 +53,15 @@ fn chains(place: Place) -> Vec<Chain> {
                 }],
                 Action::Accept,
             ),
-            rule(vec![Match::NotLoopback(Way::Out)], Action::Queue(queue)),
+            // What the tests send, and not the kernel's own words about neighbours and groups, which come when they want.
+            rule(
+                vec![Match::Protocol(libc::IPPROTO_TCP as u8), Match::NotLoopback(Way::Out)],
+                Action::Queue(queue),
+            ),
+            rule(
+                vec![Match::Protocol(libc::IPPROTO_UDP as u8), Match::NotLoopback(Way::Out)],
+                Action::Queue(queue),
+            ),
         ],
     }]
 }
