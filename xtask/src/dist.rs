@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 use crate::children;
+pub(crate) use build::Libc;
 use parts::Parts;
 pub(crate) use smoke::{smoke, smoke_alone};
 
@@ -27,13 +28,22 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The largest binary that is shipped, in bytes.
 const LARGEST: usize = 30_000_000;
 
-/// Builds the binary and makes everything of it. An error if it is not static or larger than [`LARGEST`].
-pub(crate) fn run(binary: Option<&Path>) -> Result<()> {
-    let binary = match binary {
-        Some(given) => given
+/// Where the binary comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// It is built, linked with this.
+    Build(Libc),
+    /// It is there.
+    Binary(&'a Path),
+}
+
+/// Makes everything of the binary. An error if it is not static or larger than [`LARGEST`].
+pub(crate) fn run(source: Source<'_>) -> Result<()> {
+    let binary = match source {
+        Source::Binary(given) => given
             .canonicalize()
             .with_context(|| format!("cannot find {}", given.display()))?,
-        None => build::build()?,
+        Source::Build(libc) => build::build(libc)?,
     };
     if !build::is_static(&binary)? {
         bail!(

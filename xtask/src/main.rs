@@ -40,7 +40,7 @@ usage: cargo xtask TASK
   bench [--rounds N]  measures beside real peers and writes docs/benchmarks.md; with N rounds it only prints
   killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
   package [--verify]  packs every crate that is published; --verify also builds each from its package
-  dist [--binary FILE]  builds the static binary (or takes this one) and packs a release into target/dist
+  dist [--glibc | --binary FILE]  builds the static binary (with musl, or takes this one), packs a release into target/dist
   dist --smoke        packs the debug binary and lets dpkg, tar and an engine of its own read it; what CI does
   fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
 ";
@@ -73,9 +73,10 @@ fn run(arguments: &[String]) -> Result<()> {
         ["killmatrix", "--full"] => killmatrix::run(true),
         ["package"] => package::run(false),
         ["package", "--verify"] => package::run(true),
-        ["dist"] => dist::run(None),
+        ["dist"] => dist::run(dist::Source::Build(dist::Libc::Musl)),
+        ["dist", "--glibc"] => dist::run(dist::Source::Build(dist::Libc::Glibc)),
         ["dist", "--smoke"] => dist::smoke_alone(),
-        ["dist", "--binary", path] => dist::run(Some(Path::new(path))),
+        ["dist", "--binary", path] => dist::run(dist::Source::Binary(Path::new(path))),
         ["fuzz"] => fuzz::run(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::run(number("--seconds", seconds)?),
         [] | ["help" | "--help" | "-h"] => {

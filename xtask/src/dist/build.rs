@@ -13,33 +13,59 @@ use anyhow::{Context as _, Result, bail};
 use super::TARGET;
 use crate::children;
 
+/// What a static binary is linked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Libc {
+    /// What is published.
+    Musl,
+    /// For trying a release where musl's standard library cannot be had. Everything but the looking up of names is as in what is published.
+    Glibc,
+}
+
+impl Libc {
+    fn target(self) -> &'static str {
+        match self {
+            Self::Musl => TARGET,
+            Self::Glibc => "x86_64-unknown-linux-gnu",
+        }
+    }
+}
+
 /// Builds it and says where it is.
-pub(super) fn build() -> Result<PathBuf> {
-    if children::find("musl-gcc").is_none() {
+pub(super) fn build(libc: Libc) -> Result<PathBuf> {
+    let target = libc.target();
+    if libc == Libc::Musl && children::find("musl-gcc").is_none() {
         bail!("musl-gcc is missing: `apt-get install musl-tools` (ring has C and assembly)");
     }
-    if !has_target()? {
-        bail!("the standard library for {TARGET} is missing: `rustup target add {TARGET}`");
+    if !has_target(target)? {
+        bail!(
+            "the standard library for {target} is missing: `rustup target add {target}`, or try `cargo xtask dist --glibc`"
+        );
     }
     let root = children::root()?;
     let home = cargo_home()?;
     let folder = root.join("target/dist-build");
     // What remains of paths in the binary (places of panics) must not tell where it was built.
     let from = [(home.as_path(), "/cargo"), (root.as_path(), "/fracas")];
-    let rust: Vec<String> = from
+    let mut rust: Vec<String> = from
         .iter()
         .map(|(path, name)| format!("--remap-path-prefix={}={name}", path.display()))
         .collect();
+    // musl's target does so by itself (rustc's book, "Static and dynamic C runtimes").
+    rust.push("-Ctarget-feature=+crt-static".to_owned());
     let c: Vec<String> = from
         .iter()
         .map(|(path, name)| format!("-ffile-prefix-map={}={name}", path.display()))
         .collect();
+    let mut command = children::cargo()?;
+    if libc == Libc::Musl {
+        command.env("CC_x86_64_unknown_linux_musl", "musl-gcc");
+    }
     children::run(
-        children::cargo()?
+        command
             // It wins over RUSTFLAGS and over what any configuration says; `--target` keeps it from build scripts.
             .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\x1f"))
-            .env("CC_x86_64_unknown_linux_musl", "musl-gcc")
-            .env("CFLAGS_x86_64_unknown_linux_musl", c.join(" "))
+            .env(format!("CFLAGS_{}", target.replace('-', "_")), c.join(" "))
             .env("CARGO_INCREMENTAL", "0")
             .args([
                 "build",
@@ -51,15 +77,15 @@ pub(super) fn build() -> Result<PathBuf> {
                 "--bin",
                 "fracas",
             ])
-            .args(["--target", TARGET, "--target-dir"])
+            .args(["--target", target, "--target-dir"])
             .arg(&folder),
     )?;
-    Ok(folder.join(TARGET).join("dist/fracas"))
+    Ok(folder.join(target).join("dist/fracas"))
 }
 
-fn has_target() -> Result<bool> {
+fn has_target(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let text = children::output(Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]))?;
+    let text = children::output(Command::new(rustc).args(["--print", "target-libdir", "--target", target]))?;
     Ok(Path::new(String::from_utf8_lossy(&text).trim()).is_dir())
 }
 

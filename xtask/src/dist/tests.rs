@@ -192,7 +192,9 @@ fn a_program_that_is_not_static_is_not_shipped() {
     if cfg!(target_feature = "crt-static") {
         return;
     }
-    let error = run(Some(&std::env::current_exe().unwrap())).unwrap_err().to_string();
+    let error = run(Source::Binary(&std::env::current_exe().unwrap()))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("only a static program"), "{error}");
-    assert!(run(Some(Path::new("/nonexistent/program"))).is_err());
+    assert!(run(Source::Binary(Path::new("/nonexistent/program"))).is_err());
 }

@@ -18,7 +18,7 @@ const LINES: &[&[&str]] = &[
         "fracas-report",
         "fracas-telemetry",
     ],
-    &["fracas-core", "fracas-lab-app"],
+    &["fracas-core", "fracas-lab-app", "fracas-example-key-value"],
 ];
 
 /// The crate that tests of every crate may use, with all below it.
