@@ -183,6 +183,13 @@ impl TestContainerBuilder {
         self
     }
 
+    /// Another program than the lab's: a file that is bound into it, see [`Self::bind`]. Its arguments are the mode.
+    #[must_use]
+    pub fn program(mut self, inside: &str) -> Self {
+        inside.clone_into(&mut self.new.command[0]);
+        self
+    }
+
     /// `no`, `always`, `unless-stopped` or `on-failure`.
     #[must_use]
     pub fn restart(mut self, policy: &str) -> Self {

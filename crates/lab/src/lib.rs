@@ -13,7 +13,7 @@ mod network;
 mod podman;
 mod process;
 
-pub use app::app;
+pub use app::{app, key_value};
 pub use container::{TestContainer, TestContainerBuilder, TestNetwork};
 pub use engine::TestDocker;
 pub use eventually::{eventually, eventually_async};

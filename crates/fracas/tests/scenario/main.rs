@@ -7,6 +7,7 @@
 mod criteria;
 mod danger;
 mod example;
+mod key_value;
 mod logs;
 mod native;
 mod selectors;

@@ -8,7 +8,7 @@ mod services;
 use std::time::Duration;
 
 pub(crate) use prometheus::Prometheus;
-pub(crate) use raw::{Settings, inspect, limit_file, memory_limit, shown_limit};
+pub(crate) use raw::{Settings, get_from, inspect, limit_file, memory_limit, shown_limit};
 pub(crate) use run::{Bench, Done, at};
 pub(crate) use services::{Services, set_value};
 

@@ -90,7 +90,12 @@ fn get(container: &TestContainer, path: &str) -> String {
 
 /// The body of an answer on a port of loopback; `None` if there is none, or if it is no success.
 pub(crate) fn get_port(port: u16, path: &str) -> Option<String> {
-    http(TcpStream::connect(("127.0.0.1", port)).ok()?, path)
+    get_from(&format!("127.0.0.1:{port}"), path)
+}
+
+/// The same, from an address with a port.
+pub(crate) fn get_from(address: &str, path: &str) -> Option<String> {
+    http(TcpStream::connect(address).ok()?, path)
 }
 
 /// HTTP 1.0: the answer ends with the connection, and is never in chunks.
