@@ -30,8 +30,13 @@ use threads::Threads;
 /// How long the threads of a process may take to be held, and to leave the code that is changed. One that is in the middle of vfork(2)
 /// or waits uninterruptibly for a device cannot be held until that is over.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The memory of who calls this may be locked, also that of its threads.
+const STACK: usize = 256 << 10;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// How many functions tell the time of day.
+pub const FUNCTIONS: usize = 3;
 
 /// What the vDSO of a process is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +49,7 @@ pub enum Clock {
         name: String,
         /// By how many nanoseconds its answers are later than the kernel's. Negative: earlier.
         offset: i64,
-        /// How many of the three functions lead to it. With 0 it has no effect.
+        /// How many of the [`FUNCTIONS`] lead to it. With 0 it has no effect.
         functions: usize,
     },
     /// Neither: another program has changed it, or it is not the one of 64 bits.
@@ -57,6 +62,26 @@ pub enum Clock {
 pub fn clock(pid: u32) -> io::Result<Option<Clock>> {
     let image = Image::own()?;
     Ok(Pages::of(pid, image.length())?.map(|pages| image.compare(&pages)))
+}
+
+/// A place of a vDSO whose bytes are neither the kernel's nor ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Which.
+    pub place: String,
+    /// The kernel's bytes, in hexadecimal.
+    pub original: String,
+    /// Ours.
+    pub ours: String,
+    /// Those that are there.
+    pub found: String,
+}
+
+/// What a stranger has made of the vDSO of a process. `None`: nothing, or there is no such process, or no vDSO like the kernel's.
+pub fn foreign(pid: u32) -> io::Result<Option<Foreign>> {
+    let image = Image::own()?;
+    let pages = Pages::of(pid, image.length())?;
+    Ok(pages.and_then(|pages| image.foreign(&pages)))
 }
 
 /// Shifts the clock of a process, under a name. False: there is no such process. What is there under the same name is completed.
@@ -85,32 +110,32 @@ pub fn skew(process: &ProcessIdentity, name: &str, offset: i64) -> io::Result<bo
     })
 }
 
-/// Gives a process its own clock back, if it was shifted under this name. False: there was nothing to do.
+/// Gives a process its own clock back, if it was shifted under this name: every place that still holds what we wrote there; what a
+/// stranger has written is left. False: there was nothing to do.
 pub fn unskew(process: &ProcessIdentity, name: &str) -> io::Result<bool> {
     let image = Image::own()?;
-    let is_ours = |pages: &Pages| matches!(image.compare(pages), Clock::Skewed { name: there, .. } if there == name);
+    let ours = |pages: &Pages| pages.begins(image.room(), name);
     // Looked at first: to hold a process is to disturb it.
-    match Pages::of(process.pid, image.length())? {
-        Some(pages) if is_ours(&pages) => {}
-        _ => return Ok(false),
+    if !Pages::of(process.pid, image.length())?.as_ref().is_some_and(ours) {
+        return Ok(false);
     }
     let mut led_back = false;
     held(process, |threads| {
-        let Some(pages) = Pages::of(process.pid, image.length())?.filter(&is_ours) else {
+        let Some(pages) = Pages::of(process.pid, image.length())?.filter(ours) else {
             return Ok(Some(led_back));
         };
         if !led_back {
             if threads.any_within(&image.beginnings(&pages))? {
                 return Ok(None);
             }
-            for (_, at) in image.functions() {
+            for (_, at) in image.jumps(&pages) {
                 pages.write(at, image.original(at))?;
             }
             led_back = true;
         }
         // Who is still in our code leaves it soon: it waits for nothing.
-        let ours = pages.range(image.room(), Code::LENGTH);
-        if threads.any_within(std::slice::from_ref(&ours))? || threads.any_returns_to(&ours)? {
+        let code = pages.range(image.room(), Code::LENGTH);
+        if threads.any_within(std::slice::from_ref(&code))? || threads.any_returns_to(&code)? {
             return Ok(None);
         }
         pages.write(image.room(), &[0; Code::LENGTH])?;
@@ -172,7 +197,9 @@ fn held(
         std::thread::park_timeout(PAUSE);
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("fracas-clock".to_owned());
+        let thread = std::thread::Builder::new()
+            .name("fracas-clock".to_owned())
+            .stack_size(STACK);
         thread
             .spawn_scoped(scope, holder)?
             .join()

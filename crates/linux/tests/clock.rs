@@ -322,6 +322,8 @@ fn foreign() {
     assert_eq!(clock(&process), Clock::Foreign);
     let why = vdso::skew(&process, &name(), SECOND).unwrap_err().to_string();
     assert!(why.contains("another program has changed"), "{why}");
+    let found = vdso::foreign(process.pid).unwrap().unwrap();
+    assert!(found.place == "byte 8" && found.found.starts_with("07"), "{found:?}");
     let mut there = [0];
     memory.read_exact_at(&mut there, base + 8).unwrap();
     assert_eq!(there, [7]);

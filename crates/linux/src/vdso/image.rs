@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use elf::ElfBytes;
 use elf::endian::LittleEndian;
 
-use super::Clock;
 use super::code::{Code, LONGEST_NAME};
+use super::{Clock, FUNCTIONS, Foreign};
 use crate::error::{Context, invalid, is_gone};
 use crate::process;
 
@@ -23,7 +23,7 @@ pub(super) enum Function {
 }
 
 /// The names by which programs find them (vdso(7)).
-const NAMES: [(Function, &str); 3] = [
+const NAMES: [(Function, &str); FUNCTIONS] = [
     (Function::ClockGettime, "__vdso_clock_gettime"),
     (Function::GetTimeOfDay, "__vdso_gettimeofday"),
     (Function::Time, "__vdso_time"),
@@ -41,7 +41,7 @@ const AT_SYSINFO_EHDR: u64 = 33;
 /// The kernel's image, which is the same in every process of 64 bits.
 pub(super) struct Image {
     bytes: Vec<u8>,
-    functions: [(Function, usize); 3],
+    functions: [(Function, usize); FUNCTIONS],
     room: usize,
 }
 
@@ -123,6 +123,13 @@ impl Image {
         self.functions.into_iter()
     }
 
+    /// Those of them that lead to our code in these pages.
+    pub(super) fn jumps(&self, pages: &Pages) -> impl Iterator<Item = (Function, usize)> {
+        let leads =
+            |&(function, at): &(Function, usize)| pages.bytes.get(at..at + JUMP) == Some(&self.jump(at, function));
+        self.functions().filter(leads)
+    }
+
     /// What is there by itself.
     pub(super) fn original(&self, at: usize) -> &[u8] {
         &self.bytes[at..at + JUMP]
@@ -140,6 +147,43 @@ impl Image {
         self.functions().map(|(_, at)| pages.range(at + 1, JUMP - 1)).collect()
     }
 
+    /// The first place where the pages are neither the kernel's nor ours: a function's beginning, or anything else.
+    pub(super) fn foreign(&self, pages: &Pages) -> Option<Foreign> {
+        let there = |at: usize| pages.bytes.get(at..at + JUMP);
+        let strange = |&(function, at): &(Function, usize)| {
+            there(at).is_some_and(|there| there != self.original(at) && there != self.jump(at, function))
+        };
+        let foreign = |place: String, at: usize, ours: &[u8]| {
+            Some(Foreign {
+                place,
+                original: hexadecimal(self.original(at)),
+                ours: hexadecimal(ours),
+                found: hexadecimal(there(at)?),
+            })
+        };
+        if let Some((function, at)) = self.functions().find(strange) {
+            let name = NAMES
+                .iter()
+                .find(|(named, _)| *named == function)
+                .map_or("", |(_, name)| name);
+            return foreign(name.to_owned(), at, &self.jump(at, function));
+        }
+        let mut back = pages.bytes.clone();
+        for (_, at) in self.jumps(pages) {
+            back[at..at + JUMP].copy_from_slice(self.original(at));
+        }
+        if Code::read(back.get(self.room..)?).is_some() {
+            back[self.room..self.room + Code::LENGTH].fill(0);
+        }
+        let at = back
+            .iter()
+            .zip(&self.bytes)
+            .position(|(there, original)| there != original)?;
+        // Not beyond the end.
+        let at = at.min(self.bytes.len() - JUMP);
+        foreign(format!("byte {at}"), at, self.original(at))
+    }
+
     /// What the pages of a process are.
     pub(super) fn compare(&self, pages: &Pages) -> Clock {
         if pages.bytes.is_empty() {
@@ -153,11 +197,9 @@ impl Image {
         let mut functions = 0;
         if ours.is_some() {
             back[self.room..self.room + Code::LENGTH].fill(0);
-            for (function, at) in self.functions() {
-                if back[at..at + JUMP] == self.jump(at, function) {
-                    functions += 1;
-                    back[at..at + JUMP].copy_from_slice(self.original(at));
-                }
+            for (_, at) in self.jumps(pages) {
+                functions += 1;
+                back[at..at + JUMP].copy_from_slice(self.original(at));
             }
         }
         match ours {
@@ -220,6 +262,10 @@ impl Pages {
         let there = self.bytes.get(at..).unwrap_or_default();
         there.starts_with(name.as_bytes()) && (name.len() == LONGEST_NAME || there.get(name.len()) == Some(&0))
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The auxiliary vector of a process of 64 bits: pairs of numbers. That of 32 bits has none that looks so.
