@@ -1,5 +1,6 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
+mod clock;
 mod file;
 mod impairment;
 mod network;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{Percent, Rate, Size, Span};
 
+pub use clock::ClockSkew;
 pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
@@ -56,6 +58,7 @@ inject! {
     FdExhaustion = "fd_exhaustion",
     ProcessPause = "process_pause",
     ProcessKill = "process_kill",
+    ClockSkew = "clock_skew",
     ContainerPause = "container_pause",
     ContainerKill = "container_kill",
     ContainerStop = "container_stop",
@@ -134,6 +137,7 @@ impl Inject {
             | Self::FileDelete(_)
             | Self::ProcessPause(_)
             | Self::ProcessKill(_)
+            | Self::ClockSkew(_)
             | Self::ContainerPause(_)
             | Self::ContainerKill(_)
             | Self::ContainerStop(_)

@@ -47,40 +47,7 @@ impl FromStr for Span {
                 "{text:?} is not a duration: {why}; write it like 1500ms, 30s, 2m or 1h30m"
             ))
         };
-        let mut rest = text.trim();
-        if rest.is_empty() {
-            return Err(bad("it is empty"));
-        }
-        if rest.starts_with('-') {
-            return Err(bad("it is negative"));
-        }
-        if rest == "0" {
-            return Ok(Self::default());
-        }
-        let mut nanos = 0f64;
-        while !rest.is_empty() {
-            let digits = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .unwrap_or(rest.len());
-            let number: f64 = rest[..digits]
-                .parse()
-                .map_err(|_| bad("a number is missing before the unit"))?;
-            rest = &rest[digits..];
-            let letters = rest
-                .find(|c: char| c.is_ascii_digit() || c == '.')
-                .unwrap_or(rest.len());
-            nanos += number
-                * match &rest[..letters] {
-                    "ms" => 1e6,
-                    "s" => 1e9,
-                    "m" => 60e9,
-                    "h" => 3600e9,
-                    "d" => 86400e9,
-                    "" => return Err(bad("the unit is missing")),
-                    unit => return Err(bad(&format!("{unit:?} is not a unit of time (ms, s, m, h, d)"))),
-                };
-            rest = &rest[letters..];
-        }
+        let nanos = nanoseconds(text).map_err(|why| bad(&why))?;
         // Checked before the cast: a float beyond the range would saturate and hide the mistake.
         if nanos > Self::MAX.0.as_nanos() as f64 {
             return Err(bad("it is longer than 30 days"));
@@ -89,23 +56,118 @@ impl FromStr for Span {
     }
 }
 
+/// Reads a length of time, of whatever length. The error is the reason.
+fn nanoseconds(text: &str) -> Result<f64, String> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if rest.starts_with('-') {
+        return Err("it is negative".to_owned());
+    }
+    if rest == "0" {
+        return Ok(0.0);
+    }
+    let mut nanos = 0f64;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let number: f64 = rest[..digits]
+            .parse()
+            .map_err(|_| "a number is missing before the unit".to_owned())?;
+        rest = &rest[digits..];
+        let letters = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
+        nanos += number
+            * match &rest[..letters] {
+                "ms" => 1e6,
+                "s" => 1e9,
+                "m" => 60e9,
+                "h" => 3600e9,
+                "d" => 86400e9,
+                "" => return Err("the unit is missing".to_owned()),
+                unit => return Err(format!("{unit:?} is not a unit of time (ms, s, m, h, d)")),
+            };
+        rest = &rest[letters..];
+    }
+    Ok(nanos)
+}
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis() as u64;
-        let (h, m, s, ms) = (
-            millis / 3_600_000,
-            millis / 60_000 % 60,
-            millis / 1000 % 60,
-            millis % 1000,
-        );
-        let mut wrote = false;
-        for (value, unit) in [(h, "h"), (m, "m"), (s, "s"), (ms, "ms")] {
-            if value > 0 {
-                write!(f, "{value}{unit}")?;
-                wrote = true;
-            }
+        write_millis(self.0.as_millis() as u64, f)
+    }
+}
+
+fn write_millis(millis: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (h, m, s, ms) = (
+        millis / 3_600_000,
+        millis / 60_000 % 60,
+        millis / 1000 % 60,
+        millis % 1000,
+    );
+    let mut wrote = false;
+    for (value, unit) in [(h, "h"), (m, "m"), (s, "s"), (ms, "ms")] {
+        if value > 0 {
+            write!(f, "{value}{unit}")?;
+            wrote = true;
         }
-        if wrote { Ok(()) } else { f.write_str("0s") }
+    }
+    if wrote { Ok(()) } else { f.write_str("0s") }
+}
+
+/// A difference of times: `+5m`, `-1h30m`, `90s`; without a sign it is later.
+///
+/// Units: `ms`, `s`, `m`, `h`, `d`; whole milliseconds. At most 3650 days in either direction, and not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset {
+    millis: i64,
+}
+
+impl Offset {
+    /// The largest, in days.
+    const MAX_DAYS: i64 = 3650;
+
+    /// In nanoseconds; negative: earlier.
+    pub fn as_nanos(self) -> i64 {
+        self.millis * 1_000_000
+    }
+}
+
+impl FromStr for Offset {
+    type Err = NotAQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+        let bad = |why: &str| {
+            NotAQuantity(format!(
+                "{text:?} is not a difference of times: {why}; write it like +5m, -1h or 1500ms"
+            ))
+        };
+        let trimmed = text.trim();
+        let (sign, length) = match trimmed.strip_prefix('-') {
+            Some(rest) => (-1, rest),
+            None => (1, trimmed.strip_prefix('+').unwrap_or(trimmed)),
+        };
+        let millis = nanoseconds(length).map_err(|why| bad(&why))? / 1e6;
+        // Checked before the cast, see above.
+        if millis > (Self::MAX_DAYS * 86_400_000) as f64 {
+            return Err(bad("it is more than 3650 days"));
+        }
+        if millis.round() == 0.0 {
+            return Err(bad("it is nothing"));
+        }
+        Ok(Self {
+            millis: sign * millis.round() as i64,
+        })
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.millis < 0 { "-" } else { "+" })?;
+        write_millis(self.millis.unsigned_abs(), f)
     }
 }
 
@@ -308,6 +370,11 @@ text_impls!(Span, "a duration such as 1500ms, 30s or 1h30m", {
     "description": "A duration: 1500ms, 30s, 2m, 1h30m. Units ms, s, m, h, d; at most 30 days.",
     "type": "string",
     "pattern": "^(0|([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+)$"
+});
+text_impls!(Offset, "a difference of times such as +5m or -1h", {
+    "description": "A difference of times: +5m, -1h30m. Units ms, s, m, h, d; at most 3650 days.",
+    "type": "string",
+    "pattern": "^[+-]?([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$"
 });
 text_impls!(Size, "a size such as 512MiB", {
     "description": "A size: 512MiB, 64k, 1GB, or a number of bytes.",

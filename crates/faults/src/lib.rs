@@ -6,6 +6,7 @@
 
 mod beside;
 mod bounded;
+pub mod clock_skew;
 pub mod container_kill;
 pub mod container_pause;
 pub mod container_restart;
@@ -56,6 +57,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<fd_exhaustion::FdExhaustion>(),
     entry::<process_pause::ProcessPause>(),
     entry::<process_kill::ProcessKill>(),
+    entry::<clock_skew::ClockSkew>(),
     entry::<container_pause::ContainerPause>(),
     entry::<container_kill::ContainerKill>(),
     entry::<container_stop::ContainerStop>(),

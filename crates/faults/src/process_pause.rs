@@ -14,7 +14,7 @@ use fracas_linux::process::{self, Stop};
 use serde::{Deserialize, Serialize};
 
 use crate::members::{self, may_signal, select, some, state};
-use crate::say::{OrSay, gone, missed, refuse};
+use crate::say::{OrSay, gone, missed, processes, refuse};
 use crate::{Context, Fault, Needs, Resource};
 
 /// See [`params::ProcessPause`].
@@ -135,7 +135,7 @@ impl Fault for ProcessPause {
     }
 
     async fn measure(params: &params::ProcessPause, undo: &Undo, _: &Context) -> Result<Dose> {
-        let asked = format!("{} stopped", count(undo.processes.len()));
+        let asked = format!("{} stopped", processes(undo.processes.len()));
         // Looked for anew: who matches and is not among those that were planned is not stopped.
         let found = match select(Self::NAME, &undo.target, params.pattern.as_deref(), params.children) {
             Err(problem) if problem.code == &codes::TARGET_GONE => return Ok(missed(asked, "the target is gone")),
@@ -150,7 +150,7 @@ impl Fault for ProcessPause {
         };
         Ok(Dose {
             asked,
-            delivered: format!("{} in state T", count(stopped.len())),
+            delivered: format!("{} in state T", processes(stopped.len())),
             landed,
             effect: None,
         })
@@ -219,12 +219,4 @@ fn go_on(identity: &ProcessIdentity) -> Result<bool> {
         .signal(SIGCONT)
         .or_say(&codes::FAULT_REVERT, || format!("cannot continue {identity}"))?;
     Ok(sent && stop == Stop::Yes)
-}
-
-fn count(number: usize) -> String {
-    if number == 1 {
-        "1 process".to_owned()
-    } else {
-        format!("{number} processes")
-    }
 }

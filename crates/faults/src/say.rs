@@ -52,6 +52,15 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
+/// So many processes.
+pub(crate) fn processes(number: usize) -> String {
+    if number == 1 {
+        "1 process".to_owned()
+    } else {
+        format!("{number} processes")
+    }
+}
+
 /// An amount of bytes, for people who compare it with others.
 pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1}MiB", bytes as f64 / 1_048_576.0)

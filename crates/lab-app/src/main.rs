@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 const USAGE: &str = "\
 usage: app [--ignore-term] MODE
   sleep                    do nothing
-  serve PORT [ADDRESS]     HTTP on ADDRESS (127.0.0.1): / /healthz /metrics /set?value=N; port 0 takes a free one; the first line
+  serve PORT [ADDRESS]     HTTP on ADDRESS (127.0.0.1): / /healthz /metrics /now /set?value=N; port 0 takes a free one; the first line
                            of standard output is the port
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   chat EVERY_MS            send a datagram to a neighbour, again and again, as soon as there is a route to one

@@ -68,6 +68,7 @@ fn respond(path: &str, app: &mut App) -> (&'static str, String) {
         "/" => ("200 OK", "hello\n".to_owned()),
         "/healthz" => ("200 OK", "ok\n".to_owned()),
         "/metrics" => ("200 OK", metrics(app)),
+        "/now" => ("200 OK", format!("{}\n", now())),
         "/set" => match query.strip_prefix("value=").and_then(|value| value.parse().ok()) {
             Some(value) => {
                 app.value = value;
@@ -109,6 +110,12 @@ fn metrics(app: &App) -> String {
         );
     }
     text
+}
+
+/// The time of day as this process sees it, in seconds since 1970.
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or_else(|before| -before.duration().as_secs_f64(), |since| since.as_secs_f64())
 }
 
 /// As Prometheus reads numbers: Rust writes `inf` for what it calls `+Inf`.

@@ -40,3 +40,4 @@ pub mod terminal;
 #[cfg(test)]
 mod testbed;
 pub mod unnamed;
+pub mod vdso;

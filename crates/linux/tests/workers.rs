@@ -10,6 +10,8 @@
     reason = "this is a test, though one with its own main"
 )]
 
+mod own_main;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -58,32 +60,7 @@ fn main() {
         ("a_group_can_be_written_without_a_free_descriptor", starved),
         ("requests_to_stop_are_heard_and_a_terminal_can_be_ignored", signals),
     ];
-    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    // No test is ignored: a list of the ignored ones is empty.
-    if has("--ignored") {
-        return;
-    }
-    let filter = arguments
-        .iter()
-        .skip(1)
-        .find(|argument| !argument.starts_with('-') && *argument != "terse");
-    for (name, test) in tests {
-        let wanted = filter.is_none_or(|filter| {
-            if has("--exact") {
-                name == filter
-            } else {
-                name.contains(filter.as_str())
-            }
-        });
-        match (wanted, has("--list")) {
-            (false, _) => {}
-            (true, true) => println!("{name}: test"),
-            (true, false) => {
-                test();
-                println!("test {name} ... ok");
-            }
-        }
-    }
+    own_main::run(&tests);
 }
 
 /// What the workers of these tests do: they say something, and end when their socket ends.

@@ -7,7 +7,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("connection_reset", "network faults come with a later version"),
     ("dns", "DNS faults come with a later version"),
     ("http", "HTTP faults come with a later version"),
-    ("clock_skew", "clock faults come with a later version"),
 ];
 
 /// Keys of the native format.

@@ -1,5 +1,6 @@
 //! Seed 0's format: `kind: ChaosScenario`, and the bare `spec:` in which its own documentation writes it.
 
+mod clock;
 mod criteria;
 mod disk;
 pub(crate) mod document;
@@ -23,6 +24,7 @@ use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
 use crate::{Defaults, check, later, native};
+use clock::ClockSkewParams;
 use disk::{DiskFillParams, DiskIoParams};
 use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
@@ -52,6 +54,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("FileDeleteParams", schema::<FileDeleteParams>());
     shape.define("DiskFillParams", schema::<DiskFillParams>());
     shape.define("DiskIoParams", schema::<DiskIoParams>());
+    shape.define("ClockSkewParams", schema::<ClockSkewParams>());
     shape.define("NetworkParams", schema::<NetworkParams>());
     shape
 }

@@ -71,6 +71,7 @@ fn native(fault: &str) -> Option<&'static str> {
         "process_kill" => {
             "{ process_kill: { signal: TERM, pattern: \"worker\", children: false, count: 3, interval: 10s } }"
         }
+        "clock_skew" => "{ clock_skew: { offset: +5m, pattern: \"worker\", children: true } }",
         "container_pause" => "{ container_pause: {} }",
         "container_kill" => "{ container_kill: { signal: KILL, via: host, restart: true, restart_delay: 5s } }",
         "container_stop" => "{ container_stop: { grace: 10s } }",
@@ -106,6 +107,7 @@ fn scenario(fault: &str) -> Option<&'static str> {
         Fate::Network => {
             "{ device: eth0, latency: 100, packet_loss: 5, duplicate: 1, corrupt: 1, target_ports: \"5432,8000-8010\", target_proto: \"tcp,udp\" }"
         }
+        Fate::Clock => "{ offset: +5m }",
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

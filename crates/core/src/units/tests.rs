@@ -33,6 +33,34 @@ fn what_is_no_duration_says_why() {
 }
 
 #[test]
+fn a_difference_of_times_has_a_direction() {
+    for (text, millis, shown) in [
+        ("+5m", 300_000, "+5m"),
+        ("-1h30m", -5_400_000, "-1h30m"),
+        ("90s", 90_000, "+1m30s"),
+        ("-0.5s", -500, "-500ms"),
+        ("+3650d", 315_360_000_000, "+87600h"),
+    ] {
+        let offset: Offset = text.parse().unwrap();
+        assert_eq!(offset.as_nanos(), millis * 1_000_000, "{text}");
+        assert_eq!(offset.to_string(), shown);
+        assert_eq!(shown.parse(), Ok(offset));
+    }
+    for (text, why) in [
+        ("", "empty"),
+        ("+", "empty"),
+        ("--5s", "negative"),
+        ("0", "nothing"),
+        ("+0.1ms", "nothing"),
+        ("5", "unit is missing"),
+        ("-3651d", "more than 3650 days"),
+    ] {
+        let said = text.parse::<Offset>().unwrap_err().to_string();
+        assert!(said.contains(why) && said.contains("+5m"), "{text}: {said}");
+    }
+}
+
+#[test]
 fn sizes_are_binary_unless_they_say_otherwise() {
     for (text, bytes) in [
         ("512MiB", 536_870_912),

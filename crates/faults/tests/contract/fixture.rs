@@ -1,5 +1,7 @@
 //! Something real for every fault to be put on, and a stranger who changes the same thing.
 
+#[path = "clock.rs"]
+mod clock;
 #[path = "ground.rs"]
 mod ground;
 #[path = "net.rs"]
@@ -87,6 +89,7 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
             &[],
             &["fork", "3"],
         ),
+        "clock_skew" => (json!({ "offset": "+1h" }), &[], &["fork", "3"]),
         "container_pause" | "container_kill" => (json!({}), &[], &["sleep"]),
         "container_stop" => (json!({ "grace": "1s" }), &[], &["sleep"]),
         "container_restart" => (json!({ "grace": "1s", "delay": "1m" }), &[], &["sleep"]),
@@ -449,6 +452,7 @@ impl Stage {
                 | "file_corrupt"
                 | "disk_throttle"
                 | "network_disconnect"
+                | "clock_skew"
         )
     }
 
@@ -457,6 +461,7 @@ impl Stage {
         let pid = self.target.process().pid;
         match self.entry.name {
             "network_disconnect" => net::state(pid),
+            "clock_skew" => clock::beginning(pid),
             "fd_exhaustion" => limits::descriptor_limit(pid).unwrap().unwrap().0.to_string(),
             "file_corrupt" => {
                 let bytes = std::fs::read(self.file(VICTIM)).unwrap();
@@ -494,6 +499,9 @@ impl Stage {
         }
         if self.entry.name == "network_disconnect" {
             return net::set_state(self.target.process().pid, value);
+        }
+        if self.entry.name == "clock_skew" {
+            return clock::set_beginning(self.target.process().pid, value);
         }
         if self.entry.name == "file_corrupt" {
             self.overwrite(AT, &[0xff; 16]);
@@ -560,6 +568,8 @@ pub const STRANGE: &dyn Fn(&str) -> &'static str = &|fault| match fault {
     "pid_exhaustion" => "7777",
     "fd_exhaustion" => "333",
     "file_corrupt" => "ffffffffffffffffffffffffffffffff",
+    // Five times nothing.
+    "clock_skew" => "9090909090",
     // A port that is blocked goes on at once without a spanning tree (`br_make_forwarding` in net/bridge/br_stp.c).
     "network_disconnect" => "learning",
     "disk_throttle" if on_version_2() => "rbps=777000",

@@ -23,6 +23,7 @@ macro_rules! tests {
 }
 
 mod checks;
+mod clocks;
 mod files;
 mod fixture;
 mod impairments;
@@ -73,6 +74,7 @@ fn trials() -> Vec<Trial> {
         files::ALL,
         networks::ALL,
         impairments::ALL,
+        clocks::ALL,
     ]
     .into_iter()
     .flatten();

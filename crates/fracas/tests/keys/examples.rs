@@ -51,6 +51,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets.worker.process.command=.*@NAME-worker 60000"],
     ),
     (
+        "wrong-time",
+        &["tomorrow"],
+        &["targets.sessions.container.name=@C-[0-9]+"],
+    ),
+    (
         "container-outage",
         &["frozen", "killed", "stopped"],
         &["targets.cache.container.name=@C-[0-9]+"],

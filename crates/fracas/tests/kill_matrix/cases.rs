@@ -51,6 +51,7 @@ const CASES: &[Case] = &[
         irreversible: true,
         ..case("process_kill", "", On::Container("always"))
     },
+    case("clock_skew", "offset: +5m", On::Process),
     case("container_pause", "", On::Container("no")),
     case("container_kill", "", On::Container("no")),
     case("container_stop", "grace: 1s", On::Container("no")),

@@ -147,6 +147,11 @@ impl Check<'_, '_> {
                     self.regex(&key("pattern", "process_pattern"), pattern);
                 }
             }
+            Inject::ClockSkew(skew) => {
+                if let Some(pattern) = &skew.pattern {
+                    self.regex(&key("pattern", "process_pattern"), pattern);
+                }
+            }
             Inject::ProcessKill(kill) => {
                 if let Some(pattern) = &kill.pattern {
                     self.regex(&key("pattern", "process_pattern"), pattern);

@@ -26,6 +26,8 @@ pub(crate) enum Fate {
     DiskFill,
     /// A busy disk.
     DiskIo,
+    /// Another time.
+    Clock,
     /// Impaired packets.
     Network,
     /// Comes with a later version.
@@ -65,7 +67,7 @@ pub(crate) const ALL: &[Known] = &[
     known("disk_io", Fate::DiskIo),
     known("disk_io_stress", Fate::DiskIo),
     known("disk_fill", Fate::DiskFill),
-    known("clock_skew", Fate::Later),
+    known("clock_skew", Fate::Clock),
     known("http_fault", Fate::Later),
     known("corruption_proxy", Fate::Later),
     known("p2p_attack", Fate::Ethereum),
@@ -80,7 +82,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 11] = [
+pub(crate) const PARAMS: [(Fate, &str); 12] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -91,6 +93,7 @@ pub(crate) const PARAMS: [(Fate, &str); 11] = [
     (Fate::Delete, "FileDeleteParams"),
     (Fate::DiskIo, "DiskIoParams"),
     (Fate::DiskFill, "DiskFillParams"),
+    (Fate::Clock, "ClockSkewParams"),
     (Fate::Network, "NetworkParams"),
 ];
 

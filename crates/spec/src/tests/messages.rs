@@ -120,7 +120,7 @@ fn not_available() {
         GOOD,
         &[
             ("{ memory_limit: { limit: 64MiB } }", "{ partition: { mean: 100ms } }"),
-            ("{ memory_limit: { limit: 64MiB } }", "{ clock_skew: {} }"),
+            ("{ memory_limit: { limit: 64MiB } }", "{ http: {} }"),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
             ("container: { name: web }", "cgroup: /a"),
@@ -329,7 +329,7 @@ fn scenario() {
             ("name: base", "references: []"),
             ("apiVersion: chaos.polygon.io/v1", ""),
             ("type: memory_pressure", "type: memory_presure"),
-            ("type: memory_pressure", "type: clock_skew"),
+            ("type: memory_pressure", "type: http_fault"),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
                 "type: disk_io\n      params: { method: dm-delay }",

@@ -42,6 +42,9 @@ changes! { members(), "process: { pid_file: '@PID' }";
     key_faults_inject_process_pause_children: "process_pause: {}" => "process_pause: { children: true }", "@FIRST, then" => "@CHILD";
     key_faults_inject_process_kill_pattern: "process_kill: { pattern: 'fork 2' }" => "process_kill: { pattern: 'exe sleep' }", "to @FIRST" => "@CHILD";
     key_faults_inject_process_kill_children: "process_kill: {}" => "process_kill: { children: true }", "to @FIRST" => "@CHILD";
+    key_faults_inject_clock_skew_offset: "clock_skew: { offset: +5m }" => "clock_skew: { offset: -1h }", "by +5m" => "by -1h";
+    key_faults_inject_clock_skew_pattern: "clock_skew: { offset: +5m, children: false, pattern: 'fork 2' }" => "clock_skew: { offset: +5m, children: false, pattern: 'exe sleep' }", "@FIRST by" => "@CHILD";
+    key_faults_inject_clock_skew_children: "clock_skew: { offset: +5m, children: false }" => "clock_skew: { offset: +5m }", "@FIRST by" => "@CHILD";
 }
 
 changes! { Stage::container(), "container: { name: '@C-1' }";

@@ -77,6 +77,11 @@ keys! { Stage::container(), Plan, fault!("type: file_corrupt, params: { target_p
     key_spec_faults_params_file_corrupt_backup_first: "backup_first: true" => "backup_first: false", "/out/notes/0", "is empty" => "backup_first";
 }
 
+keys! { Stage::container(), Plan, fault!("type: clock_skew, params: { offset: +5m, disable_ntp: false }");
+    key_spec_faults_params_clock_skew_offset: "offset: +5m" => "offset: -1h", "/out/changes/0/change", "by +5m" => "by -1h";
+    key_spec_faults_params_clock_skew_disable_ntp: "disable_ntp: false" => "disable_ntp: true", "/out/notes/0", "is empty" => "`disable_ntp` changes nothing";
+}
+
 keys! { Stage::container(), Plan, fault!("type: disk_fill, params: { target_path: /dev/shm, size_mb: 8 }");
     // There is no name that anybody could see.
     key_spec_faults_params_disk_fill_file_name: "size_mb: 8" => "size_mb: 8, file_name: full", "/out/notes/0", "is empty" => "not called `full`";

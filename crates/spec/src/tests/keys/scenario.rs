@@ -100,6 +100,7 @@ faults! {
     key_spec_faults_params_process_kill_signal: "type: process_kill, params: { signal: KILL }" => "type: process_kill, params: { signal: TERM }", "/inject/process_kill/signal", "KILL" => "TERM";
     key_spec_faults_params_process_kill_kill_children: "type: process_kill, params: { kill_children: false }" => "type: process_kill, params: { kill_children: true }", "/inject/process_kill/children", "false" => "true";
     key_spec_faults_params_process_kill_count: "type: process_kill, params: { count: 1 }" => "type: process_kill, params: { count: 2.0 }", "/inject/process_kill/count", "1" => "2";
+    key_spec_faults_params_clock_skew_offset: "type: clock_skew, params: { offset: +5m }" => "type: clock_skew, params: { offset: -1h }", "/inject/clock_skew/offset", "+5m" => "-1h";
     key_spec_faults_params_disk_fill_target_path: "type: disk_fill, params: { size_mb: 64, target_path: /a }" => "type: disk_fill, params: { size_mb: 64, target_path: /b }", "/inject/disk_fill/path", "/a" => "/b";
     key_spec_faults_params_disk_fill_path: "type: disk_fill, params: { size_mb: 64, path: /a }" => "type: disk_fill, params: { size_mb: 64, path: /b }", "/inject/disk_fill/path", "/a" => "/b";
     key_spec_faults_params_disk_fill_size_mb: "type: disk_fill, params: { path: /a, size_mb: 64 }" => "type: disk_fill, params: { path: /a, size_mb: '1.5' }", "/inject/disk_fill/size", "64MiB" => "1536KiB";
@@ -231,6 +232,13 @@ fn key_spec_faults_params_memory_pressure_method() {
 fn disk(kind: &str, params: &str) -> String {
     let old = "type: container_pause, params: { unpause: true }";
     swap(BASE, old, &format!("type: {kind}, params: {{ {params} }}"))
+}
+
+#[test]
+fn key_spec_faults_params_clock_skew_disable_ntp() {
+    assert_eq!(said(&plain(&disk("clock_skew", "offset: 1h, disable_ntp: false"))), "");
+    let warned = plain(&disk("clock_skew", "offset: 1h, disable_ntp: true"));
+    assert!(warned.is_ok() && said(&warned).contains("`disable_ntp` changes nothing"));
 }
 
 #[test]
