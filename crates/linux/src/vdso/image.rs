@@ -1,5 +1,6 @@
 //! The pages of the vDSO: those of the kernel, and those that a process has.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::Range;
@@ -265,7 +266,11 @@ impl Pages {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _cannot_fail = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The auxiliary vector of a process of 64 bits: pairs of numbers. That of 32 bits has none that looks so.
