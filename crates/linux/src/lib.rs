@@ -13,6 +13,7 @@ pub mod churn;
 pub mod claim;
 pub mod clock;
 pub mod command;
+pub mod connections;
 pub mod error;
 pub mod file;
 pub mod files;

@@ -41,6 +41,7 @@ pub fn fuzz_answer(bytes: &[u8]) {
         let _refused = Route::parse(&reply.body);
         crate::netfilter::fuzz(&reply.body);
         crate::queue::fuzz(&reply.body);
+        crate::connections::fuzz(&reply.body);
         walk(&reply.body, 0);
     }
     walk(bytes, 0);

@@ -1,6 +1,7 @@
 //! Processes: exactly which one, whether it still is, and what /proc says of it.
 
 mod dying;
+mod established;
 mod handle;
 mod listeners;
 mod marked;
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 use fracas_core::target::ProcessIdentity;
 
 pub use dying::is_dying;
+pub use established::established;
 pub use handle::Process;
 pub use listeners::listeners;
 pub use marked::marked;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use super::rule::{Action, Chain, Hook, Rule};
+use super::rule::{Action, Chain, Hook, Match, Rule};
 use super::table::{QueueWay, Table};
 use crate::error::Context;
 use crate::namespace::NetNamespace;
@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(1);
 pub struct Possible {
     /// Tables of packet rules that go with the socket that they belong to.
     pub owner: bool,
+    /// Rules that take packets by chance, and that tell the sender that they were not let through.
+    pub refusal: bool,
     /// Whether rules can give packets to a queue, and how.
     pub queue: Option<QueueWay>,
     /// Whether packets go on where nobody listens to their queue: seen, not only accepted.
@@ -54,6 +56,10 @@ pub fn possible() -> io::Result<Possible> {
         let mut possible = Possible::default();
         match Table::make(NAME, &[]) {
             Ok(_table) => possible.owner = true,
+            Err(error) => possible.refused.push(error.to_string()),
+        }
+        match Table::make(NAME, &refusals()) {
+            Ok(_table) => possible.refusal = true,
             Err(error) => possible.refused.push(error.to_string()),
         }
         for way in [QueueWay::Expression, QueueWay::Target] {
@@ -91,6 +97,27 @@ fn chain() -> Chain {
             counted: false,
         }],
     }
+}
+
+/// Of each kind one, in both places where they are used.
+fn refusals() -> Vec<Chain> {
+    let rule = |matches, action| Rule {
+        matches,
+        action,
+        counted: true,
+    };
+    [("input", Hook::Input), ("output", Hook::Output)]
+        .map(|(name, hook)| Chain {
+            name: name.to_owned(),
+            hook,
+            priority: 0,
+            rules: vec![
+                rule(vec![Match::Share { taken: 1, of: 2 }], Action::Drop),
+                rule(vec![Match::Protocol(libc::IPPROTO_TCP as u8)], Action::Reset),
+                rule(Vec::new(), Action::Unreachable),
+            ],
+        })
+        .into()
 }
 
 /// Whether a packet to ourselves arrives.

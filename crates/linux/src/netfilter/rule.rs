@@ -94,6 +94,8 @@ pub enum Match {
         /// Those that must be set.
         value: u8,
     },
+    /// Its ICMP message is of this type (`ICMP_DEST_UNREACH` …). The rule must also have the protocol ICMP or ICMPv6.
+    IcmpType(u8),
     /// It begins a connection. This makes the kernel follow connections in the whole namespace, as long as the rule is there.
     NewConnection,
 }
@@ -224,6 +226,9 @@ impl Rule {
             Match::TcpFlags { .. } if !self.has_protocol(&[libc::IPPROTO_TCP]) => {
                 Err(invalid("a rule about flags of TCP must have the protocol TCP"))
             }
+            Match::IcmpType(_) if !self.has_protocol(&[libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6]) => Err(invalid(
+                "a rule about types of ICMP must have the protocol ICMP or ICMPv6",
+            )),
             Match::Share { taken, of } if taken > of || *of == 0 => {
                 Err(invalid(format!("{taken} of {of} is no share")))
             }

@@ -232,6 +232,16 @@ fn nft_reads_what_we_write() {
             Action::Drop,
             "tcp flags syn / syn,ack drop",
         ),
+        (
+            vec![Match::Protocol(1), Match::IcmpType(3)],
+            Action::Drop,
+            "icmp type destination-unreachable drop",
+        ),
+        (
+            vec![Match::Protocol(58), Match::IcmpType(135)],
+            Action::Accept,
+            "icmpv6 type nd-neighbor-solicit accept",
+        ),
         (vec![Match::NewConnection], Action::Drop, "ct state new drop"),
         (vec![TCP], Action::Reset, "meta l4proto tcp reject with tcp reset"),
         (vec![], Action::Unreachable, "reject"),
@@ -324,6 +334,11 @@ fn what_cannot_be_a_table_is_told_before_the_kernel_is_asked() {
             "must have the protocol TCP",
         ),
         (
+            vec![UDP, Match::IcmpType(3)],
+            Action::Drop,
+            "must have the protocol ICMP",
+        ),
+        (
             vec![Match::Share { taken: 2, of: 1 }],
             Action::Drop,
             "2 of 1 is no share",
@@ -368,5 +383,5 @@ fn what_this_kernel_can_do_is_seen() {
     }
     let possible = possible().unwrap();
     eprintln!("{possible:#?}");
-    assert!(possible.packet_queue(), "{possible:?}");
+    assert!(possible.packet_queue() && possible.refusal, "{possible:?}");
 }

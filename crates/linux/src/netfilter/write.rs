@@ -66,6 +66,10 @@ fn condition(list: Message, one: &Match, family: Family) -> Message {
             let list = step::mask(step::payload(list, From::Transport, 13, 1), &[*mask]);
             step::compare(list, Compare::Equal, &[*value])
         }
+        Match::IcmpType(kind) => {
+            let list = step::payload(list, From::Transport, 0, 1);
+            step::compare(list, Compare::Equal, &[*kind])
+        }
         Match::NewConnection => {
             let list = step::mask(step::connection_state(list), &STATE_NEW.to_ne_bytes());
             step::compare(list, Compare::NotEqual, &0_u32.to_ne_bytes())

@@ -50,6 +50,11 @@ impl Netlink {
         Ok(netlink)
     }
 
+    /// A connection for sockets (`NETLINK_SOCK_DIAG`, sock_diag(7)), in the network namespace of this thread.
+    pub fn sockets() -> io::Result<Self> {
+        Self::open(Some(netlink::SOCK_DIAG))
+    }
+
     fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let what = || "cannot make a netlink socket".to_owned();
         let socket =

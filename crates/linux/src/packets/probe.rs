@@ -8,8 +8,9 @@ use crate::error::invalid;
 
 /// A shorter packet is filled up on its way by Ethernet, and does not end with its tag any more (`ETH_ZLEN` without its header).
 const SHORTEST: usize = 46;
-/// The flags of TCP: reset.
+/// The flags of TCP: reset, and what opens a connection.
 const RST: u8 = 4;
+const SYN: u8 = 2;
 
 /// Whose packets these are: twelve bytes that nobody else's end with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,13 @@ pub enum Content {
     },
     /// TCP: a reset of a connection that nobody has, to which nobody answers (RFC 9293, 3.5.2).
     Tcp {
+        /// The port that it comes from.
+        from: u16,
+        /// The port that it goes to.
+        to: u16,
+    },
+    /// TCP: what opens a connection. Only for packets that are not `sound`, which nobody takes for one.
+    Syn {
         /// The port that it comes from.
         from: u16,
         /// The port that it goes to.
@@ -111,7 +119,7 @@ impl Probe {
     fn protocol(&self) -> (u8, usize) {
         match self.content {
             Content::Udp { .. } => (libc::IPPROTO_UDP as u8, 6),
-            Content::Tcp { .. } => (libc::IPPROTO_TCP as u8, 16),
+            Content::Tcp { .. } | Content::Syn { .. } => (libc::IPPROTO_TCP as u8, 16),
             Content::Echo { .. } if self.from.is_ipv4() => (libc::IPPROTO_ICMP as u8, 2),
             Content::Echo { .. } => (libc::IPPROTO_ICMPV6 as u8, 2),
         }
@@ -121,10 +129,15 @@ impl Probe {
     fn head(&self) -> Vec<u8> {
         match self.content {
             Content::Udp { from, to } => [from, to, 0, 0].map(u16::to_be_bytes).concat(),
-            Content::Tcp { from, to } => {
+            Content::Tcp { from, to } | Content::Syn { from, to } => {
+                let flags = if matches!(self.content, Content::Syn { .. }) {
+                    SYN
+                } else {
+                    RST
+                };
                 let mut head = [from, to].map(u16::to_be_bytes).concat();
                 // Where in the connection; then five words of header, flags, no window, checksum, nothing urgent.
-                head.extend([0, 0, 0, 0, 0, 0, 0, 0, 5 << 4, RST, 0, 0, 0, 0, 0, 0]);
+                head.extend([0, 0, 0, 0, 0, 0, 0, 0, 5 << 4, flags, 0, 0, 0, 0, 0, 0]);
                 head
             }
             Content::Echo { identifier } => {

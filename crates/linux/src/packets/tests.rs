@@ -2,8 +2,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
+use crate::frames::Tap;
 use crate::namespace::NetNamespace;
-use crate::netfilter::{Action, Chain, Hook, Match, Rule, Table, Way};
+use crate::netfilter::{Action, Chain, Hook, Match, Rule, Side, Table, Way};
+use crate::netlink::Netlink;
 use crate::queue::{self, Queue, Verdict};
 use crate::raw::Raw;
 use crate::testbed::{HERE, OTHER, Pair, THERE, udp, until};
@@ -11,6 +13,7 @@ use crate::testbed::{HERE, OTHER, Pair, THERE, udp, until};
 const TAG: Tag = Tag(*b"fracas-probe");
 const UDP: Content = Content::Udp { from: 999, to: 7 };
 const TCP: Content = Content::Tcp { from: 999, to: 7 };
+const SYN: Content = Content::Syn { from: 999, to: 7 };
 const ECHO: Content = Content::Echo { identifier: 5 };
 
 fn probe(version: usize, content: Content, number: u32, sound: bool) -> Probe {
@@ -53,7 +56,7 @@ fn checked(packet: &[u8]) -> bool {
 fn packets_are_laid_out_as_the_protocols_want_it() {
     for version in [0, 1] {
         let header = [20, 40][version];
-        for (content, protocol, head) in [(UDP, 17, 8), (TCP, 6, 20), (ECHO, [1, 58][version], 8)] {
+        for (content, protocol, head) in [(UDP, 17, 8), (TCP, 6, 20), (SYN, 6, 20), (ECHO, [1, 58][version], 8)] {
             for length in [0, 77, 1400, 1501, 65_535] {
                 for number in [0, 1, 0xffff, 0x1_0000, u32::MAX] {
                     let sound = Probe {
@@ -89,6 +92,11 @@ fn packets_are_laid_out_as_the_protocols_want_it() {
         }
     }
     assert_eq!(probe(0, TCP, 1, true).bytes().unwrap()[33], 4, "a reset");
+    assert_eq!(
+        probe(0, SYN, 1, false).bytes().unwrap()[33],
+        2,
+        "what opens a connection"
+    );
     let mut wrong = probe(0, UDP, 1, true);
     wrong.length = 65_536;
     assert!(wrong.bytes().unwrap_err().to_string().contains("65536 bytes"));
@@ -311,4 +319,82 @@ fn packets_that_find_no_room_are_counted() {
     assert!(lost > 0 && seen > 1000, "{seen} seen, {lost} lost");
     assert_eq!(seen + lost, u64::from(SENT));
     assert_eq!(watch.lost().unwrap(), lost, "it only grows");
+}
+
+#[test]
+fn what_rules_stop_is_seen_on_its_link_and_not_where_programs_are() {
+    let Some(pair) = Pair::make() else { return };
+    let raw = pair.here.within(Raw::open).unwrap();
+    let mut arriving = open(&pair.there, Some(pair.far), Way::In, TAG);
+    let input = |matches: Vec<Match>, action| Chain {
+        name: "input".to_owned(),
+        hook: Hook::Input,
+        priority: -290,
+        rules: vec![Rule {
+            matches,
+            action,
+            counted: true,
+        }],
+    };
+    let ports = |protocol| {
+        vec![
+            Match::Protocol(protocol),
+            Match::Port {
+                side: Side::Source,
+                first: 999,
+                last: 999,
+            },
+        ]
+    };
+    for version in [0, 1] {
+        for (content, protocol) in [(UDP, 17), (TCP, 6), (SYN, 6)] {
+            let mut given = pair
+                .there
+                .within(|| Delivered::open(THERE[version], protocol, TAG))
+                .unwrap();
+            let mut send = |number| {
+                let bytes = probe(version, content, number, false).bytes().unwrap();
+                raw.send(&bytes, 0, None).unwrap();
+                assert_eq!(next(&mut arriving).number, number);
+            };
+            let chains = [input(ports(protocol), Action::Drop)];
+            let table = pair.there.within(|| Table::make("stops", &chains)).unwrap();
+            send(1);
+            drop(table);
+            send(2);
+            let mut got = None;
+            until("the second is given", || {
+                got = given.receive().unwrap();
+                got.is_some()
+            });
+            assert_eq!(got, Some(2), "the first was stopped");
+            assert_eq!(given.receive().unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn a_packet_can_come_from_anybody_on_the_link() {
+    let Some(pair) = Pair::make() else { return };
+    let mut arriving = open(&pair.there, Some(pair.far), Way::In, TAG);
+    let mut given = pair.there.within(|| Delivered::open(THERE[0], 17, TAG)).unwrap();
+    let near = pair.here.within(|| Tap::open(pair.near)).unwrap();
+    let far = pair
+        .there
+        .within(Netlink::route)
+        .unwrap()
+        .link(pair.far)
+        .unwrap()
+        .unwrap();
+    // Somebody else's address, of the same network.
+    let sent = Probe {
+        from: "10.77.0.99".parse().unwrap(),
+        ..probe(0, UDP, 5, false)
+    };
+    let bytes = sent.bytes().unwrap();
+    near.send_packet([2; 6], far.address.as_slice().try_into().unwrap(), &bytes)
+        .unwrap();
+    assert_eq!(next(&mut arriving).bytes, bytes);
+    until("it is given", || given.receive().unwrap() == Some(5));
+    assert!(near.send_packet([2; 6], [4; 6], &[0; 60]).is_err(), "no packet of IP");
 }
