@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 /// The port for whatever nobody wants (RFC 863).
-const DISCARD: u16 = 9;
+pub(crate) const DISCARD: u16 = 9;
 
 pub(crate) fn start(every: Duration) {
     thread::spawn(move || {
@@ -21,7 +21,7 @@ pub(crate) fn start(every: Duration) {
 
 /// From the table of routes: destination, gateway and mask are numbers in the machine's own byte order (`fib_route_seq_show` in
 /// net/ipv4/fib_trie.c).
-fn neighbour() -> Option<Ipv4Addr> {
+pub(crate) fn neighbour() -> Option<Ipv4Addr> {
     let table = std::fs::read_to_string("/proc/net/route").ok()?;
     let routes: Vec<[u32; 2]> = table
         .lines()

@@ -4,6 +4,7 @@
 //! signal itself: it ends at once with code 0, or ignores it with `--ignore-term`.
 
 mod chat;
+mod hold;
 mod serve;
 
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ usage: app [--ignore-term] MODE
                            of standard output is the port
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   chat EVERY_MS            send a datagram to a neighbour, again and again, as soon as there is a route to one
+  hold                     have a connection to an address of its own, a new one as soon as it ends
   fork N                   have N children that sleep
   burn [THREADS]           use all of THREADS processors (1)
   fork-later               at SIGUSR1 start a child that sleeps
@@ -54,6 +56,7 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
         ["serve", port, address] => serve::start(address, number(port)?)?,
         ["log", line, every] => log((*line).to_owned(), Duration::from_millis(number(every)?)),
         ["chat", every] => chat::start(Duration::from_millis(number(every)?)),
+        ["hold"] => hold::start()?,
         ["fork", count] => {
             for _ in 0..number::<u16>(count)? {
                 children.push(child()?);

@@ -78,6 +78,9 @@ impl TestBridge {
     pub fn node<S: AsRef<str>>(bridges: &[&Self], mode: impl IntoIterator<Item = S>) -> io::Result<TestNode> {
         let namespace = NetNamespace::make()?;
         let (mut here, mut there) = (Netlink::route()?, namespace.within(Netlink::route)?);
+        if let Some(loopback) = there.links()?.into_iter().find(|link| link.loopback) {
+            there.set_up(loopback.index, true)?;
+        }
         let mut ports = Vec::new();
         for (number, bridge) in bridges.iter().enumerate() {
             let (name, inside) = (unique_link(), format!("eth{number}"));
