@@ -1,6 +1,7 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
 mod clock;
+mod connection;
 mod file;
 mod impairment;
 mod network;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Percent, Rate, Size, Span};
 
 pub use clock::ClockSkew;
+pub use connection::{ConnectionDrop, ConnectionReset, Connections, Partition, Refusal, Ways};
 pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
@@ -70,6 +72,9 @@ inject! {
     Corrupt = "corrupt",
     Reorder = "reorder",
     RateLimit = "rate",
+    ConnectionDrop = "connection_drop",
+    Partition = "partition",
+    ConnectionReset = "connection_reset",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -106,6 +111,14 @@ fn load<'a>(size: &'a mut Option<Size>, percent: &'a mut Option<Percent>) -> Opt
 }
 
 impl Inject {
+    /// The alias of other targets that it needs besides its own: those that it parts its own from.
+    pub fn others(&self) -> Option<&str> {
+        match self {
+            Self::Partition(partition) => Some(&partition.from),
+            _ => None,
+        }
+    }
+
     /// The number that says how hard it is. `None`: it is on or off.
     pub fn amount(&mut self) -> Option<Amount<'_>> {
         match self {
@@ -132,7 +145,10 @@ impl Inject {
             Self::Corrupt(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::Reorder(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::RateLimit(it) => Some(Amount::Rate(&mut it.rate, Harder::Down)),
-            Self::Script(_)
+            Self::ConnectionDrop(it) => Some(Amount::Percent(&mut it.probability, Harder::Up)),
+            Self::Partition(_)
+            | Self::ConnectionReset(_)
+            | Self::Script(_)
             | Self::FileCorrupt(_)
             | Self::FileDelete(_)
             | Self::ProcessPause(_)

@@ -201,6 +201,11 @@ fn wanted(experiment: &Experiment, targets: &[Target], seed: Seed) -> Vec<(usize
     let turns = turns(experiment);
     let mut wanted = Vec::new();
     for (fault, spec) in experiment.faults.iter().enumerate() {
+        let others: Vec<Target> = targets
+            .iter()
+            .filter(|target| Some(target.alias.as_str()) == spec.inject.others())
+            .cloned()
+            .collect();
         for target in targets.iter().filter(|target| target.alias == spec.target) {
             let injection = InjectionId(wanted.len() as u32);
             wanted.push((
@@ -211,6 +216,7 @@ fn wanted(experiment: &Experiment, targets: &[Target], seed: Seed) -> Vec<(usize
                     fault: spec.inject.name().to_owned(),
                     params: spec.inject.params(),
                     target: target.clone(),
+                    others: others.clone(),
                     at_most: experiment.max_duration,
                     allow_irreversible: spec.allow_irreversible,
                     turn: turns[fault],

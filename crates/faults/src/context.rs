@@ -8,6 +8,7 @@ use std::time::Duration;
 use fracas_core::ids::{InjectionId, RunId, trace_name};
 use fracas_core::problem::Result;
 use fracas_core::seed::Seed;
+use fracas_core::target::Target;
 use fracas_docker::Engine;
 use fracas_linux::child::Worker;
 use tokio::sync::watch;
@@ -20,6 +21,8 @@ pub struct Context {
     pub run: RunId,
     /// Its number within the run.
     pub injection: InjectionId,
+    /// The targets of the other set, for a fault that stands between two.
+    pub others: Vec<Target>,
     /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
     pub rank: u32,
     /// The root of what its plan draws.

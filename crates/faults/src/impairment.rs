@@ -6,17 +6,17 @@
 //!
 //! Several of these compose: each has a queue and a mark of its own, and a packet goes through all of them, in any order.
 
-mod aim;
+pub(crate) mod aim;
 mod corrupt;
 mod delay;
 mod duplicate;
 mod loss;
-mod meter;
+pub(crate) mod meter;
 mod model;
 mod rate;
 mod reorder;
-mod rules;
-mod verdict;
+pub(crate) mod rules;
+pub(crate) mod verdict;
 mod worker;
 
 use std::marker::PhantomData;
@@ -76,12 +76,12 @@ pub(crate) struct Impairment<K>(PhantomData<K>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undo {
     /// The process by which the target's network namespace is found.
-    process: ProcessIdentity,
+    pub(crate) process: ProcessIdentity,
     /// That namespace, by its number.
-    inside: u64,
+    pub(crate) inside: u64,
     /// The table of rules in it.
-    table: String,
-    beside: Beside,
+    pub(crate) table: String,
+    pub(crate) beside: Beside,
 }
 
 /// What it cannot do without: the target's namespace is entered, rules are made there, and packets are sent in the target's name.
@@ -123,7 +123,6 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 
     async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
-        may(K::NAME, target)?;
         match rules::count(&params.traffic()) {
             (_, 0) => {
                 let why = "nothing can be all that is asked: `to` and `ports` name no protocol in common";
@@ -137,24 +136,7 @@ impl<K: Kind> Fault for Impairment<K> {
             }
             _ => {}
         }
-        let what = || format!("the network of {target} cannot be looked at");
-        let (process, device) = (target.process().clone(), params.traffic().device.map(str::to_owned));
-        let look = {
-            let process = process.clone();
-            move || Ground::look(&process, device.as_deref())
-        };
-        let ground = bounded(&codes::TARGET_READ, what, look).await?;
-        let inside = match ground {
-            Ground::Own(inode) => inode,
-            Ground::Gone => return Err(gone(K::NAME, target)),
-            Ground::Unfit(why, next) => return Err(refuse(K::NAME, target, why).next(next)),
-        };
-        Ok(Undo {
-            process,
-            inside,
-            table: cx.trace_name(),
-            beside: Beside::find_in(&CONTROLLERS, K::NAME, target, cx)?,
-        })
+        Undo::find(K::NAME, By::Queue, target, params.traffic().device, cx).await
     }
 
     fn change(params: &K::Params, undo: &Undo) -> String {
@@ -246,37 +228,11 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 
     async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
-        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
-        for pid in undo.beside.processes()?.unwrap_or_default() {
-            cx.nursery.hang_up(pid);
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < LET_GO && undo.beside.processes()?.is_some() {
-            cx.nursery.reap();
-            tokio::time::sleep(PAUSE).await;
-        }
-        undo.beside.revert(cx).await
+        undo.revert(cx).await
     }
 
     async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
-        let worker = undo.beside.observe()?;
-        if matches!(worker, Seen::Ours(_)) {
-            return Ok(worker);
-        }
-        let what = || format!("the table {} cannot be looked for", undo.table);
-        let own = undo.clone();
-        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
-            let Some(there) = own.there()? else { return Ok(None) };
-            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
-        });
-        Ok(match found.await? {
-            None => Seen::TargetGone,
-            Some(true) => Seen::Ours(format!(
-                "there is a table {} in network namespace {}",
-                undo.table, undo.inside
-            )),
-            Some(false) => worker,
-        })
+        undo.observe().await
     }
 
     fn manual(undo: &Undo) -> Vec<String> {
@@ -285,9 +241,84 @@ impl<K: Kind> Fault for Impairment<K> {
 }
 
 impl Undo {
+    /// Where a worker will be, and its table. Reads only.
+    ///
+    /// # Errors
+    /// F001 when the target's network is none for it, T004 when the target is gone, T003 when it cannot be looked at.
+    pub(crate) async fn find(fault: &str, by: By, target: &Target, device: Option<&str>, cx: &Context) -> Result<Self> {
+        let process = target.process().clone();
+        Ok(Self {
+            inside: inside(fault, by, target, device).await?,
+            process,
+            table: cx.trace_name(),
+            beside: Beside::find_in(&CONTROLLERS, fault, target, cx)?,
+        })
+    }
+
+    pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
+        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
+        for pid in self.beside.processes()?.unwrap_or_default() {
+            cx.nursery.hang_up(pid);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < LET_GO && self.beside.processes()?.is_some() {
+            cx.nursery.reap();
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.beside.revert(cx).await
+    }
+
+    pub(crate) async fn observe(&self) -> Result<Seen> {
+        let worker = self.beside.observe()?;
+        if matches!(worker, Seen::Ours(_)) {
+            return Ok(worker);
+        }
+        let what = || format!("the table {} cannot be looked for", self.table);
+        let own = self.clone();
+        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
+            let Some(there) = own.there()? else { return Ok(None) };
+            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
+        });
+        Ok(match found.await? {
+            None => Seen::TargetGone,
+            Some(true) => Seen::Ours(format!(
+                "there is a table {} in network namespace {}",
+                self.table, self.inside
+            )),
+            Some(false) => worker,
+        })
+    }
+
     /// The target's namespace. `None`: the target is gone, or lives in another one by now.
-    fn there(&self) -> std::io::Result<Option<NetNamespace>> {
+    pub(crate) fn there(&self) -> std::io::Result<Option<NetNamespace>> {
         Ok(NetNamespace::of(&self.process)?.filter(|there| there.inode() == self.inside))
+    }
+}
+
+/// What is done to packets there, and so what must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// They are queued and sent again.
+    Queue,
+    /// They are let through or not.
+    Rules,
+    /// Nothing: connections are ended.
+    Sockets,
+}
+
+/// The number of the target's network namespace, if the fault may be put on there.
+///
+/// # Errors
+/// As [`Undo::find`].
+pub(crate) async fn inside(fault: &str, by: By, target: &Target, device: Option<&str>) -> Result<u64> {
+    may(fault, target)?;
+    let what = || format!("the network of {target} cannot be looked at");
+    let (process, device) = (target.process().clone(), device.map(str::to_owned));
+    let look = move || Ground::look(&process, by, device.as_deref());
+    match bounded(&codes::TARGET_READ, what, look).await? {
+        Ground::Own(inode) => Ok(inode),
+        Ground::Gone => Err(gone(fault, target)),
+        Ground::Unfit(why, next) => Err(refuse(fault, target, why).next(next)),
     }
 }
 
@@ -301,7 +332,7 @@ enum Ground {
 }
 
 impl Ground {
-    fn look(process: &ProcessIdentity, device: Option<&str>) -> std::io::Result<Self> {
+    fn look(process: &ProcessIdentity, by: By, device: Option<&str>) -> std::io::Result<Self> {
         let Some(there) = NetNamespace::of(process)? else {
             return Ok(Self::Gone);
         };
@@ -311,16 +342,21 @@ impl Ground {
                 "choose a target with a network namespace of its own",
             ));
         }
-        if let Some(why) = obstacle()? {
+        let obstacle = match by {
+            By::Queue => obstacle()?,
+            By::Rules => no_rules()?,
+            By::Sockets => no_resets()?,
+        };
+        if let Some(why) = obstacle {
             return Ok(Self::Unfit(why, "see `fracas doctor` for what this kernel has"));
         }
-        if there.within(|| Netlink::route()?.rule_marks())? & relay::MARKS != 0 {
+        if by == By::Queue && there.within(|| Netlink::route()?.rule_marks())? & relay::MARKS != 0 {
             return Ok(Self::Unfit(
                 "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
                 "look at bits below 0x100000 alone, with a mask",
             ));
         }
-        if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+        if by == By::Queue && there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
             return Ok(Self::Unfit(
                 "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
                     .to_owned(),
@@ -339,19 +375,45 @@ impl Ground {
     }
 }
 
-/// What this kernel lacks. It is found out once, in a namespace that is made for it.
-pub fn obstacle() -> std::io::Result<Option<String>> {
+/// What this kernel can do with packets. It is found out once, in a namespace that is made for it.
+fn possible() -> std::io::Result<&'static netfilter::Possible> {
     static POSSIBLE: OnceLock<netfilter::Possible> = OnceLock::new();
-    let possible = match POSSIBLE.get() {
-        Some(possible) => possible,
+    match POSSIBLE.get() {
+        Some(possible) => Ok(possible),
         None => {
             let found = netfilter::possible()?;
-            POSSIBLE.get_or_init(|| found)
+            Ok(POSSIBLE.get_or_init(|| found))
         }
-    };
-    if possible.packet_queue() {
-        return Ok(None);
     }
+}
+
+/// What this kernel lacks to stop packets by rules.
+pub fn no_rules() -> std::io::Result<Option<String>> {
+    let possible = possible()?;
+    let lacking = [
+        (
+            possible.owner,
+            "tables of packet rules that go with their owner (Linux 5.12)",
+        ),
+        (possible.refusal, "rules that drop by chance and reject"),
+    ];
+    Ok(lacks(&lacking))
+}
+
+/// What this kernel lacks to end connections.
+pub fn no_resets() -> std::io::Result<Option<String>> {
+    let can = Netlink::sockets()?.can_end_connections()?;
+    Ok(lacks(&[(can, "way to end connections (CONFIG_INET_DIAG_DESTROY)")]))
+}
+
+fn lacks(needed: &[(bool, &str)]) -> Option<String> {
+    let lacking: Vec<_> = needed.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect();
+    (!lacking.is_empty()).then(|| format!("this kernel has no {}", lacking.join(", no ")))
+}
+
+/// What this kernel lacks to queue packets.
+pub fn obstacle() -> std::io::Result<Option<String>> {
+    let possible = possible()?;
     let lacking = [
         (
             possible.owner,
@@ -361,8 +423,7 @@ pub fn obstacle() -> std::io::Result<Option<String>> {
         (possible.bypass, "queues that are passed by where nobody listens"),
         (possible.listen, "queues that can be listened to"),
     ];
-    let lacking: Vec<_> = lacking.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect();
-    Ok(Some(format!("this kernel has no {}", lacking.join(", no "))))
+    Ok(lacks(&lacking))
 }
 
 /// Refuses before anything is looked at what could not be done.

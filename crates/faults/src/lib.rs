@@ -7,6 +7,7 @@
 mod beside;
 mod bounded;
 pub mod clock_skew;
+pub mod connection_reset;
 pub mod container_kill;
 pub mod container_pause;
 pub mod container_restart;
@@ -15,6 +16,7 @@ mod context;
 mod contract;
 pub mod cpu_limit;
 pub mod cpu_stress;
+pub mod cut;
 mod directory;
 pub mod disk_fill;
 pub mod disk_io;
@@ -69,6 +71,9 @@ pub static FAULTS: &[Entry] = &[
     entry::<impairment::Corrupt>(),
     entry::<impairment::Reorder>(),
     entry::<impairment::Rate>(),
+    entry::<cut::ConnectionDrop>(),
+    entry::<cut::Partition>(),
+    entry::<connection_reset::ConnectionReset>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),
@@ -83,6 +88,7 @@ pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("memory-stress", memory_stress::memory_stress_worker_main),
     ("disk-io", disk_io::disk_io_worker_main),
     ("packet-queue", impairment::packet_queue_worker_main),
+    ("packet-rules", cut::packet_rules_worker_main),
 ];
 
 /// The fault of this name.

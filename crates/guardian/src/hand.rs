@@ -456,6 +456,7 @@ impl Hand {
         let context = Context {
             run: self.run.clone(),
             injection: wanted.injection,
+            others: wanted.others.clone(),
             rank: 0,
             seed: wanted.seed,
             at_most: wanted.at_most.0,

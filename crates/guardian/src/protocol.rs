@@ -101,6 +101,9 @@ pub struct Wanted {
     pub params: Value,
     /// On what.
     pub target: Target,
+    /// The targets of the other set, for a fault that stands between two.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Target>,
     /// After this long it is undone even if nobody asks: no fault is for ever.
     pub at_most: Span,
     /// Agrees to a fault without a way back.

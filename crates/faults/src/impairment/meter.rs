@@ -16,7 +16,7 @@ use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netfilter::Way;
 use fracas_linux::netlink::{Netlink, Route, RouteKind};
 use fracas_linux::packets::{Content, Probe, Tag, Watch};
-use fracas_linux::raw::Raw;
+use fracas_linux::raw::{self, Raw};
 use fracas_linux::relay;
 
 use super::aim::{self, Packet};
@@ -33,6 +33,10 @@ pub(crate) struct Plan {
     size: usize,
     /// How long the last one may take that comes.
     within: Duration,
+    /// Whether those of TCP open a connection: what does is the only thing that some rules look at.
+    opens: bool,
+    /// The mark of what no fault of this kind takes.
+    past: u32,
 }
 
 /// What has come of it.
@@ -78,15 +82,15 @@ pub(crate) struct Arrival {
 /// So many a second, not more.
 const GAP: Duration = Duration::from_millis(50);
 /// As long as a ping.
-const SIZE: usize = 84;
+pub(crate) const SIZE: usize = 84;
 /// How long something may take that is not delayed, on a machine that has something else to do.
-const SOON: Duration = Duration::from_millis(500);
+pub(crate) const SOON: Duration = Duration::from_millis(500);
 /// How long a neighbour may take to be found: the kernel asks for it once a second (`NEIGH_VAR_RETRANS_TIME` in net/ipv4/arp.c).
 const FOUND: Duration = Duration::from_millis(2500);
 /// A bystander that comes later than this was hit.
 const BYSTANDER: Duration = Duration::from_millis(5);
 /// The numbers of packets to bystanders, and of the one that goes past all queues.
-const OTHERS: u32 = 1 << 16;
+pub(crate) const OTHERS: u32 = 1 << 16;
 const PAST: u32 = 1 << 17;
 /// So many are tried, to find one that can be reached.
 const TRIED: usize = 4;
@@ -111,6 +115,8 @@ impl Plan {
             gap: GAP,
             size: SIZE,
             within: (delay + SOON).min(LONGEST_WAIT),
+            opens: false,
+            past: relay::MARKS,
         }
     }
 
@@ -121,6 +127,17 @@ impl Plan {
             gap: Duration::ZERO,
             size,
             within: takes + SOON,
+            opens: false,
+            past: relay::MARKS,
+        }
+    }
+
+    /// As this, for a fault that is no queue: it does not take what has this mark, and looks at what opens a connection.
+    pub(crate) fn of_rules(self, past: u32) -> Self {
+        Self {
+            opens: true,
+            past,
+            ..self
         }
     }
 
@@ -155,6 +172,7 @@ pub(crate) fn measure(
         };
         let tag = tag(table);
         let mut range = Range {
+            plan: *plan,
             watch: Watch::open(None, Way::Out, tag)?,
             raw: Raw::open()?,
             tag,
@@ -209,20 +227,22 @@ pub(crate) fn measure(
 }
 
 /// To whom it goes.
-struct Aims {
-    matched: Vec<Aim>,
-    others: Vec<Aim>,
+pub(crate) struct Aims {
+    pub(crate) matched: Vec<Aim>,
+    pub(crate) others: Vec<Aim>,
 }
 
-struct Aim {
-    packet: Packet,
-    from: IpAddr,
-    link: u32,
+pub(crate) struct Aim {
+    pub(crate) packet: Packet,
+    /// The target's own address.
+    pub(crate) from: IpAddr,
+    /// By which interface it leaves.
+    pub(crate) link: u32,
 }
 
 impl Aims {
     /// Finds them; else why there are none.
-    fn take(traffic: &Owned) -> io::Result<Result<Self, String>> {
+    pub(crate) fn take(traffic: &Owned) -> io::Result<Result<Self, String>> {
         let mut netlink = Netlink::route()?;
         let device = match &traffic.device {
             None => None,
@@ -291,6 +311,7 @@ fn near(netlink: &mut Netlink, device: Option<u32>) -> io::Result<Vec<IpAddr>> {
 
 /// Where is shot and watched.
 struct Range {
+    plan: Plan,
     watch: Watch,
     raw: Raw,
     tag: Tag,
@@ -308,7 +329,7 @@ impl Range {
         self.past.push((aim.link, false));
         let bytes = self.probe(aim, PAST + number, length)?;
         // A rule of somebody's lets no such packet out, or there is no room at this moment: then another one is tried.
-        let _another = self.raw.send(&bytes, relay::MARKS, Some(aim.link));
+        let _another = self.raw.send(&bytes, self.plan.past, Some(aim.link));
         Ok(())
     }
 
@@ -317,15 +338,10 @@ impl Range {
     }
 
     fn probe(&self, aim: &Aim, number: u32, length: usize) -> io::Result<Vec<u8>> {
-        let (from, to) = aim.packet.ports;
         let probe = Probe {
             from: aim.from,
             to: aim.packet.to,
-            content: match aim.packet.protocol {
-                Protocol::Udp => Content::Udp { from, to },
-                Protocol::Tcp => Content::Tcp { from, to },
-                Protocol::Icmp => Content::Echo { identifier: from },
-            },
+            content: content_of(aim.packet.protocol, aim.packet.ports, self.plan.opens),
             hops: 1,
             tag: self.tag,
             number,
@@ -338,7 +354,11 @@ impl Range {
     fn shoot(&mut self, aim: &Aim, number: u32, length: usize) -> io::Result<()> {
         let bytes = self.probe(aim, number, length)?;
         let sent = clock::wall();
-        self.raw.send(&bytes, 0, Some(aim.link))?;
+        match self.raw.send(&bytes, 0, Some(aim.link)) {
+            // It does not arrive, as is asked.
+            Err(error) if self.plan.opens && raw::is_stopped(&error) => {}
+            sent => sent?,
+        }
         let shot = Shot {
             sent,
             link: aim.link,
@@ -391,6 +411,16 @@ impl Range {
     }
 }
 
+/// What a packet of this protocol pretends to be.
+pub(crate) fn content_of(protocol: Protocol, (from, to): (u16, u16), opens: bool) -> Content {
+    match protocol {
+        Protocol::Udp => Content::Udp { from, to },
+        Protocol::Tcp if opens => Content::Syn { from, to },
+        Protocol::Tcp => Content::Tcp { from, to },
+        Protocol::Icmp => Content::Echo { identifier: from },
+    }
+}
+
 /// What is behind the header of IP.
 fn content(packet: &[u8]) -> &[u8] {
     let header = if packet.first().is_some_and(|byte| byte >> 4 == 4) {
@@ -402,7 +432,7 @@ fn content(packet: &[u8]) -> &[u8] {
 }
 
 /// What nobody else's packets end with, nor those of another measurement.
-fn tag(table: &str) -> Tag {
+pub(crate) fn tag(table: &str) -> Tag {
     use std::sync::atomic::{AtomicU64, Ordering};
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed) ^ u64::from(std::process::id()) << 32;

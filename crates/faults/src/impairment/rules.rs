@@ -112,7 +112,7 @@ pub(crate) fn chain(traffic: &Traffic<'_>, place: Place) -> Chain {
 }
 
 /// What is for several, or for one link only, cannot be sent again as it was: the kernel would have to be told by which link.
-pub(super) fn left_alone() -> impl Iterator<Item = Network> {
+pub(crate) fn left_alone() -> impl Iterator<Item = Network> {
     let network = |address: IpAddr, prefix| Network { address, prefix };
     [
         network(Ipv4Addr::new(224, 0, 0, 0).into(), 4),
@@ -123,7 +123,7 @@ pub(super) fn left_alone() -> impl Iterator<Item = Network> {
     .into_iter()
 }
 
-fn to(network: Network) -> Match {
+pub(crate) fn to(network: Network) -> Match {
     Match::Address {
         side: Side::Destination,
         network: network.address,
@@ -132,7 +132,7 @@ fn to(network: Network) -> Match {
 }
 
 /// What a packet to this peer is like: one of these.
-fn peer_matches(peer: &Peer) -> Vec<Vec<Match>> {
+pub(crate) fn peer_matches(peer: &Peer) -> Vec<Vec<Match>> {
     let address = peer.network.map(to);
     let version = peer.network.map(|network| match network.address {
         IpAddr::V4(_) => Version::V4,
@@ -180,7 +180,7 @@ fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u
 }
 
 /// Ports of either side: one of these. Nothing where all are meant.
-fn port_matches(either: &[Service]) -> Vec<Vec<Match>> {
+pub(crate) fn port_matches(either: &[Service]) -> Vec<Vec<Match>> {
     if either.is_empty() {
         return vec![Vec::new()];
     }
@@ -207,7 +207,7 @@ fn port(side: Side, ports: Ports) -> Match {
 }
 
 /// Both at once. `None`: no packet is like both.
-fn together(peer: &[Match], ports: &[Match]) -> Option<Vec<Match>> {
+pub(crate) fn together(peer: &[Match], ports: &[Match]) -> Option<Vec<Match>> {
     let protocol = |all: &[Match]| {
         all.iter().find_map(|one| match one {
             Match::Protocol(number) => Some(*number),

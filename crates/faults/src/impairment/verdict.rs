@@ -31,7 +31,7 @@ pub(super) fn alike(correlation: Percent) -> f64 {
 
 /// Judges a share by how many of some packets had it. With `alike` packets in a row that have the same fate, so many fewer say
 /// something.
-pub(super) fn share(what: &str, asked: f64, seen: u32, of: u32, alike: f64) -> (String, Landed) {
+pub(crate) fn share(what: &str, asked: f64, seen: u32, of: u32, alike: f64) -> (String, Landed) {
     let got = f64::from(seen) / f64::from(of.max(1)) * 100.0;
     let delivered = format!("{got:.1}% {what}, {seen} of {of} probes");
     if of == 0 {

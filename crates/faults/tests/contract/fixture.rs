@@ -101,6 +101,9 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "corrupt" => (json!({ "percent": "60%" }), &[], &["chat", "20"]),
         "reorder" => (json!({ "percent": "40%", "delay": "30ms" }), &[], &["chat", "20"]),
         "rate" => (json!({ "rate": "1mbit" }), &[], &["chat", "20"]),
+        "connection_drop" => (json!({ "probability": "60%" }), &[], &["chat", "20"]),
+        "partition" => (json!({ "from": "others" }), &[], &["chat", "20"]),
+        "connection_reset" => (json!({ "count": 3, "interval": "1m" }), &[], &["hold"]),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -112,9 +115,33 @@ pub fn has_worker(fault: &str) -> bool {
     matches!(fault, "cpu_stress" | "memory_stress" | "disk_io") || on_packets(fault)
 }
 
-/// Whether the fault is a queue of packets: its target must have a network of its own.
+/// Whether the fault is a queue of packets, or rules about them: its target must have a network of its own.
 pub fn on_packets(fault: &str) -> bool {
-    matches!(fault, "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate")
+    matches!(
+        fault,
+        "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "connection_drop" | "partition"
+    )
+}
+
+/// Waits until a target that holds a connection has it.
+pub fn holds(pid: u32) {
+    eventually(LIMIT, "it has a connection", || {
+        let open = process::established(&format!("/proc/{pid}")).unwrap();
+        open.is_some_and(|open| !open.is_empty())
+    });
+}
+
+/// A target of this process's own network namespace, in which is the bridge that others chat with.
+pub fn here() -> Target {
+    let own = process::identity(std::process::id()).unwrap().unwrap();
+    Target {
+        alias: "others".to_owned(),
+        identity: "this test".to_owned(),
+        kind: Kind::Process(fracas_core::target::Process {
+            process: own,
+            command: "contract".to_owned(),
+        }),
+    }
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
@@ -139,7 +166,10 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
             network = Some(made);
         }
         let container = container.start().await.unwrap();
-        let stage = in_container(entry, params, container).await;
+        let mut stage = in_container(entry, params, container).await;
+        if entry.name == "partition" {
+            stage.cx.others = vec![here()];
+        }
         if WITH_FILES.contains(&entry.name) {
             Ground::make_in(stage.target.process().pid);
         }
@@ -149,12 +179,19 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
             ..stage
         });
     }
-    if entry.name == "network_disconnect" || on_packets(entry.name) {
+    if matches!(entry.name, "network_disconnect" | "connection_reset") || on_packets(entry.name) {
         let Some(node) = net::Node::new(mode) else {
             skip("no privileges for links");
             return None;
         };
-        return Some(on_thing(entry, params, Thing::Node(node)).await);
+        let pid = node.process().pid();
+        let mut stage = on_thing(entry, params, Thing::Node(node)).await;
+        match entry.name {
+            "connection_reset" => holds(pid),
+            "partition" => stage.cx.others = vec![here()],
+            _ => {}
+        }
+        return Some(stage);
     }
     let process = TestProcess::run(mode).unwrap();
     ready(process.pid(), mode);
@@ -258,6 +295,7 @@ pub fn context() -> Context {
     Context {
         run,
         injection: InjectionId(0),
+        others: Vec::new(),
         rank: 0,
         at_most: Duration::from_mins(10),
         seed: fracas_core::seed::Seed(7),
@@ -346,7 +384,7 @@ impl Stage {
                     process::status(pid).unwrap().unwrap().state == 'T'
                 });
             }
-            "process_kill" => self.end().await,
+            "process_kill" | "connection_reset" => self.end().await,
             "disk_fill" => {
                 std::fs::write(self.inside("/dev/shm").join(self.cx.trace_name()), "somebody's").unwrap();
             }
@@ -378,7 +416,7 @@ impl Stage {
                 }
                 signal(self.target.process().pid, 18);
             }
-            "process_kill" => {}
+            "process_kill" | "connection_reset" => {}
             "disk_fill" => {
                 // Root can empty whatever anybody has open.
                 let held = unnamed::held_here(self.cx.trace_name().as_bytes()).unwrap();

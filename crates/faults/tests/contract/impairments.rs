@@ -30,18 +30,18 @@ tests! {
     impairments_report_a_bystander_that_is_hit,
 }
 
-const MS: Duration = Duration::from_millis(1);
+pub const MS: Duration = Duration::from_millis(1);
 
 /// A node, and how it is reached from both sides.
-struct Place {
+pub struct Place {
     bridge: TestBridge,
-    there: NetNamespace,
+    pub there: NetNamespace,
     /// The address of the bridge.
-    here: Ipv4Addr,
+    pub here: Ipv4Addr,
 }
 
 /// A node whose process sends a datagram every 20 ms; `None`, which was said: there can be none.
-fn place(mode: &[&str]) -> Option<(Place, TestNode)> {
+pub fn place(mode: &[&str]) -> Option<(Place, TestNode)> {
     let Some(bridge) = TestBridge::new().unwrap() else {
         skip("no privileges for links");
         return None;
@@ -57,14 +57,14 @@ fn namespace(process: &ProcessIdentity) -> NetNamespace {
     NetNamespace::of(process).unwrap().unwrap()
 }
 
-const CHAT: [&str; 2] = ["chat", "20"];
+pub const CHAT: [&str; 2] = ["chat", "20"];
 
-async fn stage(node: TestNode, fault: &str, params: Value) -> Stage {
+pub async fn stage(node: TestNode, fault: &str, params: Value) -> Stage {
     on_process(find(fault).unwrap(), params, node.into_process(), &[]).await
 }
 
 /// The same target under another fault.
-fn also(stage: &Stage, fault: &str, params: Value) -> Stage {
+pub fn also(stage: &Stage, fault: &str, params: Value) -> Stage {
     Stage {
         entry: find(fault).unwrap(),
         params,
@@ -76,7 +76,7 @@ fn also(stage: &Stage, fault: &str, params: Value) -> Stage {
     }
 }
 
-async fn on(stage: &Stage) -> Value {
+pub async fn on(stage: &Stage) -> Value {
     let undo = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
         .await
         .unwrap();
@@ -84,18 +84,18 @@ async fn on(stage: &Stage) -> Value {
     undo
 }
 
-async fn off(stage: &Stage, undo: &Value) {
+pub async fn off(stage: &Stage, undo: &Value) {
     assert_eq!((stage.entry.revert)(undo, &stage.cx).await.unwrap(), Reverted::Restored);
     assert_eq!((stage.entry.observe)(undo, &stage.cx).await.unwrap(), Seen::Original);
 }
 
-async fn dose(stage: &Stage, undo: &Value) -> Dose {
+pub async fn dose(stage: &Stage, undo: &Value) -> Dose {
     (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
 }
 
 impl Place {
     /// How long the fastest of five datagrams takes from the node to the bridge, to this port; `None`: none came within half a second.
-    fn takes(&self, port: u16) -> Option<Duration> {
+    pub fn takes(&self, port: u16) -> Option<Duration> {
         let to = UdpSocket::bind((self.here, port)).unwrap();
         to.set_read_timeout(Some(500 * MS)).unwrap();
         let from = self
@@ -111,7 +111,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn asserts(&self, port: u16, asked: u32) {
+    pub fn asserts(&self, port: u16, asked: u32) {
         let took = self
             .takes(port)
             .unwrap_or_else(|| panic!("nothing comes to port {port}"));
@@ -277,14 +277,8 @@ async fn impairments_refuse_the_machine_s_own_network() {
 }
 
 /// What nftables knows of the node, as its own program says.
-#[expect(clippy::disallowed_methods, reason = "a peer to compare with")]
-fn nft(place: &Place, words: &[&str]) -> String {
-    let said = place
-        .there
-        .within(|| std::process::Command::new("nft").args(words).output())
-        .unwrap();
-    assert!(said.status.success(), "{said:?}");
-    String::from_utf8(said.stdout).unwrap()
+pub fn nft(place: &Place, words: &[&str]) -> String {
+    said(place, "nft", words)
 }
 
 async fn impairments_leave_rules_of_others_as_they_are() {
@@ -308,6 +302,17 @@ async fn impairments_leave_rules_of_others_as_they_are() {
     off(&stage, &undo).await;
     assert_eq!(nft(&place, &list), before);
     drop(place.bridge);
+}
+
+/// What a program says in the node's network.
+#[expect(clippy::disallowed_methods, reason = "a peer to compare with")]
+pub fn said(place: &Place, program: &str, words: &[&str]) -> String {
+    let said = place
+        .there
+        .within(|| std::process::Command::new(program).args(words).output())
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
 }
 
 /// A program that changes something, as a stranger.

@@ -24,6 +24,7 @@ macro_rules! tests {
 
 mod checks;
 mod clocks;
+mod connections;
 mod files;
 mod fixture;
 mod impairments;
@@ -75,6 +76,7 @@ fn trials() -> Vec<Trial> {
         networks::ALL,
         impairments::ALL,
         clocks::ALL,
+        connections::ALL,
     ]
     .into_iter()
     .flatten();

@@ -22,6 +22,7 @@ pub struct Letter {
     /// For the one who puts it on.
     params: Value,
     target: Target,
+    others: Vec<Target>,
     /// For the one who takes it off.
     undo: Value,
 }
@@ -41,6 +42,7 @@ impl Letter {
             injection: stage.cx.injection,
             params: stage.params.clone(),
             target: stage.target.clone(),
+            others: stage.cx.others.clone(),
             undo,
         }
     }
@@ -61,6 +63,7 @@ impl Letter {
             at_most: std::time::Duration::from_mins(10),
             run: self.run.clone(),
             injection: self.injection,
+            others: self.others.clone(),
             rank: 0,
             seed: fracas_core::seed::Seed(7),
             state: crate::fixture::NO_STATE.into(),

@@ -38,10 +38,11 @@ impl Hand {
                 fault: planned.fault.clone(),
                 params: planned.params.clone(),
                 target: planned.target.clone(),
+                // Nothing is planned any more.
+                others: Vec::new(),
                 at_most: fracas_core::units::Span::MAX,
                 allow_irreversible: true,
                 turn: crate::protocol::Turn::default(),
-                // Nothing is planned any more.
                 seed: fracas_core::seed::Seed::default(),
             };
             let slot = self.slot(fault, wanted);

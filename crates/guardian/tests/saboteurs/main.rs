@@ -130,6 +130,7 @@ impl Bench {
             fault: stage.entry.name.to_owned(),
             params: stage.params.clone(),
             target: stage.target.clone(),
+            others: stage.cx.others.clone(),
             at_most: Span::secs(600),
             allow_irreversible: true,
             turn: fracas_guardian::protocol::Turn::default(),
@@ -204,7 +205,7 @@ async fn revert_that_does_nothing(entry: &'static Entry) {
     let line = bench.certified().await;
     assert_eq!(line.state, Stands::Residue, "{line:?}");
     assert_ne!(line.seen, "as before");
-    if entry.name != "process_kill" {
+    if !matches!(entry.name, "process_kill" | "connection_reset") {
         assert!(!line.manual.is_empty(), "a person is not told what to do");
     }
     if let fixture::Thing::Process(_) | fixture::Thing::Grouped(..) | fixture::Thing::Node(_) = bench.stage.thing {
@@ -306,6 +307,7 @@ async fn several(saboteurs: &[Entry]) -> (Arc<Hand>, Vec<Stage>, tempfile::TempD
             fault: stage.entry.name.to_owned(),
             params: stage.params.clone(),
             target: stage.target.clone(),
+            others: Vec::new(),
             at_most: Span::secs(600),
             allow_irreversible: true,
             turn: Turn::default(),

@@ -1,0 +1,236 @@
+//! Faults that packet rules alone make: `connection_drop` and `partition`.
+//!
+//! A worker holds a table of rules in the target's network namespace, which the kernel removes with the worker's socket. The rules stand
+//! where the target sends and where it is given what it is sent, so that nobody else needs any; what is for others and only passes
+//! through is left alone.
+
+mod drop;
+mod meter;
+mod partition;
+pub(crate) mod rules;
+mod worker;
+
+use std::marker::PhantomData;
+
+use fracas_core::params::{Connections, Refusal, Traffic, Ways};
+use fracas_core::problem::{Result, codes};
+use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
+use fracas_core::target::Target;
+use fracas_core::traffic::{Direction, Peer, Protocol, Service};
+use fracas_core::units::Percent;
+use fracas_linux::clock;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use drop::ConnectionDrop;
+pub(crate) use partition::Partition;
+pub use worker::packet_rules_worker_main;
+
+use crate::beside::{FIRST_VICTIM, Job};
+use crate::bounded::bounded_for;
+use crate::impairment::{self, By};
+use crate::say::{missed, refuse};
+use crate::{Context, Fault, Needs, Resource};
+use worker::Order;
+
+/// The faults of this kind.
+pub const NAMES: [&str; 2] = [ConnectionDrop::NAME, Partition::NAME];
+
+/// What one of these faults is, besides what both are.
+pub(crate) trait Kind: Send + Sync + 'static {
+    /// The fault's name: its key in a document.
+    const NAME: &'static str;
+    /// Its parameters.
+    type Params: Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
+    /// What is not let through on this target.
+    fn cut(params: &Self::Params, target: &Target, cx: &Context) -> impl Future<Output = Result<Cut>> + Send;
+    /// What is asked, in words.
+    fn asked(params: &Self::Params) -> String;
+    /// What no other fault may have at the same time.
+    fn key(undo: &Undo) -> String;
+}
+
+/// A fault that packet rules make.
+#[derive(Debug)]
+pub(crate) struct Rules<K>(PhantomData<K>);
+
+/// What is not let through.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    to: Vec<Peer>,
+    except: Vec<Peer>,
+    ports: Vec<Service>,
+    device: Option<String>,
+    ways: Ways,
+    action: Refusal,
+    probability: Percent,
+    connections: Connections,
+}
+
+/// Where the worker is, what it made, and against whom.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Undo {
+    held: impairment::Undo,
+    cut: Cut,
+}
+
+/// More rules than this do not fit in one transaction, and make every packet slow.
+const MOST_RULES: usize = 400;
+
+impl Cut {
+    /// With whom, as the target's own packets have it.
+    fn traffic(&self) -> Traffic<'_> {
+        Traffic {
+            direction: Direction::Egress,
+            to: &self.to,
+            except: &self.except,
+            ports: &self.ports,
+            device: self.device.as_deref(),
+        }
+    }
+
+    /// As this, of those that open a connection of TCP alone where these are meant. `None`: nobody is left with whom that could be.
+    fn narrowed(mut self) -> Option<Self> {
+        if self.connections == Connections::All {
+            return Some(self);
+        }
+        if self.to.is_empty() {
+            self.to.push(Peer {
+                network: None,
+                ports: None,
+                protocol: None,
+            });
+        }
+        self.to
+            .retain(|peer| peer.protocol.is_none_or(|protocol| protocol == Protocol::Tcp));
+        for peer in &mut self.to {
+            peer.protocol = Some(Protocol::Tcp);
+        }
+        (!self.to.is_empty()).then_some(self)
+    }
+
+    /// With whom, in words.
+    fn words(&self) -> String {
+        let all = match self.connections {
+            Connections::All => "",
+            Connections::New => ", only what opens a connection",
+        };
+        let ways = match self.ways {
+            Ways::Both => "both ways",
+            Ways::Egress => "as it sends them",
+            Ways::Ingress => "as it is sent them",
+        };
+        let traffic = self.traffic();
+        format!("{}{all}, {ways}", impairment::rules::words(&traffic))
+    }
+}
+
+impl<K: Kind> Fault for Rules<K> {
+    const NAME: &'static str = K::NAME;
+    type Params = K::Params;
+    type Undo = Undo;
+
+    fn undo_class(_: &K::Params) -> UndoClass {
+        UndoClass::Exact
+    }
+
+    fn needs(_: &K::Params) -> Needs {
+        Needs {
+            root: true,
+            local: true,
+            container: false,
+        }
+    }
+
+    async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
+        let cut = K::cut(params, target, cx).await?.narrowed();
+        let Some(cut) = cut.filter(|cut| rules::count(cut).1 > 0) else {
+            let why = "nothing can be all that is asked: `to`, `ports` and `connections` name no protocol in common";
+            return Err(refuse(K::NAME, target, why));
+        };
+        let (all, _) = rules::count(&cut);
+        if all > MOST_RULES {
+            let why = format!(
+                "it takes {all} packet rules, more than {MOST_RULES}: each of the others is combined with each of the ports"
+            );
+            return Err(refuse(K::NAME, target, why).next("name fewer, or networks and ranges"));
+        }
+        let held = impairment::Undo::find(K::NAME, By::Rules, target, cut.device.as_deref(), cx).await?;
+        Ok(Undo { held, cut })
+    }
+
+    fn change(params: &K::Params, undo: &Undo) -> String {
+        let impairment::Undo { table, inside, .. } = &undo.held;
+        format!(
+            "{} {}, by the table {table} in network namespace {inside}, then it goes",
+            K::asked(params),
+            undo.cut.words()
+        )
+    }
+
+    fn resources(undo: &Undo) -> Vec<Resource> {
+        vec![Resource {
+            key: format!("{} in network namespace {}", K::key(undo), undo.held.inside),
+            object: None,
+        }]
+    }
+
+    async fn apply(_: &K::Params, undo: &Undo, cx: &Context) -> Result<()> {
+        let order = Order {
+            inside: undo.held.inside,
+            table: undo.held.table.clone(),
+            cut: undo.cut.clone(),
+            not_after: clock::boottime() + cx.at_most + worker::LEFT_ALONE,
+        };
+        let job = Job {
+            worker: worker::NAME,
+            order: &order,
+            // Without it packets pass: of all, it is the one that nobody misses.
+            oom_score_adj: FIRST_VICTIM,
+        };
+        undo.held.beside.start(K::NAME, job, cx).await.map(drop)
+    }
+
+    async fn measure(params: &K::Params, undo: &Undo, cx: &Context) -> Result<Dose> {
+        let asked = K::asked(params);
+        let what = || format!("{} cannot be measured", K::NAME);
+        let name = cx.trace_name();
+        let own = undo.clone();
+        let mut sent: u64 = cx
+            .nursery
+            .word(&name)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or_default();
+        let measured = bounded_for(meter::LONGEST, &codes::FAULT_MEASURE, what, move || {
+            let Some(there) = own.held.there()? else {
+                return Ok(None);
+            };
+            let seen = meter::measure(&there, &own, &mut sent)?;
+            Ok(Some((seen, sent)))
+        });
+        let Some((seen, sent)) = measured.await? else {
+            return Ok(missed(asked, "the target is gone"));
+        };
+        // The rules count our packets, too; only who has sent them knows how many they were.
+        cx.nursery.take_word(&name, Some(sent.to_string()));
+        let (delivered, landed) = seen.judge(undo.cut.probability.fraction());
+        Ok(Dose {
+            asked,
+            delivered,
+            effect: (landed == Landed::Yes).then(|| format!("{} packets of the target's own", seen.own())),
+            landed,
+        })
+    }
+
+    async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
+        undo.held.revert(cx).await
+    }
+
+    async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
+        undo.held.observe().await
+    }
+
+    fn manual(undo: &Undo) -> Vec<String> {
+        undo.held.beside.manual()
+    }
+}
