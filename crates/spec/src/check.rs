@@ -1,5 +1,6 @@
 //! What both formats must satisfy besides their shape. The document's tree tells where; [`Paths`] where that is in each format.
 
+mod connections;
 mod faults;
 mod loads;
 mod packets;

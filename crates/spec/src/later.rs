@@ -2,9 +2,6 @@
 
 /// Faults of later versions, and what they will be.
 const FAULTS: &[(&str, &str)] = &[
-    ("partition", "network faults come with a later version"),
-    ("connection_drop", "network faults come with a later version"),
-    ("connection_reset", "network faults come with a later version"),
     ("dns", "DNS faults come with a later version"),
     ("http", "HTTP faults come with a later version"),
 ];

@@ -1,6 +1,7 @@
 //! Seed 0's format: `kind: ChaosScenario`, and the bare `spec:` in which its own documentation writes it.
 
 mod clock;
+mod connection;
 mod criteria;
 mod disk;
 pub(crate) mod document;
@@ -25,6 +26,7 @@ use crate::shape::Shape;
 use crate::tree::Node;
 use crate::{Defaults, check, later, native};
 use clock::ClockSkewParams;
+use connection::ConnectionDropParams;
 use disk::{DiskFillParams, DiskIoParams};
 use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
@@ -56,6 +58,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("DiskIoParams", schema::<DiskIoParams>());
     shape.define("ClockSkewParams", schema::<ClockSkewParams>());
     shape.define("NetworkParams", schema::<NetworkParams>());
+    shape.define("ConnectionDropParams", schema::<ConnectionDropParams>());
     shape
 }
 

@@ -9,6 +9,8 @@ use crate::problems::{listed, nearest};
 use crate::scenario::types::{self, Fate};
 
 const NATIVE: &str = include_str!("templates/experiment.yaml");
+const OTHERS: &str =
+    "  - alias: others                    # the other side\n    container: { name: \"checkout-store-[0-9]+\" }\n";
 const SCENARIO: &str = include_str!("templates/scenario.yaml");
 
 /// A complete, commented document whose fault is of the type `fault`, one of the format's own names.
@@ -43,10 +45,16 @@ pub fn template(format: Format, fault: &str) -> Result<String> {
         .next(next));
     };
     let (irreversible, text) = match format {
-        Format::Native => (fault == "process_kill", text),
+        Format::Native => (matches!(fault, "process_kill" | "connection_reset"), text),
         Format::ChaosScenario => (false, text),
     };
     let text = text.replace("FAULT", &found);
+    // Between two sets: the second one, too.
+    let text = if format == Format::Native && fault == "partition" {
+        text.replace("\nfaults:\n", &format!("\n{OTHERS}faults:\n"))
+    } else {
+        text
+    };
     Ok(if irreversible {
         text.replace("allow_irreversible: false", "allow_irreversible: true")
     } else {
@@ -85,6 +93,11 @@ fn native(fault: &str) -> Option<&'static str> {
         "corrupt" => "{ corrupt: { percent: 1% } }",
         "reorder" => "{ reorder: { percent: 25%, delay: 20ms } }",
         "rate" => "{ rate: { rate: 1mbit } }",
+        "connection_drop" => {
+            "{ connection_drop: { action: reject, probability: 10%, connections: new, direction: both, to: [\"10.0.0.0/8:5432/tcp\"], device: eth0 } }"
+        }
+        "partition" => "{ partition: { from: others, direction: both } }",
+        "connection_reset" => "{ connection_reset: { ports: [5432], count: 3, interval: 10s } }",
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {
@@ -108,6 +121,9 @@ fn scenario(fault: &str) -> Option<&'static str> {
             "{ device: eth0, latency: 100, packet_loss: 5, duplicate: 1, corrupt: 1, target_ports: \"5432,8000-8010\", target_proto: \"tcp,udp\" }"
         }
         Fate::Clock => "{ offset: +5m }",
+        Fate::ConnectionDrop => {
+            "{ rule_type: drop, target_ports: \"5432,8000-8010\", target_proto: tcp, probability: 0.1 }"
+        }
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

@@ -156,23 +156,7 @@ impl Check<'_, '_> {
                 if let Some(pattern) = &kill.pattern {
                     self.regex(&key("pattern", "process_pattern"), pattern);
                 }
-                if !(1..=1000).contains(&kill.count) {
-                    self.wrong(&key("count", "count"), "must be from 1 to 1000");
-                }
-                let takes = Span(kill.interval.0.saturating_mul(kill.count.saturating_sub(1)));
-                let time = fault.duration.unwrap_or(self.experiment.duration);
-                if takes > time {
-                    let spot = self.spot(&key("count", "count"));
-                    let what = format!(
-                        "{} kills take {takes}, and {} lasts {time}",
-                        kill.count,
-                        quoted(&fault.name)
-                    );
-                    self.problems.error(&codes::CONTRADICTION, spot, what);
-                }
-                if kill.count > 1 && kill.interval < Span::millis(10) {
-                    self.wrong(&key("interval", "interval"), "must be at least 10ms");
-                }
+                self.repeats(&key, fault, "kills", kill.count, kill.interval);
             }
             Inject::FileCorrupt(corrupt) => {
                 self.path(&key("path", "target_path"), &corrupt.path);
@@ -199,6 +183,9 @@ impl Check<'_, '_> {
             Inject::Corrupt(corrupt) => self.share_of_packets(&key, "corrupt", corrupt, corrupt.percent),
             Inject::Reorder(reorder) => self.reorder(&key, reorder),
             Inject::RateLimit(rate) => self.rate(&key, rate),
+            Inject::ConnectionDrop(drop) => self.connection_drop(&key, drop),
+            Inject::Partition(partition) => self.partition(&key, fault, partition),
+            Inject::ConnectionReset(reset) => self.connection_reset(&key, fault, reset),
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }
@@ -206,6 +193,30 @@ impl Check<'_, '_> {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }
             _ => {}
+        }
+    }
+
+    /// What happens so often, so long apart: it must be over before the fault is.
+    pub(super) fn repeats(
+        &mut self,
+        key: super::packets::Key<'_>,
+        fault: &FaultSpec,
+        what: &str,
+        count: u32,
+        interval: Span,
+    ) {
+        if !(1..=1000).contains(&count) {
+            self.wrong(&key("count", "count"), "must be from 1 to 1000");
+        }
+        let takes = Span(interval.0.saturating_mul(count.saturating_sub(1)));
+        let time = fault.duration.unwrap_or(self.experiment.duration);
+        if takes > time {
+            let spot = self.spot(&key("count", "count"));
+            let what = format!("{count} {what} take {takes}, and {} lasts {time}", quoted(&fault.name));
+            self.problems.error(&codes::CONTRADICTION, spot, what);
+        }
+        if count > 1 && interval < Span::millis(10) {
+            self.wrong(&key("interval", "interval"), "must be at least 10ms");
         }
     }
 
@@ -220,6 +231,7 @@ impl Check<'_, '_> {
 
     fn way_back(&mut self, fault: &FaultSpec, path: &str) {
         let lost = match &fault.inject {
+            Inject::ConnectionReset(_) => "a connection that was reset does not come back",
             Inject::ProcessKill(_) => "a killed process does not come back by itself",
             Inject::ContainerKill(kill) if !kill.restart => "`restart: false` leaves the container dead",
             _ if fault.allow_irreversible => {

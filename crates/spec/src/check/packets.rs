@@ -106,16 +106,25 @@ impl Check<'_, '_> {
             let next = "write `direction: egress`, or put the fault on whoever sends";
             self.problems.error_next(&codes::NOT_AVAILABLE, spot, what, next);
         }
+        self.not_too_many(key, traffic.to.len(), traffic.except.len(), traffic.ports.len());
+        self.device(key, traffic.device);
+    }
+
+    /// How many entries each list has that says which packets.
+    pub(super) fn not_too_many(&mut self, key: Key<'_>, to: usize, except: usize, ports: usize) {
         for (native, seed, count) in [
-            ("to", "target_cidr", traffic.to.len()),
-            ("except", "except", traffic.except.len()),
-            ("ports", "target_ports", traffic.ports.len()),
+            ("to", "target_cidr", to),
+            ("except", "except", except),
+            ("ports", "target_ports", ports),
         ] {
             if count > MOST {
                 self.wrong(&key(native, seed), "has more than 64 entries");
             }
         }
-        if let Some(name) = traffic.device
+    }
+
+    pub(super) fn device(&mut self, key: Key<'_>, device: Option<&str>) {
+        if let Some(name) = device
             && !is_interface(name)
         {
             let why = "is no name of an interface: 1 to 15 bytes without slashes, spaces and control characters";

@@ -1,6 +1,6 @@
 //! Targets: names, patterns, bounds.
 
-use fracas_core::experiment::Selector;
+use fracas_core::experiment::{FaultSpec, Selector};
 use fracas_core::probe::Source;
 use fracas_core::problem::codes;
 
@@ -30,7 +30,8 @@ impl Check<'_, '_> {
     /// Warns of an alias that nothing uses: most likely something was meant to be broken, and is not.
     fn idle(&mut self, path: &str, alias: &str) {
         let experiment = self.experiment;
-        let broken = experiment.faults.iter().any(|fault| fault.target == alias);
+        let of = |fault: &FaultSpec| fault.target == alias || fault.inject.others() == Some(alias);
+        let broken = experiment.faults.iter().any(of);
         let read = experiment.probes.iter().any(|probe| match &probe.source {
             Source::Log(log) => log.target.as_deref() == Some(alias),
             _ => false,

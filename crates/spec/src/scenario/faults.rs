@@ -144,6 +144,7 @@ pub(super) fn read(index: usize, fault: &Fault, root: &Node, problems: &mut Prob
         Fate::DiskFill => reader.disk_fill(&fault.params)?,
         Fate::DiskIo => reader.disk_io(&fault.params)?,
         Fate::Clock => reader.clock_skew(&fault.params)?,
+        Fate::ConnectionDrop => reader.connection_drop(&fault.params)?,
         Fate::Network | Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);

@@ -113,34 +113,37 @@ impl Reader<'_, '_> {
         for (key, text) in [("target_ips", &params.target_ips), ("target_cidr", &params.target_cidr)] {
             to.extend(self.list(key, text.as_deref())?);
         }
-        let ports: Vec<Service> = self.list("target_ports", params.target_ports.as_deref())?;
-        let protocols = self.protocols(params)?;
-        let ports = ports
-            .into_iter()
-            .flat_map(|service| {
-                protocols.iter().map(move |protocol| Service {
-                    protocol: Some(*protocol),
-                    ..service
-                })
-            })
-            .collect();
-        Some(Of {
-            to,
-            ports,
-            device: Some(params.device.clone()),
-        })
-    }
-
-    fn protocols(&mut self, params: &NetworkParams) -> Option<Vec<Protocol>> {
-        let Some(text) = &params.target_proto else {
-            return Some(vec![Protocol::Tcp]);
-        };
-        if params.target_ports.is_none() {
+        if params.target_ports.is_none() && params.target_proto.is_some() {
             let spot = self.spot("params.target_proto");
             let what = "`target_proto` means nothing without `target_ports`";
             let next = "give it `target_ports`, or remove it";
             self.problems.warn(&codes::WRONG_VALUE, spot, what, next);
         }
+        let protocols = self.protocols(params.target_proto.as_deref())?;
+        Some(Of {
+            to,
+            ports: self.ports(params.target_ports.as_deref(), &protocols)?,
+            device: Some(params.device.clone()),
+        })
+    }
+
+    /// Ports that are separated by commas, each of each of these protocols.
+    pub(super) fn ports(&mut self, text: Option<&str>, protocols: &[Protocol]) -> Option<Vec<Service>> {
+        let ports: Vec<Service> = self.list("target_ports", text)?;
+        let of = |service: Service| {
+            protocols.iter().map(move |protocol| Service {
+                protocol: Some(*protocol),
+                ..service
+            })
+        };
+        Some(ports.into_iter().flat_map(of).collect())
+    }
+
+    /// The protocols of `target_proto`: TCP where there is none.
+    pub(super) fn protocols(&mut self, text: Option<&str>) -> Option<Vec<Protocol>> {
+        let Some(text) = text else {
+            return Some(vec![Protocol::Tcp]);
+        };
         let read = |word: &str| match word.trim() {
             "tcp" => Some(Protocol::Tcp),
             "udp" => Some(Protocol::Udp),
@@ -172,7 +175,7 @@ impl Reader<'_, '_> {
         Some(all)
     }
 
-    fn no<T>(&mut self, key: &str, what: &str, next: &str) -> Option<T> {
+    pub(super) fn no<T>(&mut self, key: &str, what: &str, next: &str) -> Option<T> {
         let spot = self.spot(key);
         self.problems.error_next(&codes::WRONG_VALUE, spot, what, next);
         None

@@ -30,6 +30,8 @@ pub(crate) enum Fate {
     Clock,
     /// Impaired packets.
     Network,
+    /// Packets that are not let in.
+    ConnectionDrop,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -60,7 +62,7 @@ pub(crate) const ALL: &[Known] = &[
     known("container_pause", Fate::Pause),
     known("process_kill", Fate::ProcessKill),
     known("network", Fate::Network),
-    known("connection_drop", Fate::Later),
+    known("connection_drop", Fate::ConnectionDrop),
     known("dns", Fate::Later),
     known("file_delete", Fate::Delete),
     known("file_corrupt", Fate::Corrupt),
@@ -82,7 +84,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 12] = [
+pub(crate) const PARAMS: [(Fate, &str); 13] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -95,6 +97,7 @@ pub(crate) const PARAMS: [(Fate, &str); 12] = [
     (Fate::DiskFill, "DiskFillParams"),
     (Fate::Clock, "ClockSkewParams"),
     (Fate::Network, "NetworkParams"),
+    (Fate::ConnectionDrop, "ConnectionDropParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

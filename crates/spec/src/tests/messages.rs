@@ -119,7 +119,6 @@ fn not_available() {
     let all = table(
         GOOD,
         &[
-            ("{ memory_limit: { limit: 64MiB } }", "{ partition: { mean: 100ms } }"),
             ("{ memory_limit: { limit: 64MiB } }", "{ http: {} }"),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
@@ -254,6 +253,21 @@ fn sense() {
             ),
             ("memory_limit: { limit: 64MiB }", "rate: { rate: 1kbit }"),
             ("memory_limit: { limit: 64MiB }", "rate: { rate: 1000 }"),
+            (
+                "memory_limit: { limit: 64MiB }",
+                "connection_drop: { probability: 150%, device: \"a\\nb\" }",
+            ),
+            ("memory_limit: { limit: 64MiB }", "partition: { from: nobody }"),
+            ("memory_limit: { limit: 64MiB }", "partition: { from: web }"),
+            ("memory_limit: { limit: 64MiB }", "connection_reset: {}"),
+            (
+                "inject: { memory_limit: { limit: 64MiB } }",
+                "allow_irreversible: true\n    inject: { connection_reset: { count: 0, to: [\"*:53/udp\"] } }",
+            ),
+            (
+                "inject: { memory_limit: { limit: 64MiB } }",
+                "allow_irreversible: true\n    inject: { connection_reset: { count: 3, interval: 1h } }",
+            ),
             ("memory_limit: { limit: 64MiB }", "process_kill: {}"),
             (
                 "inject: { memory_limit: { limit: 64MiB } }",

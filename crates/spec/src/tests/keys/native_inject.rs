@@ -7,7 +7,7 @@ fn inject(old: &str, new: &str, at: &str, before: &str, after: &str) {
 apiVersion: fracas.dev/v1
 kind: Experiment
 metadata: {{ name: base }}
-targets: [{{ alias: a, container: {{ name: a }} }}]
+targets: [{{ alias: a, container: {{ name: a }} }}, {{ alias: b, container: {{ name: b }} }}, {{ alias: c, container: {{ name: c }} }}]
 faults: [{{ name: f, target: a, allow_irreversible: true, inject: {{ {old} }} }}]
 duration: 2m
 "
@@ -118,6 +118,21 @@ faults! {
     key_faults_inject_rate_except: "rate: { rate: 1mbit, except: [10.0.0.1] }" => "rate: { rate: 1mbit, except: [10.0.0.2] }", "rate/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
     key_faults_inject_rate_ports: "rate: { rate: 1mbit, ports: [80] }" => "rate: { rate: 1mbit, ports: [8000-8010] }", "rate/ports", "[\"80\"]" => "[\"8000-8010\"]";
     key_faults_inject_rate_device: "rate: { rate: 1mbit, device: eth0 }" => "rate: { rate: 1mbit, device: eth1 }", "rate/device", "eth0" => "eth1";
+    key_faults_inject_connection_drop_action: "connection_drop: {}" => "connection_drop: { action: reject }", "connection_drop/action", "drop" => "reject";
+    key_faults_inject_connection_drop_probability: "connection_drop: {}" => "connection_drop: { probability: 10% }", "connection_drop/probability", "\"100%\"" => "\"10%\"";
+    key_faults_inject_connection_drop_connections: "connection_drop: {}" => "connection_drop: { connections: new }", "connection_drop/connections", "all" => "new";
+    key_faults_inject_connection_drop_direction: "connection_drop: {}" => "connection_drop: { direction: ingress }", "connection_drop/direction", "both" => "ingress";
+    key_faults_inject_connection_drop_to: "connection_drop: { to: [10.0.0.0/8] }" => "connection_drop: { to: [\"*:53/tcp\"] }", "connection_drop/to", "[\"10.0.0.0/8\"]" => "[\"*:53/tcp\"]";
+    key_faults_inject_connection_drop_except: "connection_drop: { except: [10.0.0.1] }" => "connection_drop: { except: [10.0.0.2] }", "connection_drop/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_connection_drop_ports: "connection_drop: { ports: [80] }" => "connection_drop: { ports: [8000-8010] }", "connection_drop/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_connection_reset_to: "connection_reset: { to: [10.0.0.0/8] }" => "connection_reset: { to: [\"*:53/tcp\"] }", "connection_reset/to", "[\"10.0.0.0/8\"]" => "[\"*:53/tcp\"]";
+    key_faults_inject_connection_reset_except: "connection_reset: { except: [10.0.0.1] }" => "connection_reset: { except: [10.0.0.2] }", "connection_reset/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_connection_reset_ports: "connection_reset: { ports: [80] }" => "connection_reset: { ports: [8000-8010] }", "connection_reset/ports", "[\"80\"]" => "[\"8000-8010\"]";
+    key_faults_inject_connection_drop_device: "connection_drop: { device: eth0 }" => "connection_drop: { device: eth1 }", "connection_drop/device", "eth0" => "eth1";
+    key_faults_inject_partition_from: "partition: { from: b }" => "partition: { from: c }", "partition/from", "b" => "c";
+    key_faults_inject_partition_direction: "partition: { from: b }" => "partition: { from: b, direction: egress }", "partition/direction", "both" => "egress";
+    key_faults_inject_connection_reset_count: "connection_reset: {}" => "connection_reset: { count: 7 }", "connection_reset/count", "1" => "7";
+    key_faults_inject_connection_reset_interval: "connection_reset: {}" => "connection_reset: { interval: 3s }", "connection_reset/interval", "1s" => "3s";
     key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
     key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
     key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";

@@ -118,6 +118,10 @@ faults! {
     key_spec_faults_params_network_target_proto: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '80', target_proto: 'tcp,udp' }", "/inject/delay/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"80/udp\"]";
     key_spec_faults_params_network_target_ips: "type: network, params: { latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { latency: 50, target_ips: '10.0.0.7,10.0.0.8' }", "/inject/delay/to", "[\"10.0.0.7\"]" => "[\"10.0.0.7\",\"10.0.0.8\"]";
     key_spec_faults_params_network_target_cidr: "type: network, params: { latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { latency: 50, target_cidr: '11.0.0.0/8' }", "/inject/delay/to", "[\"10.0.0.0/8\"]" => "[\"11.0.0.0/8\"]";
+    key_spec_faults_params_connection_drop_rule_type: "type: connection_drop, params: { probability: 0.5 }" => "type: connection_drop, params: { probability: 0.5, rule_type: reject }", "/inject/connection_drop/action", "drop" => "reject";
+    key_spec_faults_params_connection_drop_probability: "type: connection_drop, params: { rule_type: drop }" => "type: connection_drop, params: { rule_type: drop, probability: 0.5 }", "/inject/connection_drop/probability", "\"10%\"" => "\"50%\"";
+    key_spec_faults_params_connection_drop_target_ports: "type: connection_drop, params: { target_ports: '80' }" => "type: connection_drop, params: { target_ports: '80,8000-8010' }", "/inject/connection_drop/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"8000-8010/tcp\"]";
+    key_spec_faults_params_connection_drop_target_proto: "type: connection_drop, params: { probability: 0.5 }" => "type: connection_drop, params: { probability: 0.5, target_proto: udp }", "/inject/connection_drop/to", "[\"*/tcp\"]" => "[\"*/udp\"]";
     key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { io_latency_ms: 199 }" => "type: disk_io, params: { io_latency_ms: 200 }", "/inject/disk_io/workers", "2" => "3";
     key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, target_path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
     key_spec_faults_params_disk_io_path: "type: disk_io_stress, params: { io_latency_ms: 99 }" => "type: disk_io_stress, params: { io_latency_ms: 99, path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
@@ -385,4 +389,34 @@ fn a_network_fault_with_several_effects_becomes_several_faults() {
     }
     let warned = plain(&disk("network", "latency: 5, target_proto: udp"));
     assert!(warned.is_ok() && said(&warned).contains("means nothing without `target_ports`"));
+}
+
+#[test]
+fn a_connection_drop_is_about_what_comes_in_and_never_more_than_all() {
+    let drop = |params: &str| disk("connection_drop", params);
+    let json = serde_json::to_value(&experiment(&drop("target_ports: '80', target_proto: 'tcp,udp'")).faults[1].inject);
+    assert_eq!(
+        json.unwrap()["connection_drop"],
+        serde_json::json!({
+            "action": "drop", "probability": "10%", "connections": "all", "direction": "ingress",
+            "ports": ["80/tcp", "80/udp"]
+        })
+    );
+    for (params, why) in [
+        ("probability: 1.5", "`probability` is 1.5, and can be 1 at most"),
+        (
+            "probability: 0",
+            "`spec.faults[1].params.probability` must be more than 0%",
+        ),
+        ("target_ports: '80', target_proto: icmp", "are no protocols"),
+        ("target_ports: '0'", "`target_ports` is wrong"),
+        ("rule_type: tarpit", "rule_type"),
+    ] {
+        let answer = plain(&drop(params));
+        assert!(
+            answer.is_err() && said(&answer).contains(why),
+            "{params}: {}",
+            said(&answer)
+        );
+    }
 }
