@@ -30,6 +30,11 @@ pub(crate) fn command(common: &Common, inject: Inject) -> Result<ExitCode> {
 /// The experiment as a person would write it.
 fn document(fault: &Fault) -> Result<String> {
     let how = &fault.how;
+    if fault.name == "partition" {
+        let what = "a partition is between two sets of targets, and `fracas inject` has one";
+        let next = "write an experiment: `fracas template experiment partition` begins one";
+        return Err(Problem::new(&codes::USAGE, what).next(next));
+    }
     let mut text = format!(
         "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: {{ name: inject-{} }}\n",
         fault.name.replace('_', "-")

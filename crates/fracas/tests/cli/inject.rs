@@ -223,3 +223,27 @@ fn every_flag_of_the_target_and_of_time_is_a_line_of_the_document() {
         assert!(said.contains(line) && !plain.contains(line), "{said}");
     }
 }
+
+#[test]
+fn a_partition_needs_a_document_for_its_second_set() {
+    let cli = Cli::new();
+    let words = [
+        "inject",
+        "partition",
+        "--from",
+        "b",
+        "--container",
+        "a",
+        "--for",
+        "1s",
+        "--print",
+    ];
+    let told = cli.refused(&words);
+    assert!(
+        told.contains("between two sets") && told.contains("fracas template experiment partition"),
+        "{told}"
+    );
+    let template = cli.run(&["template", "experiment", "partition"]);
+    let file = cli.file("parted.yaml", &template.out);
+    assert_eq!(cli.run(&["validate", &file]).code, 0, "{}", template.out);
+}

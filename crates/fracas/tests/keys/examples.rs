@@ -138,6 +138,19 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets[0]={ alias: web, process: { pid_file: '@NODE' } }"],
     ),
     (
+        "refused-connections",
+        &["full", "lossy", "reset"],
+        &["targets[0]={ alias: database, process: { pid_file: '@NODE' } }"],
+    ),
+    (
+        "split-brain",
+        &["parted"],
+        &[
+            "targets[0]={ alias: minority, process: { pid_file: '@NODE' } }",
+            "targets[1]={ alias: majority, process: { pid_file: '@PID' } }",
+        ],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[

@@ -188,13 +188,16 @@ impl Stage {
         pid
     }
 
-    /// A process on these bridges; `@WORD` is its pid file.
-    pub(crate) fn node(&mut self, word: &str, bridges: &[&TestBridge]) {
-        let process = TestBridge::node(bridges, ["sleep"]).unwrap().into_process();
+    /// A process on these bridges; `@WORD` is its pid file. Its address on the first.
+    pub(crate) fn node(&mut self, word: &str, bridges: &[&TestBridge]) -> std::net::Ipv4Addr {
+        let node = TestBridge::node(bridges, ["sleep"]).unwrap();
+        let address = node.ports()[0].address;
+        let process = node.into_process();
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "{}", process.pid()).unwrap();
         self.say(word, file.path().display());
         self.keep((process, file));
+        address
     }
 
     /// From now on `@WORD` is this.

@@ -63,6 +63,12 @@ const CASES: &[Case] = &[
     case("corrupt", "percent: 60%", On::Node),
     case("reorder", "percent: 40%, delay: 30ms", On::Node),
     case("rate", "rate: 1mbit", On::Node),
+    case("connection_drop", "probability: 60%", On::Node),
+    case("partition", "from: other", On::Node),
+    Case {
+        irreversible: true,
+        ..case("connection_reset", "count: 3, interval: 50ms", On::Node)
+    },
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(

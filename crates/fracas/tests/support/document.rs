@@ -33,12 +33,17 @@ impl Document<'_> {
             more.push_str(", duration: ");
             more.push_str(on);
         }
+        let others = if inject.contains("from: other") {
+            format!("  - {{ alias: other, {} }}\n", target.other())
+        } else {
+            String::new()
+        };
         format!(
             "apiVersion: fracas.dev/v1\n\
              kind: Experiment\n\
              metadata: {{ name: kill }}\n\
              hypothesis: {{ interval: 100ms, warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\n\
-             targets:\n  - {{ alias: it, {} }}\n\
+             targets:\n  - {{ alias: it, {} }}\n{others}\
              faults:\n  - {{ name: fault, target: it, inject: {{ {inject} }}{more} }}\n\
              duration: {duration}\n",
             target.selector

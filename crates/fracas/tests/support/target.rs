@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use fracas_lab::{TestBridge, TestContainer, TestDocker, TestGroup, TestPort, TestProcess};
 use fracas_linux::cgroup::Controller;
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netlink::Netlink;
 use serde_json::Value;
 
 use super::look::{self, groups_of, read};
@@ -37,9 +39,25 @@ pub(crate) struct Target {
     pub(crate) made: Made,
     /// The line of a document that selects it.
     pub(crate) selector: String,
+    /// Another process of this machine's own network, and the file with its pid: for faults between two.
+    other: std::cell::OnceCell<(TestProcess, tempfile::NamedTempFile)>,
     /// A directory of its own, for faults that are about files: with one in it.
     pub(crate) place: tempfile::TempDir,
     _pid_file: Option<tempfile::NamedTempFile>,
+}
+
+/// The tables of packet rules in a process's network: no file has them.
+fn packet_rules(process: &TestProcess) -> String {
+    let there = NetNamespace::of(process.identity()).unwrap();
+    let tables = there.map(|there| there.within(|| Netlink::netfilter()?.tables()).unwrap());
+    format!("{tables:?}")
+}
+
+/// Sleeps, and is touched by nobody.
+fn other() -> (TestProcess, tempfile::NamedTempFile) {
+    let process = TestProcess::sleep().unwrap();
+    let file = pid_file(&process);
+    (process, file)
 }
 
 /// A control group of the target's own. `None`, with a printed skip, where none can be made.
@@ -83,6 +101,7 @@ impl Target {
         Some(Self {
             selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
             made: Made::Process(process, group),
+            other: std::cell::OnceCell::new(),
             place: place(),
             _pid_file: Some(file),
         })
@@ -104,6 +123,7 @@ impl Target {
         Some(Self {
             selector: format!("process: {{ pid_file: \"{}\" }}", file.path().display()),
             made: Made::Node(process, bridge, ports, group),
+            other: std::cell::OnceCell::new(),
             place: place(),
             _pid_file: Some(file),
         })
@@ -135,9 +155,18 @@ impl Target {
         Some(Self {
             selector: format!("container: {{ id: \"{}\" }}", container.id()),
             made: Made::Container(Box::new(container), runtime),
+            other: std::cell::OnceCell::new(),
             place: place(),
             _pid_file: None,
         })
+    }
+
+    /// The line of a document that selects the process beside it.
+    pub(crate) fn other(&self) -> String {
+        format!(
+            "process: {{ pid_file: \"{}\" }}",
+            self.other.get_or_init(other).1.path().display()
+        )
     }
 
     /// The process that stands for it; `None` while a container has none.
@@ -180,6 +209,9 @@ impl Target {
         let Some(pid) = self.pid() else {
             return text + "no process";
         };
+        if let Made::Node(process, ..) = &self.made {
+            let _ = writeln!(text, "packet rules {}", packet_rules(process));
+        }
         if let Made::Container(..) = self.made {
             // A container's own; that of a process is everybody's.
             let room = fracas_linux::file::room(Path::new(&format!("/proc/{pid}/root/dev/shm")));

@@ -29,32 +29,65 @@ pub(super) struct Machine {
     pub(super) no_engine: Option<String>,
     /// Why packets cannot be queued.
     pub(super) no_queue: Option<String>,
+    /// Why packets cannot be stopped by rules.
+    pub(super) no_rules: Option<String>,
+    /// Why connections cannot be ended.
+    pub(super) no_resets: Option<String>,
 }
 
-/// Whether this kernel can queue packets, which only who has the privileges can try.
+/// What this kernel can do with packets and connections, which only who has the privileges can try.
 fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
-    const NAME: &str = "packet queue";
+    machine.no_queue = tried(
+        checks,
+        machine,
+        "packet queue",
+        impairment::obstacle,
+        (
+            "delay, loss and their like",
+            "use a kernel from 5.12 on with nf_tables and NFQUEUE",
+        ),
+    );
+    machine.no_rules = tried(
+        checks,
+        machine,
+        "packet rules",
+        impairment::no_rules,
+        (
+            "connection_drop and partition",
+            "use a kernel from 5.12 on with nf_tables, its numgen and its reject",
+        ),
+    );
+    machine.no_resets = tried(
+        checks,
+        machine,
+        "connection resets",
+        impairment::no_resets,
+        ("connection_reset", "use a kernel with CONFIG_INET_DIAG_DESTROY"),
+    );
+}
+
+/// Tries one thing; why it cannot be done. What it is for, and what else would help.
+fn tried(
+    checks: &mut Vec<Check>,
+    machine: &Machine,
+    name: &'static str,
+    obstacle: fn() -> std::io::Result<Option<String>>,
+    (purpose, next): (&str, &'static str),
+) -> Option<String> {
     if let Some(lacking) = impairment::CAPABILITIES
         .iter()
         .find(|one| machine.lacking.contains(one))
     {
         let why = format!("cannot be tried without {lacking}");
-        checks.push(Check::not(Status::Limited, NAME, why, "run as root, or grant it"));
-        return;
+        checks.push(Check::not(Status::Limited, name, why, "run as root, or grant it"));
+        return None;
     }
-    let next = "use a kernel from 5.12 on with nf_tables and NFQUEUE";
-    match impairment::obstacle() {
-        Ok(None) => checks.push(Check::ok(NAME, "delay, loss and their like".to_owned())),
-        Ok(Some(why)) => {
-            checks.push(Check::not(Status::Limited, NAME, why.clone(), next));
-            machine.no_queue = Some(why);
-        }
-        Err(error) => {
-            let why = error.to_string();
-            checks.push(Check::not(Status::Limited, NAME, why.clone(), next));
-            machine.no_queue = Some(why);
-        }
+    let why = obstacle().unwrap_or_else(|error| Some(error.to_string()));
+    match &why {
+        None => checks.push(Check::ok(name, purpose.to_owned())),
+        Some(why) => checks.push(Check::not(Status::Limited, name, why.clone(), next)),
     }
+    why
 }
 
 /// Every check, and what the faults depend on.

@@ -2,7 +2,7 @@
 
 use fracas_core::params::Inject;
 use fracas_core::problem::Result;
-use fracas_faults::{Needs, impairment, network_disconnect};
+use fracas_faults::{Needs, cut, impairment, network_disconnect};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -40,7 +40,8 @@ fn controller(fault: &str) -> Option<Controller> {
 fn capabilities(fault: &str) -> Option<&'static [Capability]> {
     match fault {
         "network_disconnect" => Some(network_disconnect::CAPABILITIES),
-        fault if impairment::NAMES.contains(&fault) => Some(impairment::CAPABILITIES),
+        fault if impairment::NAMES.contains(&fault) || cut::NAMES.contains(&fault) => Some(impairment::CAPABILITIES),
+        "connection_reset" => Some(impairment::CAPABILITIES),
         _ => None,
     }
 }
@@ -64,9 +65,13 @@ fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
             ));
         }
     }
-    if impairment::NAMES.contains(&fault)
-        && let Some(why) = &machine.no_queue
-    {
+    let cannot = match fault {
+        fault if impairment::NAMES.contains(&fault) => &machine.no_queue,
+        fault if cut::NAMES.contains(&fault) => &machine.no_rules,
+        "connection_reset" => &machine.no_resets,
+        _ => &None,
+    };
+    if let Some(why) = cannot {
         return Some(why.clone());
     }
     let way_round = Capability::DacOverride;
@@ -114,6 +119,8 @@ mod tests {
             controllers: vec![Controller::Pids],
             no_engine: Some("nobody listens".to_owned()),
             no_queue: None,
+            no_rules: None,
+            no_resets: None,
         };
         let of = |name: &str| {
             let all = all(&bare).unwrap();
@@ -142,24 +149,47 @@ mod tests {
             assert!(only.contains("uid 7") && only.contains(missing), "{name}: {only}");
         }
         assert_eq!(of("script"), (String::new(), String::new()));
-        for fault in ["network_disconnect", "delay", "rate"] {
+        for fault in [
+            "network_disconnect",
+            "delay",
+            "rate",
+            "connection_drop",
+            "partition",
+            "connection_reset",
+        ] {
             assert!(of(fault).0.starts_with("CAP_NET_RAW missing"), "{fault}");
         }
     }
 
     #[test]
-    fn without_a_queue_no_packet_is_impaired() {
-        let machine = Machine {
+    fn what_the_kernel_lacks_is_said_of_the_faults_that_need_it() {
+        let machine = || Machine {
             root: true,
             controllers: Controller::ALL.to_vec(),
-            no_queue: Some("this kernel has none".to_owned()),
             ..Machine::default()
         };
-        for one in all(&machine).unwrap() {
-            let why = impairment::NAMES
-                .contains(&one.fault.as_str())
-                .then_some("this kernel has none");
-            assert_eq!(one.why.as_deref(), why, "{}", one.fault);
+        let none = || Some("this kernel has none".to_owned());
+        let queue = Machine {
+            no_queue: none(),
+            ..machine()
+        };
+        let rules = Machine {
+            no_rules: none(),
+            ..machine()
+        };
+        let resets = Machine {
+            no_resets: none(),
+            ..machine()
+        };
+        for (machine, faults) in [
+            (queue, impairment::NAMES.as_slice()),
+            (rules, &cut::NAMES),
+            (resets, &["connection_reset"]),
+        ] {
+            for one in all(&machine).unwrap() {
+                let why = faults.contains(&one.fault.as_str()).then(none).flatten();
+                assert_eq!(one.why, why, "{}", one.fault);
+            }
         }
     }
 

@@ -45,6 +45,19 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_rate_except: "rate: { rate: 1mbit, except: [10.0.0.1] }" => "rate: { rate: 1mbit, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
     key_faults_inject_rate_ports: "rate: { rate: 1mbit, ports: [81] }" => "rate: { rate: 1mbit, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
     key_faults_inject_rate_device: "rate: { rate: 1mbit, device: eth0 }" => "rate: { rate: 1mbit, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_connection_drop_action: "connection_drop: {}" => "connection_drop: { action: reject }", "dropping 100% of" => "rejecting 100% of";
+    key_faults_inject_connection_drop_probability: "connection_drop: { probability: 5% }" => "connection_drop: { probability: 6% }", "dropping 5% of" => "dropping 6% of";
+    key_faults_inject_connection_drop_connections: "connection_drop: {}" => "connection_drop: { connections: new }", "packets to everybody, both" => "only what opens a connection, both";
+    key_faults_inject_connection_drop_direction: "connection_drop: {}" => "connection_drop: { direction: ingress }", "both ways" => "as it is sent them";
+    key_faults_inject_connection_drop_to: "connection_drop: { to: [10.0.0.0/8] }" => "connection_drop: { to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_connection_drop_except: "connection_drop: { except: [10.0.0.1] }" => "connection_drop: { except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_connection_drop_ports: "connection_drop: { ports: [81] }" => "connection_drop: { ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_connection_drop_device: "connection_drop: { device: eth0 }" => "connection_drop: { device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_connection_reset_to: "connection_reset: { to: [10.0.0.0/8] }" => "connection_reset: { to: ['*:53/tcp'] }", "to 10.0.0.0/8," => "to *:53/tcp,";
+    key_faults_inject_connection_reset_except: "connection_reset: { except: [10.0.0.1] }" => "connection_reset: { except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_connection_reset_ports: "connection_reset: { ports: [81] }" => "connection_reset: { ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_connection_reset_count: "connection_reset: { count: 2 }" => "connection_reset: { count: 3 }", "2 times" => "3 times";
+    key_faults_inject_connection_reset_interval: "connection_reset: { count: 2 }" => "connection_reset: { count: 2, interval: 2s }", "every 1s" => "every 2s";
 }
 
 /// `@NODE`: the pid file of a process with networks of its own, `@ONE` and `@TWO` are its bridges.
@@ -79,4 +92,38 @@ keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "re
 }
 keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "rate: { rate: 1mbit, direction: egress }");
     key_faults_inject_rate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+
+/// A partition has two sets: the second and the third target are processes of this machine's own network, and of one of their own.
+macro_rules! part {
+    ($inject:literal) => {
+        concat!(
+            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: { name: base }\ntargets:\n",
+            "  - { alias: it, process: { pid_file: '@NODE' } }\n",
+            "  - { alias: here, process: { pid_file: '@HERE' } }\n",
+            "  - { alias: there, process: { pid_file: '@THERE' } }\n",
+            "faults:\n  - { name: f, target: it, inject: { ",
+            $inject,
+            " } }\nduration: 20s\n"
+        )
+    };
+}
+
+keys! { three(), Plan, part!("partition: { from: here }");
+    key_faults_inject_partition_from: "from: here" => "from: there", "/out/changes/0/change", "partition from `here`" => "no packets to @ADDRESS, both ways";
+    key_faults_inject_partition_direction: "from: here" => "from: here, direction: egress", "/out/changes/0/change", "both ways" => "as it sends them";
+}
+
+/// As [`node`], with `@HERE`, a process of this machine's network, and `@THERE`, one with an `@ADDRESS` of its own.
+fn three() -> Option<Stage> {
+    let mut stage = node()?;
+    let Some(bridge) = TestBridge::new().unwrap() else {
+        fracas_lab::skip("no privileges for links");
+        return None;
+    };
+    stage.process("HERE", &["sleep"]);
+    let address = stage.node("THERE", &[&bridge]);
+    stage.say("ADDRESS", address);
+    stage.keep(bridge);
+    Some(stage)
 }

@@ -172,6 +172,10 @@ changes! {
     key_spec_faults_params_network_target_proto: "type: network, params: { device: lo, latency: 50, target_ports: '80' }" => "type: network, params: { device: lo, latency: 50, target_ports: '80', target_proto: udp }", "ports 80/tcp" => "ports 80/udp";
     key_spec_faults_params_network_target_ips: "type: network, params: { device: lo, latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { device: lo, latency: 50, target_ips: 10.0.0.8 }", "to 10.0.0.7," => "to 10.0.0.8,";
     key_spec_faults_params_network_target_cidr: "type: network, params: { device: lo, latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { device: lo, latency: 50, target_cidr: 11.0.0.0/8 }", "to 10.0.0.0/8," => "to 11.0.0.0/8,";
+    key_spec_faults_params_connection_drop_rule_type: "type: connection_drop, params: { probability: 0.5 }" => "type: connection_drop, params: { probability: 0.5, rule_type: reject }", "dropping 50% of" => "rejecting 50% of";
+    key_spec_faults_params_connection_drop_probability: "type: connection_drop, params: { rule_type: drop }" => "type: connection_drop, params: { rule_type: drop, probability: 0.5 }", "dropping 10% of" => "dropping 50% of";
+    key_spec_faults_params_connection_drop_target_ports: "type: connection_drop, params: { target_ports: '80' }" => "type: connection_drop, params: { target_ports: '443' }", "ports 80/tcp" => "ports 443/tcp";
+    key_spec_faults_params_connection_drop_target_proto: "type: connection_drop, params: { target_ports: '80' }" => "type: connection_drop, params: { target_ports: '80', target_proto: udp }", "ports 80/tcp" => "ports 80/udp";
 }
 
 keys! { Stage::container(), Plan, fault!("type: network, params: { latency: 50, device: lo }");
