@@ -2,20 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fracas_core::record::{Dose, Landed, Reverted, Seen};
 use fracas_core::target::ProcessIdentity;
 use fracas_faults::find;
-use fracas_lab::{TestBridge, TestNode, skip};
+use fracas_lab::{TestBridge, TestNode, eventually, eventually_async, skip};
+use fracas_linux::cgroup::Controller;
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule};
-use fracas_linux::relay::{self, Fate, Relay};
 use serde_json::{Value, json};
 
-use crate::fixture::{LIMIT, Stage, on_process};
+use crate::fixture::{LIMIT, Stage, on_process, signal};
 
 tests! {
     impairments_hit_what_they_are_about_and_nothing_else,
@@ -28,6 +26,15 @@ tests! {
     impairments_refuse_the_machine_s_own_network,
     impairments_leave_rules_of_others_as_they_are,
     impairments_report_a_bystander_that_is_hit,
+    impairments_by_a_stopped_worker_are_no_outage,
+    impairments_that_nobody_ends_end_by_themselves,
+    impairments_of_small_shares_say_when_they_cannot_tell,
+    impairments_do_not_take_probes_for_packets_of_the_target,
+    impairments_of_a_rate_are_told_from_none,
+    impairments_of_what_comes_in_hit_it_and_nothing_else,
+    impairments_delay_by_what_was_asked,
+    impairments_lose_as_many_as_were_asked,
+    impairments_let_as_much_through_as_was_asked,
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -57,6 +64,7 @@ fn namespace(process: &ProcessIdentity) -> NetNamespace {
     NetNamespace::of(process).unwrap().unwrap()
 }
 
+const SIGSTOP: i32 = 19;
 const CHAT: [&str; 2] = ["chat", "20"];
 
 async fn stage(node: TestNode, fault: &str, params: Value) -> Stage {
@@ -106,6 +114,31 @@ impl Place {
             let began = Instant::now();
             from.send_to(b"hello", (self.here, port)).unwrap();
             to.recv(&mut [0; 16]).ok().map(|_| began.elapsed())
+        };
+        (0..5).filter_map(|_| one()).min()
+    }
+
+    /// Sends so many datagrams from the node, no more at once than the queue has room for.
+    fn sends(&self, count: usize) {
+        let to = UdpSocket::bind((self.here, 0)).unwrap();
+        let from = self
+            .there
+            .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+            .unwrap();
+        for _ in 0..count {
+            from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        }
+    }
+
+    /// As [`Place::takes`], from the bridge to the node.
+    fn takes_in(&self, to: Ipv4Addr, port: u16) -> Option<Duration> {
+        let there = self.there.within(|| UdpSocket::bind((to, port))).unwrap();
+        there.set_read_timeout(Some(500 * MS)).unwrap();
+        let from = UdpSocket::bind((self.here, 0)).unwrap();
+        let one = || {
+            let began = Instant::now();
+            from.send_to(b"hello", (to, port)).unwrap();
+            there.recv(&mut [0; 16]).ok().map(|_| began.elapsed())
         };
         (0..5).filter_map(|_| one()).min()
     }
@@ -354,7 +387,7 @@ async fn impairments_refuse_what_would_lose_its_way() {
         ),
         (
             json!({ "mean": "20ms", "to": (1..=20).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>(), "ports": (1..=10).collect::<Vec<_>>() }),
-            "it takes 805 packet rules",
+            "it takes 2413 packet rules",
         ),
     ] {
         let other = also(&stage, "delay", params);
@@ -365,7 +398,7 @@ async fn impairments_refuse_what_would_lose_its_way() {
     }
 }
 
-/// Somebody else's queue delays everything: what the fault is not about is late, and that is said.
+/// Somebody else's rule drops what the fault is not about, and that is said.
 async fn impairments_report_a_bystander_that_is_hit() {
     let Some((place, node)) = place(&CHAT) else { return };
     let stage = stage(
@@ -374,51 +407,410 @@ async fn impairments_report_a_bystander_that_is_hit() {
         json!({ "percent": "100%", "to": [format!("{}:9", place.here)] }),
     )
     .await;
-    let chain = |at: relay::Place| {
-        let rule = |matches, action| Rule {
-            matches,
-            action,
-            counted: false,
-        };
-        vec![Chain {
-            name: "output".to_owned(),
-            hook: Hook::Output,
-            priority: 0,
-            rules: vec![
-                rule(
-                    vec![Match::Mark {
-                        mask: at.mark,
-                        value: at.mark,
-                    }],
-                    Action::Accept,
-                ),
-                rule(Vec::new(), Action::Queue(at.queue)),
-            ],
-        }]
-    };
-    let mut theirs = place.there.within(|| Relay::open("theirs", chain)).unwrap();
-    let (hold, until) = UnixStream::pair().unwrap();
-    let late = Fate {
-        delay: 20 * MS,
-        ..Fate::PASS
-    };
-    let thread = std::thread::spawn(move || theirs.run(until.as_fd(), || false, |_, _| late));
     let undo = on(&stage).await;
+    // The port of traceroute(8), to which bystanders go: it is open when it is tried, and closed behind that.
+    for line in [
+        "add table inet theirs",
+        "add chain inet theirs out { type filter hook output priority 0; }",
+        "add rule inet theirs out udp dport 33434 limit rate over 1/hour burst 5 packets drop",
+    ] {
+        nft(&place, &[line]);
+    }
     let hit = dose(&stage, &undo).await;
     assert!(
-        matches!(&hit.landed, Landed::No(why) if why.contains("it is not about")),
+        matches!(&hit.landed, Landed::No(why) if why.contains("it is not about were lost")),
         "{hit:?}"
     );
-    drop(hold);
-    thread.join().unwrap().unwrap();
+    nft(&place, &["delete table inet theirs"]);
     let alone = dose(&stage, &undo).await;
     assert_eq!(alone.landed, Landed::Yes, "{alone:?}");
-    // Another fault of ours is meant to do so.
+    // Another fault of ours may hit it, and is passed by those that measure.
     let delay = also(&stage, "delay", json!({ "mean": "20ms" }));
     let other = on(&delay).await;
     let both = dose(&stage, &undo).await;
     assert_eq!(both.landed, Landed::Yes, "{both:?}");
-    assert!(both.delivered.contains("other faults of Fracas"), "{both:?}");
+    assert!(both.delivered.ends_with("ms on bystanders"), "{both:?}");
     off(&delay, &other).await;
     off(&stage, &undo).await;
+}
+
+/// The pids of the workers beside the target.
+fn workers(stage: &Stage) -> Vec<u32> {
+    let group = stage.group(Controller::Blkio).find_child(&stage.cx.trace_name());
+    group.unwrap().unwrap().processes().unwrap()
+}
+
+async fn impairments_by_a_stopped_worker_are_no_outage() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let listener = TcpListener::bind((place.here, 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let mut near = place.there.within(|| TcpStream::connect_timeout(&to, LIMIT)).unwrap();
+    let mut far = listener.accept().unwrap().0;
+    far.set_nonblocking(true).unwrap();
+    let stage = stage(node, "delay", json!({ "mean": "40ms" })).await;
+    let undo = on(&stage).await;
+    place.asserts(7001, 40);
+    let [worker] = workers(&stage)[..] else {
+        panic!("one worker");
+    };
+    signal(worker, SIGSTOP);
+    let stopped = Instant::now();
+    near.write_all(b"x").unwrap();
+    // Though the guardian, which is this thread, does nothing meanwhile.
+    eventually(LIMIT, "packets pass the worker by", || {
+        place.takes(7001).is_some_and(|took| took < 15 * MS)
+    });
+    let took = stopped.elapsed();
+    // Each look waits for half a second.
+    assert!(took < Duration::from_millis(1700), "{took:?}");
+    let without = dose(&stage, &undo).await;
+    assert!(
+        matches!(&without.landed, Landed::No(why) if why.contains("not serve the queue")),
+        "{without:?}"
+    );
+    // What waited in the queue of the stopped one is let go of when the guardian kills it.
+    let stopped = Instant::now();
+    let goes_on = || std::future::ready(far.read(&mut [0]).is_ok());
+    eventually_async(LIMIT, "an open connection goes on", goes_on).await;
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    let killed = dose(&stage, &undo).await;
+    assert!(
+        matches!(&killed.landed, Landed::No(why) if why.contains("and was killed")),
+        "{killed:?}"
+    );
+    stage.cx.nursery.reap();
+    off(&stage, &undo).await;
+    place.asserts(7001, 0);
+}
+
+/// A guardian that hangs hangs up on nobody.
+async fn impairments_that_nobody_ends_end_by_themselves() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let mut stage = stage(node, "delay", json!({ "mean": "40ms" })).await;
+    stage.cx.at_most = Duration::from_secs(1);
+    let undo = on(&stage).await;
+    let begun = Instant::now();
+    place.asserts(7001, 40);
+    eventually(LIMIT, "the worker is gone", || {
+        stage.cx.nursery.reap();
+        workers(&stage).is_empty()
+    });
+    // Five seconds behind the longest time.
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_millis(5900) && took < Duration::from_millis(7000),
+        "{took:?}"
+    );
+    place.asserts(7001, 0);
+    off(&stage, &undo).await;
+}
+
+async fn impairments_of_small_shares_say_when_they_cannot_tell() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    // As good as nothing is lost, and the meter is told that it is one of a hundred.
+    let nothing = stage(node, "loss", json!({ "percent": "0.000001%" })).await;
+    let asked = json!({ "percent": "1%" });
+    let undo = on(&nothing).await;
+    let measured = async || (nothing.entry.measure)(&asked, &undo, &nothing.cx).await.unwrap();
+    let first = measured().await;
+    assert!(
+        matches!(&first.landed, Landed::Unmeasured(why) if why.contains("and without the fault")),
+        "{first:?}"
+    );
+    place.sends(2000);
+    let second = measured().await;
+    assert!(
+        matches!(&second.landed, Landed::No(why) if why.contains("0.0% of") && why.contains("is not 1.0%")),
+        "{second:?}"
+    );
+    off(&nothing, &undo).await;
+
+    for (fault, params) in [("loss", asked.clone()), ("duplicate", asked.clone())] {
+        let really = also(&nothing, fault, params);
+        let undo = on(&really).await;
+        place.sends(2000);
+        let dose = dose(&really, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
+        assert!(dose.delivered.contains("packets of the target's own"), "{dose:?}");
+        off(&really, &undo).await;
+    }
+}
+
+async fn impairments_do_not_take_probes_for_packets_of_the_target() {
+    let Some((_place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let delay = stage(node, "delay", json!({ "mean": "20ms" })).await;
+    let loss = also(&delay, "loss", json!({ "percent": "60%" }));
+    let (first, second) = (on(&delay).await, on(&loss).await);
+    for (stage, undo) in [(&delay, &first), (&loss, &second), (&delay, &first)] {
+        let dose = dose(stage, undo).await;
+        assert!(
+            matches!(&dose.landed, Landed::No(why) if why.contains("no packet of the target's own")),
+            "{dose:?}"
+        );
+        // Each is measured as if the other was not there.
+        assert!(
+            !dose.delivered.starts_with("0.") && !dose.delivered.starts_with("no"),
+            "{dose:?}"
+        );
+    }
+    off(&loss, &second).await;
+    off(&delay, &first).await;
+}
+
+async fn impairments_of_a_rate_are_told_from_none() {
+    let Some((_place, node)) = place(&CHAT) else { return };
+    let none = stage(node, "rate", json!({ "rate": "10gbit" })).await;
+    let undo = on(&none).await;
+    // What a worker without optimisation does on a busy machine is far more.
+    let asked = json!({ "rate": "5mbit" });
+    let dose_of = (none.entry.measure)(&asked, &undo, &none.cx).await.unwrap();
+    assert!(
+        matches!(&dose_of.landed, Landed::No(why) if why.contains("is more than 5mbit")),
+        "{dose_of:?}"
+    );
+    off(&none, &undo).await;
+    for rate in ["1mbit", "10mbit"] {
+        let limit = also(&none, "rate", json!({ "rate": rate }));
+        let undo = on(&limit).await;
+        let dose = dose(&limit, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
+        off(&limit, &undo).await;
+    }
+}
+
+async fn impairments_of_what_comes_in_hit_it_and_nothing_else() {
+    let Some((place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let own = node.ports()[0].address;
+    let is =
+        |took: Option<Duration>, asked: u32| took.is_some_and(|took| took >= asked * MS && took < (asked + 15) * MS);
+    assert!(is(place.takes_in(own, 7001), 0));
+    let delay = stage(
+        node,
+        "delay",
+        json!({ "mean": "40ms", "direction": "ingress", "ports": ["7001/udp"] }),
+    )
+    .await;
+    let undo = on(&delay).await;
+    assert!(is(place.takes_in(own, 7001), 40), "{:?}", place.takes_in(own, 7001));
+    assert!(is(place.takes_in(own, 7002), 0), "another port");
+    place.asserts(7003, 0);
+    let landed = dose(&delay, &undo).await;
+    assert_eq!(landed.landed, Landed::Yes, "{landed:?}");
+    assert!(landed.delivered.ends_with("ms on bystanders"), "{landed:?}");
+    off(&delay, &undo).await;
+    assert!(is(place.takes_in(own, 7001), 0));
+
+    for (fault, params) in [
+        ("loss", json!({ "percent": "60%", "direction": "ingress" })),
+        ("corrupt", json!({ "percent": "60%", "direction": "ingress" })),
+        (
+            "reorder",
+            json!({ "percent": "40%", "delay": "30ms", "direction": "ingress" }),
+        ),
+        (
+            "rate",
+            json!({ "rate": "1mbit", "direction": "ingress", "device": "eth0" }),
+        ),
+    ] {
+        let other = also(&delay, fault, params);
+        let undo = on(&other).await;
+        let nobody = dose(&other, &undo).await;
+        assert!(
+            matches!(&nobody.landed, Landed::No(why) if why.contains("no packet of the target's own")),
+            "{nobody:?}"
+        );
+        let _some = place.takes_in(own, 7004);
+        let dose = dose(&other, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{fault}: {dose:?}");
+        off(&other, &undo).await;
+    }
+    // Together they compose.
+    let loss = also(
+        &delay,
+        "loss",
+        json!({ "percent": "100%", "direction": "ingress", "to": [place.here.to_string()] }),
+    );
+    let (first, second) = (on(&delay).await, on(&loss).await);
+    assert_eq!(place.takes_in(own, 7001), None);
+    off(&loss, &second).await;
+    assert!(is(place.takes_in(own, 7001), 40));
+    off(&delay, &first).await;
+    let twice = also(&delay, "duplicate", json!({ "percent": "60%", "direction": "ingress" }));
+    let problem = (twice.entry.plan)(&twice.params, &twice.target, &twice.cx)
+        .await
+        .unwrap_err();
+    assert!(problem.to_string().contains("cannot be doubled"), "{problem}");
+}
+
+/// How late each of so many datagrams from the node comes, one every 5 ms, in their order.
+fn delays(place: &Place, count: u32) -> Vec<Duration> {
+    let to = UdpSocket::bind((place.here, 0)).unwrap();
+    to.set_read_timeout(Some(LIMIT)).unwrap();
+    let from = place
+        .there
+        .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+        .unwrap();
+    let began = Instant::now();
+    let address = to.local_addr().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..count {
+                std::thread::park_timeout((number * 5 * MS).saturating_sub(began.elapsed()));
+                let sent = began.elapsed().as_nanos() as u64;
+                from.send_to(&sent.to_be_bytes(), address).unwrap();
+            }
+        });
+        let one = |_| {
+            let mut sent = [0; 8];
+            to.recv(&mut sent).unwrap();
+            began.elapsed() - Duration::from_nanos(u64::from_be_bytes(sent))
+        };
+        let mut all: Vec<_> = (0..count).map(one).collect();
+        all.sort_unstable();
+        all
+    })
+}
+
+async fn impairments_delay_by_what_was_asked() {
+    let Some((place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let first = stage(node, "delay", json!({ "mean": "50ms" })).await;
+    // What the machine makes of it in the middle of cases.
+    let mut late = 0.0;
+    for (params, mean, deviation) in [
+        (json!({ "mean": "50ms" }), 50.0, 0.0),
+        (
+            json!({ "mean": "60ms", "jitter": "10ms", "distribution": "normal" }),
+            60.0,
+            10.0,
+        ),
+    ] {
+        let delay = also(&first, "delay", params);
+        let undo = on(&delay).await;
+        let delays: Vec<f64> = delays(&place, 400)
+            .iter()
+            .map(|one| one.as_secs_f64() * 1000.0)
+            .collect();
+        // What the machine keeps waiting once moves neither the middle nor the quarters.
+        let quantile = |share: f64| delays[(share * delays.len() as f64) as usize];
+        let (middle, quarters) = (quantile(0.5), quantile(0.75) - quantile(0.25));
+        if deviation == 0.0 {
+            // 1 ms or 2 %: what a machine does that has nothing else to do, as it has for one in ten at least.
+            let quick = quantile(0.1);
+            assert!(quick >= mean && quick < mean + 1.2, "{quick} for {mean}");
+            late = middle - mean;
+        }
+        // A middle of 400 is within 5 of its standard errors, 1.25 deviations of 20.
+        let slack = 1.2_f64 + 5.0 * 1.25 * deviation / 20.0;
+        assert!((middle - late - mean).abs() < slack, "{middle} for {mean}");
+        if deviation > 0.0 {
+            let seen = quarters / 1.349;
+            assert!((seen / deviation - 1.0).abs() < 0.15, "{seen} for {deviation}");
+        }
+        off(&delay, &undo).await;
+    }
+}
+
+async fn impairments_lose_as_many_as_were_asked() {
+    const SENT: u32 = 4000;
+    let Some((place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let first = stage(node, "loss", json!({ "percent": "1%" })).await;
+    let (to, past) = (
+        UdpSocket::bind((place.here, 7001)).unwrap(),
+        UdpSocket::bind((place.here, 7002)).unwrap(),
+    );
+    let from = place
+        .there
+        .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+        .unwrap();
+    past.set_read_timeout(Some(LIMIT)).unwrap();
+    to.set_nonblocking(true).unwrap();
+    for percent in [1.0, 10.0, 30.0] {
+        let loss = also(&first, "loss", json!({ "percent": percent, "to": ["*:7001/udp"] }));
+        let undo = on(&loss).await;
+        let mut came = 0;
+        let drain = || std::iter::from_fn(|| to.recv(&mut [0; 8]).ok()).count() as u32;
+        for number in 0..SENT {
+            from.send_to(b"hello", (place.here, 7001)).unwrap();
+            if number % 50 == 0 {
+                // One that the fault is not about: no more are on their way than the receiver has room for.
+                from.send_to(b"past", (place.here, 7002)).unwrap();
+                past.recv(&mut [0; 8]).unwrap();
+                came += drain();
+            }
+        }
+        // What is behind all others says that they have come.
+        off(&loss, &undo).await;
+        from.send_to(b"end", (place.here, 7001)).unwrap();
+        eventually(LIMIT, "the last one comes", || {
+            let mut buffer = [0; 8];
+            while let Ok(length) = to.recv(&mut buffer) {
+                if &buffer[..length] == b"end" {
+                    return true;
+                }
+                came += 1;
+            }
+            false
+        });
+        let lost = f64::from(SENT - came) / f64::from(SENT) * 100.0;
+        // Five standard errors of a binomial share.
+        let slack = 500.0 * (percent / 100.0 * (1.0 - percent / 100.0) / f64::from(SENT)).sqrt();
+        assert!((lost - percent).abs() < slack, "{lost} for {percent}");
+    }
+}
+
+async fn impairments_let_as_much_through_as_was_asked() {
+    const SIZE: usize = 1400;
+    let Some((place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let first = stage(node, "rate", json!({ "rate": "1mbit" })).await;
+    // 100 Mbit/s, and streams of TCP, are for a worker with optimisation: `cargo xtask bench`.
+    for megabits in [1.0, 10.0] {
+        let rate = also(&first, "rate", json!({ "rate": format!("{megabits}mbit") }));
+        let undo = on(&rate).await;
+        let to = UdpSocket::bind((place.here, 0)).unwrap();
+        to.set_read_timeout(Some(LIMIT)).unwrap();
+        let from = place
+            .there
+            .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+            .unwrap();
+        let address = to.local_addr().unwrap();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            // Twice as much as gets through.
+            scope.spawn(|| {
+                let (began, mut sent) = (Instant::now(), 0);
+                while !over.load(Ordering::Relaxed) {
+                    let due = began.elapsed().as_secs_f64() * megabits * 2e6 / 8.0;
+                    while (sent as f64) < due {
+                        from.send_to(&[7; SIZE], address).unwrap();
+                        sent += SIZE + 28;
+                    }
+                    std::thread::park_timeout(2 * MS);
+                }
+            });
+            let carries = |limit: Duration| {
+                let (began, mut bytes) = (Instant::now(), 0);
+                while began.elapsed() < limit {
+                    bytes += to.recv(&mut [0; SIZE]).unwrap() + 28;
+                }
+                bytes as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e6
+            };
+            carries(Duration::from_millis(500));
+            let seen = carries(Duration::from_millis(2500));
+            over.store(true, Ordering::Relaxed);
+            seen
+        });
+        off(&rate, &undo).await;
+        assert!((seen / megabits - 1.0).abs() < 0.05, "{seen} for {megabits}");
+    }
 }
