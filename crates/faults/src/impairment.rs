@@ -268,7 +268,7 @@ impl<K: Kind> Fault for Impairment<K> {
             landed = Landed::No("no packet of the target's own was among those that it is about".to_owned());
         }
         if landed == Landed::Yes
-            && let Some(why) = known.too_much(measured.own())
+            && let Some(why) = known.too_much(measured.came())
         {
             landed = Landed::No(why);
         }
@@ -375,7 +375,7 @@ impl Known {
     }
 
     /// Why so much went otherwise that what was asked was not delivered.
-    fn too_much(&self, own: u64) -> Option<String> {
+    fn too_much(&self, came: u64) -> Option<String> {
         let Troubles {
             hurried,
             unsent,
@@ -383,9 +383,9 @@ impl Known {
             ..
         } = self.troubles;
         let otherwise = hurried + unsent + missed;
-        (otherwise as f64 > own as f64 * OTHERWISE).then(|| {
+        (otherwise as f64 > came as f64 * OTHERWISE).then(|| {
             format!(
-                "of {own} packets of the target's own{}",
+                "of {came} packets of the target's own{}",
                 self.trouble().replacen(';', ",", 1)
             )
         })
@@ -485,4 +485,37 @@ fn may(fault: &str, target: &Target) -> Result<()> {
     let names = names.join(", ");
     let what = format!("{fault} on {target} needs {names}");
     Err(Problem::new(&codes::FAULT_NEEDS, what).next(format!("run as root, or grant {names}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_otherwise_is_said_and_too_much_of_it_is_no_dose() {
+        let known = |hurried, lapses| Known {
+            troubles: Troubles {
+                hurried,
+                lapses,
+                ..Troubles::default()
+            },
+            ..Known::default()
+        };
+        assert_eq!(known(0, 0).trouble(), "");
+        assert_eq!(known(0, 0).too_much(0), None);
+        let said = known(5, 1).trouble();
+        assert_eq!(
+            said,
+            "; 5 went on at once, for too many waited; 1 times the queue was not served, and packets passed it by"
+        );
+        assert_eq!(known(5, 1).too_much(100), None);
+        let why = known(6, 0).too_much(100).unwrap();
+        assert_eq!(
+            why,
+            "of 100 packets of the target's own, 6 went on at once, for too many waited"
+        );
+        // As the worker tells it, and the guardian keeps it.
+        let line = serde_json::to_vec(&known(6, 0).troubles).unwrap();
+        assert_eq!(serde_json::from_slice::<Troubles>(&line).unwrap(), known(6, 0).troubles);
+    }
 }

@@ -429,7 +429,12 @@ impl Measured {
         }
     }
 
-    /// How many packets of the target's own it has hit.
+    /// How many of the target's own have come to the queue, each as it leaves.
+    pub(crate) fn came(&self) -> u64 {
+        self.flow.came_after
+    }
+
+    /// How many packets of the target's own it has hit; several that were not cut up yet are one.
     pub(crate) fn own(&self) -> u64 {
         self.own
     }
