@@ -56,6 +56,8 @@ pub(crate) fn section(rounds: usize) -> String {
 /// A process with a network of its own, which answers datagrams from outside.
 struct Place {
     node: TestNode,
+    /// The file with its pid, by which a run finds it.
+    pid: tempfile::NamedTempFile,
     here: Ipv4Addr,
 }
 
@@ -63,20 +65,18 @@ impl Place {
     fn new(bridge: &TestBridge) -> Self {
         let node = TestBridge::node(&[bridge], ["chat", "100"]).unwrap();
         let [a, b, c, _] = node.ports()[0].address.octets();
+        let pid = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(pid.path(), node.process().identity().pid.to_string()).unwrap();
         Self {
             node,
+            pid,
             here: Ipv4Addr::new(a, b, c, 1),
         }
     }
 
-    fn document(&self, inject: &str, pid: &std::path::Path) -> String {
-        document(&format!("process: {{ pid_file: {} }}", pid.display()), inject)
-    }
-
     fn put_on(&self, inject: &str) -> Running {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), self.node.process().identity().pid.to_string()).unwrap();
-        let running = Running::start(&self.document(inject, file.path()), None);
+        let selector = format!("process: {{ pid_file: {} }}", self.pid.path().display());
+        let running = Running::start(&document(&selector, inject), None);
         running.until("a table of packet rules", &|| self.has_table());
         running
     }
