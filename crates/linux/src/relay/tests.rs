@@ -259,7 +259,7 @@ fn a_relay_that_is_not_served_is_passed_by() {
 #[test]
 fn a_relay_that_was_stopped_goes_on_and_says_so() {
     let Some(pair) = Pair::make() else { return };
-    let (from, to) = ends(&pair, 0);
+    let to = udp(&pair.there, THERE[0], PORT);
     let (go_on, stopped) = std::sync::mpsc::channel();
     let mut first = true;
     let relay = Working::begin(&pair.here, "it", move |_| {
