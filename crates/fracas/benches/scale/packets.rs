@@ -28,6 +28,7 @@ pub(crate) fn section(rounds: usize) -> String {
         // One of a million is lost: everything goes through the queue, and nothing happens to it.
         ("zero dose", Some("loss: { percent: 0.0001% }")),
         ("delay 50 ms", Some("delay: { mean: 50ms }")),
+        ("rate 100 Mbit/s", Some("rate: { rate: 100mbit }")),
     ] {
         let (mut trips, mut speeds) = (Figures::of("µs"), Figures::of("Mbit/s"));
         for _ in 0..rounds {
