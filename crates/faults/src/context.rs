@@ -137,14 +137,14 @@ impl Nursery {
     /// What the worker with this pid has told since it was listened to last; empty also where it was started by somebody else.
     pub fn told_by(&self, pid: u32) -> Vec<u8> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worker) = workers.iter().find(|worker| worker.process.identity().pid == pid) else {
+            return Vec::new();
+        };
         let mut told = vec![0; TOLD];
-        for worker in workers.iter().filter(|worker| worker.process.identity().pid == pid) {
-            // Not blocking, as its start has left it. Of one that hung up nothing more comes.
-            let length = (&worker.socket).read(&mut told).unwrap_or_default();
-            told.truncate(length);
-            return told;
-        }
-        Vec::new()
+        // Not blocking, as its start has left it. Of one that hung up nothing more comes.
+        let length = (&worker.socket).read(&mut told).unwrap_or_default();
+        told.truncate(length);
+        told
     }
 
     /// Lets go of workers that have ended.

@@ -371,7 +371,8 @@ impl Known {
         .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, what)| format!("; {count} {what}"))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
     }
 
     /// Why so much went otherwise that what was asked was not delivered.

@@ -41,6 +41,12 @@ impl Kind for Kinds {
         let twice = measured.count(|arrivals| arrivals.len() > 1);
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
         tally.add(twice, arrived);
-        share("twice", params.percent.fraction(), *tally, measured.own_twice(), 1.0)
+        share(
+            "twice",
+            params.percent.fraction(),
+            *tally,
+            Some(measured.own_twice()),
+            1.0,
+        )
     }
 }

@@ -45,6 +45,12 @@ impl Kind for Kinds {
         let lost = measured.count(<[_]>::is_empty);
         let alike = params.burst.unwrap_or_else(|| alike(params.correlation));
         tally.add(lost, measured.sent());
-        share("lost", params.percent.fraction(), *tally, measured.own_lost(), alike)
+        share(
+            "lost",
+            params.percent.fraction(),
+            *tally,
+            Some(measured.own_lost()),
+            alike,
+        )
     }
 }

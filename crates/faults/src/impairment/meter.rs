@@ -369,21 +369,21 @@ impl Measured {
     }
 
     /// How many of the target's own packets were lost, of those that came.
-    pub(crate) fn own_lost(&self) -> Option<Tally> {
+    pub(crate) fn own_lost(&self) -> Tally {
         let Flow { came_before, went, .. } = self.flow;
-        Some(Tally {
+        Tally {
             seen: came_before.saturating_sub(went),
             of: came_before,
-        })
+        }
     }
 
     /// How many of the target's own packets went twice, of those that came.
-    pub(crate) fn own_twice(&self) -> Option<Tally> {
+    pub(crate) fn own_twice(&self) -> Tally {
         let Flow { came_after, went, .. } = self.flow;
-        Some(Tally {
+        Tally {
             seen: went.saturating_sub(came_after).min(came_after),
             of: came_after,
-        })
+        }
     }
 
     /// How late each came that came.
