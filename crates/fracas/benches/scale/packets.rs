@@ -127,7 +127,8 @@ impl Place {
         let mut far = listener.accept().unwrap().0;
         far.set_read_timeout(Some(LIMIT)).unwrap();
         // Ends when the other end is closed.
-        let sender = std::thread::spawn(move || while near.write_all(&[7; 64 << 10]).is_ok() {});
+        let bytes = vec![7; 64 << 10];
+        let sender = std::thread::spawn(move || while near.write_all(&bytes).is_ok() {});
         let mut buffer = vec![0; 256 << 10];
         let mut carries = |limit: Duration| {
             let (began, mut bytes) = (Instant::now(), 0);
