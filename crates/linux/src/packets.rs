@@ -3,9 +3,11 @@
 //! Each ends with a tag, by which the kernel tells it from all others before anybody else is asked; where it ends is known without
 //! reading its headers. So a watch costs foreign packets a few steps and no copy, and works for all protocols alike.
 
+mod inlet;
 mod probe;
 mod watch;
 
+pub use inlet::{Delivered, Delivery, Inlet};
 pub use probe::{Content, Probe, Tag};
 pub use watch::{Seen, Watch};
 

@@ -22,6 +22,7 @@ macro_rules! tests {
     };
 }
 
+mod amounts;
 mod checks;
 mod clocks;
 mod files;
@@ -74,6 +75,7 @@ fn trials() -> Vec<Trial> {
         files::ALL,
         networks::ALL,
         impairments::ALL,
+        amounts::ALL,
         clocks::ALL,
     ]
     .into_iter()

@@ -94,6 +94,8 @@ pub enum Match {
         /// Those that must be set.
         value: u8,
     },
+    /// The lease of its table has run out, or was never renewed ([`Table::renew`](super::Table::renew)).
+    LeaseOver,
     /// It begins a connection. This makes the kernel follow connections in the whole namespace, as long as the rule is there.
     NewConnection,
 }
@@ -237,6 +239,10 @@ impl Rule {
     fn has_protocol(&self, which: &[i32]) -> bool {
         let has = |one: &Match| matches!(one, Match::Protocol(number) if which.contains(&i32::from(*number)));
         self.matches.iter().any(has)
+    }
+
+    pub(super) fn asks_for_lease(&self) -> bool {
+        self.matches.contains(&Match::LeaseOver)
     }
 
     pub(super) fn queues(&self) -> bool {

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Family;
 use super::expression::{self as step, Compare, From};
 use super::rule::{Action, Match, Rule, Side, Version, Way, longest, version_of};
 use super::table::QueueWay;
+use super::{Family, lease};
 use crate::netlink::Message;
 
 /// `NF_CT_STATE_BIT(IP_CT_NEW)`, include/uapi/linux/netfilter/nf_conntrack_common.h.
@@ -65,6 +65,10 @@ fn condition(list: Message, one: &Match, family: Family) -> Message {
         Match::TcpFlags { mask, value } => {
             let list = step::mask(step::payload(list, From::Transport, 13, 1), &[*mask]);
             step::compare(list, Compare::Equal, &[*value])
+        }
+        Match::LeaseOver => {
+            let list = step::meta(list, libc::NFT_META_NFPROTO);
+            step::not_in_set(list, lease::SET)
         }
         Match::NewConnection => {
             let list = step::mask(step::connection_state(list), &STATE_NEW.to_ne_bytes());

@@ -2,8 +2,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
+use crate::frames::Address;
 use crate::namespace::NetNamespace;
 use crate::netfilter::{Action, Chain, Hook, Match, Rule, Table, Way};
+use crate::netlink::Netlink;
 use crate::queue::{self, Queue, Verdict};
 use crate::raw::Raw;
 use crate::testbed::{HERE, OTHER, Pair, THERE, udp, until};
@@ -311,4 +313,57 @@ fn packets_that_find_no_room_are_counted() {
     assert!(lost > 0 && seen > 1000, "{seen} seen, {lost} lost");
     assert_eq!(seen + lost, u64::from(SENT));
     assert_eq!(watch.lost().unwrap(), lost, "it only grows");
+}
+
+#[test]
+fn what_is_sent_in_is_seen_when_it_is_delivered_and_only_then() {
+    let Some(pair) = Pair::make() else { return };
+    let far = pair.there.within(|| Netlink::route()?.link(pair.far)).unwrap().unwrap();
+    let address: Address = far.address.as_slice().try_into().unwrap();
+    let inlet = pair.here.within(|| Inlet::open(pair.near, address)).unwrap();
+    let kinds = [libc::IPPROTO_UDP, libc::IPPROTO_TCP].map(|number| number as u8);
+    let all: Vec<_> = THERE.iter().flat_map(|to| kinds.map(|kind| (*to, kind))).collect();
+    let mut delivered = pair.there.within(|| Delivered::open(&all, TAG)).unwrap();
+    let next = |delivered: &mut Delivered| {
+        let mut seen = None;
+        until("a packet is delivered", || {
+            seen = delivered.receive().unwrap();
+            seen.is_some()
+        });
+        seen.unwrap()
+    };
+    for version in [0, 1] {
+        let header = [20, 40][version];
+        for (number, content) in [(1, UDP), (2, TCP)] {
+            // Also from somebody who is not there.
+            let nobody = ["10.77.0.9", "fd77::9"][version];
+            let sent = Probe {
+                from: nobody.parse().unwrap(),
+                ..probe(version, content, number, false)
+            };
+            let bytes = sent.bytes().unwrap();
+            let before = now();
+            inlet.send(&bytes).unwrap();
+            let seen = next(&mut delivered);
+            assert_eq!((seen.number, &seen.content[..]), (number, &bytes[header..]));
+            assert!(seen.at >= before && seen.at <= now());
+        }
+    }
+    let drops = Chain {
+        name: "input".to_owned(),
+        hook: Hook::Input,
+        priority: 0,
+        rules: vec![Rule {
+            matches: vec![Match::Protocol(libc::IPPROTO_UDP as u8)],
+            action: Action::Drop,
+            counted: true,
+        }],
+    };
+    let mut table = pair.there.within(|| Table::make("drops", &[drops])).unwrap();
+    inlet.send(&probe(0, UDP, 3, false).bytes().unwrap()).unwrap();
+    until("it is dropped", || {
+        table.counters().unwrap()[0][0].unwrap().packets == 1
+    });
+    inlet.send(&probe(0, TCP, 4, false).bytes().unwrap()).unwrap();
+    assert_eq!(next(&mut delivered).number, 4);
 }

@@ -154,7 +154,7 @@ fn time(value: Option<[u8; 16]>) -> io::Result<Duration> {
 }
 
 /// Lets in what goes this way and ends with the tag and a number.
-fn program(way: Way, tag: Tag) -> Vec<libc::sock_filter> {
+pub(super) fn program(way: Way, tag: Tag) -> Vec<libc::sock_filter> {
     let step = |code: u32, jt, jf, k| libc::sock_filter {
         code: code as u16,
         jt,
