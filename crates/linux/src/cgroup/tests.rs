@@ -147,6 +147,35 @@ fn another_group_under_the_same_path_is_not_the_one() {
 }
 
 #[test]
+fn a_group_of_another_boot_is_gone_whoever_has_its_path_and_inode() {
+    let machine = unified();
+    let id = machine
+        .roots()
+        .of(7, Controller::Memory)
+        .unwrap()
+        .unwrap()
+        .identity()
+        .clone();
+    let before = CgroupIdentity {
+        boot: "00000000-0000-0000-0000-000000000000".into(),
+        ..id.clone()
+    };
+    assert!(machine.roots().open(&before, Controller::Memory).unwrap().is_none());
+    // Also where the hierarchy is not mounted any more, which within one boot is an error.
+    let nowhere = CgroupIdentity {
+        path: machine.dir.path().join("nowhere").display().to_string(),
+        ..before
+    };
+    assert!(machine.roots().open(&nowhere, Controller::Memory).unwrap().is_none());
+    // Records that are older than this key have none.
+    let old = CgroupIdentity {
+        boot: String::new(),
+        ..id
+    };
+    assert!(machine.roots().open(&old, Controller::Memory).unwrap().is_some());
+}
+
+#[test]
 fn a_group_whose_hierarchy_is_not_seen_from_here_is_an_error_and_not_an_absence() {
     let machine = unified();
     let mut id = machine
