@@ -243,8 +243,16 @@ impl Own {
         }
         let root = root?;
         let name = format!("fracas-test-{name}-{}", std::process::id());
+        hand_down(&root);
         let group = root.child(&name).unwrap();
         Some((Self { root, name }, group))
+    }
+}
+
+/// Of version 2: children have only what their parent hands down (cgroup-v2.rst, "Enabling and Disabling").
+fn hand_down(group: &Cgroup) {
+    if let (Version::V2, Some(name)) = (group.version(), group.controller().name_v2()) {
+        group.write("cgroup.subtree_control", &format!("+{name}")).unwrap();
     }
 }
 
@@ -279,6 +287,7 @@ fn a_group_that_was_made_again_is_another_and_the_old_hold_never_reaches_it() {
     let Some((own, parent)) = Own::make(Controller::Pids, "again") else {
         return;
     };
+    hand_down(&parent);
     let first = parent.child("x").unwrap();
     assert!(parent.remove_child("x").unwrap());
     assert!(!parent.remove_child("x").unwrap());
