@@ -32,6 +32,12 @@ const FOLDER: &str = "target/vm";
 /// Runs the short lane, or with `full` everything that can run without an engine. A machine that cannot be had is an error everywhere:
 /// nobody who asks for it wants to hear that nothing was tested.
 pub(crate) fn run(full: bool) -> Result<()> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!(
+            "the machine has a processor of x86_64, and runs no programs of {}",
+            std::env::consts::ARCH
+        );
+    }
     let folder = children::root()?.join(FOLDER);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Before anything is built: that may put another program in the place of this one.

@@ -98,6 +98,11 @@ pub(super) fn all(programs: &Programs, full: bool) -> Result<Vec<Boot>> {
         Boot {
             name: "third",
             tests: vec![power_cut("after-written")],
+            cut: Some(CUT),
+        },
+        Boot {
+            name: "fourth",
+            tests: vec![power_cut("still")],
             cut: None,
         },
     ])

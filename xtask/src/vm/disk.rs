@@ -1,4 +1,5 @@
-//! The machine's disk, which is its root, and the archive by which its kernel reaches it.
+//! The machine's disks, and the archive by which its kernel reaches them. One is its root; the other is `/tmp`, so that what a fault does to
+//! files is not on the disk only because the state of Fracas is.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -21,10 +22,11 @@ const FOR_THE_DISK: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
 /// Folders with modules that nothing in the machine has a use for.
 const NO_MODULES: &[&str] = &["kernel/drivers/gpu", "kernel/drivers/infiniband", "kernel/sound"];
 
-/// The disk, and the archive that the kernel begins with.
+/// The disks, and the archive that the kernel begins with.
 #[derive(Debug)]
 pub(super) struct Disk {
     pub(super) image: PathBuf,
+    pub(super) second: PathBuf,
     pub(super) archive: PathBuf,
 }
 
@@ -38,6 +40,7 @@ impl Disk {
     ) -> Result<Self> {
         let disk = Self {
             image: folder.join("disk"),
+            second: folder.join("second-disk"),
             archive: folder.join("archive"),
         };
         let archive = archive(kernel, init)?;
@@ -47,19 +50,23 @@ impl Disk {
         for boot in boots {
             root.write(&format!("boots/{}", boot.name), super::init::tasks(boot).as_bytes())?;
         }
-        let _old = fs::remove_file(&disk.image);
-        let mke2fs = children::find("mke2fs").context("mke2fs is not here: install e2fsprogs")?;
-        children::run(
-            Command::new(mke2fs)
-                .args(["-q", "-F", "-t", "ext4", "-E", "root_owner=0:0", "-d"])
-                .arg(&root.path)
-                .arg(&disk.image)
-                // Sparse: what is not written takes no room.
-                .arg("2G"),
-        )?;
+        file_system(&disk.image, "2G", Some(&root.path))?;
+        file_system(&disk.second, "512M", None)?;
         fs::remove_dir_all(&root.path).context("cannot remove what the disk was made from")?;
         Ok(disk)
     }
+}
+
+/// Makes a file system with this in it. Sparse: what is not written takes no room.
+fn file_system(image: &Path, size: &str, with: Option<&Path>) -> Result<()> {
+    let _old = fs::remove_file(image);
+    let mke2fs = children::find("mke2fs").context("mke2fs is not here: run `cargo xtask install`")?;
+    let mut command = Command::new(mke2fs);
+    command.args(["-q", "-F", "-t", "ext4", "-E", "root_owner=0:0"]);
+    if let Some(with) = with {
+        command.arg("-d").arg(with);
+    }
+    children::run(command.arg(image).arg(size))
 }
 
 /// The archive: this program as the first process, its libraries, and the modules for the disk in their order.

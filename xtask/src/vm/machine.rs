@@ -27,7 +27,7 @@ pub(super) struct Machine {
     program: PathBuf,
     folder: PathBuf,
     image: PathBuf,
-    disk: PathBuf,
+    disks: [PathBuf; 2],
     archive: PathBuf,
 }
 
@@ -53,7 +53,7 @@ impl Machine {
                 .with_context(|| format!("{program} is not here: run `cargo xtask install`"))?,
             folder: folder.to_owned(),
             image: kernel.image(),
-            disk: disk.image.clone(),
+            disks: [disk.image.clone(), disk.second.clone()],
             archive: disk.archive.clone(),
         })
     }
@@ -124,12 +124,14 @@ impl Machine {
             .arg(&self.image)
             .arg("-initrd")
             .arg(&self.archive)
-            .arg("-drive")
-            .arg(format!("file={},format=raw,if=virtio", self.disk.display()))
             .arg("-append")
             .arg(format!("console=ttyS0 quiet panic=-1 {BOOT}={}", boot.name))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        for disk in &self.disks {
+            let drive = format!("file={},format=raw,if=virtio", disk.display());
+            command.arg("-drive").arg(drive);
+        }
         command
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! `cargo xtask vm` starts this program with a mode, in a machine that it can take the power from: `before` puts everything on and says when
 //! it is time, `after` looks at the next boot. That is as soon as the first fault is seen: all that is on the disk is what Fracas itself
-//! has taken care of, and that must be every promise of the ledger. In `before-written` everything is on, and the disk has all of it.
+//! has taken care of, and that must be every promise of the ledger. In `before-written` everything is on, and the disk has all of it; the
+//! power goes once more when `after-written` has recovered, and what was called clean is `still` so.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,7 +61,11 @@ fn main() -> ExitCode {
         ["before"] => before(false),
         ["before-written"] => before(true),
         ["after"] => after(false),
-        ["after-written"] => after(true),
+        ["after-written"] => {
+            after(true);
+            now();
+        }
+        ["still"] => still(),
         _ => return libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
     ExitCode::SUCCESS
@@ -127,6 +132,11 @@ fn before(written: bool) {
             (files_in(place) != notes.files["file_delete"]).then_some(())
         });
     }
+    now()
+}
+
+/// Says that it is time, and is here when it happens.
+fn now() -> ! {
     println!("{NOW}");
     loop {
         std::thread::park();
@@ -172,19 +182,48 @@ fn document(stricken: &[(Case, Target)]) -> String {
     )
 }
 
+impl Notes {
+    fn read() -> Self {
+        let notes: Self = serde_json::from_slice(&fs::read(NOTES).unwrap()).unwrap();
+        assert_ne!(process::boot_id().unwrap(), notes.boot, "this is no other boot");
+        notes
+    }
+
+    /// The faults whose files are not as they were.
+    fn changed(&self) -> Vec<&str> {
+        let now = |fault: &String| files_in(&self.places[fault]);
+        let others = self.files.iter().filter(|(fault, files)| now(fault) != **files);
+        others.map(|(fault, _)| fault.as_str()).collect()
+    }
+}
+
+/// Looks once more, one boot after the recovery.
+fn still() {
+    let notes = Notes::read();
+    // What a program of the user's does, it writes itself.
+    let changed: Vec<_> = notes.changed().into_iter().filter(|fault| *fault != "script").collect();
+    assert!(
+        changed.is_empty(),
+        "what was called clean was not on the disk: {changed:?}"
+    );
+    let bench = Bench::another().with_state(Path::new(STATE));
+    let status = bench.fracas(&["status"]);
+    assert_eq!(status.code, 0, "{status:?}");
+    let recovered = bench.fracas(&["recover"]);
+    assert_eq!(
+        (recovered.code, recovered.out.as_str()),
+        (0, "nothing to recover"),
+        "{recovered:?}"
+    );
+}
+
 /// Looks what is there, recovers, and looks again.
 fn after(written: bool) {
-    let notes: Notes = serde_json::from_slice(&fs::read(NOTES).unwrap()).unwrap();
-    assert_ne!(process::boot_id().unwrap(), notes.boot, "this is no other boot");
+    let notes = Notes::read();
     let bench = Bench::another().with_state(Path::new(STATE));
-    let changed = |notes: &Notes| -> Vec<String> {
-        let now = |fault: &String| files_in(&notes.places[fault]);
-        let others = notes.files.iter().filter(|(fault, files)| now(fault) != **files);
-        others.map(|(fault, _)| fault.clone()).collect()
-    };
     if written {
         assert_eq!(
-            changed(&notes),
+            notes.changed(),
             ["file_corrupt", "file_delete", "script"],
             "what is on the disk outlives the machine, and nothing else has been there"
         );
@@ -214,11 +253,8 @@ fn after(written: bool) {
     let recovered = bench.fracas(&["recover"]);
     println!("{}", recovered.out);
     assert_eq!(recovered.code, 0, "{recovered:?}");
-    assert_eq!(
-        changed(&notes),
-        Vec::<String>::new(),
-        "something is not as it was: {recovered:?}"
-    );
+    let changed = notes.changed();
+    assert!(changed.is_empty(), "{changed:?} are not as they were: {recovered:?}");
     if written {
         for fault in ["file_corrupt", "file_delete", "script"] {
             let line = recovered
