@@ -309,9 +309,9 @@ fn there_is_one_place_for_filters_and_who_was_there_first_keeps_it() {
     assert_eq!(bed.netlink.filters(near, Side::Egress).unwrap(), []);
 }
 
-/// A share as tc takes it and we do: the same number of 2³² - 1.
+/// A share as tc makes it of a word: rint(3) of its part of 2³² - 1.
 fn percent(percent: u32) -> u32 {
-    (f64::from(percent) / 100.0 * f64::from(u32::MAX)).round() as u32
+    (f64::from(percent) / 100.0 * f64::from(u32::MAX)).round_ties_even() as u32
 }
 
 #[test]
