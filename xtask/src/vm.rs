@@ -29,7 +29,7 @@ use programs::Programs;
 /// Where everything of the machine lies, below the workspace's root.
 const FOLDER: &str = "target/vm";
 
-/// Runs the short lane, or with `full` everything that can run without an engine. A machine that cannot be had is an error everywhere:
+/// Runs the short lane, or with `full` the contract of every fault that needs no engine. A machine that cannot be had is an error everywhere:
 /// nobody who asks for it wants to hear that nothing was tested.
 pub(crate) fn run(full: bool) -> Result<()> {
     if std::env::consts::ARCH != "x86_64" {
