@@ -10,7 +10,7 @@ use crate::children;
 
 /// The faults whose mechanism is another one here: on version 2 of control groups, and the one that stands for all that take packets out,
 /// here by the queue of nftables' own. It is not `delay`, whose meter tells what slow processors add.
-const DIFFERENT: &[&str] = &[
+const DIFFERENT: [&str; 8] = [
     "memory_limit",
     "memory_stress",
     "cpu_limit",
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_needs_an_engine_is_left_out_and_the_rest_is_what_differs_here() {
-        let different: String = DIFFERENT.iter().map(|fault| format!("{fault}::a: test\n")).collect();
+        let different = DIFFERENT.map(|fault| format!("{fault}::a: test\n")).concat();
         let list = format!(
             "{different}memory_limit::target_restarts_while_on: test\ndelay::a: test\ncontainer_kill::a: test\nx: test\n"
         );

@@ -152,5 +152,5 @@ fn lines(child: &mut Child) -> Result<Receiver<String>> {
 
 fn end_of(lines: &[String]) -> String {
     let from = lines.len().saturating_sub(SHOWN);
-    lines[from..].iter().map(|line| format!("    {line}\n")).collect()
+    lines[from..].iter().flat_map(|line| ["    ", line, "\n"]).collect()
 }
