@@ -39,5 +39,6 @@ pub mod state_dir;
 pub mod terminal;
 #[cfg(test)]
 mod testbed;
+pub mod traffic_control;
 pub mod unnamed;
 pub mod vdso;
