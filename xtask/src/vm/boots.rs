@@ -115,7 +115,7 @@ fn chosen(list: &str, full: bool) -> Result<Vec<String>> {
         .filter_map(|line| line.strip_suffix(": test")?.split_once("::"))
         .collect();
     for fault in DIFFERENT {
-        if !tests.iter().any(|(of, _)| of == fault) {
+        if !tests.iter().any(|(of, _)| *of == fault) {
             bail!("the contract has no test of {fault}");
         }
     }
