@@ -38,7 +38,9 @@ fn delays(place: &Place, count: u32) -> Vec<Duration> {
         let one = |_| {
             let mut sent = [0; 8];
             to.recv(&mut sent).unwrap();
-            began.elapsed() - Duration::from_nanos(u64::from_be_bytes(sent))
+            began
+                .elapsed()
+                .saturating_sub(Duration::from_nanos(u64::from_be_bytes(sent)))
         };
         let mut all: Vec<_> = (0..count).map(one).collect();
         all.sort_unstable();

@@ -495,7 +495,7 @@ async fn impairments_that_nobody_ends_end_by_themselves() {
     // Five seconds behind the longest time.
     let took = begun.elapsed();
     assert!(
-        took > Duration::from_millis(5900) && took < Duration::from_millis(7000),
+        took > Duration::from_millis(5900) && took < Duration::from_secs(7),
         "{took:?}"
     );
     place.asserts(7001, 0);
