@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::engine::Engine;
 use crate::steps::Steps;
-use crate::{children, dist, fuzz, generated, needs, package, tidy};
+use crate::{children, dist, fuzz, generated, needs, package, tidy, vm};
 
 /// Does every step; ends at the first that fails, with its name. The table of times is printed in both cases.
 pub(crate) fn run() -> Result<()> {
@@ -43,6 +43,7 @@ fn all(steps: &mut Steps) -> Result<()> {
     }
     let stopped = steps.step("engine stop", || engine.stop());
     tests.and(stopped)?;
+    steps.step("vm", || vm::run(false))?;
     steps.step("fuzz", || fuzz::run(fuzz::CI_SECONDS))
 }
 

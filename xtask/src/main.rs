@@ -21,6 +21,7 @@ mod needs;
 mod package;
 mod steps;
 mod tidy;
+mod vm;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,10 +43,14 @@ usage: cargo xtask TASK
   package [--verify]  packs every crate that is published; --verify also builds each from its package
   dist [--glibc | --binary FILE]  builds the static binary (with musl, or takes this one), packs a release into target/dist
   dist --smoke        packs the debug binary and lets dpkg, tar and an engine of its own read it; what CI does
+  vm [--full]         boots Debian's kernel by software and runs tests in it that need another kernel, or a loss of power
   fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
 ";
 
 fn main() -> ExitCode {
+    if vm::init::is_here() {
+        return vm::init::main();
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,6 +82,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dist", "--glibc"] => dist::run(dist::Source::Build(dist::Libc::Glibc)),
         ["dist", "--smoke"] => dist::smoke_alone(),
         ["dist", "--binary", path] => dist::run(dist::Source::Binary(Path::new(path))),
+        ["vm"] => vm::run(false),
+        ["vm", "--full"] => vm::run(true),
         ["fuzz"] => fuzz::run(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::run(number("--seconds", seconds)?),
         [] | ["help" | "--help" | "-h"] => {

@@ -53,6 +53,19 @@ const NEEDS: &[Need] = &[
         program: "iptables",
         package: "iptables",
     },
+    Need {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+    },
+    Need {
+        // Tells in which order the modules of a kernel are loaded that was unpacked and not installed.
+        program: "depmod",
+        package: "kmod",
+    },
+    Need {
+        program: "mke2fs",
+        package: "e2fsprogs",
+    },
 ];
 
 /// What only the benchmarks need: the engine that tests have, and what Fracas is compared with.

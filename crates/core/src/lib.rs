@@ -14,5 +14,6 @@ pub mod run;
 pub mod seed;
 pub mod statistics;
 pub mod target;
+mod text;
 pub mod traffic;
 pub mod units;

@@ -23,13 +23,17 @@ impl fmt::Display for ProcessIdentity {
     }
 }
 
-/// A control group, exactly: the path survives a restart of a container, the group behind it does not; the inode tells.
+/// A control group, exactly: the path survives a restart of a container, the group behind it does not; the inode tells, within one boot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct CgroupIdentity {
     /// The directory in the file system of the host.
     pub path: String,
     /// Its inode.
     pub inode: u64,
+    /// The boot that it belongs to, as that of a process: the kernel counts inodes anew in each. Empty in records that are older than
+    /// this key: there path and inode must do.
+    #[serde(default)]
+    pub boot: String,
 }
 
 /// One chosen thing.

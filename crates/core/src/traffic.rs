@@ -4,9 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::text::as_text;
 use crate::units::NotAQuantity;
 
 /// An address with the bits that count.
@@ -69,7 +70,7 @@ pub enum Direction {
     /// What the target sends.
     #[default]
     Egress,
-    /// What it is sent. Not available yet, and refused.
+    /// What it is sent.
     Ingress,
 }
 
@@ -306,48 +307,6 @@ impl fmt::Display for Peer {
         }
         Ok(())
     }
-}
-
-macro_rules! as_text {
-    ($name:ident, $title:literal, $schema:tt) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                struct Visit;
-                impl serde::de::Visitor<'_> for Visit {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($title)
-                    }
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                    // A port alone may stand there as a number.
-                    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$name, E> {
-                        self.visit_str(&number.to_string())
-                    }
-                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$name, E> {
-                        self.visit_str(&number.to_string())
-                    }
-                }
-                from.deserialize_any(Visit)
-            }
-        }
-
-        impl JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
 }
 
 as_text!(Peer, "a peer such as 10.0.0.0/8:5432/tcp", {

@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::text::as_text;
 
 /// Why a text is not a quantity. Says what was expected, in the words of a document's author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -321,71 +320,26 @@ impl fmt::Display for Rate {
 }
 
 // Only sizes and percentages have a bare form: a number alone is never a duration, for nobody agrees on its unit.
-macro_rules! text_impls {
-    ($name:ident, $title:literal, $schema:tt) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                struct Visit;
-                impl serde::de::Visitor<'_> for Visit {
-                    type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($title)
-                    }
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                    // A bare number takes the way of its text, so that one parser decides what is allowed.
-                    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<$name, E> {
-                        self.visit_str(&number.to_string())
-                    }
-                    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<$name, E> {
-                        self.visit_str(&number.to_string())
-                    }
-                    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<$name, E> {
-                        self.visit_str(&number.to_string())
-                    }
-                }
-                from.deserialize_any(Visit)
-            }
-        }
-
-        impl JsonSchema for $name {
-            fn schema_name() -> std::borrow::Cow<'static, str> {
-                stringify!($name).into()
-            }
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-text_impls!(Span, "a duration such as 1500ms, 30s or 1h30m", {
+as_text!(Span, "a duration such as 1500ms, 30s or 1h30m", {
     "description": "A duration: 1500ms, 30s, 2m, 1h30m. Units ms, s, m, h, d; at most 30 days.",
     "type": "string",
     "pattern": "^(0|([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+)$"
 });
-text_impls!(Offset, "a difference of times such as +5m or -1h", {
+as_text!(Offset, "a difference of times such as +5m or -1h", {
     "description": "A difference of times: +5m, -1h30m. Units ms, s, m, h, d; at most 3650 days.",
     "type": "string",
     "pattern": "^[+-]?([0-9]+(\\.[0-9]+)?(ms|s|m|h|d))+$"
 });
-text_impls!(Size, "a size such as 512MiB", {
+as_text!(Size, "a size such as 512MiB", {
     "description": "A size: 512MiB, 64k, 1GB, or a number of bytes.",
     "anyOf": [{ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?[A-Za-z]*$" }, { "type": "integer", "minimum": 0 }]
 });
-text_impls!(Percent, "a percentage such as 25%", {
+as_text!(Percent, "a percentage such as 25%", {
     "description": "A percentage: 25% or 25.",
     "anyOf": [{ "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? ?%?$" }, { "type": "number", "minimum": 0 }]
 });
 
-text_impls!(Rate, "a rate such as 10mbit", {
+as_text!(Rate, "a rate such as 10mbit", {
     "description": "A rate: 10mbit, 512kbit. Units bit, kbit, mbit, gbit; at most 100gbit.",
     "type": "string",
     "pattern": "^[0-9]+(\\.[0-9]+)? ?(bit|kbit|mbit|gbit)$"

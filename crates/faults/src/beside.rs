@@ -275,6 +275,20 @@ impl Beside {
         Ok(did)
     }
 
+    /// Kills whoever is in our groups; these stay.
+    pub(crate) fn kill(&self) -> Result<()> {
+        let failed = || format!("the worker in {} cannot be killed", self.name);
+        for parent in &self.parents {
+            let Some(parent) = parent.open()? else { continue };
+            let group = parent.find_child(&self.name).or_say(&codes::FAULT_REVERT, failed)?;
+            match group.as_ref().map_or(Ok(()), kill_all) {
+                Err(error) if is_gone(&error) => {}
+                killed => killed.or_say(&codes::FAULT_REVERT, failed)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Looks for our groups.
     pub(crate) fn observe(&self) -> Result<Seen> {
         for parent in &self.parents {

@@ -70,7 +70,7 @@ impl Fault for ConnectionReset {
             let why = format!("a count of {} is not between 1 and {MOST}", params.count);
             return Err(refuse(Self::NAME, target, why));
         }
-        let inside = impairment::inside(Self::NAME, By::Sockets, target, None).await?;
+        let (inside, _) = impairment::inside(Self::NAME, By::Sockets, target, None).await?;
         let process = target.process().clone();
         let what = || format!("the connections of {target} cannot be looked at");
         let (own, own_process) = (params.clone(), process.clone());
@@ -235,7 +235,7 @@ fn leads_out(connection: &Connection) -> bool {
 
 fn matches(params: &params::ConnectionReset, connection: &Connection) -> bool {
     let packet = Packet {
-        to: connection.remote.ip(),
+        peer: connection.remote.ip(),
         protocol: Protocol::Tcp,
         ports: (connection.local.port(), connection.remote.port()),
     };

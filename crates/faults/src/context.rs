@@ -1,6 +1,7 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,9 @@ impl Context {
         trace_name(&self.run, self.injection)
     }
 }
+
+/// So much of what a worker tells is read at once.
+const TOLD: usize = 64 << 10;
 
 /// Connections to container engines by address, made once.
 #[derive(Clone, Default)]
@@ -131,6 +135,19 @@ impl Nursery {
             // Who does not hear it is killed by whoever hangs up.
             let _deaf = worker.socket.shutdown(std::net::Shutdown::Write);
         }
+    }
+
+    /// What the worker with this pid has told since it was listened to last; empty also where it was started by somebody else.
+    pub fn told_by(&self, pid: u32) -> Vec<u8> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worker) = workers.iter().find(|worker| worker.process.identity().pid == pid) else {
+            return Vec::new();
+        };
+        let mut told = vec![0; TOLD];
+        // Not blocking, as its start has left it. Of one that hung up nothing more comes.
+        let length = (&worker.socket).read(&mut told).unwrap_or_default();
+        told.truncate(length);
+        told
     }
 
     /// Lets go of workers that have ended.

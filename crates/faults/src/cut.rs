@@ -78,10 +78,10 @@ pub(crate) struct Undo {
 const MOST_RULES: usize = 400;
 
 impl Cut {
-    /// With whom, as the target's own packets have it.
-    fn traffic(&self) -> Traffic<'_> {
+    /// With whom, in this direction.
+    fn traffic(&self, direction: Direction) -> Traffic<'_> {
         Traffic {
-            direction: Direction::Egress,
+            direction,
             to: &self.to,
             except: &self.except,
             ports: &self.ports,
@@ -120,7 +120,7 @@ impl Cut {
             Ways::Egress => "as it sends them",
             Ways::Ingress => "as it is sent them",
         };
-        let traffic = self.traffic();
+        let traffic = self.traffic(Direction::Egress);
         format!("{}{all}, {ways}", impairment::rules::words(&traffic))
     }
 }
@@ -188,6 +188,8 @@ impl<K: Kind> Fault for Rules<K> {
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
         };
+        // What was seen of the same fault on a former life of the target says nothing of this one.
+        cx.nursery.take_word(&cx.trace_name(), None);
         undo.held.beside.start(K::NAME, job, cx).await.map(drop)
     }
 
@@ -196,23 +198,22 @@ impl<K: Kind> Fault for Rules<K> {
         let what = || format!("{} cannot be measured", K::NAME);
         let name = cx.trace_name();
         let own = undo.clone();
-        let mut sent: u64 = cx
-            .nursery
-            .word(&name)
-            .and_then(|word| word.parse().ok())
+        let word = cx.nursery.word(&name);
+        let mut known: meter::Known = word
+            .and_then(|word| serde_json::from_str(&word).ok())
             .unwrap_or_default();
         let measured = bounded_for(meter::LONGEST, &codes::FAULT_MEASURE, what, move || {
             let Some(there) = own.held.there()? else {
                 return Ok(None);
             };
-            let seen = meter::measure(&there, &own, &mut sent)?;
-            Ok(Some((seen, sent)))
+            let seen = meter::measure(&there, &own, &mut known)?;
+            Ok(Some((seen, known)))
         });
-        let Some((seen, sent)) = measured.await? else {
+        let Some((seen, known)) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };
         // The rules count our packets, too; only who has sent them knows how many they were.
-        cx.nursery.take_word(&name, Some(sent.to_string()));
+        cx.nursery.take_word(&name, serde_json::to_string(&known).ok());
         let (delivered, landed) = seen.judge(undo.cut.probability.fraction());
         Ok(Dose {
             asked,

@@ -174,7 +174,7 @@ impl Fault for FileDelete {
             let (name, aside) = undo.names();
             if files::look(&directory, aside)?.is_none() {
                 let named = undo.is_named(&directory, way)?;
-                let marked = undo.unmark(&directory)?;
+                let marked = undo.settle(&directory)?;
                 return Ok(match (named, marked) {
                     (false, true) => undo.foreign(NEITHER),
                     (false, false) if lost => undo.foreign(NEITHER),
@@ -186,7 +186,7 @@ impl Fault for FileDelete {
                 Way::Upper => files::rename_in_upper(&directory, aside, name)?,
                 Way::Root(_) | Way::Mount | Way::Gone => files::rename(&directory, aside, name)?,
             };
-            undo.unmark(&directory)?;
+            undo.settle(&directory)?;
             Ok(if back {
                 Reverted::Restored
             } else {
@@ -262,6 +262,13 @@ impl Undo {
             Some(mark) => files::remove(directory, OsStr::new(mark)),
             None => Ok(false),
         }
+    }
+
+    /// Removes the mark, and returns when the way back is on the disk: what the ledger calls clean must not be there again after a loss of
+    /// power. Whether there was a mark.
+    fn settle(&self, directory: &OwnedFd) -> io::Result<bool> {
+        let marked = self.unmark(directory)?;
+        files::sync_names(directory).map(|()| marked)
     }
 
     /// What a person types to have it back.

@@ -13,10 +13,12 @@ mod duplicate;
 mod loss;
 pub(crate) mod meter;
 mod model;
+pub(crate) mod range;
 mod rate;
 mod reorder;
 pub(crate) mod rules;
 pub(crate) mod verdict;
+mod watch;
 mod worker;
 
 use std::marker::PhantomData;
@@ -27,13 +29,14 @@ use fracas_core::params::Impairs;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
+use fracas_core::traffic::Direction;
 use fracas_linux::cgroup::Controller;
 use fracas_linux::clock;
 use fracas_linux::namespace::{self, NetNamespace};
 use fracas_linux::netfilter;
 use fracas_linux::netlink::Netlink;
 use fracas_linux::privileges::{self, Capability};
-use fracas_linux::relay;
+use fracas_linux::relay::{self, Troubles};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +54,7 @@ use crate::say::{OrSay, gone, missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 use meter::{Measured, Outcome};
 use model::Model;
+use verdict::Tally;
 use worker::Order;
 
 /// What one of these faults is, besides what all of them are.
@@ -59,12 +63,15 @@ pub(crate) trait Kind: Send + Sync + 'static {
     const NAME: &'static str;
     /// What of packets it changes: two that change the same cannot be told apart by a meter.
     const CHANGES: &'static str = Self::NAME;
+    /// Why it can do nothing about what comes in. `None`: it can.
+    const NOT_IN: Option<&'static str> = None;
     /// Its parameters.
     type Params: Impairs + Serialize + DeserializeOwned + Send + Sync + Clone + 'static;
     fn model(params: &Self::Params) -> Model;
     /// What is asked, in words.
     fn asked(params: &Self::Params) -> String;
-    fn judge(params: &Self::Params, measured: &Measured) -> (String, Landed);
+    /// Judges what was measured; `tally` is what was seen of its share so far, and gets what is seen now.
+    fn judge(params: &Self::Params, measured: &Measured, tally: &mut Tally) -> (String, Landed);
     fn plan(params: &Self::Params) -> meter::Plan;
 }
 
@@ -76,11 +83,14 @@ pub(crate) struct Impairment<K>(PhantomData<K>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Undo {
     /// The process by which the target's network namespace is found.
-    pub(crate) process: ProcessIdentity,
+    process: ProcessIdentity,
     /// That namespace, by its number.
     pub(crate) inside: u64,
     /// The table of rules in it.
     pub(crate) table: String,
+    /// The tables of others there whose rules were not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unseen: Vec<String>,
     pub(crate) beside: Beside,
 }
 
@@ -102,6 +112,8 @@ const LET_GO: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long after its longest duration a worker goes by itself that nobody has ended.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
+/// More than this share of what the target sends may not go otherwise than it was asked.
+const OTHERWISE: f64 = 0.05;
 /// More rules than this for one fault do not fit in one transaction, and make every packet slow.
 const MOST_RULES: usize = 400;
 
@@ -123,6 +135,9 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 
     async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
+        if let (Direction::Ingress, Some(why)) = (params.traffic().direction, K::NOT_IN) {
+            return Err(refuse(K::NAME, target, why));
+        }
         match rules::count(&params.traffic()) {
             (_, 0) => {
                 let why = "nothing can be all that is asked: `to` and `ports` name no protocol in common";
@@ -141,8 +156,16 @@ impl<K: Kind> Fault for Impairment<K> {
 
     fn change(params: &K::Params, undo: &Undo) -> String {
         let who = rules::words(&params.traffic());
+        let unseen = if undo.unseen.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; what the rules of the older iptables there say ({}) is not known",
+                undo.unseen.join(", ")
+            )
+        };
         format!(
-            "{} for {who}, by a queue and the table {} in network namespace {}, then both go",
+            "{} for {who}, by a queue and the table {} in network namespace {}, then both go{unseen}",
             K::asked(params),
             undo.table,
             undo.inside
@@ -174,7 +197,13 @@ impl<K: Kind> Fault for Impairment<K> {
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
         };
-        undo.beside.start(K::NAME, job, cx).await.map(drop)
+        // What was seen of the same fault on a former life of the target says nothing of this one.
+        cx.nursery.take_word(&cx.trace_name(), None);
+        undo.beside.start(K::NAME, job, cx).await?;
+        let watched = undo.clone();
+        cx.nursery
+            .later(cx.trace_name(), move |note| watch::until_unserved(watched, note));
+        Ok(())
     }
 
     async fn measure(params: &K::Params, undo: &Undo, cx: &Context) -> Result<Dose> {
@@ -183,24 +212,22 @@ impl<K: Kind> Fault for Impairment<K> {
         let what = || format!("{} cannot be measured", K::NAME);
         let (own, traffic) = (undo.clone(), rules::Owned::from(params.traffic()));
         let name = cx.trace_name();
-        let mut sent: u64 = cx
-            .nursery
-            .word(&name)
-            .and_then(|word| word.parse().ok())
-            .unwrap_or_default();
         let measured = bounded_for(plan.longest(), &codes::FAULT_MEASURE, what, move || {
             let Some(there) = own.there()? else { return Ok(None) };
-            let outcome = meter::measure(&there, &own.table, &traffic, &plan, &mut sent)?;
-            Ok(Some((outcome, sent)))
+            meter::measure(&there, &own.table, &traffic, &plan).map(Some)
         });
-        let Some((outcome, sent)) = measured.await? else {
+        let Some(outcome) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };
-        // The rules count our packets, too; only who has sent them knows how many they were.
-        cx.nursery.take_word(&name, Some(sent.to_string()));
+        let mut known = Known::of(&name, cx);
+        known.hear(undo, cx)?;
         let measured = match outcome {
             Outcome::Measured(measured) => measured,
-            Outcome::Missed(why) => return Ok(missed(asked, why)),
+            Outcome::Missed(why) => {
+                let (_, said) = cx.nursery.goes_on(&name);
+                let why = if said.is_empty() { why } else { said };
+                return Ok(missed(asked, why));
+            }
             Outcome::Unmeasured(why) => {
                 return Ok(Dose {
                     asked,
@@ -210,20 +237,31 @@ impl<K: Kind> Fault for Impairment<K> {
                 });
             }
         };
-        let (delivered, mut landed) = K::judge(params, &measured);
+        let (delivered, mut landed) = K::judge(params, &measured, &mut known.tally);
+        known.keep(&name, cx);
         if landed == Landed::Yes
             && let Some(why) = measured.bystander_harmed()
         {
             landed = Landed::No(why);
         }
-        if landed == Landed::Yes && measured.own() == 0 {
+        // Whatever its share: what nobody sends is not hit.
+        if !matches!(landed, Landed::No(_)) && measured.own() == 0 {
             landed = Landed::No("no packet of the target's own was among those that it is about".to_owned());
+        }
+        if landed == Landed::Yes
+            && let Some(why) = known.too_much(measured.came())
+        {
+            landed = Landed::No(why);
         }
         Ok(Dose {
             asked,
             delivered: format!("{delivered}; {}", measured.bystander_words()),
             landed,
-            effect: Some(format!("{} packets of the target's own", measured.own())),
+            effect: Some(format!(
+                "{} packets of the target's own{}",
+                measured.own(),
+                known.trouble()
+            )),
         })
     }
 
@@ -240,22 +278,93 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 }
 
+/// What is known of an injection from one measurement to the next.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    tally: Tally,
+    troubles: Troubles,
+}
+
+impl Known {
+    fn of(name: &str, cx: &Context) -> Self {
+        let word = cx.nursery.word(name);
+        word.and_then(|word| serde_json::from_str(&word).ok())
+            .unwrap_or_default()
+    }
+
+    /// Takes what the worker has told of its troubles since.
+    fn hear(&mut self, undo: &Undo, cx: &Context) -> Result<()> {
+        for pid in undo.beside.processes()?.unwrap_or_default() {
+            let told = cx.nursery.told_by(pid);
+            let lines = told.split(|byte| *byte == b'\n');
+            if let Some(last) = lines.filter_map(|line| serde_json::from_slice(line).ok()).next_back() {
+                self.troubles = last;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, name: &str, cx: &Context) {
+        cx.nursery.take_word(name, serde_json::to_string(self).ok());
+    }
+
+    /// What the worker did otherwise than it was asked.
+    fn trouble(&self) -> String {
+        let Troubles {
+            hurried,
+            unsent,
+            missed,
+            lapses,
+        } = self.troubles;
+        [
+            (hurried, "went on at once, for too many waited"),
+            (unsent, "could not be sent again, and were lost"),
+            (missed, "found no room in the queue, and went on at once"),
+            (lapses, "times the queue was not served, and packets passed it by"),
+        ]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("; {count} {what}"))
+        .collect::<Vec<_>>()
+        .concat()
+    }
+
+    /// Why so much went otherwise that what was asked was not delivered.
+    fn too_much(&self, came: u64) -> Option<String> {
+        let Troubles {
+            hurried,
+            unsent,
+            missed,
+            ..
+        } = self.troubles;
+        let otherwise = hurried + unsent + missed;
+        (otherwise as f64 > came as f64 * OTHERWISE).then(|| {
+            format!(
+                "of {came} packets of the target's own{}",
+                self.trouble().replacen(';', ",", 1)
+            )
+        })
+    }
+}
+
 impl Undo {
     /// Where a worker will be, and its table. Reads only.
     ///
     /// # Errors
     /// F001 when the target's network is none for it, T004 when the target is gone, T003 when it cannot be looked at.
     pub(crate) async fn find(fault: &str, by: By, target: &Target, device: Option<&str>, cx: &Context) -> Result<Self> {
-        let process = target.process().clone();
+        let (inside, unseen) = inside(fault, by, target, device).await?;
         Ok(Self {
-            inside: inside(fault, by, target, device).await?,
-            process,
+            process: target.process().clone(),
+            inside,
             table: cx.trace_name(),
+            unseen,
             beside: Beside::find_in(&CONTROLLERS, fault, target, cx)?,
         })
     }
 
     pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
+        cx.nursery.end(&cx.trace_name()).await;
         // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
         for pid in self.beside.processes()?.unwrap_or_default() {
             cx.nursery.hang_up(pid);
@@ -306,17 +415,17 @@ pub(crate) enum By {
     Sockets,
 }
 
-/// The number of the target's network namespace, if the fault may be put on there.
+/// The number of the target's network namespace, if the fault may be put on there, and the tables of others that cannot be read.
 ///
 /// # Errors
 /// As [`Undo::find`].
-pub(crate) async fn inside(fault: &str, by: By, target: &Target, device: Option<&str>) -> Result<u64> {
+pub(crate) async fn inside(fault: &str, by: By, target: &Target, device: Option<&str>) -> Result<(u64, Vec<String>)> {
     may(fault, target)?;
     let what = || format!("the network of {target} cannot be looked at");
     let (process, device) = (target.process().clone(), device.map(str::to_owned));
     let look = move || Ground::look(&process, by, device.as_deref());
     match bounded(&codes::TARGET_READ, what, look).await? {
-        Ground::Own(inode) => Ok(inode),
+        Ground::Own(inode, unseen) => Ok((inode, unseen)),
         Ground::Gone => Err(gone(fault, target)),
         Ground::Unfit(why, next) => Err(refuse(fault, target, why).next(next)),
     }
@@ -324,8 +433,8 @@ pub(crate) async fn inside(fault: &str, by: By, target: &Target, device: Option<
 
 /// Where a target's network is.
 enum Ground {
-    /// In a namespace of its own, with this number.
-    Own(u64),
+    /// In a namespace of its own, with this number and these tables of others that cannot be read.
+    Own(u64, Vec<String>),
     Gone,
     /// Why it is none for these faults, and what to do.
     Unfit(String, &'static str),
@@ -350,7 +459,7 @@ impl Ground {
         if let Some(why) = obstacle {
             return Ok(Self::Unfit(why, "see `fracas doctor` for what this kernel has"));
         }
-        if by == By::Queue && there.within(|| Netlink::route()?.rule_marks())? & relay::MARKS != 0 {
+        if by == By::Queue && there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
             return Ok(Self::Unfit(
                 "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
                 "look at bits below 0x100000 alone, with a mask",
@@ -371,7 +480,11 @@ impl Ground {
                 return Ok(Self::Unfit(why, "name one of those"));
             }
         }
-        Ok(Self::Own(there.inode()))
+        let unseen = match by {
+            By::Queue => there.within(netfilter::older_tables)?,
+            By::Rules | By::Sockets => Vec::new(),
+        };
+        Ok(Self::Own(there.inode(), unseen))
     }
 }
 
@@ -419,6 +532,7 @@ pub fn obstacle() -> std::io::Result<Option<String>> {
             possible.owner,
             "tables of packet rules that go with their owner (Linux 5.12)",
         ),
+        (possible.lease, "sets of packet rules that forget (nft_set_hash)"),
         (possible.queue.is_some(), "rules that queue packets"),
         (possible.bypass, "queues that are passed by where nobody listens"),
         (possible.listen, "queues that can be listened to"),
@@ -437,4 +551,37 @@ fn may(fault: &str, target: &Target) -> Result<()> {
     let names = names.join(", ");
     let what = format!("{fault} on {target} needs {names}");
     Err(Problem::new(&codes::FAULT_NEEDS, what).next(format!("run as root, or grant {names}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_otherwise_is_said_and_too_much_of_it_is_no_dose() {
+        let known = |hurried, lapses| Known {
+            troubles: Troubles {
+                hurried,
+                lapses,
+                ..Troubles::default()
+            },
+            ..Known::default()
+        };
+        assert_eq!(known(0, 0).trouble(), "");
+        assert_eq!(known(0, 0).too_much(0), None);
+        let said = known(5, 1).trouble();
+        assert_eq!(
+            said,
+            "; 5 went on at once, for too many waited; 1 times the queue was not served, and packets passed it by"
+        );
+        assert_eq!(known(5, 1).too_much(100), None);
+        let why = known(6, 0).too_much(100).unwrap();
+        assert_eq!(
+            why,
+            "of 100 packets of the target's own, 6 went on at once, for too many waited"
+        );
+        // As the worker tells it, and the guardian keeps it.
+        let line = serde_json::to_vec(&known(6, 0).troubles).unwrap();
+        assert_eq!(serde_json::from_slice::<Troubles>(&line).unwrap(), known(6, 0).troubles);
+    }
 }

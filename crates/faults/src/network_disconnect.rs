@@ -7,7 +7,7 @@
 //! which enables a disabled port when its carrier comes back (`br_port_carrier_check` in net/bridge/br_if.c): what the kernel undoes
 //! by itself was nobody's decision, and is as before.
 
-pub(crate) mod find;
+mod find;
 mod meter;
 mod port;
 

@@ -148,6 +148,11 @@ impl Roots {
     /// [`Cgroup::open`], with this /proc.
     pub fn open(&self, id: &CgroupIdentity, controller: Controller) -> io::Result<Option<Cgroup>> {
         let path = PathBuf::from(&id.path);
+        // No group outlives its boot, and another one may have its path and its inode by now: a machine that does the same at each boot
+        // gives the same inodes.
+        if !id.boot.is_empty() && id.boot != crate::process::boot_id()? {
+            return Ok(None);
+        }
         let mounts = mounts::read(&self.proc)?;
         // A group whose hierarchy cannot be seen from here may well be there: a recovery in another mount namespace, inside a
         // container for one, must not take what it does not see for gone.
@@ -161,7 +166,7 @@ impl Roots {
             return Ok(None);
         };
         let group = Cgroup::new(dir, path, controller, mount.version)?;
-        Ok((group.identity == *id).then_some(group))
+        Ok((group.identity.inode == id.inode).then_some(group))
     }
 
     /// The root group of the hierarchy that has this controller. `None`: the machine has no such controller.
@@ -189,7 +194,7 @@ pub fn root(controller: Controller) -> io::Result<Option<Cgroup>> {
 }
 
 impl Cgroup {
-    /// Opens exactly this group. `None`: it is gone, or another is there now.
+    /// Opens exactly this group. `None`: it is gone, also with the boot that it belonged to, or another is there now.
     ///
     /// # Errors
     /// Besides what the system refuses: no hierarchy with this controller is mounted around the path.
@@ -205,7 +210,11 @@ impl Cgroup {
             .map_err(|path| invalid(format!("the path {} is not UTF-8", path.display())))?;
         Ok(Self {
             dir,
-            identity: CgroupIdentity { path, inode },
+            identity: CgroupIdentity {
+                path,
+                inode,
+                boot: crate::process::boot_id()?,
+            },
             controller,
             version,
         })

@@ -14,6 +14,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 
 use crate::cgroup::Cgroup;
 use crate::error::{Context, invalid};
@@ -75,6 +77,16 @@ pub fn parent_socket() -> io::Result<UnixStream> {
     let mut stdin = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(0) });
     rustix::io::dup2(&null, &mut stdin).context(|| "cannot replace descriptor 0".into())?;
     Ok(UnixStream::from(socket))
+}
+
+/// Says something by a socket without waiting for anybody to hear it. Whether there was room for all of it; nothing is said otherwise.
+pub fn say_now(socket: &UnixStream, words: &[u8]) -> io::Result<bool> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    match rustix::io::retry_on_intr(|| send(socket, words, flags)) {
+        Ok(_) => Ok(true),
+        Err(Errno::AGAIN) => Ok(false),
+        Err(error) => Err(error).context(|| "nobody listens any more".into()),
+    }
 }
 
 /// In a worker: the name by which `ps` and `/proc/PID/comm` know it; the kernel keeps 15 bytes. Without it the name is `exe`, for

@@ -124,6 +124,15 @@ pub fn remove(directory: impl AsFd, name: &OsStr) -> io::Result<bool> {
     }
 }
 
+/// Returns when the names in a directory are on its disk, if it has one (fsync(2), which says `EINVAL` or `EROFS` where there is nothing
+/// to be written).
+pub fn sync_names(directory: impl AsFd) -> io::Result<()> {
+    match rustix::fs::fsync(directory) {
+        Ok(()) | Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+        Err(error) => Err(error).context(|| "cannot write the names in a directory to the disk".into()),
+    }
+}
+
 /// As [`rename`], in an upper directory of which no overlay is mounted: a whiteout takes no name there.
 pub fn rename_in_upper(directory: impl AsFd, from: &OsStr, to: &OsStr) -> io::Result<bool> {
     let directory = directory.as_fd();

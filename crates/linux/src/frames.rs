@@ -50,27 +50,10 @@ impl Tap {
     /// # Errors
     /// What the kernel says; `ENETDOWN` where the link is down. A frame that is dropped later is no error.
     pub fn send(&self, from: Address, to: Address, content: &[u8]) -> io::Result<()> {
-        self.send_as(TYPE, from, to, content)
-    }
-
-    /// Sends a packet of IP, as if it had come from somebody on this link.
-    ///
-    /// # Errors
-    /// As [`Tap::send`].
-    pub fn send_packet(&self, from: Address, to: Address, packet: &[u8]) -> io::Result<()> {
-        let kind = match packet.first().map(|byte| byte >> 4) {
-            Some(4) => libc::ETH_P_IP,
-            Some(6) => libc::ETH_P_IPV6,
-            _ => return Err(invalid(format!("{} bytes that are no packet of IP", packet.len()))),
-        };
-        self.send_as(kind as u16, from, to, packet)
-    }
-
-    fn send_as(&self, kind: u16, from: Address, to: Address, content: &[u8]) -> io::Result<()> {
         if content.len() > LONGEST {
             return Err(invalid(format!("{} bytes for one frame", content.len())));
         }
-        let mut frame = [&to[..], &from, &kind.to_be_bytes(), content].concat();
+        let mut frame = [&to[..], &from, &TYPE.to_be_bytes(), content].concat();
         frame.resize(frame.len().max(SHORTEST), 0);
         rustix::io::retry_on_intr(|| send(&self.0, &frame, SendFlags::empty()))
             .context(|| "cannot send a frame".into())

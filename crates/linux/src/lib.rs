@@ -40,5 +40,6 @@ pub mod state_dir;
 pub mod terminal;
 #[cfg(test)]
 mod testbed;
+pub mod traffic_control;
 pub mod unnamed;
 pub mod vdso;

@@ -8,6 +8,7 @@
 //! later priority, except what is dropped or rejected.
 
 mod expression;
+mod lease;
 mod possible;
 mod read;
 mod rule;
@@ -15,7 +16,7 @@ mod table;
 mod write;
 
 pub use possible::{Possible, possible};
-pub use read::{Counter, TableInfo};
+pub use read::{Counter, TableInfo, older_tables};
 pub use rule::{Action, Chain, Hook, Match, Rule, Side, Version, Way};
 pub use table::{QueueWay, Table};
 

@@ -1,9 +1,10 @@
 //! Netlink: how Linux is asked about and told to change links, addresses, routes and packet rules (netlink(7), rtnetlink(7)).
 //!
 //! [`Message`] writes, [`attributes`] reads, [`Netlink`] asks and awaits the whole answer, also to a [`Transaction`]. On them stand
-//! [links](Link), [addresses](InterfaceAddress) and [routes](Route), and the packet rules of [`netfilter`](crate::netfilter). A netlink
-//! socket belongs to the network namespace in which it was made, and stays there whichever thread uses it (network_namespaces(7)): to ask
-//! another namespace, make it [within](crate::namespace::NetNamespace::within) that one.
+//! [links](Link), [addresses](InterfaceAddress) and [routes](Route), the packet rules of [`netfilter`](crate::netfilter) and the queues of
+//! [`traffic_control`](crate::traffic_control). A netlink socket belongs to the network namespace in which it was made, and stays there
+//! whichever thread uses it (network_namespaces(7)): to ask another namespace, make it
+//! [within](crate::namespace::NetNamespace::within) that one.
 //!
 //! What comes in is read as hostile: every length is compared with what is there, every answer has a bound in messages, in bytes and in
 //! time, and only what the kernel itself sent is listened to.
@@ -42,6 +43,7 @@ pub fn fuzz_answer(bytes: &[u8]) {
         crate::netfilter::fuzz(&reply.body);
         crate::queue::fuzz(&reply.body);
         crate::connections::fuzz(&reply.body);
+        crate::traffic_control::fuzz(&reply.body);
         walk(&reply.body, 0);
     }
     walk(bytes, 0);

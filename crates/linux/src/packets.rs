@@ -3,13 +3,12 @@
 //! Each ends with a tag, by which the kernel tells it from all others before anybody else is asked; where it ends is known without
 //! reading its headers. So a watch costs foreign packets a few steps and no copy, and works for all protocols alike.
 
-mod delivered;
+mod inlet;
 mod probe;
 mod watch;
 
-pub use delivered::Delivered;
+pub use inlet::{Delivered, Delivery, Inlet};
 pub use probe::{Content, Probe, Tag};
-use watch::tagged;
 pub use watch::{Seen, Watch};
 
 /// What is behind the tag: the number of the packet, in network byte order.

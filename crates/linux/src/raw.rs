@@ -123,11 +123,6 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(errno(error), Some(libc::EAGAIN | libc::ENOBUFS))
 }
 
-/// Whether a packet could not be sent because a rule dropped or rejected it.
-pub fn is_stopped(error: &io::Error) -> bool {
-    errno(error) == Some(libc::EPERM)
-}
-
 /// Where a packet goes, by its header.
 ///
 /// # Errors

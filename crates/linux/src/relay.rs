@@ -1,24 +1,31 @@
-//! Takes packets that this namespace sends out of a queue and puts them back later, twice, changed, or never.
+//! Takes packets out of a queue and puts them back later, twice, changed, or never.
 //!
-//! A packet that waits is not kept in the kernel: it counts against the small share of the queues that one connection may have
+//! A packet that is sent and waits is not kept in the kernel: it counts against the small share of the queues that one connection may have
 //! (`tcp_small_queue_check` in net/ipv4/tcp_output.c), and a stream would come to a halt behind it. It is copied and dropped, which its
 //! sender takes for sent, and when its time has come it is sent again by a raw socket, with a mark that keeps it from coming here again.
 //! What is longer than its interface takes has not been cut up yet, which is not done for a raw socket: that waits in the kernel.
 //!
+//! A packet that comes in counts against nobody, and there is no way to send it again: it waits in the kernel, within the same bounds.
+//!
 //! Several relays in one namespace compose: each has a mark of its own, and keeps those of the others.
+//!
+//! A relay that is not served is passed by: its rules hold as long as its lease, which is renewed while it is served. So neither a process
+//! that was stopped nor one that hangs is an outage for longer than [`LEASE`].
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, errno, invalid};
-use crate::netfilter::{Chain, Table, Version};
+use crate::netfilter::{Chain, Hook, Table, Version};
 use crate::netlink::Netlink;
 use crate::queue::{self, Options, Packet, Queue, Verdict};
 use crate::raw::{self, Raw};
@@ -32,6 +39,14 @@ const MOST: u16 = 8;
 const FIRST_MARK: u32 = 20;
 /// The marks of all relays: what has them comes to none.
 pub const MARKS: u32 = ((1 << MOST) - 1) << FIRST_MARK;
+/// The mark of packets that measure: they are no packets of anybody's own.
+pub const PROBE: u32 = 1 << (FIRST_MARK + MOST as u32);
+/// The ports to which packets go that measure what comes in, which brings no mark along: one for each relay.
+pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST;
+/// How long a relay that is not served goes on to take packets.
+pub const LEASE: Duration = Duration::from_millis(750);
+/// How long after the last time the lease is renewed.
+const RENEW: Duration = Duration::from_millis(200);
 /// More bytes than this do not wait here either: it is memory of the machine.
 const MOST_BYTES: usize = 64 << 20;
 /// So many packets are taken at once before it is looked whose time has come.
@@ -53,9 +68,22 @@ pub struct Place {
     pub queue: u16,
     /// What its rules must let pass: packets with this mark have been here.
     pub mark: u32,
+    /// The marks of all that come behind it: what has one of these has passed here before, and is sent once more.
+    pub later: u32,
     /// How many others may come before it. The priority of its chain must grow with it: what is sent again has the marks of all that
     /// come before, which it has passed, and meets those that come after.
     pub order: i32,
+}
+
+/// A packet that has come, as far as anybody is asked about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Came {
+    /// Its length, from the header of IP on.
+    pub length: usize,
+    /// How long after the relay began.
+    pub after: Duration,
+    /// Whether it measures ([`PROBE`]).
+    pub probe: bool,
 }
 
 /// What happens to one packet.
@@ -84,12 +112,16 @@ impl Fate {
 }
 
 /// What a relay did that nobody asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Troubles {
     /// Packets that went on at once, for too many were waiting.
     pub hurried: u64,
     /// Packets that could not be sent again.
     pub unsent: u64,
+    /// Packets that never came here, for the kernel had no room for them.
+    pub missed: u64,
+    /// Times that it was not served in time, and packets passed it by.
+    pub lapses: u64,
 }
 
 /// A queue with the rules that fill it, in one network namespace. Dropping it removes both; what waits is lost then.
@@ -97,6 +129,8 @@ pub struct Troubles {
 pub struct Relay {
     /// Before the queue: while that is there, no rule may be that fills it.
     table: Option<Table>,
+    /// When its lease was renewed.
+    renewed: Instant,
     queue: Queue,
     raw: Raw,
     netlink: Netlink,
@@ -128,21 +162,22 @@ enum What {
         via: Option<u32>,
     },
     /// The packet with this number, in the kernel, as it is.
-    Kept(u32),
+    Kept { id: u32, length: usize },
 }
 
 impl What {
     fn bytes(&self) -> usize {
         match self {
             Self::Copy { bytes, .. } => bytes.len(),
-            Self::Kept(_) => 0,
+            Self::Kept { length, .. } => *length,
         }
     }
 }
 
 impl Relay {
     /// Opens a queue that is free and makes a table of this name with these chains, given the number of the queue and the mark of what
-    /// must not come to it; all in the network namespace of this thread. Needs `CAP_NET_ADMIN` and `CAP_NET_RAW`.
+    /// must not come to it; all in the network namespace of this thread. Needs `CAP_NET_ADMIN` and `CAP_NET_RAW`. Its lease runs from now
+    /// on: the chains begin with a rule that lets everything pass when it is over ([`Match::LeaseOver`](crate::netfilter::Match)).
     ///
     /// # Errors
     /// Eight relays are there already; the kernel refuses the queue, the rules or the sockets.
@@ -163,10 +198,14 @@ impl Relay {
             let place = Place {
                 queue: number,
                 mark: 1 << (FIRST_MARK + u32::from(place)),
+                later: MARKS & !((1 << (FIRST_MARK + u32::from(place) + 1)) - 1),
                 order: i32::from(place),
             };
+            let mut table = Table::make(table, &chains(place))?;
+            table.renew(LEASE)?;
             return Ok(Self {
-                table: Some(Table::make(table, &chains(place))?),
+                table: Some(table),
+                renewed: Instant::now(),
                 queue,
                 raw,
                 netlink,
@@ -183,26 +222,33 @@ impl Relay {
         )))
     }
 
-    /// Serves the queue until `over` says so, which is asked 20 times a second and when `until` can be read. `fate` is asked about each
-    /// packet, with its length from the header of IP on and the time since the beginning. At the end the rules go, and what waits goes
-    /// on at once.
+    /// Serves the queue until `over` says so, which is told of troubles and asked 20 times a second, and until `until` can be read. `fate`
+    /// is asked about each packet. At the end the rules go, and what waits goes on at once, in the order in which it would have.
     ///
     /// # Errors
     /// The kernel does not give or take any more; what waits is lost then.
     pub fn run(
         &mut self,
         until: BorrowedFd<'_>,
-        over: impl Fn() -> bool,
-        mut fate: impl FnMut(usize, Duration) -> Fate,
+        mut over: impl FnMut(&Troubles) -> bool,
+        mut fate: impl FnMut(Came) -> Fate,
     ) -> io::Result<Troubles> {
         let began = Instant::now();
         let mut packets = Vec::new();
         loop {
+            self.renew()?;
             let came = self.queue.receive(BATCH, &mut packets)?;
             let now = Instant::now();
-            self.take(&mut packets, now, |length| fate(length, now - began))?;
+            self.take(&mut packets, now, |packet| {
+                fate(Came {
+                    length: packet.length,
+                    after: now - began,
+                    probe: measures(packet),
+                })
+            })?;
             self.release(Instant::now())?;
-            if over() {
+            self.troubles.missed = self.queue.troubles().missed;
+            if over(&self.troubles) {
                 break;
             }
             if came < BATCH && !self.wait(until)? {
@@ -210,6 +256,19 @@ impl Relay {
             }
         }
         self.end()
+    }
+
+    /// Renews the lease when it is time.
+    fn renew(&mut self) -> io::Result<()> {
+        let ago = self.renewed.elapsed();
+        if ago < RENEW {
+            return Ok(());
+        }
+        if ago > LEASE {
+            self.troubles.lapses += 1;
+        }
+        self.renewed = Instant::now();
+        self.table.as_mut().map_or(Ok(()), |table| table.renew(LEASE))
     }
 
     /// Waits until a packet comes or is due. Whether it goes on.
@@ -228,10 +287,15 @@ impl Relay {
         }
     }
 
-    fn take(&mut self, packets: &mut Vec<Packet>, now: Instant, mut fate: impl FnMut(usize) -> Fate) -> io::Result<()> {
+    fn take(
+        &mut self,
+        packets: &mut Vec<Packet>,
+        now: Instant,
+        mut fate: impl FnMut(&Packet) -> Fate,
+    ) -> io::Result<()> {
         let mut decided = Vec::with_capacity(packets.len());
         for packet in packets.drain(..) {
-            let mut fate = fate(packet.length);
+            let mut fate = fate(&packet);
             if !fate.delay.is_zero() && (self.held.len() >= MOST_HELD || self.held_bytes >= MOST_BYTES) {
                 self.troubles.hurried += 1;
                 fate.delay = Duration::ZERO;
@@ -248,10 +312,12 @@ impl Relay {
         if fate.copies == 0 {
             return Decision::Drop;
         }
-        // What is cut off cannot be sent: it is not all there.
-        let can_be_sent = packet.is_whole() && packet.length <= self.longest(&packet);
+        // What is cut off cannot be sent: it is not all there. What comes in cannot be sent in again.
+        let leaves = packet.hook == Some(Hook::Output);
+        let can_be_sent = leaves && packet.is_whole() && packet.length <= self.longest(&packet);
         let can_be_changed = packet.is_whole() && packet.length <= queue::LONGEST;
-        let (id, mark, via) = (packet.id, packet.mark | self.passed, packet.output);
+        let (id, length) = (packet.id, packet.length);
+        let (mark, via) = (packet.mark | self.passed, packet.output);
         let mut bytes = packet.payload;
         if let Some(bit) = fate.flip {
             flip(&mut bytes, bit);
@@ -272,7 +338,7 @@ impl Relay {
             self.hold(due, What::Copy { bytes, mark, via });
             Decision::Drop
         } else {
-            self.hold(due, What::Kept(id));
+            self.hold(due, What::Kept { id, length });
             Decision::Keep
         }
     }
@@ -290,19 +356,30 @@ impl Relay {
         while self.held.peek().is_some_and(|Reverse(next)| next.due <= by) {
             let Some(Reverse(next)) = self.held.pop() else { break };
             self.held_bytes -= next.what.bytes();
-            match &next.what {
-                What::Kept(id) => kept.push((*id, Verdict::Accept)),
-                What::Copy { bytes, mark, via } => match self.raw.send(bytes, *mark, *via) {
-                    // The interface is busy: in a moment.
-                    Err(error) if raw::is_full(&error) => {
-                        self.held_bytes += next.what.bytes();
-                        self.held.push(Reverse(next));
-                        break;
-                    }
-                    // Its interface is gone, or a rule of somebody's drops it.
-                    Err(_) => self.troubles.unsent += 1,
-                    Ok(()) => {}
-                },
+            let sent = match &next.what {
+                What::Kept { id, .. } => {
+                    kept.push((*id, Verdict::Accept));
+                    continue;
+                }
+                What::Copy { bytes, mark, via } => {
+                    // What was due before it goes before it.
+                    self.queue.decide(&kept)?;
+                    kept.clear();
+                    self.raw.send(bytes, *mark, *via)
+                }
+            };
+            match sent {
+                // The interface is busy: in a moment.
+                Err(error) if raw::is_full(&error) => {
+                    self.held_bytes += next.what.bytes();
+                    self.held.push(Reverse(next));
+                    break;
+                }
+                // A rule behind this one drops it, as it would have dropped the packet itself.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                // Its interface is gone.
+                Err(_) => self.troubles.unsent += 1,
+                Ok(()) => {}
             }
         }
         self.queue.decide(&kept)
@@ -322,10 +399,13 @@ impl Relay {
                 break;
             }
         }
+        // Behind what waited, in the order in which they came.
         let mut packets = Vec::new();
-        while self.queue.receive(BATCH, &mut packets)? > 0 {}
-        let passes: Vec<_> = packets.iter().map(|packet| (packet.id, Verdict::Accept)).collect();
-        self.queue.decide(&passes)?;
+        while self.queue.receive(BATCH, &mut packets)? > 0 {
+            let passes: Vec<_> = packets.iter().map(|packet| (packet.id, Verdict::Accept)).collect();
+            self.queue.decide(&passes)?;
+            packets.clear();
+        }
         self.table.take();
         Ok(self.troubles)
     }
@@ -367,12 +447,38 @@ impl Decision {
     }
 }
 
+/// Whether a packet is one that measures.
+fn measures(packet: &Packet) -> bool {
+    if packet.hook == Some(Hook::Output) {
+        return packet.mark & PROBE != 0;
+    }
+    let header = header(&packet.payload);
+    let port = packet.payload.get(header + 2..).and_then(|bytes| bytes.first_chunk());
+    port.is_some_and(|port| PROBE_PORTS.contains(&u16::from_be_bytes(*port)))
+}
+
+/// The place among others of the relay that has the queue with this number. `None`: it is no relay's.
+pub fn order_of(queue: u16) -> Option<i32> {
+    let place = queue.checked_sub(FIRST_QUEUE).filter(|place| *place < MOST)?;
+    Some(i32::from(place))
+}
+
+/// The mark of the relay that has the queue with this number. `None`: it is no relay's.
+pub fn mark_of(queue: u16) -> Option<u32> {
+    Some(1 << (FIRST_MARK + order_of(queue)? as u32))
+}
+
+/// How long the header of IP is.
+fn header(packet: &[u8]) -> usize {
+    match packet.first() {
+        Some(first) if first >> 4 == 4 => usize::from(first & 0xf) * 4,
+        _ => 40,
+    }
+}
+
 /// Flips a bit behind the header of IP. What has nothing there stays as it is.
 fn flip(packet: &mut [u8], bit: u64) {
-    let header = match packet.first().map(|byte| byte >> 4) {
-        Some(4) => usize::from(packet[0] & 0xf) * 4,
-        _ => 40,
-    };
+    let header = header(packet);
     let Some(inside) = packet.get_mut(header..) else { return };
     if inside.is_empty() {
         return;

@@ -90,7 +90,7 @@ fn native(fault: &str) -> Option<&'static str> {
         }
         "loss" => "{ loss: { percent: 5%, burst: 3, ports: [80, \"8000-8010\"] } }",
         "duplicate" => "{ duplicate: { percent: 5% } }",
-        "corrupt" => "{ corrupt: { percent: 1% } }",
+        "corrupt" => "{ corrupt: { percent: 1%, direction: ingress } }",
         "reorder" => "{ reorder: { percent: 25%, delay: 20ms } }",
         "rate" => "{ rate: { rate: 1mbit } }",
         "connection_drop" => {

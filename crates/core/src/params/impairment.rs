@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::traffic::{Direction, Peer, Service};
 use crate::units::{Percent, Rate, Span};
 
-/// Which packets of a target a fault is about, of those that it sends.
+/// Which packets of a target a fault is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Traffic<'a> {
     /// In which direction.
     pub direction: Direction,
-    /// To whom; empty is everybody.
+    /// To whom, or from whom; empty is everybody.
     pub to: &'a [Peer],
-    /// To whom not.
+    /// To whom, or from whom, not.
     pub except: &'a [Peer],
     /// Ports of either side; empty is all.
     pub ports: &'a [Service],
@@ -31,20 +31,25 @@ macro_rules! impairment {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
         ///
-        /// Undo: exact; the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. The target
-        /// must have a network namespace of its own. Connections that were open before are affected at once. Multicast, broadcast
-        /// and link-local traffic is left alone.
+        /// Undo: exact; the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. A worker that is
+        /// stopped or hangs is passed by within a second, and the dose has not landed. Connections that were open before are affected at
+        /// once. Multicast, broadcast and link-local traffic is left alone.
+        ///
+        /// Refused (F001) where the target shares the machine's network; where its routes are chosen by bits 20 to 28 of the marks of
+        /// packets (`ip rule`), or packet rules ask for the user, group or control group of the sender, which packets lose that are sent
+        /// again; and where `to` and `ports` make more than 400 packet rules, or none. Rules that iptables made in its older way are not
+        /// seen, and the plan says so. Where packets come in, ports 1 to 8 of the target are those of the meter.
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
-            /// Which packets: those that the target sends are `egress`. `ingress` is not available yet. Default `egress`.
+            /// Which packets: `egress` are those that the target sends, `ingress` those that it is sent. Default `egress`.
             #[serde(default)]
             pub direction: Direction,
-            /// To whom: packets to these. Default: everybody.
+            /// The other side: packets to these, or with `ingress` from these. Default: everybody.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub to: Vec<Peer>,
-            /// Packets to these are left alone, also if `to` names them. Default: none.
+            /// Packets to these, or from these, are left alone, also if `to` names them. Default: none.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub except: Vec<Peer>,
             /// TCP and UDP ports of either side, such as `80`, `8000-8010` or `53/udp`. Default: all, and what has no ports.
@@ -70,7 +75,7 @@ macro_rules! impairment {
 }
 
 impairment! {
-    /// Delays packets that the target sends.
+    /// Delays packets that the target sends, or is sent.
     ///
     /// With a jitter packets may overtake each other, as with netem.
     Delay {
@@ -89,7 +94,7 @@ impairment! {
 }
 
 impairment! {
-    /// Loses packets that the target sends.
+    /// Loses packets that the target sends, or is sent.
     Loss {
         /// How many of a hundred, more than 0% and up to 100%. Losses are independent, or, with a `burst`, come in series.
         percent: Percent,
@@ -104,7 +109,7 @@ impairment! {
 }
 
 impairment! {
-    /// Sends packets of the target twice.
+    /// Sends packets of the target twice. What it is sent cannot be doubled: `ingress` is refused (D010).
     Duplicate {
         /// How many of a hundred, more than 0% and up to 100%.
         percent: Percent,
@@ -112,7 +117,7 @@ impairment! {
 }
 
 impairment! {
-    /// Flips one bit of what packets carry that the target sends, behind the header of IP: the receiver finds a wrong checksum and drops them, mostly.
+    /// Flips one bit of what packets carry that the target sends or is sent, behind the header of IP: the receiver finds a wrong checksum and drops them, mostly.
     Corrupt {
         /// How many of a hundred, more than 0% and up to 100%.
         percent: Percent,
@@ -120,7 +125,7 @@ impairment! {
 }
 
 impairment! {
-    /// Lets packets that the target sends overtake others: all are delayed, but for some that are sent at once.
+    /// Lets packets that the target sends, or is sent, overtake others: all are delayed, but for some that are sent at once.
     Reorder {
         /// How many of a hundred are sent at once, more than 0% and less than 100%.
         percent: Percent,
@@ -133,7 +138,7 @@ impairment! {
 }
 
 impairment! {
-    /// Lets the target send no more than so much in a second. What waits longer than a second is lost, as behind a narrow link.
+    /// Lets the target send, or get, no more than so much in a second. What waits longer than a second, or behind 32 MiB, is lost, as behind a narrow link.
     RateLimit {
         /// How much, from 8kbit to 10gbit, with the headers of IP.
         rate: Rate,

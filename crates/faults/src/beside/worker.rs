@@ -120,6 +120,17 @@ impl Post {
             .or_say(&codes::FAULT_APPLY, || "the guardian does not listen".to_owned())
     }
 
+    /// Tells the guardian something that it may ask for later, as a line; without waiting, for it may never ask. Whether there was room.
+    ///
+    /// # Errors
+    /// F002 when nobody listens any more.
+    pub(crate) fn tell(&self, what: &impl Serialize) -> Result<bool> {
+        let mut line = serde_json::to_vec(what)
+            .map_err(|error| Problem::new(&codes::INSIDE, "what a worker says cannot be written").because(&error))?;
+        line.push(b'\n');
+        child::say_now(&self.socket, &line).or_say(&codes::FAULT_APPLY, || "the guardian does not listen".to_owned())
+    }
+
     /// What can be read when the guardian hangs up.
     pub(crate) fn guardian(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -1,23 +1,26 @@
 //! What is not let through, as rules of the kernel's.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use fracas_core::params::{Connections, Refusal, Ways};
+use fracas_core::traffic::Direction;
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Way};
 use fracas_linux::relay;
 
 use super::Cut;
-use crate::impairment::rules::{left_alone, peer_matches, port_matches, to, together};
+use crate::impairment::rules::{address, hits, left_alone, peer_matches};
 
-/// Behind the queues of the faults on packets (-310 and the next), so that what these send again is asked once, and before connections
+/// Behind the queues of the faults on packets (-320 to -305), so that what these send again is asked once, and before connections
 /// are followed and addresses translated (-200 and -100): `to` means whom the target called.
 const PRIORITY: i32 = -290;
-/// What has this mark passes: it is one of ours that shows whether there is a way at all. A mark more than those of the faults on
-/// packets, whose own such packets are stopped here: their meters shall look for somebody else.
-pub(super) const PAST: u32 = relay::MARKS | relay::MARKS << 1;
+/// The marks of a packet that measures one of these faults, and passes all others of Fracas.
+pub(super) const PROBE: u32 = relay::PROBE | relay::MARKS | OURS;
+/// The mark by which it is told from those that measure the others, which pass here.
+const OURS: u32 = relay::PROBE << 1;
+/// The port of the target to which packets go that measure what comes in: the last of those that the faults on packets have.
+pub(super) const OWN_PORT: u16 = *relay::PROBE_PORTS.end();
 /// One in so many, for the kernel counts in whole numbers.
 const PARTS: u32 = 1_000_000;
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMP6: u8 = 58;
 /// `ICMP_DEST_UNREACH` and `ICMPV6_DEST_UNREACH`.
@@ -46,39 +49,15 @@ pub(super) fn count(cut: &Cut) -> (usize, usize) {
 }
 
 fn chain(cut: &Cut, way: Way) -> Chain {
-    let mut rules = passing(cut, way);
+    let (name, hook, direction) = match way {
+        Way::Out => ("output", Hook::Output, Direction::Egress),
+        Way::In => ("input", Hook::Input, Direction::Ingress),
+    };
+    let mut rules = passing(cut, direction);
     for peer in &cut.except {
-        rules.extend(
-            peer_matches(peer)
-                .into_iter()
-                .map(|matches| passes(turned(matches, way))),
-        );
+        rules.extend(peer_matches(peer, direction).into_iter().map(passes));
     }
-    let by = match &cut.device {
-        Some(name) => Match::Link {
-            way,
-            name: name.clone(),
-        },
-        None => Match::NotLoopback(way),
-    };
-    let peers = if cut.to.is_empty() {
-        vec![Vec::new()]
-    } else {
-        cut.to.iter().flat_map(peer_matches).collect()
-    };
-    for peer in &peers {
-        for ports in port_matches(&cut.ports) {
-            // A rule with two protocols would match nothing.
-            if let Some(both) = together(peer, &ports) {
-                let matches = [turned(both, way), vec![by.clone()]].concat();
-                rules.extend(stopping(cut, &matches));
-            }
-        }
-    }
-    let (name, hook) = match way {
-        Way::Out => ("output", Hook::Output),
-        Way::In => ("input", Hook::Input),
-    };
+    rules.extend(hits(&cut.traffic(direction)).iter().flat_map(|hit| stopping(cut, hit)));
     Chain {
         name: name.to_owned(),
         hook,
@@ -88,33 +67,37 @@ fn chain(cut: &Cut, way: Way) -> Chain {
 }
 
 /// What always passes.
-fn passing(cut: &Cut, way: Way) -> Vec<Rule> {
+fn passing(cut: &Cut, direction: Direction) -> Vec<Rule> {
     let mut rules = Vec::new();
-    if way == Way::Out {
-        rules.push(passes(vec![Match::Mark {
-            mask: PAST,
-            value: PAST,
-        }]));
-        if cut.action == Refusal::Reject {
-            // By these the kernel itself tells whoever sent what was rejected on its way in.
-            rules.push(passes(vec![
-                Match::Protocol(TCP),
-                Match::TcpFlags { mask: RST, value: RST },
-            ]));
-            rules.extend(
-                UNREACHABLE.map(|(protocol, kind)| passes(vec![Match::Protocol(protocol), Match::IcmpType(kind)])),
-            );
+    match direction {
+        Direction::Egress => {
+            rules.push(passes(vec![Match::Mark {
+                mask: relay::PROBE | OURS,
+                value: relay::PROBE,
+            }]));
+            if cut.action == Refusal::Reject {
+                // By these the kernel itself tells whoever sent what was rejected on its way in.
+                rules.push(passes(vec![
+                    Match::Protocol(TCP),
+                    Match::TcpFlags { mask: RST, value: RST },
+                ]));
+                rules.extend(
+                    UNREACHABLE.map(|(protocol, kind)| passes(vec![Match::Protocol(protocol), Match::IcmpType(kind)])),
+                );
+            }
         }
+        Direction::Ingress => rules.extend([TCP, UDP].map(|protocol| {
+            passes(vec![
+                Match::Protocol(protocol),
+                Match::Port {
+                    side: Side::Destination,
+                    first: *relay::PROBE_PORTS.start(),
+                    last: OWN_PORT - 1,
+                },
+            ])
+        })),
     }
-    rules.extend(left_alone().map(|network| passes(vec![to(network)])));
-    if way == Way::In {
-        // Of a link: what comes from there, too.
-        rules.push(passes(vec![Match::Address {
-            side: Side::Source,
-            network: IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)),
-            bits: 10,
-        }]));
-    }
+    rules.extend(left_alone(direction).map(|(side, network)| passes(vec![address(side, network)])));
     // What ARP is to IPv4 goes by packets of IPv6, also to and from those that it is about.
     rules.extend(NEIGHBOURS.map(|kind| passes(vec![Match::Protocol(ICMP6), Match::IcmpType(kind)])));
     rules
@@ -126,31 +109,6 @@ fn passes(matches: Vec<Match>) -> Rule {
         action: Action::Accept,
         counted: false,
     }
-}
-
-/// What a packet that the target sends is like, as one that it is sent has it.
-fn turned(matches: Vec<Match>, way: Way) -> Vec<Match> {
-    if way == Way::Out {
-        return matches;
-    }
-    let other = |side| match side {
-        Side::Source => Side::Destination,
-        Side::Destination => Side::Source,
-    };
-    let turn = |one| match one {
-        Match::Address { side, network, bits } => Match::Address {
-            side: other(side),
-            network,
-            bits,
-        },
-        Match::Port { side, first, last } => Match::Port {
-            side: other(side),
-            first,
-            last,
-        },
-        one => one,
-    };
-    matches.into_iter().map(turn).collect()
 }
 
 /// The rules that stop what is like this. Whatever is like it is done with here, so that no later rule gives it a second chance.

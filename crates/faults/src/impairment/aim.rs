@@ -1,37 +1,35 @@
-//! Where probes go: to whom the fault is about, and, as bystanders, to whom it is not.
+//! Where probes go, or come from: whom the fault is about, and, as bystanders, whom it is not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fracas_core::params::Traffic;
 use fracas_core::traffic::{Network, Peer, Ports, Protocol, Service};
 
+use super::rules::left_alone;
+
 /// One packet, as far as rules look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packet {
-    pub(crate) to: IpAddr,
+    /// The other side.
+    pub(crate) peer: IpAddr,
     pub(crate) protocol: Protocol,
-    /// Of TCP and UDP: from which port to which.
+    /// Of TCP and UDP: the port of the target, and that of the other side.
     pub(crate) ports: (u16, u16),
 }
 
-use super::rules::left_alone;
-
 /// The port to which traceroute(8) sends, where nobody listens.
 const NOBODYS: u16 = 33434;
-/// The port from which probes come: no connection has it, for it is none of those that the kernel gives away.
-pub(crate) const OURS: u16 = 1;
-
-/// Whether a packet that the target sends is among those that the fault is about. The rules in the kernel say the same.
+/// Whether a packet that the target sends or gets is among those that the fault is about. The rules in the kernel say the same.
 pub(crate) fn hits(traffic: &Traffic<'_>, packet: &Packet) -> bool {
     let any = |peers: &[Peer]| peers.iter().any(|peer| is_to(peer, packet));
-    !left_alone().any(|network| network.contains(packet.to))
+    !left_alone(traffic.direction).any(|(_, network)| network.contains(packet.peer))
         && (traffic.to.is_empty() || any(traffic.to))
         && !any(traffic.except)
         && (traffic.ports.is_empty() || traffic.ports.iter().any(|service| has(packet, *service)))
 }
 
 fn is_to(peer: &Peer, packet: &Packet) -> bool {
-    peer.network.is_none_or(|network| network.contains(packet.to))
+    peer.network.is_none_or(|network| network.contains(packet.peer))
         && peer.protocol.is_none_or(|protocol| protocol == packet.protocol)
         && peer
             .ports
@@ -39,18 +37,19 @@ fn is_to(peer: &Peer, packet: &Packet) -> bool {
 }
 
 fn has(packet: &Packet, service: Service) -> bool {
-    let (from, to) = packet.ports;
+    let (own, other) = packet.ports;
     packet.protocol != Protocol::Icmp
         && service.protocol.is_none_or(|protocol| protocol == packet.protocol)
-        && (within(service.ports, from) || within(service.ports, to))
+        && (within(service.ports, own) || within(service.ports, other))
 }
 
 fn within(ports: Ports, port: u16) -> bool {
     (ports.first..=ports.last).contains(&port)
 }
 
-/// Packets that the fault is about, best first: `near` are addresses that surely have a next hop, such as that of the gateway.
-pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr]) -> Vec<Packet> {
+/// Packets that the fault is about, best first: `near` are addresses that surely have a next hop, such as that of the gateway. The target's
+/// side has the port `own`.
+pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr], own: u16) -> Vec<Packet> {
     let everybody = [Peer {
         network: None,
         ports: None,
@@ -63,13 +62,13 @@ pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr]) -> Vec<Packet> {
     };
     let mut found = Vec::new();
     for peer in peers {
-        for to in addresses(peer.network, near) {
+        for address in addresses(peer.network, near) {
             for protocol in protocols(peer.protocol) {
                 for port in candidate_ports(peer, traffic.ports) {
                     let packet = Packet {
-                        to,
+                        peer: address,
                         protocol,
-                        ports: (OURS, port),
+                        ports: (own, port),
                     };
                     if hits(traffic, &packet) {
                         found.push(packet);
@@ -81,13 +80,13 @@ pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr]) -> Vec<Packet> {
     found
 }
 
-/// Packets to `near` that the fault is not about.
-pub(crate) fn bystanders(traffic: &Traffic<'_>, near: &[IpAddr]) -> Vec<Packet> {
-    let all = near.iter().flat_map(|to| {
-        protocols(None).into_iter().map(|protocol| Packet {
-            to: *to,
+/// Packets to `near`, or from there, that the fault is not about.
+pub(crate) fn bystanders(traffic: &Traffic<'_>, near: &[IpAddr], own: u16) -> Vec<Packet> {
+    let all = near.iter().flat_map(|peer| {
+        protocols(None).into_iter().map(move |protocol| Packet {
+            peer: *peer,
             protocol,
-            ports: (OURS, NOBODYS),
+            ports: (own, NOBODYS),
         })
     });
     all.filter(|packet| !hits(traffic, packet)).collect()
@@ -149,6 +148,8 @@ mod tests {
 
     use super::*;
 
+    const OURS: u16 = 1;
+
     struct Said {
         to: Vec<Peer>,
         except: Vec<Peer>,
@@ -177,7 +178,7 @@ mod tests {
 
     fn packet(to: &str, protocol: Protocol, from_port: u16, to_port: u16) -> Packet {
         Packet {
-            to: to.parse().unwrap(),
+            peer: to.parse().unwrap(),
             protocol,
             ports: (from_port, to_port),
         }
@@ -224,12 +225,12 @@ mod tests {
             said(&["10.0.0.7"], &[], &[]),
         ] {
             let traffic = said.traffic();
-            let (matched, others) = (matched(&traffic, &near), bystanders(&traffic, &near));
+            let (matched, others) = (matched(&traffic, &near, OURS), bystanders(&traffic, &near, OURS));
             assert!(!matched.is_empty() && matched.iter().all(|packet| hits(&traffic, packet)));
             assert!(others.iter().all(|packet| !hits(&traffic, packet)));
             assert_eq!(others.is_empty(), said.to.is_empty(), "{:?}", said.to);
         }
-        let first = |to: &str| matched(&said(&[to], &[], &[]).traffic(), &near)[0];
+        let first = |to: &str| matched(&said(&[to], &[], &[]).traffic(), &near, OURS)[0];
         assert_eq!(
             first("192.168.7.0/24:53/udp"),
             packet("192.168.7.1", Protocol::Udp, OURS, 53)
@@ -238,7 +239,7 @@ mod tests {
             first("10.0.0.0/8:5432/tcp"),
             packet("10.0.0.1", Protocol::Tcp, OURS, 5432)
         );
-        assert_eq!(first("10.0.0.8/31").to.to_string(), "10.0.0.8");
+        assert_eq!(first("10.0.0.8/31").peer.to_string(), "10.0.0.8");
     }
 
     #[test]
@@ -256,6 +257,6 @@ mod tests {
     #[test]
     fn a_fault_on_nobody_has_no_probe() {
         let nobody = said(&["10.0.0.7"], &["10.0.0.0/8"], &[]);
-        assert!(matched(&nobody.traffic(), &["10.0.0.1".parse().unwrap()]).is_empty());
+        assert!(matched(&nobody.traffic(), &["10.0.0.1".parse().unwrap()], OURS).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::share;
+use super::verdict::{Tally, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Corrupt`].
@@ -39,9 +39,10 @@ impl Kind for Kinds {
         Plan::spread(Plan::MOST, Duration::ZERO).of(SIZE)
     }
 
-    fn judge(params: &params::Corrupt, measured: &Measured) -> (String, Landed) {
+    fn judge(params: &params::Corrupt, measured: &Measured, tally: &mut Tally) -> (String, Landed) {
         let wrong = measured.count(|arrivals| arrivals.iter().any(|arrival| !arrival.intact));
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
-        share("wrong", params.percent.fraction(), wrong, arrived, 1.0)
+        tally.add(wrong, arrived);
+        share("wrong", params.percent.fraction(), *tally, None, 1.0)
     }
 }

@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::{alike, like_the_last, millis};
+use super::verdict::{Tally, alike, like_the_last, millis};
 use super::{Impairment, Kind};
 
 /// See [`params::Delay`].
@@ -55,7 +55,7 @@ impl Kind for Kinds {
         Plan::spread(PROBES, params.mean.0 + 3 * params.jitter.0)
     }
 
-    fn judge(params: &params::Delay, measured: &Measured) -> (String, Landed) {
+    fn judge(params: &params::Delay, measured: &Measured, _: &mut Tally) -> (String, Landed) {
         let delays = measured.delays();
         if delays.is_empty() {
             return (

@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::share;
+use super::verdict::{Tally, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Duplicate`].
@@ -19,6 +19,8 @@ pub(crate) struct Kinds;
 
 impl Kind for Kinds {
     const NAME: &'static str = "duplicate";
+    const NOT_IN: Option<&'static str> =
+        Some("what comes in cannot be doubled, for the kernel takes a copy from nobody");
     type Params = params::Duplicate;
 
     fn model(params: &params::Duplicate) -> Model {
@@ -35,9 +37,16 @@ impl Kind for Kinds {
         Plan::spread(Plan::MOST, Duration::ZERO)
     }
 
-    fn judge(params: &params::Duplicate, measured: &Measured) -> (String, Landed) {
+    fn judge(params: &params::Duplicate, measured: &Measured, tally: &mut Tally) -> (String, Landed) {
         let twice = measured.count(|arrivals| arrivals.len() > 1);
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
-        share("twice", params.percent.fraction(), twice, arrived, 1.0)
+        tally.add(twice, arrived);
+        share(
+            "twice",
+            params.percent.fraction(),
+            *tally,
+            Some(measured.own_twice()),
+            1.0,
+        )
     }
 }

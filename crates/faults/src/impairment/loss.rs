@@ -7,7 +7,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::{alike, like_the_last, share};
+use super::verdict::{Tally, alike, like_the_last, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Loss`].
@@ -41,9 +41,16 @@ impl Kind for Kinds {
         Plan::spread(Plan::MOST, Duration::ZERO)
     }
 
-    fn judge(params: &params::Loss, measured: &Measured) -> (String, Landed) {
+    fn judge(params: &params::Loss, measured: &Measured, tally: &mut Tally) -> (String, Landed) {
         let lost = measured.count(<[_]>::is_empty);
         let alike = params.burst.unwrap_or_else(|| alike(params.correlation));
-        share("lost", params.percent.fraction(), lost, measured.sent(), alike)
+        tally.add(lost, measured.sent());
+        share(
+            "lost",
+            params.percent.fraction(),
+            *tally,
+            Some(measured.own_lost()),
+            alike,
+        )
     }
 }

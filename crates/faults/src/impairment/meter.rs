@@ -3,25 +3,26 @@
 //!
 //! They go to somebody the fault is about, and to a bystander. None needs an answer: each has a wrong checksum, so that no program ever
 //! gets one, and may take one link only. They meet the same rules as the target's own packets, and nothing of the worker but its effect
-//! is seen here.
+//! is seen here. Marks tell them from the target's own, and lead them past the other faults of Fracas.
+//!
+//! Besides, the kernel has counted the target's own packets, before the queue and behind it: of shares that says more than any probe.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fracas_core::ids::is_trace_name;
-use fracas_core::traffic::Protocol;
+use fracas_core::traffic::{Direction, Protocol};
 use fracas_linux::clock;
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::netfilter::Way;
 use fracas_linux::netlink::{Netlink, Route, RouteKind};
-use fracas_linux::packets::{Content, Probe, Tag, Watch};
-use fracas_linux::raw::{self, Raw};
+use fracas_linux::packets::Tag;
+use fracas_linux::queue;
 use fracas_linux::relay;
 
 use super::aim::{self, Packet};
-use super::rules::Owned;
-use super::verdict::millis;
+use super::range::{Aim, Arrival, Inlets, Range, Shot, Ways};
+use super::rules::{self, Counts, Owned};
+use super::verdict::{Tally, millis};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +34,6 @@ pub(crate) struct Plan {
     size: usize,
     /// How long the last one may take that comes.
     within: Duration,
-    /// Whether those of TCP open a connection: what does is the only thing that some rules look at.
-    opens: bool,
-    /// The mark of what no fault of this kind takes.
-    past: u32,
 }
 
 /// What has come of it.
@@ -53,51 +50,48 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     matched: Vec<Shot>,
-    /// `None`: the fault is about everybody.
-    bystander: Option<Vec<Shot>>,
-    /// Whether no other fault of ours is on packets here: it may hit the bystander, as it should.
-    alone: bool,
+    bystander: Bystander,
     size: usize,
     /// Packets of the target's own that the rules have matched since the fault is on.
     own: u64,
+    /// What the kernel has counted of them.
+    flow: Flow,
 }
 
-/// One packet.
+/// Somebody the fault is not about.
 #[derive(Debug, Default)]
-struct Shot {
-    sent: Duration,
-    /// By which interface it leaves.
-    link: u32,
-    arrivals: Vec<Arrival>,
+enum Bystander {
+    /// There is none: it is about everybody.
+    #[default]
+    Nobody,
+    /// Nothing gets there.
+    Unreachable,
+    Shot(Vec<Shot>),
 }
 
-/// A packet that was seen.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
-    pub(crate) delay: Duration,
-    at: Duration,
-    pub(crate) intact: bool,
+/// Packets of the target's own that came to the queue since the fault is on, and that came out of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flow {
+    /// Before the others were counted, without those that waited.
+    came_before: u64,
+    went: u64,
+    came_after: u64,
 }
 
 /// So many a second, not more.
-const GAP: Duration = Duration::from_millis(50);
+pub(crate) const GAP: Duration = Duration::from_millis(50);
 /// As long as a ping.
 pub(crate) const SIZE: usize = 84;
 /// How long something may take that is not delayed, on a machine that has something else to do.
 pub(crate) const SOON: Duration = Duration::from_millis(500);
 /// How long a neighbour may take to be found: the kernel asks for it once a second (`NEIGH_VAR_RETRANS_TIME` in net/ipv4/arp.c).
-const FOUND: Duration = Duration::from_millis(2500);
+pub(crate) const FOUND: Duration = Duration::from_millis(2500);
 /// A bystander that comes later than this was hit.
 const BYSTANDER: Duration = Duration::from_millis(5);
-/// The numbers of packets to bystanders, and of the one that goes past all queues.
-pub(crate) const OTHERS: u32 = 1 << 16;
-const PAST: u32 = 1 << 17;
 /// So many are tried, to find one that can be reached.
 const TRIED: usize = 4;
 /// A meter that takes longer is not listened to any more.
 const LONGEST_WAIT: Duration = Duration::from_millis(3500);
-/// How long another fault of ours may delay what is measured.
-const OTHER_DELAY: Duration = Duration::from_secs(3);
 /// Names of hosts are asked for by nobody here: these addresses are somebody's far away, and only the way to them is asked for.
 const AFAR: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -115,8 +109,6 @@ impl Plan {
             gap: GAP,
             size: SIZE,
             within: (delay + SOON).min(LONGEST_WAIT),
-            opens: false,
-            past: relay::MARKS,
         }
     }
 
@@ -127,17 +119,6 @@ impl Plan {
             gap: Duration::ZERO,
             size,
             within: takes + SOON,
-            opens: false,
-            past: relay::MARKS,
-        }
-    }
-
-    /// As this, for a fault that is no queue: it does not take what has this mark, and looks at what opens a connection.
-    pub(crate) fn of_rules(self, past: u32) -> Self {
-        Self {
-            opens: true,
-            past,
-            ..self
         }
     }
 
@@ -152,78 +133,106 @@ impl Plan {
     }
 }
 
-/// Sends and watches. `sent` is how many packets were sent before, which the rules have counted, and becomes how many there are now.
-pub(crate) fn measure(
-    there: &NetNamespace,
-    table: &str,
-    traffic: &Owned,
-    plan: &Plan,
-    sent: &mut u64,
-) -> io::Result<Outcome> {
+/// Sends and watches. To be called in the network namespace of Fracas.
+pub(crate) fn measure(there: &NetNamespace, table: &str, traffic: &Owned, plan: &Plan) -> io::Result<Outcome> {
+    let inlets = match traffic.direction {
+        Direction::Egress => None,
+        Direction::Ingress => Some(Inlets::find(there)?),
+    };
     there.within(|| {
-        let tables = Netlink::netfilter()?.tables()?;
-        if !tables.iter().any(|one| one.name == table) {
-            return Ok(Outcome::Missed(format!("there is no table {table}")));
+        let mut netlink = Netlink::netfilter()?;
+        let Some(number) = netlink.queue_of_table(table)? else {
+            return Ok(Outcome::Missed(format!(
+                "there is no table {table} whose rules fill a queue"
+            )));
+        };
+        let (Some(mark), Some(order)) = (relay::mark_of(number), relay::order_of(number)) else {
+            return Ok(Outcome::Missed(format!("queue {number} is none of Fracas")));
+        };
+        if !netlink.has_lease(table)? {
+            let why = "its worker does not serve the queue, and packets pass it by: it was stopped, or it hangs";
+            return Ok(Outcome::Missed(why.to_owned()));
         }
-        let alone = !tables.iter().any(|one| one.name != table && is_trace_name(&one.name));
-        let aims = match Aims::take(traffic)? {
+        let aims = match Aims::take(traffic, rules::own_port(order), inlets.as_ref())? {
             Ok(aims) => aims,
             Err(why) => return Ok(Outcome::Unmeasured(why)),
         };
         let tag = tag(table);
-        let mut range = Range {
-            plan: *plan,
-            watch: Watch::open(None, Way::Out, tag)?,
-            raw: Raw::open()?,
-            tag,
-            matched: Vec::new(),
-            others: Vec::new(),
-            past: Vec::new(),
-            contents: Vec::new(),
+        let all_aims = [&aims.matched[..], &aims.others].concat();
+        let ways = match &inlets {
+            None => Ways::out(tag, mark)?,
+            Some(inlets) => Ways::into(inlets, &all_aims, tag)?,
         };
+        let mut range = Range::new(ways, tag);
         // Whoever is next may have to be found first, and that the way is open is seen, too.
-        for (number, aim) in (0..).zip(aims.matched.iter().chain(&aims.others)) {
-            range.try_out(number, aim, plan.size)?;
+        for aim in &all_aims {
+            range.try_out(aim, plan.size)?;
         }
         let count = aims.matched.len();
         range.watch_until(FOUND, |range| {
-            range.is_open(0) && (count..count + aims.others.len()).all(|at| range.is_open(at))
+            range.is_open(0) && (count..all_aims.len()).all(|at| range.is_open(at))
         })?;
         let Some(matched) = (0..count).find(|at| range.is_open(*at)).map(|at| &aims.matched[at]) else {
-            let to = aims
+            let peer = aims
                 .matched
                 .first()
-                .map_or_else(String::new, |aim| aim.packet.to.to_string());
-            return Ok(Outcome::Unmeasured(format!(
-                "nothing gets out towards {to}: nobody answers there for the next link"
-            )));
+                .map_or_else(String::new, |aim| aim.packet.peer.to_string());
+            return Ok(Outcome::Unmeasured(match traffic.direction {
+                Direction::Egress => format!("nothing gets out towards {peer}: nobody answers there for the next link"),
+                Direction::Ingress => format!("nothing from {peer} is delivered, also what the fault is not about"),
+            }));
         };
         let bystander = (0..aims.others.len())
             .find(|at| range.is_open(count + at))
             .map(|at| &aims.others[at]);
-        for number in 0..plan.count {
-            range.shoot(matched, number, plan.size)?;
-            if let Some(other) = bystander {
-                range.shoot(other, OTHERS + number, SIZE)?;
-            }
-            if !plan.gap.is_zero() {
-                range.watch_until(plan.gap, |_| false)?;
-            }
-        }
-        *sent += u64::from(plan.count);
+        shoot_all(&mut range, matched, bystander, plan)?;
         let all = |shots: &[Shot]| shots.iter().all(|shot| !shot.arrivals.is_empty());
-        let within = if alone { plan.within } else { plan.within + OTHER_DELAY };
-        range.watch_until(within, |range| all(&range.matched) && all(&range.others))?;
-        let counters = Netlink::netfilter()?.rule_counters(table)?;
-        let counted: u64 = counters.values().map(|counter| counter.packets).sum();
+        range.watch_until(plan.within, |range| all(&range.matched) && all(&range.others))?;
+        if range.lost()? > 0 {
+            return Ok(Outcome::Unmeasured(
+                "there was no room for all probes that came".to_owned(),
+            ));
+        }
+        let (own, flow) = count_own(&mut netlink, table, traffic, number)?;
         Ok(Outcome::Measured(Measured {
             matched: range.matched,
-            bystander: bystander.is_some().then_some(range.others),
-            alone,
+            bystander: match bystander {
+                Some(_) => Bystander::Shot(range.others),
+                None if aims.others.is_empty() => Bystander::Nobody,
+                None => Bystander::Unreachable,
+            },
             size: plan.size,
-            own: counted.saturating_sub(*sent),
+            own,
+            flow,
         }))
     })
+}
+
+/// What the kernel has counted of the target's own packets.
+fn count_own(netlink: &mut Netlink, table: &str, traffic: &Owned, number: u16) -> io::Result<(u64, Flow)> {
+    /// How many were given to the queue so far, each as it leaves, and how many of them wait there.
+    fn queued(number: u16) -> io::Result<(u64, u64)> {
+        let found = queue::listeners()?.into_iter().find(|one| one.number == number);
+        Ok(found.map_or((0, 0), |one| (one.last.into(), one.waiting.into())))
+    }
+    let (before, waiting) = queued(number)?;
+    let counters = netlink.rule_counters(table)?;
+    let (after, _) = queued(number)?;
+    let (mut own, mut probes, mut behind) = (0, 0, 0);
+    for (rule, counts) in rules::counters(&traffic.traffic()) {
+        let packets = counters.get(&rule).map_or(0, |counter| counter.packets);
+        *match counts {
+            Counts::Own => &mut own,
+            Counts::Probes => &mut probes,
+            Counts::Behind => &mut behind,
+        } += packets;
+    }
+    let flow = Flow {
+        came_before: before.saturating_sub(probes + waiting),
+        went: behind,
+        came_after: after.saturating_sub(probes),
+    };
+    Ok((own, flow))
 }
 
 /// To whom it goes.
@@ -232,17 +241,9 @@ pub(crate) struct Aims {
     pub(crate) others: Vec<Aim>,
 }
 
-pub(crate) struct Aim {
-    pub(crate) packet: Packet,
-    /// The target's own address.
-    pub(crate) from: IpAddr,
-    /// By which interface it leaves.
-    pub(crate) link: u32,
-}
-
 impl Aims {
     /// Finds them; else why there are none.
-    pub(crate) fn take(traffic: &Owned) -> io::Result<Result<Self, String>> {
+    pub(crate) fn take(traffic: &Owned, own_port: u16, inlets: Option<&Inlets>) -> io::Result<Result<Self, String>> {
         let mut netlink = Netlink::route()?;
         let device = match &traffic.device {
             None => None,
@@ -260,23 +261,31 @@ impl Aims {
                     break;
                 }
                 // One protocol to each is enough.
-                if found.iter().any(|aim| aim.packet.to == packet.to) {
+                if found.iter().any(|aim| aim.packet.peer == packet.peer) {
                     continue;
                 }
-                let Some(route) = netlink.route_to(packet.to, 0, device)? else {
+                let Some(route) = netlink.route_to(packet.peer, 0, device)? else {
                     continue;
                 };
-                if let Some((from, link)) = leaves(&route) {
-                    found.push(Aim { packet, from, link });
+                // Of what comes in, a mere ping is nobody's to tell from the target's own.
+                let is_way = |link| inlets.is_none_or(|inlets| inlets.has(link) && packet.protocol != Protocol::Icmp);
+                if let Some((own, link)) = leaves(&route).filter(|(_, link)| is_way(*link)) {
+                    found.push(Aim { packet, own, link });
                 }
             }
             Ok(found)
         };
-        let matched = leaving(aim::matched(&of, &near))?;
+        let matched = leaving(aim::matched(&of, &near, own_port))?;
         if matched.is_empty() {
-            return Ok(Err("there is no way to anybody that it is about".to_owned()));
+            return Ok(Err(match traffic.direction {
+                Direction::Egress => "there is no way to anybody that it is about".to_owned(),
+                Direction::Ingress => {
+                    "nothing can be sent in that it is about: the other end of the target's interface is not a pair's here"
+                        .to_owned()
+                }
+            }));
         }
-        let others = leaving(aim::bystanders(&of, &near))?;
+        let others = leaving(aim::bystanders(&of, &near, own_port))?;
         Ok(Ok(Self { matched, others }))
     }
 }
@@ -309,126 +318,25 @@ fn near(netlink: &mut Netlink, device: Option<u32>) -> io::Result<Vec<IpAddr>> {
     Ok(near)
 }
 
-/// Where is shot and watched.
-struct Range {
-    plan: Plan,
-    watch: Watch,
-    raw: Raw,
-    tag: Tag,
-    matched: Vec<Shot>,
-    others: Vec<Shot>,
-    /// Those that go past all queues, each with whether it was seen.
-    past: Vec<(u32, bool)>,
-    /// What each to the matched carries behind the header of IP.
-    contents: Vec<Vec<u8>>,
-}
-
-impl Range {
-    /// Sends one that no relay takes, to see whether anything gets there.
-    fn try_out(&mut self, number: u32, aim: &Aim, length: usize) -> io::Result<()> {
-        self.past.push((aim.link, false));
-        let bytes = self.probe(aim, PAST + number, length)?;
-        // A rule of somebody's lets no such packet out, or there is no room at this moment: then another one is tried.
-        let _another = self.raw.send(&bytes, self.plan.past, Some(aim.link));
-        Ok(())
-    }
-
-    fn is_open(&self, number: usize) -> bool {
-        self.past.get(number).is_some_and(|(_, seen)| *seen)
-    }
-
-    fn probe(&self, aim: &Aim, number: u32, length: usize) -> io::Result<Vec<u8>> {
-        let probe = Probe {
-            from: aim.from,
-            to: aim.packet.to,
-            content: content_of(aim.packet.protocol, aim.packet.ports, self.plan.opens),
-            hops: 1,
-            tag: self.tag,
-            number,
-            length,
-            sound: false,
-        };
-        probe.bytes()
-    }
-
-    fn shoot(&mut self, aim: &Aim, number: u32, length: usize) -> io::Result<()> {
-        let bytes = self.probe(aim, number, length)?;
-        let sent = clock::wall();
-        match self.raw.send(&bytes, 0, Some(aim.link)) {
-            // It does not arrive, as is asked.
-            Err(error) if self.plan.opens && raw::is_stopped(&error) => {}
-            sent => sent?,
+/// Sends all of a plan.
+fn shoot_all(range: &mut Range<'_>, matched: &Aim, bystander: Option<&Aim>, plan: &Plan) -> io::Result<()> {
+    for _ in 0..plan.count {
+        range.shoot(matched, plan.size)?;
+        if plan.gap.is_zero() {
+            // Nothing comes between the packets of a train.
+            continue;
         }
-        let shot = Shot {
-            sent,
-            link: aim.link,
-            arrivals: Vec::new(),
-        };
-        if number >= OTHERS {
-            self.others.push(shot);
-        } else {
-            self.matched.push(shot);
-            self.contents.push(content(&bytes).to_vec());
+        if let Some(other) = bystander {
+            range.shoot_past(other, SIZE)?;
         }
-        Ok(())
+        range.watch_until(plan.gap, |_| false)?;
     }
-
-    /// Takes note of what is seen, for so long or until it is enough.
-    fn watch_until(&mut self, limit: Duration, enough: impl Fn(&Self) -> bool) -> io::Result<()> {
-        let until = Instant::now() + limit;
-        loop {
-            while let Some(seen) = self.watch.receive()? {
-                let number = seen.number as usize;
-                if seen.number >= PAST {
-                    if let Some((link, open)) = self.past.get_mut(number - PAST as usize) {
-                        *open |= *link == seen.link;
-                    }
-                    continue;
-                }
-                let intact = self
-                    .contents
-                    .get(number)
-                    .is_some_and(|sent| sent == content(&seen.bytes));
-                let shot = match seen.number {
-                    OTHERS.. => self.others.get_mut(number - OTHERS as usize),
-                    _ => self.matched.get_mut(number),
-                };
-                // Also what another interface carries on is seen there, and an answer of the kernel's that quotes it.
-                if let Some(shot) = shot.filter(|shot| shot.link == seen.link) {
-                    shot.arrivals.push(Arrival {
-                        delay: seen.at.saturating_sub(shot.sent),
-                        at: seen.at,
-                        intact,
-                    });
-                }
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || enough(self) {
-                return Ok(());
-            }
-            self.watch.wait(left)?;
+    if let Some(other) = bystander.filter(|_| plan.gap.is_zero()) {
+        for _ in 0..Plan::MOST.min(plan.count) {
+            range.shoot_past(other, SIZE)?;
         }
     }
-}
-
-/// What a packet of this protocol pretends to be.
-pub(crate) fn content_of(protocol: Protocol, (from, to): (u16, u16), opens: bool) -> Content {
-    match protocol {
-        Protocol::Udp => Content::Udp { from, to },
-        Protocol::Tcp if opens => Content::Syn { from, to },
-        Protocol::Tcp => Content::Tcp { from, to },
-        Protocol::Icmp => Content::Echo { identifier: from },
-    }
-}
-
-/// What is behind the header of IP.
-fn content(packet: &[u8]) -> &[u8] {
-    let header = if packet.first().is_some_and(|byte| byte >> 4 == 4) {
-        20
-    } else {
-        40
-    };
-    packet.get(header..).unwrap_or_default()
+    Ok(())
 }
 
 /// What nobody else's packets end with, nor those of another measurement.
@@ -445,13 +353,37 @@ pub(crate) fn tag(table: &str) -> Tag {
 
 impl Measured {
     /// How many were sent.
-    pub(crate) fn sent(&self) -> u32 {
-        self.matched.len() as u32
+    pub(crate) fn sent(&self) -> u64 {
+        self.matched.len() as u64
+    }
+
+    /// How long it took to send them.
+    pub(crate) fn sending(&self) -> Duration {
+        let sent = |shot: Option<&Shot>| shot.map_or(Duration::ZERO, |shot| shot.sent);
+        sent(self.matched.last()).saturating_sub(sent(self.matched.first()))
     }
 
     /// How many of them came in this way.
-    pub(crate) fn count(&self, is: impl Fn(&[Arrival]) -> bool) -> u32 {
-        self.matched.iter().filter(|shot| is(&shot.arrivals)).count() as u32
+    pub(crate) fn count(&self, is: impl Fn(&[Arrival]) -> bool) -> u64 {
+        self.matched.iter().filter(|shot| is(&shot.arrivals)).count() as u64
+    }
+
+    /// How many of the target's own packets were lost, of those that came.
+    pub(crate) fn own_lost(&self) -> Tally {
+        let Flow { came_before, went, .. } = self.flow;
+        Tally {
+            seen: came_before.saturating_sub(went),
+            of: came_before,
+        }
+    }
+
+    /// How many of the target's own packets went twice, of those that came.
+    pub(crate) fn own_twice(&self) -> Tally {
+        let Flow { came_after, went, .. } = self.flow;
+        Tally {
+            seen: went.saturating_sub(came_after).min(came_after),
+            of: came_after,
+        }
     }
 
     /// How late each came that came.
@@ -475,7 +407,9 @@ impl Measured {
 
     /// Why the fault hit somebody that it is not about.
     pub(crate) fn bystander_harmed(&self) -> Option<String> {
-        let shots = self.bystander.as_ref().filter(|_| self.alone)?;
+        let Bystander::Shot(shots) = &self.bystander else {
+            return None;
+        };
         let lost = shots.iter().filter(|shot| shot.arrivals.is_empty()).count();
         if lost > 0 {
             return Some(format!(
@@ -489,13 +423,18 @@ impl Measured {
 
     pub(crate) fn bystander_words(&self) -> String {
         match &self.bystander {
-            None => "it is about everybody".to_owned(),
-            Some(_) if !self.alone => "bystanders have other faults of Fracas".to_owned(),
-            Some(shots) => format!("{} on bystanders", millis(bystander_delay(shots))),
+            Bystander::Nobody => "it is about everybody".to_owned(),
+            Bystander::Unreachable => "no bystander could be reached".to_owned(),
+            Bystander::Shot(shots) => format!("{} on bystanders", millis(bystander_delay(shots))),
         }
     }
 
-    /// Whether it hit anything of the target's own.
+    /// How many of the target's own have come to the queue, each as it leaves.
+    pub(crate) fn came(&self) -> u64 {
+        self.flow.came_after
+    }
+
+    /// How many packets of the target's own it has hit; several that were not cut up yet are one.
     pub(crate) fn own(&self) -> u64 {
         self.own
     }

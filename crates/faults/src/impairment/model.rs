@@ -9,7 +9,7 @@ use std::time::Duration;
 use fracas_core::params::Distribution;
 use fracas_core::seed::Seed;
 use fracas_core::statistics::upper_tail;
-use fracas_linux::relay::Fate;
+use fracas_linux::relay::{Came, Fate};
 use serde::{Deserialize, Serialize};
 
 /// What is done to packets.
@@ -45,10 +45,20 @@ pub(crate) enum Model {
     },
 }
 
-/// The packets of one injection, one after the other.
+/// The packets of one injection, one after the other. Those that measure are drawn for apart: how many there are depends on when somebody
+/// looks, and what becomes of the target's own packets must not.
 #[derive(Debug)]
 pub(crate) struct Stream {
     model: Model,
+    own: Lane,
+    probes: Lane,
+    /// When the link has sent what was before, since the stream began: all go by the same.
+    free: Duration,
+}
+
+/// Packets for which is drawn in their order.
+#[derive(Debug)]
+struct Lane {
     seed: Seed,
     identity: String,
     /// How many came so far.
@@ -57,12 +67,11 @@ pub(crate) struct Stream {
     last: f64,
     /// Whether packets are being lost in a row.
     losing: bool,
-    /// When the link has sent what was before, since the stream began.
-    free: Duration,
 }
 
-/// What waits longer behind a narrow link is lost.
+/// What waits longer behind a narrow link is lost, and what comes when so many bytes wait: they are memory of the machine.
 const LONGEST_QUEUE: Duration = Duration::from_secs(1);
+const LARGEST_QUEUE: u64 = 32 << 20;
 /// No packet waits longer, whatever is drawn.
 pub(crate) const LONGEST: Duration = Duration::from_mins(2);
 /// The mean and the standard deviation of a Pareto distribution with the shape 3 that begins at 1.
@@ -73,18 +82,49 @@ impl Stream {
     pub(crate) fn new(model: Model, seed: Seed, identity: String) -> Self {
         Self {
             model,
+            probes: Lane::new(seed, format!("{identity} probes")),
+            own: Lane::new(seed, identity),
+            free: Duration::ZERO,
+        }
+    }
+
+    /// What happens to the next packet.
+    pub(crate) fn next(&mut self, packet: Came) -> Fate {
+        if let Model::Rate { bits } = self.model {
+            return self.send(packet.length, bits, packet.after);
+        }
+        let lane = if packet.probe { &mut self.probes } else { &mut self.own };
+        lane.next(&self.model)
+    }
+
+    fn send(&mut self, length: usize, bits: u64, now: Duration) -> Fate {
+        let begin = self.free.max(now);
+        // A rate of 0 is refused in the document.
+        let takes = |bytes: f64| Duration::from_secs_f64(bytes * 8.0 / bits.max(1) as f64);
+        if begin.saturating_sub(now) > LONGEST_QUEUE.min(takes(LARGEST_QUEUE as f64)) {
+            return Fate::LOST;
+        }
+        self.free = begin + takes(length as f64).min(LONGEST);
+        Fate {
+            delay: self.free.saturating_sub(now),
+            ..Fate::PASS
+        }
+    }
+}
+
+impl Lane {
+    fn new(seed: Seed, identity: String) -> Self {
+        Self {
             seed,
             identity,
             count: 0,
             last: 0.0,
             losing: false,
-            free: Duration::ZERO,
         }
     }
 
-    /// What happens to the next packet, of so many bytes, which came so long after the stream began.
-    pub(crate) fn next(&mut self, length: usize, now: Duration) -> Fate {
-        let fate = match self.model.clone() {
+    fn next(&mut self, model: &Model) -> Fate {
+        let fate = match model.clone() {
             Model::Delay {
                 mean,
                 jitter,
@@ -112,8 +152,12 @@ impl Stream {
                 correlation,
                 delay,
             } if self.uniform("reorder", correlation) >= share => Fate { delay, ..Fate::PASS },
-            Model::Rate { bits } => self.send(length, bits, now),
-            Model::Loss { .. } | Model::Duplicate { .. } | Model::Corrupt { .. } | Model::Reorder { .. } => Fate::PASS,
+            // Of a link, not of a lane.
+            Model::Rate { .. }
+            | Model::Loss { .. }
+            | Model::Duplicate { .. }
+            | Model::Corrupt { .. }
+            | Model::Reorder { .. } => Fate::PASS,
         };
         self.count += 1;
         fate
@@ -176,20 +220,6 @@ impl Stream {
         };
         self.losing
     }
-
-    fn send(&mut self, length: usize, bits: u64, now: Duration) -> Fate {
-        let begin = self.free.max(now);
-        if begin.saturating_sub(now) > LONGEST_QUEUE {
-            return Fate::LOST;
-        }
-        // A rate of 0 is refused in the document.
-        let takes = Duration::from_secs_f64(length as f64 * 8.0 / bits.max(1) as f64);
-        self.free = begin + takes.min(LONGEST);
-        Fate {
-            delay: self.free.saturating_sub(now),
-            ..Fate::PASS
-        }
-    }
 }
 
 fn moved(mean: Duration, jitter: Duration, by: f64) -> Duration {
@@ -209,9 +239,17 @@ mod tests {
 
     const COUNT: usize = 40_000;
 
+    fn came(length: usize, after: Duration) -> Came {
+        Came {
+            length,
+            after,
+            probe: false,
+        }
+    }
+
     fn fates(model: Model) -> Vec<Fate> {
         let mut stream = Stream::new(model, Seed(7), "web-1".to_owned());
-        (0..COUNT).map(|_| stream.next(100, Duration::ZERO)).collect()
+        (0..COUNT).map(|_| stream.next(came(100, Duration::ZERO))).collect()
     }
 
     fn share(fates: &[Fate], is: impl Fn(&Fate) -> bool) -> f64 {
@@ -377,12 +415,45 @@ mod tests {
         // 1,000 bytes take 8 ms.
         let mut stream = Stream::new(Model::Rate { bits: 1_000_000 }, Seed(7), String::new());
         let ms = Duration::from_millis;
-        assert_eq!(stream.next(1000, ms(0)).delay, ms(8));
-        assert_eq!(stream.next(1000, ms(0)).delay, ms(16));
-        assert_eq!(stream.next(1000, ms(10)).delay, ms(14));
-        assert_eq!(stream.next(1000, ms(1000)).delay, ms(8), "the link was free meanwhile");
-        let passed = (0..1000).filter(|_| stream.next(1000, ms(2000)).copies == 1).count();
+        let mut next = |after| stream.next(came(1000, ms(after)));
+        assert_eq!(next(0).delay, ms(8));
+        assert_eq!(next(0).delay, ms(16));
+        assert_eq!(next(10).delay, ms(14));
+        assert_eq!(next(1000).delay, ms(8), "the link was free meanwhile");
+        let passed = (0..1000).filter(|_| next(2000).copies == 1).count();
         assert_eq!(passed, 126, "one second's worth, and the one that goes over");
+    }
+
+    #[test]
+    fn behind_a_wide_link_no_more_waits_than_there_is_memory_for() {
+        let mut stream = Stream::new(Model::Rate { bits: 10_000_000_000 }, Seed(7), String::new());
+        let mut next = || stream.next(came(1500, Duration::ZERO));
+        let waiting = (0..200_000).filter(|_| next().copies == 1).count() as u64 * 1500;
+        assert!((LARGEST_QUEUE..LARGEST_QUEUE + 3000).contains(&waiting), "{waiting}");
+    }
+
+    #[test]
+    fn what_measures_draws_nothing_from_the_target() {
+        let model = Model::Loss {
+            share: 0.5,
+            correlation: 0.3,
+            burst: None,
+        };
+        let mut with = Stream::new(model.clone(), Seed(7), "a".to_owned());
+        let mut without = Stream::new(model, Seed(7), "a".to_owned());
+        let probe = Came {
+            probe: true,
+            ..came(1, Duration::ZERO)
+        };
+        let mut lost = 0;
+        for number in 0..200 {
+            if number % 3 == 0 {
+                lost += usize::from(with.next(probe).copies == 0);
+            }
+            let own = came(1, Duration::ZERO);
+            assert_eq!(with.next(own), without.next(own));
+        }
+        assert!(lost > 10 && lost < 60, "{lost}");
     }
 
     #[test]
@@ -398,7 +469,7 @@ mod tests {
                 name.to_owned(),
             );
             (0..200)
-                .map(|_| stream.next(1, Duration::ZERO).copies)
+                .map(|_| stream.next(came(1, Duration::ZERO)).copies)
                 .collect::<Vec<_>>()
         };
         assert_eq!(of(1, "a"), of(1, "a"));

@@ -5,7 +5,7 @@ use fracas_core::record::Landed;
 
 use super::meter::{Measured, Plan};
 use super::model::Model;
-use super::verdict::{alike, like_the_last, share};
+use super::verdict::{Tally, alike, like_the_last, share};
 use super::{Impairment, Kind};
 
 /// See [`params::Reorder`].
@@ -37,15 +37,11 @@ impl Kind for Kinds {
         Plan::spread(Plan::MOST, params.delay.0)
     }
 
-    fn judge(params: &params::Reorder, measured: &Measured) -> (String, Landed) {
+    fn judge(params: &params::Reorder, measured: &Measured, tally: &mut Tally) -> (String, Landed) {
         let early = measured.count(|arrivals| arrivals.iter().any(|arrival| arrival.delay * 2 < params.delay.0));
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
-        share(
-            "at once",
-            params.percent.fraction(),
-            early,
-            arrived,
-            alike(params.correlation),
-        )
+        tally.add(early, arrived);
+        let alike = alike(params.correlation);
+        share("at once", params.percent.fraction(), *tally, None, alike)
     }
 }

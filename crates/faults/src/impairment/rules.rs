@@ -5,18 +5,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fracas_core::params::Traffic;
 use fracas_core::traffic::{Direction, Network, Peer, Ports, Protocol, Service};
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Version, Way};
-use fracas_linux::relay::Place;
+use fracas_linux::relay::{PROBE, PROBE_PORTS, Place};
 use serde::{Deserialize, Serialize};
 
 /// Before connections are followed and addresses are translated (-200 and -100): what is taken out here and sent again has not been
-/// seen by anybody, and is seen once.
-const PRIORITY: i32 = -310;
-/// The chain in the table.
-pub(crate) const CHAIN: &str = "output";
+/// seen by anybody, and is seen once. Each place has two, and the last of all is before -300, where others say what is not followed.
+const PRIORITY: i32 = -320;
+/// The chain that fills the queue, and the one that counts what comes out of it.
+const CHAIN: &str = "queue";
+const BEHIND: &str = "behind";
 
 /// A [`Traffic`] that a worker can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owned {
+    pub(crate) direction: Direction,
     to: Vec<Peer>,
     except: Vec<Peer>,
     ports: Vec<Service>,
@@ -26,6 +28,7 @@ pub(crate) struct Owned {
 impl From<Traffic<'_>> for Owned {
     fn from(traffic: Traffic<'_>) -> Self {
         Self {
+            direction: traffic.direction,
             to: traffic.to.to_vec(),
             except: traffic.except.to_vec(),
             ports: traffic.ports.to_vec(),
@@ -37,7 +40,7 @@ impl From<Traffic<'_>> for Owned {
 impl Owned {
     pub(crate) fn traffic(&self) -> Traffic<'_> {
         Traffic {
-            direction: Direction::Egress,
+            direction: self.direction,
             to: &self.to,
             except: &self.except,
             ports: &self.ports,
@@ -56,84 +59,218 @@ pub(crate) fn words(traffic: &Traffic<'_>) -> String {
     } else {
         list(traffic.to)
     };
+    let way = match traffic.direction {
+        Direction::Egress => "to",
+        Direction::Ingress => "from",
+    };
     let some = |is: bool, words: String| if is { words } else { String::new() };
     let except = some(!traffic.except.is_empty(), format!(" but {}", list(traffic.except)));
     let ports = some(!traffic.ports.is_empty(), format!(", of ports {}", list(traffic.ports)));
     let device = traffic.device.map_or(String::new(), |device| format!(", by {device}"));
-    format!("packets to {to}{except}{ports}{device}")
+    format!("packets {way} {to}{except}{ports}{device}")
 }
 
-/// The chain that sends to the queue what the fault is about, unless it has the mark.
-pub(crate) fn chain(traffic: &Traffic<'_>, place: Place) -> Chain {
-    let Place { queue, mark, order } = place;
+/// What a counter of [`chains`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// Packets of the target's own that the fault is about; several that the kernel has not cut up yet are one.
+    Own,
+    /// Packets of the fault's meter that are given to the queue.
+    Probes,
+    /// Packets of the target's own behind the queue, each as it leaves.
+    Behind,
+}
+
+/// What the rules with these numbers count, by their chains.
+pub(crate) fn counters(traffic: &Traffic<'_>) -> Vec<((String, usize), Counts)> {
+    let place = Place {
+        queue: 0,
+        mark: 0,
+        later: 0,
+        order: 0,
+    };
+    let mut found = Vec::new();
+    for chain in chains(traffic, place) {
+        for (number, rule) in chain.rules.iter().enumerate().filter(|(_, rule)| rule.counted) {
+            let counts = if chain.name == BEHIND {
+                Counts::Behind
+            } else if measures(traffic.direction, own_port(0)..=own_port(0))
+                .iter()
+                .any(|measures| measures.iter().all(|one| rule.matches.contains(one)))
+            {
+                Counts::Probes
+            } else {
+                Counts::Own
+            };
+            found.push(((chain.name.clone(), number), counts));
+        }
+    }
+    found
+}
+
+/// The port of the target that the probes come from, or go to, of the fault with this place among others.
+pub(crate) fn own_port(order: i32) -> u16 {
+    PROBE_PORTS.start() + order as u16
+}
+
+/// What a packet is like that measures: one of these. What is sent has a mark; what comes in brings none along, and goes to a port that
+/// no service has.
+fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16>) -> Vec<Vec<Match>> {
+    match direction {
+        Direction::Egress => vec![vec![Match::Mark {
+            mask: PROBE,
+            value: PROBE,
+        }]],
+        Direction::Ingress => {
+            let to = Match::Port {
+                side: Side::Destination,
+                first: *ports.start(),
+                last: *ports.end(),
+            };
+            let protocols = [Protocol::Udp, Protocol::Tcp].into_iter();
+            let numbers = protocols.flat_map(|one| numbers(Some(one), None)).flatten();
+            numbers
+                .map(|number| vec![Match::Protocol(number), to.clone()])
+                .collect()
+        }
+    }
+}
+
+/// The chain that sends to the queue what the fault is about, unless it has the mark; and the one that counts what comes out of it.
+pub(crate) fn chains(traffic: &Traffic<'_>, place: Place) -> Vec<Chain> {
+    let Place {
+        queue,
+        mark,
+        later,
+        order,
+    } = place;
     let passes = |matches| Rule {
         matches,
         action: Action::Accept,
         counted: false,
     };
-    let mut rules = vec![passes(vec![Match::Mark {
+    let mut spared: Vec<Rule> = left_alone(traffic.direction)
+        .map(|(side, network)| passes(vec![address(side, network)]))
+        .collect();
+    for peer in traffic.except {
+        spared.extend(peer_matches(peer, traffic.direction).into_iter().map(passes));
+    }
+    let hits = hits(traffic);
+    let counts = |matches, action| Rule {
+        matches,
+        action,
+        counted: true,
+    };
+    let mut before = vec![passes(vec![Match::LeaseOver])];
+    before.push(passes(vec![Match::Mark {
         mask: mark,
         value: mark,
-    }])];
-    rules.extend(left_alone().map(|network| passes(vec![to(network)])));
-    for peer in traffic.except {
-        rules.extend(peer_matches(peer).into_iter().map(passes));
+    }]));
+    before.extend(spared.iter().cloned());
+    // First what measures: it is none of the target's own, and what measures another fault is not for this one.
+    let own_port = own_port(order);
+    for measures in measures(traffic.direction, own_port..=own_port) {
+        let both = hits.iter().filter_map(|hit| together(&measures, hit));
+        before.extend(both.map(|matches| counts(matches, Action::Queue(queue))));
     }
+    let all_that_measure = || measures(traffic.direction, PROBE_PORTS).into_iter().map(passes);
+    if traffic.direction == Direction::Ingress {
+        before.extend(all_that_measure());
+    }
+    before.extend(hits.iter().map(|hit| counts(hit.clone(), Action::Queue(queue))));
+    // What another fault behind this one sends again was counted here before.
+    let mut behind = vec![
+        passes(vec![Match::LeaseOver]),
+        passes(vec![Match::NotMark { mask: later, value: 0 }]),
+    ];
+    behind.extend(all_that_measure());
+    behind.extend(spared);
+    behind.extend(hits.into_iter().map(|hit| counts(hit, Action::Accept)));
+    let hook = match traffic.direction {
+        Direction::Egress => Hook::Output,
+        Direction::Ingress => Hook::Input,
+    };
+    let chain = |name: &str, priority, rules| Chain {
+        name: name.to_owned(),
+        hook,
+        priority,
+        rules,
+    };
+    vec![
+        chain(CHAIN, PRIORITY + 2 * order, before),
+        chain(BEHIND, PRIORITY + 2 * order + 1, behind),
+    ]
+}
+
+/// What a packet is like that the fault is about: one of these.
+pub(crate) fn hits(traffic: &Traffic<'_>) -> Vec<Vec<Match>> {
+    let way = match traffic.direction {
+        Direction::Egress => Way::Out,
+        Direction::Ingress => Way::In,
+    };
     let by = match traffic.device {
         Some(name) => Match::Link {
-            way: Way::Out,
+            way,
             name: name.to_owned(),
         },
-        None => Match::NotLoopback(Way::Out),
+        None => Match::NotLoopback(way),
     };
     let peers = if traffic.to.is_empty() {
         vec![Vec::new()]
     } else {
-        traffic.to.iter().flat_map(peer_matches).collect()
+        let peers = traffic.to.iter();
+        peers.flat_map(|peer| peer_matches(peer, traffic.direction)).collect()
     };
+    let mut hits = Vec::new();
     for peer in peers {
         for ports in port_matches(traffic.ports) {
             // A rule with two protocols would match nothing.
             if let Some(both) = together(&peer, &ports) {
-                rules.push(Rule {
-                    matches: [both, vec![by.clone()]].concat(),
-                    action: Action::Queue(queue),
-                    counted: true,
-                });
+                hits.push([both, vec![by.clone()]].concat());
             }
         }
     }
-    Chain {
-        name: CHAIN.to_owned(),
-        hook: Hook::Output,
-        priority: PRIORITY + order,
-        rules,
-    }
+    hits
 }
 
-/// What is for several, or for one link only, cannot be sent again as it was: the kernel would have to be told by which link.
-pub(crate) fn left_alone() -> impl Iterator<Item = Network> {
+/// What is for several, or for one link only, cannot be sent again as it was: the kernel would have to be told by which link. Of what
+/// comes in the same is left alone, for without it nobody finds his neighbours.
+pub(crate) fn left_alone(direction: Direction) -> impl Iterator<Item = (Side, Network)> {
     let network = |address: IpAddr, prefix| Network { address, prefix };
-    [
+    let link = network(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10);
+    let to_many = [
         network(Ipv4Addr::new(224, 0, 0, 0).into(), 4),
         network(Ipv4Addr::BROADCAST.into(), 32),
         network(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0).into(), 8),
-        network(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10),
-    ]
-    .into_iter()
+        link,
+    ];
+    let comes = (direction == Direction::Ingress).then_some((Side::Source, link));
+    to_many
+        .into_iter()
+        .map(|network| (Side::Destination, network))
+        .chain(comes)
 }
 
-pub(crate) fn to(network: Network) -> Match {
+/// The side of the other one.
+fn other(direction: Direction) -> Side {
+    match direction {
+        Direction::Egress => Side::Destination,
+        Direction::Ingress => Side::Source,
+    }
+}
+
+pub(crate) fn address(side: Side, network: Network) -> Match {
     Match::Address {
-        side: Side::Destination,
+        side,
         network: network.address,
         bits: network.prefix,
     }
 }
 
-/// What a packet to this peer is like: one of these.
-pub(crate) fn peer_matches(peer: &Peer) -> Vec<Vec<Match>> {
-    let address = peer.network.map(to);
+/// What a packet to this peer, or from it, is like: one of these.
+pub(crate) fn peer_matches(peer: &Peer, direction: Direction) -> Vec<Vec<Match>> {
+    let side = other(direction);
+    let network = peer.network.map(|network| address(side, network));
     let version = peer.network.map(|network| match network.address {
         IpAddr::V4(_) => Version::V4,
         IpAddr::V6(_) => Version::V6,
@@ -146,9 +283,9 @@ pub(crate) fn peer_matches(peer: &Peer) -> Vec<Vec<Match>> {
     let mut all = Vec::new();
     for protocol in protocols {
         for number in numbers(protocol, version) {
-            let mut one: Vec<Match> = address.iter().cloned().collect();
+            let mut one: Vec<Match> = network.iter().cloned().collect();
             one.extend(number.map(Match::Protocol));
-            one.extend(peer.ports.map(|ports| port(Side::Destination, ports)));
+            one.extend(peer.ports.map(|ports| port(side, ports)));
             all.push(one);
         }
     }
@@ -160,15 +297,15 @@ pub(crate) fn count(traffic: &Traffic<'_>) -> (usize, usize) {
     let place = Place {
         queue: 0,
         mark: 0,
+        later: 0,
         order: 0,
     };
-    let rules = chain(traffic, place).rules;
-    let hits = rules.iter().filter(|rule| rule.counted).count();
-    (rules.len(), hits)
+    let all = chains(traffic, place).iter().map(|chain| chain.rules.len()).sum();
+    (all, hits(traffic).len())
 }
 
 /// The kernel's numbers of a protocol: that of ICMP depends on the version.
-fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u8>> {
+pub(super) fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u8>> {
     match (protocol, version) {
         (None, _) => vec![None],
         (Some(Protocol::Tcp), _) => vec![Some(6)],
@@ -180,7 +317,7 @@ fn numbers(protocol: Option<Protocol>, version: Option<Version>) -> Vec<Option<u
 }
 
 /// Ports of either side: one of these. Nothing where all are meant.
-pub(crate) fn port_matches(either: &[Service]) -> Vec<Vec<Match>> {
+fn port_matches(either: &[Service]) -> Vec<Vec<Match>> {
     if either.is_empty() {
         return vec![Vec::new()];
     }
@@ -232,6 +369,7 @@ mod tests {
         Place {
             queue: 7,
             mark,
+            later: 0,
             order: 0,
         }
     }
@@ -246,9 +384,9 @@ mod tests {
             ports: &ports,
             device: Some("eth0"),
         };
-        let rules = chain(&traffic, place(1)).rules.into_iter();
+        let rules = chains(&traffic, place(1)).swap_remove(0).rules.into_iter();
         rules
-            .filter(|rule| rule.action == Action::Queue(7))
+            .filter(|rule| rule.action == Action::Queue(7) && !matches!(rule.matches[0], Match::Mark { .. }))
             .map(|rule| rule.matches)
             .collect()
     }
@@ -274,17 +412,50 @@ mod tests {
 
     #[test]
     fn what_has_the_mark_and_what_is_for_many_passes_before_anything_is_asked() {
+        let except = ["10.0.0.53".parse().unwrap()];
+        for (direction, hook, spared, probes) in [
+            (Direction::Egress, Hook::Output, 5, 1),
+            (Direction::Ingress, Hook::Input, 6, 2),
+        ] {
+            let traffic = Traffic {
+                direction,
+                to: &[],
+                except: &except,
+                ports: &[],
+                device: None,
+            };
+            let chains = chains(&traffic, place(4));
+            assert!(chains.iter().all(|chain| chain.hook == hook));
+            assert!(chains[0].priority < chains[1].priority);
+            let rules = &chains[0].rules;
+            assert_eq!(rules[0].matches, [Match::LeaseOver]);
+            assert_eq!(rules[1].matches, [Match::Mark { mask: 4, value: 4 }]);
+            assert!(rules[..2 + spared].iter().all(|rule| rule.action == Action::Accept));
+            let queued = rules.iter().filter(|rule| rule.action == Action::Queue(7)).count();
+            assert_eq!(queued, probes + 1);
+            let counts: Vec<_> = counters(&traffic).into_iter().map(|(_, counts)| counts).collect();
+            let of = |one| counts.iter().filter(|counts| **counts == one).count();
+            assert_eq!([Counts::Own, Counts::Probes, Counts::Behind].map(of), [1, probes, 1]);
+        }
+    }
+
+    #[test]
+    fn of_what_comes_in_the_other_side_is_the_source() {
+        let to = ["10.0.0.7:5432/tcp".parse().unwrap()];
         let traffic = Traffic {
-            direction: Direction::Egress,
-            to: &[],
-            except: &["10.0.0.53".parse().unwrap()],
+            direction: Direction::Ingress,
+            to: &to,
+            except: &[],
             ports: &[],
-            device: None,
+            device: Some("eth0"),
         };
-        let rules = chain(&traffic, place(4)).rules;
-        assert_eq!(rules[0].matches, [Match::Mark { mask: 4, value: 4 }]);
-        assert!(rules[..6].iter().all(|rule| rule.action == Action::Accept));
-        assert_eq!(rules.len(), 7);
-        assert!(rules[6].matches.contains(&Match::NotLoopback(Way::Out)) && rules[6].counted);
+        let hit = &hits(&traffic)[0];
+        assert!(hit.iter().all(|one| match one {
+            Match::Address { side, .. } | Match::Port { side, .. } => *side == Side::Source,
+            Match::Link { way, .. } => *way == Way::In,
+            _ => true,
+        }));
+        assert_eq!(hit.len(), 4);
+        assert_eq!(words(&traffic), "packets from 10.0.0.7:5432/tcp, by eth0");
     }
 }

@@ -6,7 +6,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::clock;
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::relay::Relay;
+use fracas_linux::relay::{Relay, Troubles};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Model, Stream};
@@ -16,6 +16,9 @@ use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-queue`.
 pub(crate) const NAME: &str = "packet-queue";
+
+/// Between two words about troubles.
+const TELL: Duration = Duration::from_millis(500);
 
 /// What the worker is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,20 +46,23 @@ pub fn packet_queue_worker_main() -> Result<()> {
             .filter(|there| there.inode() == order.inside)
             .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{target} is gone")))?;
         let traffic = order.traffic.traffic();
-        let chain = |place| vec![rules::chain(&traffic, place)];
         let mut relay = there
-            .within(|| Relay::open(&order.table, chain))
+            .within(|| Relay::open(&order.table, |place| rules::chains(&traffic, place)))
             .or_say(&codes::FAULT_APPLY, failed)?;
         let mut stream = Stream::new(order.model, Seed(order.seed), order.identity);
         post.say(READY)?;
-        let over = post.over().clone();
+        let mut told = (Troubles::default(), clock::boottime());
+        // A guardian that hangs does not keep it on.
+        let over = |troubles: &Troubles| {
+            if *troubles != told.0 && clock::boottime() > told.1 + TELL {
+                told = (*troubles, clock::boottime());
+                // A guardian that hangs does not hear it.
+                let _unheard = post.tell(troubles);
+            }
+            post.over().is() || clock::boottime() > order.not_after
+        };
         relay
-            // A guardian that hangs does not keep it on.
-            .run(
-                post.guardian(),
-                || over.is() || clock::boottime() > order.not_after,
-                |length, now| stream.next(length, now),
-            )
+            .run(post.guardian(), over, |packet| stream.next(packet))
             .or_say(&codes::FAULT_APPLY, || "the queue cannot be served".to_owned())
             .map(drop)
     })

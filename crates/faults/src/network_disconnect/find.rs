@@ -185,15 +185,6 @@ fn is_pair(link: &Link) -> bool {
     link.is("veth") && link.other_namespace.is_some()
 }
 
-/// The target's link with this number and its other end in this namespace. `None`: the target is gone, or that end is not here.
-pub(crate) fn both_ends(process: &ProcessIdentity, index: u32) -> io::Result<Option<(Link, Link)>> {
-    let Some(ground) = Ground::look(process)? else {
-        return Ok(None);
-    };
-    let inside = ground.there.iter().find(|link| link.index == index && is_pair(link));
-    Ok(inside.and_then(|inside| Some((inside.clone(), other_end(&ground, inside)?.clone()))))
-}
-
 /// The other end of a pair, if it is in this namespace; both ends must say so.
 fn other_end<'a>(ground: &'a Ground, link: &Link) -> Option<&'a Link> {
     let there = ground.there_from_here;

@@ -2,20 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use fracas_core::record::{Dose, Landed, Reverted, Seen};
 use fracas_core::target::ProcessIdentity;
 use fracas_faults::find;
-use fracas_lab::{TestBridge, TestNode, skip};
+use fracas_lab::{TestBridge, TestNode, eventually, eventually_async, skip};
+use fracas_linux::cgroup::Controller;
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule};
-use fracas_linux::relay::{self, Fate, Relay};
 use serde_json::{Value, json};
 
-use crate::fixture::{LIMIT, Stage, on_process};
+use crate::fixture::{LIMIT, Stage, on_process, signal};
 
 tests! {
     impairments_hit_what_they_are_about_and_nothing_else,
@@ -28,6 +25,12 @@ tests! {
     impairments_refuse_the_machine_s_own_network,
     impairments_leave_rules_of_others_as_they_are,
     impairments_report_a_bystander_that_is_hit,
+    impairments_by_a_stopped_worker_are_no_outage,
+    impairments_that_nobody_ends_end_by_themselves,
+    impairments_of_small_shares_say_when_they_cannot_tell,
+    impairments_do_not_take_probes_for_packets_of_the_target,
+    impairments_of_a_rate_are_told_from_none,
+    impairments_of_what_comes_in_hit_it_and_nothing_else,
 }
 
 pub const MS: Duration = Duration::from_millis(1);
@@ -57,6 +60,7 @@ fn namespace(process: &ProcessIdentity) -> NetNamespace {
     NetNamespace::of(process).unwrap().unwrap()
 }
 
+const SIGSTOP: i32 = 19;
 pub const CHAT: [&str; 2] = ["chat", "20"];
 
 pub async fn stage(node: TestNode, fault: &str, params: Value) -> Stage {
@@ -106,6 +110,31 @@ impl Place {
             let began = Instant::now();
             from.send_to(b"hello", (self.here, port)).unwrap();
             to.recv(&mut [0; 16]).ok().map(|_| began.elapsed())
+        };
+        (0..5).filter_map(|_| one()).min()
+    }
+
+    /// Sends so many datagrams from the node, no more at once than the queue has room for.
+    fn sends(&self, count: usize) {
+        let to = UdpSocket::bind((self.here, 0)).unwrap();
+        let from = self
+            .there
+            .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
+            .unwrap();
+        for _ in 0..count {
+            from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        }
+    }
+
+    /// As [`Place::takes`], from the bridge to the node.
+    fn takes_in(&self, to: Ipv4Addr, port: u16) -> Option<Duration> {
+        let there = self.there.within(|| UdpSocket::bind((to, port))).unwrap();
+        there.set_read_timeout(Some(500 * MS)).unwrap();
+        let from = UdpSocket::bind((self.here, 0)).unwrap();
+        let one = || {
+            let began = Instant::now();
+            from.send_to(b"hello", (to, port)).unwrap();
+            there.recv(&mut [0; 16]).ok().map(|_| began.elapsed())
         };
         (0..5).filter_map(|_| one()).min()
     }
@@ -281,6 +310,17 @@ pub fn nft(place: &Place, words: &[&str]) -> String {
     said(place, "nft", words)
 }
 
+/// What a program says in the node's network.
+#[expect(clippy::disallowed_methods, reason = "a peer to compare with")]
+pub fn said(place: &Place, program: &str, words: &[&str]) -> String {
+    let said = place
+        .there
+        .within(|| std::process::Command::new(program).args(words).output())
+        .unwrap();
+    assert!(said.status.success(), "{said:?}");
+    String::from_utf8(said.stdout).unwrap()
+}
+
 async fn impairments_leave_rules_of_others_as_they_are() {
     let Some((place, node)) = place(&CHAT) else { return };
     for line in [
@@ -302,17 +342,6 @@ async fn impairments_leave_rules_of_others_as_they_are() {
     off(&stage, &undo).await;
     assert_eq!(nft(&place, &list), before);
     drop(place.bridge);
-}
-
-/// What a program says in the node's network.
-#[expect(clippy::disallowed_methods, reason = "a peer to compare with")]
-pub fn said(place: &Place, program: &str, words: &[&str]) -> String {
-    let said = place
-        .there
-        .within(|| std::process::Command::new(program).args(words).output())
-        .unwrap();
-    assert!(said.status.success(), "{said:?}");
-    String::from_utf8(said.stdout).unwrap()
 }
 
 /// A program that changes something, as a stranger.
@@ -359,7 +388,7 @@ async fn impairments_refuse_what_would_lose_its_way() {
         ),
         (
             json!({ "mean": "20ms", "to": (1..=20).map(|n| format!("10.0.0.{n}")).collect::<Vec<_>>(), "ports": (1..=10).collect::<Vec<_>>() }),
-            "it takes 805 packet rules",
+            "it takes 2413 packet rules",
         ),
     ] {
         let other = also(&stage, "delay", params);
@@ -370,7 +399,7 @@ async fn impairments_refuse_what_would_lose_its_way() {
     }
 }
 
-/// Somebody else's queue delays everything: what the fault is not about is late, and that is said.
+/// Somebody else's rule drops what the fault is not about, and that is said.
 async fn impairments_report_a_bystander_that_is_hit() {
     let Some((place, node)) = place(&CHAT) else { return };
     let stage = stage(
@@ -379,51 +408,242 @@ async fn impairments_report_a_bystander_that_is_hit() {
         json!({ "percent": "100%", "to": [format!("{}:9", place.here)] }),
     )
     .await;
-    let chain = |at: relay::Place| {
-        let rule = |matches, action| Rule {
-            matches,
-            action,
-            counted: false,
-        };
-        vec![Chain {
-            name: "output".to_owned(),
-            hook: Hook::Output,
-            priority: 0,
-            rules: vec![
-                rule(
-                    vec![Match::Mark {
-                        mask: at.mark,
-                        value: at.mark,
-                    }],
-                    Action::Accept,
-                ),
-                rule(Vec::new(), Action::Queue(at.queue)),
-            ],
-        }]
-    };
-    let mut theirs = place.there.within(|| Relay::open("theirs", chain)).unwrap();
-    let (hold, until) = UnixStream::pair().unwrap();
-    let late = Fate {
-        delay: 20 * MS,
-        ..Fate::PASS
-    };
-    let thread = std::thread::spawn(move || theirs.run(until.as_fd(), || false, |_, _| late));
     let undo = on(&stage).await;
+    // The port of traceroute(8), to which bystanders go: it is open when it is tried, and closed behind that.
+    for line in [
+        "add table inet theirs",
+        "add chain inet theirs out { type filter hook output priority 0; }",
+        "add rule inet theirs out udp dport 33434 limit rate over 1/hour burst 5 packets drop",
+    ] {
+        nft(&place, &[line]);
+    }
     let hit = dose(&stage, &undo).await;
     assert!(
-        matches!(&hit.landed, Landed::No(why) if why.contains("it is not about")),
+        matches!(&hit.landed, Landed::No(why) if why.contains("it is not about were lost")),
         "{hit:?}"
     );
-    drop(hold);
-    thread.join().unwrap().unwrap();
+    nft(&place, &["delete table inet theirs"]);
     let alone = dose(&stage, &undo).await;
     assert_eq!(alone.landed, Landed::Yes, "{alone:?}");
-    // Another fault of ours is meant to do so.
+    // Another fault of ours may hit it, and is passed by those that measure.
     let delay = also(&stage, "delay", json!({ "mean": "20ms" }));
     let other = on(&delay).await;
     let both = dose(&stage, &undo).await;
     assert_eq!(both.landed, Landed::Yes, "{both:?}");
-    assert!(both.delivered.contains("other faults of Fracas"), "{both:?}");
+    assert!(both.delivered.ends_with("ms on bystanders"), "{both:?}");
     off(&delay, &other).await;
     off(&stage, &undo).await;
+}
+
+/// The pids of the workers beside the target.
+fn workers(stage: &Stage) -> Vec<u32> {
+    let group = stage.group(Controller::Blkio).find_child(&stage.cx.trace_name());
+    group.unwrap().unwrap().processes().unwrap()
+}
+
+async fn impairments_by_a_stopped_worker_are_no_outage() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let listener = TcpListener::bind((place.here, 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let mut near = place.there.within(|| TcpStream::connect_timeout(&to, LIMIT)).unwrap();
+    let mut far = listener.accept().unwrap().0;
+    far.set_nonblocking(true).unwrap();
+    let stage = stage(node, "delay", json!({ "mean": "40ms" })).await;
+    let undo = on(&stage).await;
+    place.asserts(7001, 40);
+    let [worker] = workers(&stage)[..] else {
+        panic!("one worker");
+    };
+    signal(worker, SIGSTOP);
+    let stopped = Instant::now();
+    near.write_all(b"x").unwrap();
+    // Though the guardian, which is this thread, does nothing meanwhile.
+    eventually(LIMIT, "packets pass the worker by", || {
+        place.takes(7001).is_some_and(|took| took < 15 * MS)
+    });
+    let took = stopped.elapsed();
+    // Each look waits for half a second.
+    assert!(took < Duration::from_millis(1700), "{took:?}");
+    let without = dose(&stage, &undo).await;
+    assert!(
+        matches!(&without.landed, Landed::No(why) if why.contains("not serve the queue")),
+        "{without:?}"
+    );
+    // What waited in the queue of the stopped one is let go of when the guardian kills it.
+    let stopped = Instant::now();
+    let goes_on = || std::future::ready(far.read(&mut [0]).is_ok());
+    eventually_async(LIMIT, "an open connection goes on", goes_on).await;
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    let killed = dose(&stage, &undo).await;
+    assert!(
+        matches!(&killed.landed, Landed::No(why) if why.contains("and was killed")),
+        "{killed:?}"
+    );
+    stage.cx.nursery.reap();
+    off(&stage, &undo).await;
+    place.asserts(7001, 0);
+}
+
+/// A guardian that hangs hangs up on nobody.
+async fn impairments_that_nobody_ends_end_by_themselves() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let mut stage = stage(node, "delay", json!({ "mean": "40ms" })).await;
+    stage.cx.at_most = Duration::from_secs(1);
+    let undo = on(&stage).await;
+    let begun = Instant::now();
+    place.asserts(7001, 40);
+    eventually(LIMIT, "the worker is gone", || {
+        stage.cx.nursery.reap();
+        workers(&stage).is_empty()
+    });
+    // Five seconds behind the longest time.
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_millis(5900) && took < Duration::from_secs(7),
+        "{took:?}"
+    );
+    place.asserts(7001, 0);
+    off(&stage, &undo).await;
+}
+
+async fn impairments_of_small_shares_say_when_they_cannot_tell() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    // As good as nothing is lost, and the meter is told that it is one of a hundred.
+    let nothing = stage(node, "loss", json!({ "percent": "0.000001%" })).await;
+    let asked = json!({ "percent": "1%" });
+    let undo = on(&nothing).await;
+    let measured = async || (nothing.entry.measure)(&asked, &undo, &nothing.cx).await.unwrap();
+    let first = measured().await;
+    assert!(
+        matches!(&first.landed, Landed::Unmeasured(why) if why.contains("and without the fault")),
+        "{first:?}"
+    );
+    place.sends(2000);
+    let second = measured().await;
+    assert!(
+        matches!(&second.landed, Landed::No(why) if why.contains("0.0% of") && why.contains("is not 1.0%")),
+        "{second:?}"
+    );
+    off(&nothing, &undo).await;
+
+    for (fault, params) in [("loss", asked.clone()), ("duplicate", asked.clone())] {
+        let really = also(&nothing, fault, params);
+        let undo = on(&really).await;
+        place.sends(2000);
+        let dose = dose(&really, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
+        assert!(dose.delivered.contains("packets of the target's own"), "{dose:?}");
+        off(&really, &undo).await;
+    }
+}
+
+async fn impairments_do_not_take_probes_for_packets_of_the_target() {
+    let Some((_place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let delay = stage(node, "delay", json!({ "mean": "20ms" })).await;
+    let loss = also(&delay, "loss", json!({ "percent": "60%" }));
+    let (first, second) = (on(&delay).await, on(&loss).await);
+    for (stage, undo) in [(&delay, &first), (&loss, &second), (&delay, &first)] {
+        let dose = dose(stage, undo).await;
+        assert!(
+            matches!(&dose.landed, Landed::No(why) if why.contains("no packet of the target's own")),
+            "{dose:?}"
+        );
+        // Each is measured as if the other was not there.
+        assert!(
+            !dose.delivered.starts_with("0.") && !dose.delivered.starts_with("no"),
+            "{dose:?}"
+        );
+    }
+    off(&loss, &second).await;
+    off(&delay, &first).await;
+}
+
+async fn impairments_of_a_rate_are_told_from_none() {
+    let Some((_place, node)) = place(&CHAT) else { return };
+    let none = stage(node, "rate", json!({ "rate": "10gbit" })).await;
+    let undo = on(&none).await;
+    // What a worker without optimisation does on a busy machine is far more.
+    let asked = json!({ "rate": "5mbit" });
+    let dose_of = (none.entry.measure)(&asked, &undo, &none.cx).await.unwrap();
+    assert!(
+        matches!(&dose_of.landed, Landed::No(why) if why.contains("is more than 5mbit")),
+        "{dose_of:?}"
+    );
+    off(&none, &undo).await;
+    for rate in ["1mbit", "10mbit"] {
+        let limit = also(&none, "rate", json!({ "rate": rate }));
+        let undo = on(&limit).await;
+        let dose = dose(&limit, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
+        off(&limit, &undo).await;
+    }
+}
+
+async fn impairments_of_what_comes_in_hit_it_and_nothing_else() {
+    let Some((place, node)) = place(&["sleep"]) else {
+        return;
+    };
+    let own = node.ports()[0].address;
+    let is =
+        |took: Option<Duration>, asked: u32| took.is_some_and(|took| took >= asked * MS && took < (asked + 15) * MS);
+    assert!(is(place.takes_in(own, 7001), 0));
+    let delay = stage(
+        node,
+        "delay",
+        json!({ "mean": "40ms", "direction": "ingress", "ports": ["7001/udp"] }),
+    )
+    .await;
+    let undo = on(&delay).await;
+    assert!(is(place.takes_in(own, 7001), 40), "{:?}", place.takes_in(own, 7001));
+    assert!(is(place.takes_in(own, 7002), 0), "another port");
+    place.asserts(7003, 0);
+    let landed = dose(&delay, &undo).await;
+    assert_eq!(landed.landed, Landed::Yes, "{landed:?}");
+    assert!(landed.delivered.ends_with("ms on bystanders"), "{landed:?}");
+    off(&delay, &undo).await;
+    assert!(is(place.takes_in(own, 7001), 0));
+
+    for (fault, params) in [
+        ("loss", json!({ "percent": "60%", "direction": "ingress" })),
+        ("corrupt", json!({ "percent": "60%", "direction": "ingress" })),
+        (
+            "reorder",
+            json!({ "percent": "40%", "delay": "30ms", "direction": "ingress" }),
+        ),
+        (
+            "rate",
+            json!({ "rate": "1mbit", "direction": "ingress", "device": "eth0" }),
+        ),
+    ] {
+        let other = also(&delay, fault, params);
+        let undo = on(&other).await;
+        let nobody = dose(&other, &undo).await;
+        assert!(
+            matches!(&nobody.landed, Landed::No(why) if why.contains("no packet of the target's own")),
+            "{nobody:?}"
+        );
+        let _some = place.takes_in(own, 7004);
+        let dose = dose(&other, &undo).await;
+        assert_eq!(dose.landed, Landed::Yes, "{fault}: {dose:?}");
+        off(&other, &undo).await;
+    }
+    // Together they compose.
+    let loss = also(
+        &delay,
+        "loss",
+        json!({ "percent": "100%", "direction": "ingress", "to": [place.here.to_string()] }),
+    );
+    let (first, second) = (on(&delay).await, on(&loss).await);
+    assert_eq!(place.takes_in(own, 7001), None);
+    off(&loss, &second).await;
+    assert!(is(place.takes_in(own, 7001), 40));
+    off(&delay, &first).await;
+    let twice = also(&delay, "duplicate", json!({ "percent": "60%", "direction": "ingress" }));
+    let problem = (twice.entry.plan)(&twice.params, &twice.target, &twice.cx)
+        .await
+        .unwrap_err();
+    assert!(problem.to_string().contains("cannot be doubled"), "{problem}");
 }

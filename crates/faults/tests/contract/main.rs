@@ -22,6 +22,7 @@ macro_rules! tests {
     };
 }
 
+mod amounts;
 mod checks;
 mod clocks;
 mod connections;
@@ -75,6 +76,7 @@ fn trials() -> Vec<Trial> {
         files::ALL,
         networks::ALL,
         impairments::ALL,
+        amounts::ALL,
         clocks::ALL,
         connections::ALL,
     ]

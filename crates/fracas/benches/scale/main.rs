@@ -11,6 +11,7 @@ mod accuracy;
 mod containers;
 mod figures;
 mod limited;
+mod packets;
 mod processes;
 mod run;
 mod start;
@@ -38,6 +39,7 @@ fn main() {
     page.push_str(&processes::section(rounds));
     page.push_str(&struck::section(rounds));
     page.push_str(&accuracy::section(rounds));
+    page.push_str(&packets::section(rounds));
     page.push_str(&start::section());
     println!("{page}\nall of it took {} s", began.elapsed().as_secs());
     if let Ok(path) = std::env::var("FRACAS_BENCH_PAGE") {

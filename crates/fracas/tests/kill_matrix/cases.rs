@@ -10,7 +10,7 @@ pub(crate) struct Case {
     pub(crate) fault: &'static str,
     /// Its parameters in a document; `{place}` is the target's own directory, in which there is a file `victim`.
     params: &'static str,
-    on: On,
+    pub(crate) on: On,
     irreversible: bool,
     /// About how long it takes from planned to the end of a short run of it: within this, blows fall at random.
     pub(crate) span: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Case {
 
 /// What it is put on.
 #[derive(Debug, Clone, Copy)]
-enum On {
+pub(crate) enum On {
     Process,
     /// A process with a network of its own.
     Node,
@@ -101,6 +101,12 @@ impl Case {
         matches!(self.on, On::Container("always"))
     }
 
+    /// The fault with its parameters on this target, a map with one key.
+    pub(crate) fn inject(&self, target: &Target) -> String {
+        let place = target.place.path().display().to_string();
+        format!("{}: {{ {} }}", self.fault, self.params.replace("{place}", &place))
+    }
+
     /// A target for it. `None`, with a printed skip, where there can be none.
     pub(crate) fn target(&self) -> Option<Target> {
         match self.on {
@@ -114,12 +120,7 @@ impl Case {
     pub(crate) fn document(&self, target: &Target, on: &str) -> String {
         Document {
             target,
-            inject: &format!(
-                "{}: {{ {} }}",
-                self.fault,
-                self.params
-                    .replace("{place}", &target.place.path().display().to_string())
-            ),
+            inject: &self.inject(target),
             irreversible: self.irreversible,
             on,
             duration: "60s",

@@ -147,6 +147,35 @@ fn another_group_under_the_same_path_is_not_the_one() {
 }
 
 #[test]
+fn a_group_of_another_boot_is_gone_whoever_has_its_path_and_inode() {
+    let machine = unified();
+    let id = machine
+        .roots()
+        .of(7, Controller::Memory)
+        .unwrap()
+        .unwrap()
+        .identity()
+        .clone();
+    let before = CgroupIdentity {
+        boot: "00000000-0000-0000-0000-000000000000".into(),
+        ..id.clone()
+    };
+    assert!(machine.roots().open(&before, Controller::Memory).unwrap().is_none());
+    // Also where the hierarchy is not mounted any more, which within one boot is an error.
+    let nowhere = CgroupIdentity {
+        path: machine.dir.path().join("nowhere").display().to_string(),
+        ..before
+    };
+    assert!(machine.roots().open(&nowhere, Controller::Memory).unwrap().is_none());
+    // Records that are older than this key have none.
+    let old = CgroupIdentity {
+        boot: String::new(),
+        ..id
+    };
+    assert!(machine.roots().open(&old, Controller::Memory).unwrap().is_some());
+}
+
+#[test]
 fn a_group_whose_hierarchy_is_not_seen_from_here_is_an_error_and_not_an_absence() {
     let machine = unified();
     let mut id = machine
@@ -214,8 +243,16 @@ impl Own {
         }
         let root = root?;
         let name = format!("fracas-test-{name}-{}", std::process::id());
+        hand_down(&root);
         let group = root.child(&name).unwrap();
         Some((Self { root, name }, group))
+    }
+}
+
+/// Of version 2: children have only what their parent hands down (cgroup-v2.rst, "Enabling and Disabling").
+fn hand_down(group: &Cgroup) {
+    if let (Version::V2, Some(name)) = (group.version(), group.controller().name_v2()) {
+        group.write("cgroup.subtree_control", &format!("+{name}")).unwrap();
     }
 }
 
@@ -250,6 +287,7 @@ fn a_group_that_was_made_again_is_another_and_the_old_hold_never_reaches_it() {
     let Some((own, parent)) = Own::make(Controller::Pids, "again") else {
         return;
     };
+    hand_down(&parent);
     let first = parent.child("x").unwrap();
     assert!(parent.remove_child("x").unwrap());
     assert!(!parent.remove_child("x").unwrap());

@@ -118,6 +118,14 @@ pub(super) fn between(list: Message, first: &[u8], last: &[u8]) -> Message {
     })
 }
 
+/// Looks for what is loaded in a set of the same table, and goes on if it is not there.
+pub(super) fn not_in_set(list: Message, set: &str) -> Message {
+    // `NFTA_LOOKUP_SET`, `_SREG`, `_FLAGS` with `NFT_LOOKUP_F_INV`.
+    add(list, "lookup", |data| {
+        data.put_text(1, set).put_be32(2, REGISTER).put_be32(5, 1)
+    })
+}
+
 /// Counts packets and bytes.
 pub(super) fn counter(list: Message) -> Message {
     add(list, "counter", |data| data.put_be64(1, 0).put_be64(2, 0))

@@ -26,6 +26,8 @@ pub struct Possible {
     pub refusal: bool,
     /// Whether rules can give packets to a queue, and how.
     pub queue: Option<QueueWay>,
+    /// Whether rules can be bound to a lease that runs out by itself.
+    pub lease: bool,
     /// Whether packets go on where nobody listens to their queue: seen, not only accepted.
     pub bypass: bool,
     /// Whether a program can listen to a queue.
@@ -37,7 +39,7 @@ pub struct Possible {
 impl Possible {
     /// Whether packets can be given to a program and the kernel tidies up behind it.
     pub fn packet_queue(&self) -> bool {
-        self.owner && self.queue.is_some() && self.bypass && self.listen
+        self.owner && self.lease && self.queue.is_some() && self.bypass && self.listen
     }
 }
 
@@ -53,6 +55,11 @@ pub fn possible() -> io::Result<Possible> {
         if let Some(loopback) = loopback {
             route.set_up(loopback.index, true)?;
         }
+        let queued = Rule {
+            matches: Vec::new(),
+            action: Action::Queue(NUMBER),
+            counted: false,
+        };
         let mut possible = Possible::default();
         match Table::make(NAME, &[]) {
             Ok(_table) => possible.owner = true,
@@ -62,8 +69,17 @@ pub fn possible() -> io::Result<Possible> {
             Ok(_table) => possible.refusal = true,
             Err(error) => possible.refused.push(error.to_string()),
         }
+        let leased = Rule {
+            matches: vec![Match::LeaseOver],
+            action: Action::Accept,
+            counted: false,
+        };
+        match Table::make(NAME, &[chain(leased)]).and_then(|mut table| table.renew(LIMIT)) {
+            Ok(()) => possible.lease = true,
+            Err(error) => possible.refused.push(error.to_string()),
+        }
         for way in [QueueWay::Expression, QueueWay::Target] {
-            match Table::make_by(way, NAME, &[chain()]) {
+            match Table::make_by(way, NAME, &[chain(queued.clone())]) {
                 Ok(_table) => {
                     possible.queue = Some(way);
                     possible.bypass = arrives().context(|| "cannot see whether a packet arrives".into())?;
@@ -86,16 +102,12 @@ pub fn possible() -> io::Result<Possible> {
     })
 }
 
-fn chain() -> Chain {
+fn chain(rule: Rule) -> Chain {
     Chain {
         name: "output".to_owned(),
         hook: Hook::Output,
         priority: 0,
-        rules: vec![Rule {
-            matches: Vec::new(),
-            action: Action::Queue(NUMBER),
-            counted: false,
-        }],
+        rules: vec![rule],
     }
 }
 

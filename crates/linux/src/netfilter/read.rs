@@ -27,6 +27,22 @@ pub struct TableInfo {
     pub owner: Option<u32>,
 }
 
+/// The tables that iptables(8) has made in its older way in the network namespace of this thread: what their rules say is not read here.
+pub fn older_tables() -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for file in ["ip_tables_names", "ip6_tables_names"] {
+        match std::fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
+            Ok(text) => names.extend(text.lines().map(str::to_owned)),
+            // A kernel without them.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context(|| format!("cannot read /proc/thread-self/net/{file}")),
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 /// What a rule has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counter {
@@ -102,6 +118,19 @@ impl Netlink {
             .collect())
     }
 
+    /// The first queue that a rule of the table by this name gives packets to. `None`: there is no such table, or none of its rules does.
+    pub fn queue_of_table(&mut self, table: &str) -> io::Result<Option<u16>> {
+        for family in [Family::Inet, Family::Ip, Family::Ip6] {
+            let rules = self.rules(family.number(), Some(table))?;
+            // The kernel may be too old to leave out the others.
+            let mut own = rules.iter().filter(|rule| rule.table == table);
+            if let Some((first, _)) = own.find_map(|rule| rule.queues) {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether any rule of nftables in the namespace asks who sent a packet: what is sent again has another sender. Rules that iptables(8)
     /// made in its older way are not seen.
     pub fn rules_ask_for_sender(&mut self) -> io::Result<bool> {
@@ -128,7 +157,7 @@ fn of_kind(replies: &[Reply], message: i32) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The family and the attributes of a message.
-fn split(body: &[u8]) -> io::Result<(Family, &[u8])> {
+pub(super) fn split(body: &[u8]) -> io::Result<(Family, &[u8])> {
     match body.split_first_chunk::<HEADER>() {
         Some((header, rest)) => Ok((Family::from_number(header[0]), rest)),
         None => Err(invalid(format!("a message of {} bytes about packet rules", body.len()))),

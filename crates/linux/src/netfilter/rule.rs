@@ -96,6 +96,8 @@ pub enum Match {
     },
     /// Its ICMP message is of this type (`ICMP_DEST_UNREACH` …). The rule must also have the protocol ICMP or ICMPv6.
     IcmpType(u8),
+    /// The lease of its table has run out, or was never renewed ([`Table::renew`](super::Table::renew)).
+    LeaseOver,
     /// It begins a connection. This makes the kernel follow connections in the whole namespace, as long as the rule is there.
     NewConnection,
 }
@@ -242,6 +244,10 @@ impl Rule {
     fn has_protocol(&self, which: &[i32]) -> bool {
         let has = |one: &Match| matches!(one, Match::Protocol(number) if which.contains(&i32::from(*number)));
         self.matches.iter().any(has)
+    }
+
+    pub(super) fn asks_for_lease(&self) -> bool {
+        self.matches.contains(&Match::LeaseOver)
     }
 
     pub(super) fn queues(&self) -> bool {

@@ -4,7 +4,7 @@ use std::io;
 
 use super::read::Counter;
 use super::rule::{Chain, Rule, Version};
-use super::{Family, RULE_CHAIN, RULE_EXPRESSIONS, RULE_TABLE, RULE_USERDATA, SUBSYSTEM, header, kind, write};
+use super::{Family, RULE_CHAIN, RULE_EXPRESSIONS, RULE_TABLE, RULE_USERDATA, SUBSYSTEM, header, kind, lease, write};
 use crate::error::{Context, errno, invalid};
 use crate::netlink::{Message, Netlink, Transaction};
 
@@ -40,9 +40,9 @@ pub enum QueueWay {
 /// A table of packet rules, in the network namespace in which it was made. It goes when this goes, and with the process.
 #[derive(Debug)]
 pub struct Table {
-    netlink: Netlink,
-    name: String,
-    families: &'static [Family],
+    pub(super) netlink: Netlink,
+    pub(super) name: String,
+    pub(super) families: &'static [Family],
     way: Option<QueueWay>,
     /// For each chain its name and which of its rules are counted.
     counted: Vec<(String, Vec<bool>)>,
@@ -208,6 +208,10 @@ fn transaction(name: &str, chains: &[Chain], families: &[Family], way: QueueWay)
                 .put_text(TABLE_NAME, name)
                 .put_be32(TABLE_FLAGS, OWNER),
         );
+        // Before the rules that ask for it.
+        if chains.iter().flat_map(|chain| &chain.rules).any(Rule::asks_for_lease) {
+            transaction.push(format!("the lease of {family}"), lease::set(name, family));
+        }
         for chain in chains {
             transaction.push(
                 format!("the chain {}", chain.name),

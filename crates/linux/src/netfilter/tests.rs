@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::error::errno;
 use crate::namespace::NetNamespace;
 use crate::netlink::Netlink;
-use crate::testbed::{may, peer, said};
+use crate::testbed::{may, peer, said, until};
 
 mod traffic;
 
@@ -143,6 +144,47 @@ fn rules_of_others_are_left_alone_and_leave_ours_alone() {
 }
 
 #[test]
+fn tables_of_the_older_iptables_are_seen_by_their_names() {
+    if !may() {
+        return;
+    }
+    let namespace = NetNamespace::make().unwrap();
+    assert_eq!(namespace.within(older_tables).unwrap(), [""; 0]);
+    // Looking at it makes the table.
+    if said(&namespace, "iptables-legacy", &["-t", "mangle", "-S"]).is_some() {
+        assert_eq!(namespace.within(older_tables).unwrap(), ["mangle"]);
+    }
+}
+
+#[test]
+fn a_lease_runs_out_unless_it_is_renewed() {
+    if !may() {
+        return;
+    }
+    let namespace = NetNamespace::make().unwrap();
+    let leased = || namespace.within(|| Netlink::netfilter()?.has_lease("leased")).unwrap();
+    assert!(!leased(), "there is no table");
+    let output = chain("output", Hook::Output, &[rule(&[Match::LeaseOver], Action::Accept)]);
+    let mut table = namespace.within(|| Table::make("leased", &[output])).unwrap();
+    assert!(!leased(), "nobody has renewed it");
+    table.renew(Duration::from_mins(1)).unwrap();
+    assert!(leased());
+    let begun = Instant::now();
+    table.renew(Duration::from_millis(100)).unwrap();
+    until("it runs out", || !leased());
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_millis(90) && took < Duration::from_millis(600),
+        "{took:?}"
+    );
+    table.renew(Duration::from_mins(1)).unwrap();
+    assert!(leased(), "one that has run out is renewed, too");
+    let output = chain("output", Hook::Output, &[rule(&[], Action::Accept)]);
+    let mut without = namespace.within(|| Table::make("without", &[output])).unwrap();
+    assert!(without.renew(Duration::from_mins(1)).is_err());
+}
+
+#[test]
 fn nft_reads_what_we_write() {
     if !may() {
         return;
@@ -242,6 +284,7 @@ fn nft_reads_what_we_write() {
             Action::Accept,
             "icmpv6 type nd-neighbor-solicit accept",
         ),
+        (vec![Match::LeaseOver], Action::Accept, "meta nfproto != @lease accept"),
         (vec![Match::NewConnection], Action::Drop, "ct state new drop"),
         (vec![TCP], Action::Reset, "meta l4proto tcp reject with tcp reset"),
         (vec![], Action::Unreachable, "reject"),

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Family;
 use super::expression::{self as step, Compare, From};
 use super::rule::{Action, Match, Rule, Side, Version, Way, longest, version_of};
 use super::table::QueueWay;
+use super::{Family, lease};
 use crate::netlink::Message;
 
 /// `NF_CT_STATE_BIT(IP_CT_NEW)`, include/uapi/linux/netfilter/nf_conntrack_common.h.
@@ -69,6 +69,10 @@ fn condition(list: Message, one: &Match, family: Family) -> Message {
         Match::IcmpType(kind) => {
             let list = step::payload(list, From::Transport, 0, 1);
             step::compare(list, Compare::Equal, &[*kind])
+        }
+        Match::LeaseOver => {
+            let list = step::meta(list, libc::NFT_META_NFPROTO);
+            step::not_in_set(list, lease::SET)
         }
         Match::NewConnection => {
             let list = step::mask(step::connection_state(list), &STATE_NEW.to_ne_bytes());

@@ -2,9 +2,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::frames::Tap;
+use crate::frames::Address;
 use crate::namespace::NetNamespace;
-use crate::netfilter::{Action, Chain, Hook, Match, Rule, Side, Table, Way};
+use crate::netfilter::{Action, Chain, Hook, Match, Rule, Table, Way};
 use crate::netlink::Netlink;
 use crate::queue::{self, Queue, Verdict};
 use crate::raw::Raw;
@@ -322,79 +322,54 @@ fn packets_that_find_no_room_are_counted() {
 }
 
 #[test]
-fn what_rules_stop_is_seen_on_its_link_and_not_where_programs_are() {
+fn what_is_sent_in_is_seen_when_it_is_delivered_and_only_then() {
     let Some(pair) = Pair::make() else { return };
-    let raw = pair.here.within(Raw::open).unwrap();
-    let mut arriving = open(&pair.there, Some(pair.far), Way::In, TAG);
-    let input = |matches: Vec<Match>, action| Chain {
+    let far = pair.there.within(|| Netlink::route()?.link(pair.far)).unwrap().unwrap();
+    let address: Address = far.address.as_slice().try_into().unwrap();
+    let inlet = pair.here.within(|| Inlet::open(pair.near, address)).unwrap();
+    let kinds = [libc::IPPROTO_UDP, libc::IPPROTO_TCP].map(|number| number as u8);
+    let all: Vec<_> = THERE.iter().flat_map(|to| kinds.map(|kind| (*to, kind))).collect();
+    let mut delivered = pair.there.within(|| Delivered::open(&all, TAG)).unwrap();
+    let next = |delivered: &mut Delivered| {
+        let mut seen = None;
+        until("a packet is delivered", || {
+            seen = delivered.receive().unwrap();
+            seen.is_some()
+        });
+        seen.unwrap()
+    };
+    for version in [0, 1] {
+        let header = [20, 40][version];
+        for (number, content) in [(1, UDP), (2, TCP)] {
+            // Also from somebody who is not there.
+            let nobody = ["10.77.0.9", "fd77::9"][version];
+            let sent = Probe {
+                from: nobody.parse().unwrap(),
+                ..probe(version, content, number, false)
+            };
+            let bytes = sent.bytes().unwrap();
+            let before = now();
+            inlet.send(&bytes).unwrap();
+            let seen = next(&mut delivered);
+            assert_eq!((seen.number, &seen.content[..]), (number, &bytes[header..]));
+            assert!(seen.at >= before && seen.at <= now());
+        }
+    }
+    let drops = Chain {
         name: "input".to_owned(),
         hook: Hook::Input,
-        priority: -290,
+        priority: 0,
         rules: vec![Rule {
-            matches,
-            action,
+            matches: vec![Match::Protocol(libc::IPPROTO_UDP as u8)],
+            action: Action::Drop,
             counted: true,
         }],
     };
-    let ports = |protocol| {
-        vec![
-            Match::Protocol(protocol),
-            Match::Port {
-                side: Side::Source,
-                first: 999,
-                last: 999,
-            },
-        ]
-    };
-    for version in [0, 1] {
-        for (content, protocol) in [(UDP, 17), (TCP, 6), (SYN, 6)] {
-            let mut given = pair
-                .there
-                .within(|| Delivered::open(THERE[version], protocol, TAG))
-                .unwrap();
-            let mut send = |number| {
-                let bytes = probe(version, content, number, false).bytes().unwrap();
-                raw.send(&bytes, 0, None).unwrap();
-                assert_eq!(next(&mut arriving).number, number);
-            };
-            let chains = [input(ports(protocol), Action::Drop)];
-            let table = pair.there.within(|| Table::make("stops", &chains)).unwrap();
-            send(1);
-            drop(table);
-            send(2);
-            let mut got = None;
-            until("the second is given", || {
-                got = given.receive().unwrap();
-                got.is_some()
-            });
-            assert_eq!(got, Some(2), "the first was stopped");
-            assert_eq!(given.receive().unwrap(), None);
-        }
-    }
-}
-
-#[test]
-fn a_packet_can_come_from_anybody_on_the_link() {
-    let Some(pair) = Pair::make() else { return };
-    let mut arriving = open(&pair.there, Some(pair.far), Way::In, TAG);
-    let mut given = pair.there.within(|| Delivered::open(THERE[0], 17, TAG)).unwrap();
-    let near = pair.here.within(|| Tap::open(pair.near)).unwrap();
-    let far = pair
-        .there
-        .within(Netlink::route)
-        .unwrap()
-        .link(pair.far)
-        .unwrap()
-        .unwrap();
-    // Somebody else's address, of the same network.
-    let sent = Probe {
-        from: "10.77.0.99".parse().unwrap(),
-        ..probe(0, UDP, 5, false)
-    };
-    let bytes = sent.bytes().unwrap();
-    near.send_packet([2; 6], far.address.as_slice().try_into().unwrap(), &bytes)
-        .unwrap();
-    assert_eq!(next(&mut arriving).bytes, bytes);
-    until("it is given", || given.receive().unwrap() == Some(5));
-    assert!(near.send_packet([2; 6], [4; 6], &[0; 60]).is_err(), "no packet of IP");
+    let mut table = pair.there.within(|| Table::make("drops", &[drops])).unwrap();
+    inlet.send(&probe(0, UDP, 3, false).bytes().unwrap()).unwrap();
+    until("it is dropped", || {
+        table.counters().unwrap()[0][0].unwrap().packets == 1
+    });
+    inlet.send(&probe(0, TCP, 4, false).bytes().unwrap()).unwrap();
+    assert_eq!(next(&mut delivered).number, 4);
 }

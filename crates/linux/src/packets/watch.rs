@@ -59,7 +59,7 @@ impl Watch {
         // Packets without the header of their link, so that the filter need not know what links there are. With protocol 0 nothing gets
         // in before the filter is there.
         let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None).context(what)?;
-        tagged(&socket, way, tag).context(what)?;
+        sockets::filter(&socket, &mut program(way, tag)).context(what)?;
         if way == Way::In {
             // Older kernels have only the filter for it.
             let _filtered = set_option(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1_i32);
@@ -153,12 +153,8 @@ fn time(value: Option<[u8; 16]>) -> io::Result<Duration> {
     }
 }
 
-/// Lets into a socket what goes this way and ends with the tag and a number.
-pub(super) fn tagged(socket: impl AsFd, way: Way, tag: Tag) -> io::Result<()> {
-    sockets::filter(socket, &mut program(way, tag))
-}
-
-fn program(way: Way, tag: Tag) -> Vec<libc::sock_filter> {
+/// Lets in what goes this way and ends with the tag and a number.
+pub(super) fn program(way: Way, tag: Tag) -> Vec<libc::sock_filter> {
     let step = |code: u32, jt, jf, k| libc::sock_filter {
         code: code as u16,
         jt,

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use super::*;
 use crate::namespace::NetNamespace;
 use crate::netfilter::{Action, Hook, Match, Rule, Way};
-use crate::testbed::{HERE, LIMIT, Pair, THERE, udp, until};
+use crate::testbed::{HERE, LIMIT, Pair, THERE, said, udp, until};
 
 const PORT: u16 = 4000;
 const MS: Duration = Duration::from_millis(1);
@@ -18,10 +18,19 @@ struct Working {
 }
 
 impl Working {
-    fn begin(namespace: &NetNamespace, name: &str, fate: impl FnMut(usize, Duration) -> Fate + Send + 'static) -> Self {
+    fn begin(namespace: &NetNamespace, name: &str, fate: impl FnMut(Came) -> Fate + Send + 'static) -> Self {
+        Self::begin_with(namespace, name, chains, fate)
+    }
+
+    fn begin_with(
+        namespace: &NetNamespace,
+        name: &str,
+        chains: impl FnOnce(Place) -> Vec<Chain> + Send,
+        fate: impl FnMut(Came) -> Fate + Send + 'static,
+    ) -> Self {
         let (hold, until) = UnixStream::pair().unwrap();
         let mut relay = namespace.within(|| Relay::open(name, chains)).unwrap();
-        let thread = std::thread::spawn(move || relay.run(until.as_fd(), || false, fate));
+        let thread = std::thread::spawn(move || relay.run(until.as_fd(), |_| false, fate));
         Self {
             hold: Some(hold),
             thread: Some(thread),
@@ -35,7 +44,7 @@ impl Working {
 }
 
 fn chains(place: Place) -> Vec<Chain> {
-    let Place { queue, mark, order } = place;
+    let Place { queue, mark, order, .. } = place;
     let rule = |matches, action| Rule {
         matches,
         action,
@@ -46,6 +55,7 @@ fn chains(place: Place) -> Vec<Chain> {
         hook: Hook::Output,
         priority: -310 + order,
         rules: vec![
+            rule(vec![Match::LeaseOver], Action::Accept),
             rule(
                 vec![Match::Mark {
                     mask: mark,
@@ -66,8 +76,8 @@ fn chains(place: Place) -> Vec<Chain> {
     }]
 }
 
-fn later(delay: Duration) -> impl FnMut(usize, Duration) -> Fate + Send + 'static {
-    move |_, _| Fate { delay, ..Fate::PASS }
+fn later(delay: Duration) -> impl FnMut(Came) -> Fate + Send + 'static {
+    move |_| Fate { delay, ..Fate::PASS }
 }
 
 /// How long a datagram takes from `here` to `there`.
@@ -115,7 +125,7 @@ fn what_is_lost_never_comes_and_what_is_doubled_comes_twice() {
     for version in 0..2 {
         let (from, to) = ends(&pair, version);
         let mut count = 0;
-        let relay = Working::begin(&pair.here, "it", move |_, _| {
+        let relay = Working::begin(&pair.here, "it", move |_| {
             count += 1;
             Fate {
                 copies: count % 3,
@@ -140,7 +150,7 @@ fn what_is_lost_never_comes_and_what_is_doubled_comes_twice() {
 #[test]
 fn each_packet_meets_each_relay_once_whatever_their_order() {
     let Some(pair) = Pair::make() else { return };
-    let twice = |_, _| Fate {
+    let twice = |_| Fate {
         copies: 2,
         ..Fate::PASS
     };
@@ -175,7 +185,7 @@ fn what_waits_at_the_end_comes_at_once() {
     let Some(pair) = Pair::make() else { return };
     let (from, to) = ends(&pair, 0);
     let (tell, told) = std::sync::mpsc::channel();
-    let relay = Working::begin(&pair.here, "it", move |_, _| {
+    let relay = Working::begin(&pair.here, "it", move |_| {
         tell.send(()).unwrap();
         Fate {
             delay: Duration::from_mins(1),
@@ -195,6 +205,180 @@ fn what_waits_at_the_end_comes_at_once() {
     lengths.sort_unstable();
     assert_eq!(lengths, [5, 8000]);
     assert!(began.elapsed() < LIMIT);
+}
+
+#[test]
+fn what_waits_at_the_end_comes_in_the_order_in_which_it_would_have() {
+    let Some(pair) = Pair::make() else { return };
+    let (from, to) = ends(&pair, 0);
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut delays = [30, 10, 20, 40].into_iter();
+    let relay = Working::begin(&pair.here, "it", move |_| {
+        tell.send(()).unwrap();
+        Fate {
+            delay: Duration::from_secs(delays.next().unwrap_or_default()),
+            ..Fate::PASS
+        }
+    });
+    // One that is longer than its link takes waits in the kernel, the others do not.
+    for size in [3, 2000, 2, 4] {
+        from.send_to(&vec![7; size], to.local_addr().unwrap()).unwrap();
+    }
+    for _ in 0..4 {
+        told.recv_timeout(LIMIT).unwrap();
+    }
+    assert_eq!(relay.end(), Troubles::default());
+    let mut buffer = [0; 9000];
+    let lengths = [(); 4].map(|()| to.recv(&mut buffer).unwrap());
+    assert_eq!(lengths, [2000, 2, 3, 4]);
+}
+
+/// Waits until a datagram comes though nobody serves the relay. Each is of another socket: those that wait in the queue count against
+/// theirs.
+fn pass_by(pair: &Pair, to: &UdpSocket) {
+    to.set_nonblocking(true).unwrap();
+    until("packets pass it by", || {
+        let from = udp(&pair.here, HERE[0], 0);
+        from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        to.recv(&mut [0; 16]).is_ok()
+    });
+    to.set_nonblocking(false).unwrap();
+}
+
+#[test]
+fn a_relay_that_is_not_served_is_passed_by() {
+    let Some(pair) = Pair::make() else { return };
+    let to = udp(&pair.there, THERE[0], PORT);
+    let begun = Instant::now();
+    let _stopped = pair.here.within(|| Relay::open("it", chains)).unwrap();
+    pass_by(&pair, &to);
+    let took = begun.elapsed();
+    assert!(took >= LEASE - 50 * MS && took < LEASE + 250 * MS, "{took:?}");
+}
+
+#[test]
+fn a_relay_that_was_stopped_goes_on_and_says_so() {
+    let Some(pair) = Pair::make() else { return };
+    let to = udp(&pair.there, THERE[0], PORT);
+    let (go_on, stopped) = std::sync::mpsc::channel();
+    let mut first = true;
+    let relay = Working::begin(&pair.here, "it", move |_| {
+        if std::mem::take(&mut first) {
+            stopped.recv_timeout(LIMIT).unwrap();
+        }
+        Fate {
+            delay: 20 * MS,
+            ..Fate::PASS
+        }
+    });
+    pass_by(&pair, &to);
+    go_on.send(()).unwrap();
+    until("its lease is renewed", || {
+        pair.here.within(|| Netlink::netfilter()?.has_lease("it")).unwrap()
+    });
+    let troubles = relay.end();
+    assert_eq!((troubles.lapses, troubles.hurried), (1, 0), "{troubles:?}");
+}
+
+#[test]
+fn no_more_than_so_many_bytes_wait() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let Some(pair) = Pair::make() else { return };
+    let (from, to) = ends(&pair, 0);
+    to.set_nonblocking(true).unwrap();
+    let bytes = Arc::new(AtomicUsize::new(0));
+    let waiting = Arc::clone(&bytes);
+    let relay = Working::begin(&pair.here, "it", move |came| {
+        waiting.fetch_add(came.length, Ordering::Relaxed);
+        Fate {
+            delay: Duration::from_mins(1),
+            ..Fate::PASS
+        }
+    });
+    let (mut sent, mut buffer) = (0, [0; 1500]);
+    while to.recv(&mut buffer).is_err() {
+        assert!(sent < 2 * MOST_BYTES, "there is no bound");
+        from.send_to(&[7; 1400], to.local_addr().unwrap()).unwrap();
+        sent += 1428;
+        // No more are on their way than the queue takes.
+        until("it takes them", || bytes.load(Ordering::Relaxed) + (1 << 20) > sent);
+    }
+    let waited = bytes.load(Ordering::Relaxed);
+    assert!(waited >= MOST_BYTES, "{waited} bytes");
+    let troubles = relay.end();
+    assert!(troubles.hurried > 0 && troubles.missed == 0, "{troubles:?}");
+}
+
+#[test]
+fn what_is_sent_again_takes_the_route_of_its_source() {
+    let Some(pair) = Pair::make() else { return };
+    let (from, to) = ends(&pair, 0);
+    let (here, there) = (HERE[0].to_string(), THERE[0].to_string());
+    for words in [
+        vec!["route", "add", &there, "dev", "near", "table", "100"],
+        vec!["rule", "add", "from", &here, "lookup", "100"],
+        vec!["route", "add", "blackhole", &there],
+    ] {
+        if said(&pair.here, "ip", &words).is_none() {
+            return;
+        }
+    }
+    let relay = Working::begin(&pair.here, "it", later(20 * MS));
+    assert!(takes(&from, &to) >= 20 * MS);
+    assert_eq!(relay.end(), Troubles::default());
+}
+
+#[test]
+fn what_comes_in_is_delayed_and_lost_and_changed() {
+    let Some(pair) = Pair::make() else { return };
+    let input = |Place { queue, order, .. }: Place| {
+        let rule = |matches, action| Rule {
+            matches,
+            action,
+            counted: false,
+        };
+        vec![Chain {
+            name: "input".to_owned(),
+            hook: Hook::Input,
+            priority: -310 + order,
+            rules: vec![
+                rule(vec![Match::LeaseOver], Action::Accept),
+                rule(vec![Match::Protocol(libc::IPPROTO_UDP as u8)], Action::Queue(queue)),
+            ],
+        }]
+    };
+    for version in 0..2 {
+        let (from, to) = ends(&pair, version);
+        let delay = Working::begin_with(&pair.there, "delay", input, later(20 * MS));
+        let two = Working::begin_with(&pair.there, "two", input, later(30 * MS));
+        let took = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        assert!(took >= 50 * MS && took < 65 * MS, "{took:?}");
+        assert_eq!(delay.end(), Troubles::default());
+        let took = (0..5).map(|_| takes(&from, &to)).min().unwrap();
+        assert!(took >= 30 * MS && took < 45 * MS, "{took:?}");
+        two.end();
+        let mut count = 0;
+        let third = Working::begin_with(&pair.there, "third", input, move |_| {
+            count += 1;
+            match count {
+                1 => Fate::LOST,
+                // Behind the header of UDP a wrong bit is a wrong checksum, and the datagram is nobody's.
+                2 => Fate {
+                    flip: Some(64),
+                    ..Fate::PASS
+                },
+                _ => Fate::PASS,
+            }
+        });
+        for word in ["lost", "wrong", "right"] {
+            from.send_to(word.as_bytes(), to.local_addr().unwrap()).unwrap();
+        }
+        let mut buffer = [0; 16];
+        let length = to.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"right");
+        third.end();
+    }
 }
 
 #[test]

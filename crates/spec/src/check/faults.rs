@@ -179,7 +179,7 @@ impl Check<'_, '_> {
             }
             Inject::Delay(delay) => self.delay(&key, delay),
             Inject::Loss(loss) => self.loss(&key, loss),
-            Inject::Duplicate(duplicate) => self.share_of_packets(&key, "duplicate", duplicate, duplicate.percent),
+            Inject::Duplicate(duplicate) => self.duplicate(&key, duplicate),
             Inject::Corrupt(corrupt) => self.share_of_packets(&key, "corrupt", corrupt, corrupt.percent),
             Inject::Reorder(reorder) => self.reorder(&key, reorder),
             Inject::RateLimit(rate) => self.rate(&key, rate),

@@ -1,6 +1,6 @@
 //! Parameters of the faults on packets.
 
-use fracas_core::params::{Delay, Distribution, Impairs, Loss, RateLimit, Reorder};
+use fracas_core::params::{Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder};
 use fracas_core::problem::codes;
 use fracas_core::statistics::upper_tail;
 use fracas_core::traffic::Direction;
@@ -89,6 +89,17 @@ impl Check<'_, '_> {
         }
     }
 
+    pub(super) fn duplicate(&mut self, key: Key<'_>, duplicate: &Duplicate) {
+        self.share_of_packets(key, "duplicate", duplicate, duplicate.percent);
+        if duplicate.direction == Direction::Ingress {
+            let key = key("direction", "direction");
+            let spot = self.spot(&key);
+            let what = format!("`{key}`: what comes in cannot be doubled, for the kernel takes a copy from nobody");
+            let next = "write `direction: egress`, or put the fault on whoever sends";
+            self.problems.error_next(&codes::NOT_AVAILABLE, spot, what, next);
+        }
+    }
+
     /// `seed_key` is the key of the share in a ChaosScenario.
     pub(super) fn share_of_packets(&mut self, key: Key<'_>, seed_key: &str, of: &impl Impairs, percent: Percent) {
         self.packets(key, of);
@@ -99,13 +110,6 @@ impl Check<'_, '_> {
 
     fn packets(&mut self, key: Key<'_>, of: &impl Impairs) {
         let traffic = of.traffic();
-        if traffic.direction == Direction::Ingress {
-            let key = key("direction", "direction");
-            let spot = self.spot(&key);
-            let what = format!("`{key}`: what comes in cannot be impaired yet, only what the target sends");
-            let next = "write `direction: egress`, or put the fault on whoever sends";
-            self.problems.error_next(&codes::NOT_AVAILABLE, spot, what, next);
-        }
         self.not_too_many(key, traffic.to.len(), traffic.except.len(), traffic.ports.len());
         self.device(key, traffic.device);
     }

@@ -232,7 +232,7 @@ fn sense() {
             ("memory_limit: { limit: 64MiB }", "delay: { mean: 10ms, jitter: 20ms }"),
             (
                 "memory_limit: { limit: 64MiB }",
-                "delay: { mean: 10ms, direction: ingress }",
+                "duplicate: { percent: 10%, direction: ingress }",
             ),
             (
                 "memory_limit: { limit: 64MiB }",

@@ -16,6 +16,11 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_delay_except: "delay: { mean: 100ms, except: [10.0.0.1] }" => "delay: { mean: 100ms, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
     key_faults_inject_delay_ports: "delay: { mean: 100ms, ports: [81] }" => "delay: { mean: 100ms, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
     key_faults_inject_delay_device: "delay: { mean: 100ms, device: eth0 }" => "delay: { mean: 100ms, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_delay_direction: "delay: { mean: 100ms }" => "delay: { mean: 100ms, direction: ingress }", "packets to everybody" => "packets from everybody";
+    key_faults_inject_loss_direction: "loss: { percent: 5% }" => "loss: { percent: 5%, direction: ingress }", "packets to everybody" => "packets from everybody";
+    key_faults_inject_corrupt_direction: "corrupt: { percent: 5% }" => "corrupt: { percent: 5%, direction: ingress }", "packets to everybody" => "packets from everybody";
+    key_faults_inject_reorder_direction: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, direction: ingress }", "packets to everybody" => "packets from everybody";
+    key_faults_inject_rate_direction: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, direction: ingress }", "packets to everybody" => "packets from everybody";
     key_faults_inject_loss_percent: "loss: { percent: 5% }" => "loss: { percent: 6% }", "loss of 5%" => "loss of 6%";
     key_faults_inject_loss_burst: "loss: { percent: 5%, burst: 2 }" => "loss: { percent: 5%, burst: 3 }", "2 in a row" => "3 in a row";
     key_faults_inject_loss_correlation: "loss: { percent: 5%, correlation: 20% }" => "loss: { percent: 5%, correlation: 30% }", "each 20% like" => "each 30% like";
@@ -75,23 +80,8 @@ fn node() -> Option<Stage> {
     Some(stage)
 }
 
-keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "delay: { mean: 100ms, direction: egress }");
-    key_faults_inject_delay_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
-}
-keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "loss: { percent: 5%, direction: egress }");
-    key_faults_inject_loss_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
-}
 keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "duplicate: { percent: 5%, direction: egress }");
     key_faults_inject_duplicate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
-}
-keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "corrupt: { percent: 5%, direction: egress }");
-    key_faults_inject_corrupt_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
-}
-keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "reorder: { percent: 5%, delay: 20ms, direction: egress }");
-    key_faults_inject_reorder_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
-}
-keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "rate: { rate: 1mbit, direction: egress }");
-    key_faults_inject_rate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
 }
 
 /// A partition has two sets: the second and the third target are processes of this machine's own network, and of one of their own.

@@ -26,6 +26,14 @@ impl Netlink {
         self.made(message, name)
     }
 
+    /// Makes a link that sends on what is sent to it as if its first link had (`ifb`): a place for a queue. It is down.
+    pub fn make_ifb(&mut self, name: &str) -> io::Result<u32> {
+        let message = Message::new(libc::RTM_NEWLINK, CREATE, &header(libc::AF_UNSPEC, 0))
+            .put_text(libc::IFLA_IFNAME, checked(name)?)
+            .nest(libc::IFLA_LINKINFO, |info| info.put_text(libc::IFLA_INFO_KIND, "ifb"));
+        self.made(message, name)
+    }
+
     /// Makes a pair of links, both down: one by this name here, one by the other name in another namespace.
     pub fn make_pair(&mut self, name: &str, other: &str, namespace: impl AsFd) -> io::Result<u32> {
         let (other, file) = (checked(other)?, namespace.as_fd().as_raw_fd() as u32);

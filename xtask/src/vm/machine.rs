@@ -1,0 +1,156 @@
+//! The machine: one process, which is the power that it can lose.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::boots::Boot;
+use super::console::{Heard, Results};
+use super::disk::Disk;
+use super::init::BOOT;
+use super::kernel::Kernel;
+use crate::children;
+
+/// How long the machine may say nothing: a test in it has a minute for what it waits for, and a boot takes ten seconds.
+const SILENCE: Duration = Duration::from_mins(4);
+/// So many lines of the console are shown when something failed.
+const SHOWN: usize = 40;
+
+/// What a machine is made of.
+#[derive(Debug)]
+pub(super) struct Machine {
+    program: PathBuf,
+    folder: PathBuf,
+    image: PathBuf,
+    disks: [PathBuf; 2],
+    archive: PathBuf,
+}
+
+/// A machine that is on. It is off when dropped.
+struct Running {
+    child: Child,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has turned itself off, or loses its power here.
+        let _off = self.child.kill();
+        let _off = self.child.wait();
+    }
+}
+
+impl Machine {
+    /// A machine with this kernel and disk; what it says goes to files in this folder.
+    pub(super) fn new(folder: &Path, kernel: &Kernel, disk: &Disk) -> Result<Self> {
+        let program = "qemu-system-x86_64";
+        Ok(Self {
+            program: children::find(program)
+                .with_context(|| format!("{program} is not here: run `cargo xtask install`"))?,
+            folder: folder.to_owned(),
+            image: kernel.image(),
+            disks: [disk.image.clone(), disk.second.clone()],
+            archive: disk.archive.clone(),
+        })
+    }
+
+    /// Turns it on and listens until it is off, by itself or because the time for that has come.
+    pub(super) fn boot(&self, boot: &Boot) -> Result<Results> {
+        println!("  the machine is turned on: {}", boot.name);
+        let log = self.folder.join(format!("console-{}.log", boot.name));
+        let mut log = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
+        let mut machine = Running {
+            child: self.command(boot).spawn().context("cannot start the machine")?,
+        };
+        let lines = lines(&mut machine.child)?;
+        let (mut results, mut last) = (Results::default(), Vec::new());
+        let mut began = Instant::now();
+        loop {
+            let line = match lines.recv_timeout(SILENCE) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => bail!(
+                    "the machine has said nothing for {SILENCE:?}, in {}",
+                    results.running().unwrap_or("its boot")
+                ),
+                Err(RecvTimeoutError::Disconnected) => bail!("the machine went off; it last said:\n{}", end_of(&last)),
+            };
+            writeln!(log, "{line}").context("cannot write what the machine says")?;
+            last.push(line);
+            match results.take(last.last().map_or("", String::as_str), boot.cut) {
+                Heard::Other => {}
+                Heard::Began(_) => {
+                    began = Instant::now();
+                    last.clear();
+                }
+                Heard::Ended(how) if how == "passed" => {}
+                Heard::Ended(how) => println!("  {how}, after {:.1?}:\n{}", began.elapsed(), end_of(&last)),
+                // What the kernel of the machine has not written to its disk by now is lost; what it has is in ours.
+                Heard::Cut | Heard::Done => return Ok(results),
+                Heard::Broken(why) => bail!("the machine cannot begin: {why}"),
+            }
+        }
+    }
+
+    fn command(&self, boot: &Boot) -> Command {
+        let mut command = Command::new(&self.program);
+        // No hardware virtualisation: it is not everywhere, and where it is it may hang. A processor with random numbers, for which a
+        // machine without any hardware would wait.
+        command
+            .args([
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "qemu64,+rdrand",
+                "-smp",
+                "2",
+                "-m",
+                "1024",
+            ])
+            .args([
+                "-nodefaults",
+                "-no-reboot",
+                "-display",
+                "none",
+                "-nic",
+                "none",
+                "-serial",
+                "stdio",
+            ])
+            .arg("-kernel")
+            .arg(&self.image)
+            .arg("-initrd")
+            .arg(&self.archive)
+            .arg("-append")
+            .arg(format!("console=ttyS0 quiet panic=-1 {BOOT}={}", boot.name))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        for disk in &self.disks {
+            let drive = format!("file={},format=raw,if=virtio", disk.display());
+            command.arg("-drive").arg(drive);
+        }
+        command
+    }
+}
+
+fn lines(child: &mut Child) -> Result<Receiver<String>> {
+    let out = child.stdout.take().context("the machine has no console")?;
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+fn end_of(lines: &[String]) -> String {
+    let from = lines.len().saturating_sub(SHOWN);
+    lines[from..].iter().flat_map(|line| ["    ", line, "\n"]).collect()
+}
