@@ -131,16 +131,14 @@ fn a_filter_that_tc_makes_is_read_as_ours_is() {
     bed.netlink.remove_filter((near, Side::Egress), PLACE).unwrap();
     assert_eq!(bed.netlink.filters(near, Side::Egress).unwrap(), []);
 
-    let code: String = program
-        .bytes()
-        .chunks(8)
-        .map(|step| {
-            let code = u16::from_ne_bytes([step[0], step[1]]);
-            let number = u32::from_ne_bytes([step[4], step[5], step[6], step[7]]);
-            format!(",{code} {} {} {number}", step[2], step[3])
-        })
-        .collect();
-    let code = format!("{}{code}", program.count());
+    let bytes = program.bytes();
+    let steps = bytes.chunks(8).map(|step| {
+        let code = u16::from_ne_bytes([step[0], step[1]]);
+        let number = u32::from_ne_bytes([step[4], step[5], step[6], step[7]]);
+        format!("{code} {} {} {number}", step[2], step[3])
+    });
+    let code: Vec<String> = std::iter::once(program.count().to_string()).chain(steps).collect();
+    let code = code.join(",");
     let words = "filter add dev near egress pref 7 handle 3 protocol all bpf bytecode CODE action mirred egress redirect dev aside cookie";
     let cookie = COOKIE.to_string();
     let words: Vec<&str> = words
@@ -158,6 +156,10 @@ fn a_filter_that_tc_makes_is_read_as_ours_is() {
     assert_eq!(ours[0].program.as_ref(), Some(&program));
 }
 
+type Packet = (IpAddr, IpAddr, (u16, u16));
+/// What is meant, what is left out, a packet that is taken, and packets that are not.
+type Case = (Vec<Vec<Match>>, Vec<Vec<Match>>, Packet, Vec<Packet>);
+
 #[test]
 fn a_program_takes_what_is_meant_and_nothing_else() {
     let Some(mut bed) = Bed::make() else { return };
@@ -168,9 +170,7 @@ fn a_program_takes_what_is_meant_and_nothing_else() {
     let [other_4, other_6] = OTHER;
     let four = (here_4, there_4, (1000, 2000));
     let six = (here_6, there_6, (1000, 2000));
-    // What is meant, what is left out, a packet that is taken, and packets that are not.
-    type Packet = (IpAddr, IpAddr, (u16, u16));
-    let cases: Vec<(Vec<Vec<Match>>, Vec<Vec<Match>>, Packet, Vec<Packet>)> = vec![
+    let cases: Vec<Case> = vec![
         (
             vec![vec![to("10.77.0.2", 32)]],
             vec![],
