@@ -45,6 +45,8 @@ pub const PROBE: u32 = 1 << (FIRST_MARK + MOST as u32);
 pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST;
 /// How long a relay that is not served goes on to take packets.
 pub const LEASE: Duration = Duration::from_millis(750);
+/// By how much the kernel may be early: it counts in ticks, 10 ms where they are longest (`CONFIG_HZ=100`; `nf_msecs_to_jiffies64`).
+const TICK: Duration = Duration::from_millis(10);
 /// How long after the last time the lease is renewed.
 const RENEW: Duration = Duration::from_millis(200);
 /// More bytes than this do not wait here either: it is memory of the machine.
@@ -202,10 +204,11 @@ impl Relay {
                 order: i32::from(place),
             };
             let mut table = Table::make(table, &chains(place))?;
+            let renewed = Instant::now();
             table.renew(LEASE)?;
             return Ok(Self {
                 table: Some(table),
-                renewed: Instant::now(),
+                renewed,
                 queue,
                 raw,
                 netlink,
@@ -264,7 +267,7 @@ impl Relay {
         if ago < RENEW {
             return Ok(());
         }
-        if ago > LEASE {
+        if ago + TICK > LEASE {
             self.troubles.lapses += 1;
         }
         self.renewed = Instant::now();
