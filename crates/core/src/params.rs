@@ -1,6 +1,7 @@
 //! The parameters of every fault, defined once: the document, the ledger, the schema and the reference come from these types.
 
 mod clock;
+mod dns;
 mod file;
 mod impairment;
 mod network;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::units::{Percent, Rate, Size, Span};
 
 pub use clock::ClockSkew;
+pub use dns::{Answer, Dns};
 pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
@@ -70,6 +72,7 @@ inject! {
     Corrupt = "corrupt",
     Reorder = "reorder",
     RateLimit = "rate",
+    Dns = "dns",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -132,6 +135,7 @@ impl Inject {
             Self::Corrupt(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::Reorder(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::RateLimit(it) => Some(Amount::Rate(&mut it.rate, Harder::Down)),
+            Self::Dns(it) => Some(Amount::Percent(&mut it.probability, Harder::Up)),
             Self::Script(_)
             | Self::FileCorrupt(_)
             | Self::FileDelete(_)
@@ -541,6 +545,7 @@ fn ten_seconds() -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::NamePattern;
 
     #[test]
     fn the_name_of_a_fault_is_its_key() {
@@ -571,6 +576,10 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<ContainerRestart>("{}").unwrap(),
             ContainerRestart::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<Dns>(r#"{ "names": ["*"] }"#).unwrap(),
+            Dns::new(vec![NamePattern::all()])
         );
         assert_eq!(
             serde_json::from_str::<FileCorrupt>(r#"{ "path": "/a" }"#).unwrap(),

@@ -17,25 +17,23 @@ mod range;
 mod rate;
 mod reorder;
 mod rules;
-mod verdict;
-mod watch;
+pub(crate) mod verdict;
 mod worker;
 
+use std::io;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use fracas_core::params::Impairs;
-use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::{ProcessIdentity, Target};
+use fracas_core::target::Target;
 use fracas_core::traffic::Direction;
-use fracas_linux::cgroup::Controller;
 use fracas_linux::clock;
-use fracas_linux::namespace::{self, NetNamespace};
+use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netfilter;
 use fracas_linux::netlink::Netlink;
-use fracas_linux::privileges::{self, Capability};
+use fracas_linux::privileges::Capability;
 use fracas_linux::relay::{self, Troubles};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -48,9 +46,10 @@ pub(crate) use rate::Rate;
 pub(crate) use reorder::Reorder;
 pub use worker::packet_queue_worker_main;
 
-use crate::beside::{Beside, FIRST_VICTIM, Job};
-use crate::bounded::{bounded, bounded_for};
-use crate::say::{OrSay, gone, missed, refuse};
+use crate::beside::{FIRST_VICTIM, Job};
+use crate::bounded::bounded_for;
+use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker};
+use crate::say::{missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 use meter::{Measured, Outcome};
 use model::Model;
@@ -79,39 +78,18 @@ pub(crate) trait Kind: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Impairment<K>(PhantomData<K>);
 
-/// Where the worker is, and what it made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Undo {
-    /// The process by which the target's network namespace is found.
-    process: ProcessIdentity,
-    /// That namespace, by its number.
-    inside: u64,
-    /// The table of rules in it.
-    table: String,
-    /// The tables of others there whose rules were not looked at.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unseen: Vec<String>,
-    beside: Beside,
-}
-
 /// What it cannot do without: the target's namespace is entered, rules are made there, and packets are sent in the target's name.
 pub const CAPABILITIES: &[Capability] = &[Capability::NetAdmin, Capability::SysAdmin, Capability::NetRaw];
-/// The faults on packets.
-pub const NAMES: [&str; 6] = [
+/// The faults that need a queue of packets.
+pub const NAMES: [&str; 7] = [
     Delay::NAME,
     Loss::NAME,
     Duplicate::NAME,
     Corrupt::NAME,
     Reorder::NAME,
     Rate::NAME,
+    crate::dns::Dns::NAME,
 ];
-/// The worker is there to be found; neither its time nor its memory is the target's.
-const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
-/// How long the worker may take to let go of what it holds, before it is killed.
-const LET_GO: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(2);
-/// How long after its longest duration a worker goes by itself that nobody has ended.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// More than this share of what the target sends may not go otherwise than it was asked.
 const OTHERWISE: f64 = 0.05;
 /// More rules than this for one fault do not fit in one transaction, and make every packet slow.
@@ -120,7 +98,7 @@ const MOST_RULES: usize = 400;
 impl<K: Kind> Fault for Impairment<K> {
     const NAME: &'static str = K::NAME;
     type Params = K::Params;
-    type Undo = Undo;
+    type Undo = PacketWorker;
 
     fn undo_class(_: &K::Params) -> UndoClass {
         UndoClass::Exact
@@ -134,8 +112,7 @@ impl<K: Kind> Fault for Impairment<K> {
         }
     }
 
-    async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
-        may(K::NAME, target)?;
+    async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<PacketWorker> {
         if let (Direction::Ingress, Some(why)) = (params.traffic().direction, K::NOT_IN) {
             return Err(refuse(K::NAME, target, why));
         }
@@ -152,28 +129,12 @@ impl<K: Kind> Fault for Impairment<K> {
             }
             _ => {}
         }
-        let what = || format!("the network of {target} cannot be looked at");
-        let (process, device) = (target.process().clone(), params.traffic().device.map(str::to_owned));
-        let look = {
-            let process = process.clone();
-            move || Ground::look(&process, device.as_deref())
-        };
-        let ground = bounded(&codes::TARGET_READ, what, look).await?;
-        let (inside, unseen) = match ground {
-            Ground::Own(inode, unseen) => (inode, unseen),
-            Ground::Gone => return Err(gone(K::NAME, target)),
-            Ground::Unfit(why, next) => return Err(refuse(K::NAME, target, why).next(next)),
-        };
-        Ok(Undo {
-            process,
-            inside,
-            table: cx.trace_name(),
-            unseen,
-            beside: Beside::find_in(&CONTROLLERS, K::NAME, target, cx)?,
-        })
+        let device = params.traffic().device.map(str::to_owned);
+        let look = move |there: &NetNamespace| fit(there, device.as_deref());
+        PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await
     }
 
-    fn change(params: &K::Params, undo: &Undo) -> String {
+    fn change(params: &K::Params, undo: &PacketWorker) -> String {
         let who = rules::words(&params.traffic());
         let unseen = if undo.unseen.is_empty() {
             String::new()
@@ -192,14 +153,14 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 
     // They compose, but for those whose doses could not be told apart.
-    fn resources(undo: &Undo) -> Vec<Resource> {
+    fn resources(undo: &PacketWorker) -> Vec<Resource> {
         vec![Resource {
             key: format!("the {} of packets in network namespace {}", K::CHANGES, undo.inside),
             object: None,
         }]
     }
 
-    async fn apply(params: &K::Params, undo: &Undo, cx: &Context) -> Result<()> {
+    async fn apply(params: &K::Params, undo: &PacketWorker, cx: &Context) -> Result<()> {
         let order = Order {
             inside: undo.inside,
             table: undo.table.clone(),
@@ -216,16 +177,10 @@ impl<K: Kind> Fault for Impairment<K> {
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
         };
-        // What was seen of the same fault on a former life of the target says nothing of this one.
-        cx.nursery.take_word(&cx.trace_name(), None);
-        undo.beside.start(K::NAME, job, cx).await?;
-        let watched = undo.clone();
-        cx.nursery
-            .later(cx.trace_name(), move |note| watch::until_unserved(watched, note));
-        Ok(())
+        undo.start(K::NAME, job, cx).await
     }
 
-    async fn measure(params: &K::Params, undo: &Undo, cx: &Context) -> Result<Dose> {
+    async fn measure(params: &K::Params, undo: &PacketWorker, cx: &Context) -> Result<Dose> {
         let asked = K::asked(params);
         let plan = K::plan(params);
         let what = || format!("{} cannot be measured", K::NAME);
@@ -284,43 +239,16 @@ impl<K: Kind> Fault for Impairment<K> {
         })
     }
 
-    async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
-        cx.nursery.end(&cx.trace_name()).await;
-        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
-        for pid in undo.beside.processes()?.unwrap_or_default() {
-            cx.nursery.hang_up(pid);
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < LET_GO && undo.beside.processes()?.is_some() {
-            cx.nursery.reap();
-            tokio::time::sleep(PAUSE).await;
-        }
-        undo.beside.revert(cx).await
+    async fn revert(undo: &PacketWorker, cx: &Context) -> Result<Reverted> {
+        undo.revert(cx).await
     }
 
-    async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
-        let worker = undo.beside.observe()?;
-        if matches!(worker, Seen::Ours(_)) {
-            return Ok(worker);
-        }
-        let what = || format!("the table {} cannot be looked for", undo.table);
-        let own = undo.clone();
-        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
-            let Some(there) = own.there()? else { return Ok(None) };
-            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
-        });
-        Ok(match found.await? {
-            None => Seen::TargetGone,
-            Some(true) => Seen::Ours(format!(
-                "there is a table {} in network namespace {}",
-                undo.table, undo.inside
-            )),
-            Some(false) => worker,
-        })
+    async fn observe(undo: &PacketWorker, _: &Context) -> Result<Seen> {
+        undo.observe().await
     }
 
-    fn manual(undo: &Undo) -> Vec<String> {
-        undo.beside.manual()
+    fn manual(undo: &PacketWorker) -> Vec<String> {
+        undo.manual()
     }
 }
 
@@ -339,7 +267,7 @@ impl Known {
     }
 
     /// Takes what the worker has told of its troubles since.
-    fn hear(&mut self, undo: &Undo, cx: &Context) -> Result<()> {
+    fn hear(&mut self, undo: &PacketWorker, cx: &Context) -> Result<()> {
         for pid in undo.beside.processes()?.unwrap_or_default() {
             let told = cx.nursery.told_by(pid);
             let lines = told.split(|byte| *byte == b'\n');
@@ -393,63 +321,34 @@ impl Known {
     }
 }
 
-impl Undo {
-    /// The target's namespace. `None`: the target is gone, or lives in another one by now.
-    fn there(&self) -> std::io::Result<Option<NetNamespace>> {
-        Ok(NetNamespace::of(&self.process)?.filter(|there| there.inode() == self.inside))
+/// The tables of others in a network that cannot be read, or why it is none for these faults.
+fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
+    if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
+        return Ok(Err((
+            "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
+            "look at bits below 0x100000 alone, with a mask",
+        )));
     }
-}
-
-/// Where a target's network is.
-enum Ground {
-    /// In a namespace of its own, with this number and these tables of others that cannot be read.
-    Own(u64, Vec<String>),
-    Gone,
-    /// Why it is none for these faults, and what to do.
-    Unfit(String, &'static str),
-}
-
-impl Ground {
-    fn look(process: &ProcessIdentity, device: Option<&str>) -> std::io::Result<Self> {
-        let Some(there) = NetNamespace::of(process)? else {
-            return Ok(Self::Gone);
-        };
-        if namespace::is_around_us(&there)? {
-            return Ok(Self::Unfit(
-                "it shares the machine's network, and everybody else there would be hit with it".to_owned(),
-                "choose a target with a network namespace of its own",
-            ));
-        }
-        if let Some(why) = obstacle()? {
-            return Ok(Self::Unfit(why, "see `fracas doctor` for what this kernel has"));
-        }
-        if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
-            return Ok(Self::Unfit(
-                "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
-                "look at bits below 0x100000 alone, with a mask",
-            ));
-        }
-        if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
-            return Ok(Self::Unfit(
-                "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
-                    .to_owned(),
-                "choose another target, or rules that ask for something else",
-            ));
-        }
-        if let Some(name) = device {
-            let mut netlink = there.within(Netlink::route)?;
-            if netlink.link_by_name(name)?.is_none() {
-                let names: Vec<_> = netlink.links()?.into_iter().map(|link| link.name).collect();
-                let why = format!("it has no interface {name:?}, but {}", names.join(", "));
-                return Ok(Self::Unfit(why, "name one of those"));
-            }
-        }
-        Ok(Self::Own(there.inode(), there.within(netfilter::older_tables)?))
+    if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+        return Ok(Err((
+            "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
+                .to_owned(),
+            "choose another target, or rules that ask for something else",
+        )));
     }
+    if let Some(name) = device {
+        let mut netlink = there.within(Netlink::route)?;
+        if netlink.link_by_name(name)?.is_none() {
+            let names: Vec<_> = netlink.links()?.into_iter().map(|link| link.name).collect();
+            let why = format!("it has no interface {name:?}, but {}", names.join(", "));
+            return Ok(Err((why, "name one of those")));
+        }
+    }
+    there.within(netfilter::older_tables).map(Ok)
 }
 
 /// What this kernel lacks. It is found out once, in a namespace that is made for it.
-pub fn obstacle() -> std::io::Result<Option<String>> {
+pub fn obstacle() -> io::Result<Option<String>> {
     static POSSIBLE: OnceLock<netfilter::Possible> = OnceLock::new();
     let possible = match POSSIBLE.get() {
         Some(possible) => possible,
@@ -473,19 +372,6 @@ pub fn obstacle() -> std::io::Result<Option<String>> {
     ];
     let lacking: Vec<_> = lacking.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect();
     Ok(Some(format!("this kernel has no {}", lacking.join(", no "))))
-}
-
-/// Refuses before anything is looked at what could not be done.
-fn may(fault: &str, target: &Target) -> Result<()> {
-    let missing = privileges::missing(CAPABILITIES)
-        .or_say(&codes::SYSTEM, || "the privileges of Fracas cannot be read".to_owned())?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = missing.iter().map(|one| one.name()).collect();
-    let names = names.join(", ");
-    let what = format!("{fault} on {target} needs {names}");
-    Err(Problem::new(&codes::FAULT_NEEDS, what).next(format!("run as root, or grant {names}")))
 }
 
 #[cfg(test)]

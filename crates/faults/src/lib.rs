@@ -19,6 +19,7 @@ mod directory;
 pub mod disk_fill;
 pub mod disk_io;
 pub mod disk_throttle;
+pub mod dns;
 mod entry;
 pub mod fd_exhaustion;
 pub mod file_corrupt;
@@ -30,6 +31,7 @@ mod members;
 pub mod memory_limit;
 pub mod memory_stress;
 pub mod network_disconnect;
+mod packet_worker;
 pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
@@ -69,6 +71,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<impairment::Corrupt>(),
     entry::<impairment::Reorder>(),
     entry::<impairment::Rate>(),
+    entry::<dns::Dns>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),
@@ -83,6 +86,7 @@ pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("memory-stress", memory_stress::memory_stress_worker_main),
     ("disk-io", disk_io::disk_io_worker_main),
     ("packet-queue", impairment::packet_queue_worker_main),
+    ("names", dns::names_worker_main),
 ];
 
 /// The fault of this name.

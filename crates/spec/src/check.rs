@@ -2,6 +2,7 @@
 
 mod faults;
 mod loads;
+mod names;
 mod packets;
 mod patterns;
 mod probes;

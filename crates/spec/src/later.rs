@@ -5,7 +5,6 @@ const FAULTS: &[(&str, &str)] = &[
     ("partition", "network faults come with a later version"),
     ("connection_drop", "network faults come with a later version"),
     ("connection_reset", "network faults come with a later version"),
-    ("dns", "DNS faults come with a later version"),
     ("http", "HTTP faults come with a later version"),
 ];
 

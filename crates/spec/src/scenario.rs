@@ -3,6 +3,7 @@
 mod clock;
 mod criteria;
 mod disk;
+mod dns;
 pub(crate) mod document;
 mod faults;
 mod network;
@@ -26,6 +27,7 @@ use crate::tree::Node;
 use crate::{Defaults, check, later, native};
 use clock::ClockSkewParams;
 use disk::{DiskFillParams, DiskIoParams};
+use dns::DnsParams;
 use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
     RestartParams, SelectorKind,
@@ -56,6 +58,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("DiskIoParams", schema::<DiskIoParams>());
     shape.define("ClockSkewParams", schema::<ClockSkewParams>());
     shape.define("NetworkParams", schema::<NetworkParams>());
+    shape.define("DnsParams", schema::<DnsParams>());
     shape
 }
 

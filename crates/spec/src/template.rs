@@ -85,6 +85,7 @@ fn native(fault: &str) -> Option<&'static str> {
         "corrupt" => "{ corrupt: { percent: 1%, direction: ingress } }",
         "reorder" => "{ reorder: { percent: 25%, delay: 20ms } }",
         "rate" => "{ rate: { rate: 1mbit } }",
+        "dns" => "{ dns: { names: [\"*.example.com\"], answer: nxdomain, delay: 0s, probability: 100% } }",
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {
@@ -108,6 +109,7 @@ fn scenario(fault: &str) -> Option<&'static str> {
             "{ device: eth0, latency: 100, packet_loss: 5, duplicate: 1, corrupt: 1, target_ports: \"5432,8000-8010\", target_proto: \"tcp,udp\" }"
         }
         Fate::Clock => "{ offset: +5m }",
+        Fate::Dns => "{ delay_ms: 2000, failure_rate: 0.1 }",
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

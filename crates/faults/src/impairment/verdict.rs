@@ -13,7 +13,7 @@ const ALARM: f64 = 1e-6;
 const ON_THEIR_WAY: u64 = 2;
 
 /// A time for people.
-pub(super) fn millis(time: Duration) -> String {
+pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1}ms", time.as_secs_f64() * 1000.0)
 }
 
@@ -60,7 +60,7 @@ impl Tally {
 ///
 /// A small share of few packets looks like none: what has not been seen once is not said to have landed, before as many were looked at
 /// as make none impossible.
-pub(super) fn share(what: &str, asked: f64, probes: Tally, own: Option<Tally>, alike: f64) -> (String, Landed) {
+pub(crate) fn share(what: &str, asked: f64, probes: Tally, own: Option<Tally>, alike: f64) -> (String, Landed) {
     let mut delivered = format!(
         "{:.1}% {what}, {} of {} probes",
         probes.share() * 100.0,

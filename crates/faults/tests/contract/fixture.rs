@@ -101,6 +101,11 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "corrupt" => (json!({ "percent": "60%" }), &[], &["chat", "20"]),
         "reorder" => (json!({ "percent": "40%", "delay": "30ms" }), &[], &["chat", "20"]),
         "rate" => (json!({ "rate": "1mbit" }), &[], &["chat", "20"]),
+        "dns" => (
+            json!({ "names": ["*.example"], "answer": "nxdomain" }),
+            &[],
+            &["ask", "20", "db.example"],
+        ),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -114,7 +119,10 @@ pub fn has_worker(fault: &str) -> bool {
 
 /// Whether the fault is a queue of packets: its target must have a network of its own.
 pub fn on_packets(fault: &str) -> bool {
-    matches!(fault, "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate")
+    matches!(
+        fault,
+        "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "dns"
+    )
 }
 
 /// A stage for a fault. `None`: something that it needs is not there, which was said.
@@ -150,10 +158,18 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
         });
     }
     if entry.name == "network_disconnect" || on_packets(entry.name) {
-        let Some(node) = net::Node::new(mode) else {
+        let node = if entry.name == "dns" {
+            net::Node::asking("db.example")
+        } else {
+            net::Node::new(mode)
+        };
+        let Some(node) = node else {
             skip("no privileges for links");
             return None;
         };
+        if let Some(server) = node.server() {
+            params["servers"] = json!([server]);
+        }
         return Some(on_thing(entry, params, Thing::Node(node)).await);
     }
     let process = TestProcess::run(mode).unwrap();

@@ -30,6 +30,7 @@ mod fixture;
 mod impairments;
 mod loads;
 mod more;
+mod names;
 mod networks;
 mod script;
 mod stranger;
@@ -77,6 +78,7 @@ fn trials() -> Vec<Trial> {
         impairments::ALL,
         amounts::ALL,
         clocks::ALL,
+        names::ALL,
     ]
     .into_iter()
     .flatten();

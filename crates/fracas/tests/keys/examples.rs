@@ -138,6 +138,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets[0]={ alias: web, process: { pid_file: '@NODE' } }"],
     ),
     (
+        "wrong-names",
+        &["unknown", "elsewhere", "late"],
+        &["targets[0]={ alias: checkout, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[

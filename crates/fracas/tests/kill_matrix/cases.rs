@@ -63,6 +63,7 @@ const CASES: &[Case] = &[
     case("corrupt", "percent: 60%", On::Node),
     case("reorder", "percent: 40%, delay: 30ms", On::Node),
     case("rate", "rate: 1mbit", On::Node),
+    case("dns", "names: ['*.example'], answer: nxdomain", On::Node),
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(

@@ -199,6 +199,7 @@ impl Check<'_, '_> {
             Inject::Corrupt(corrupt) => self.share_of_packets(&key, "corrupt", corrupt, corrupt.percent),
             Inject::Reorder(reorder) => self.reorder(&key, reorder),
             Inject::RateLimit(rate) => self.rate(&key, rate),
+            Inject::Dns(dns) => self.dns(&base, &key, dns),
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }

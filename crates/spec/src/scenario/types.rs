@@ -30,6 +30,8 @@ pub(crate) enum Fate {
     Clock,
     /// Impaired packets.
     Network,
+    /// Names that are not found, or late.
+    Dns,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -61,7 +63,7 @@ pub(crate) const ALL: &[Known] = &[
     known("process_kill", Fate::ProcessKill),
     known("network", Fate::Network),
     known("connection_drop", Fate::Later),
-    known("dns", Fate::Later),
+    known("dns", Fate::Dns),
     known("file_delete", Fate::Delete),
     known("file_corrupt", Fate::Corrupt),
     known("disk_io", Fate::DiskIo),
@@ -82,7 +84,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 12] = [
+pub(crate) const PARAMS: [(Fate, &str); 13] = [
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -95,6 +97,7 @@ pub(crate) const PARAMS: [(Fate, &str); 12] = [
     (Fate::DiskFill, "DiskFillParams"),
     (Fate::Clock, "ClockSkewParams"),
     (Fate::Network, "NetworkParams"),
+    (Fate::Dns, "DnsParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

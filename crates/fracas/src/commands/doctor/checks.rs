@@ -44,7 +44,7 @@ fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
     }
     let next = "use a kernel from 5.12 on with nf_tables and NFQUEUE";
     match impairment::obstacle() {
-        Ok(None) => checks.push(Check::ok(NAME, "delay, loss and their like".to_owned())),
+        Ok(None) => checks.push(Check::ok(NAME, "delay, loss and their like, dns".to_owned())),
         Ok(Some(why)) => {
             checks.push(Check::not(Status::Limited, NAME, why.clone(), next));
             machine.no_queue = Some(why);

@@ -118,6 +118,8 @@ faults! {
     key_spec_faults_params_network_target_proto: "type: network, params: { latency: 50, target_ports: '80' }" => "type: network, params: { latency: 50, target_ports: '80', target_proto: 'tcp,udp' }", "/inject/delay/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"80/udp\"]";
     key_spec_faults_params_network_target_ips: "type: network, params: { latency: 50, target_ips: 10.0.0.7 }" => "type: network, params: { latency: 50, target_ips: '10.0.0.7,10.0.0.8' }", "/inject/delay/to", "[\"10.0.0.7\"]" => "[\"10.0.0.7\",\"10.0.0.8\"]";
     key_spec_faults_params_network_target_cidr: "type: network, params: { latency: 50, target_cidr: 10.0.0.0/8 }" => "type: network, params: { latency: 50, target_cidr: '11.0.0.0/8' }", "/inject/delay/to", "[\"10.0.0.0/8\"]" => "[\"11.0.0.0/8\"]";
+    key_spec_faults_params_dns_delay_ms: "type: dns, params: {}" => "type: dns, params: { delay_ms: 500 }", "/inject/dns/delay", "2s" => "500ms";
+    key_spec_faults_params_dns_failure_rate: "type: dns, params: { delay_ms: 0, failure_rate: 0.25 }" => "type: dns, params: { delay_ms: 0, failure_rate: 30 }", "/inject/dns/probability", "\"25%\"" => "\"30%\"";
     key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { io_latency_ms: 199 }" => "type: disk_io, params: { io_latency_ms: 200 }", "/inject/disk_io/workers", "2" => "3";
     key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, target_path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
     key_spec_faults_params_disk_io_path: "type: disk_io_stress, params: { io_latency_ms: 99 }" => "type: disk_io_stress, params: { io_latency_ms: 99, path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
