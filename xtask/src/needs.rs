@@ -66,6 +66,10 @@ const NEEDS: &[Need] = &[
         program: "mke2fs",
         package: "e2fsprogs",
     },
+    Need {
+        program: "dig",
+        package: "dnsutils",
+    },
 ];
 
 /// What only the benchmarks need: the engine that tests have, and what Fracas is compared with.

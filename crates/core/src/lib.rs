@@ -5,6 +5,7 @@ pub mod event;
 pub mod experiment;
 pub mod ids;
 pub mod judge;
+pub mod names;
 pub mod number;
 pub mod params;
 pub mod probe;

@@ -2,6 +2,7 @@
 
 mod clock;
 mod connection;
+mod dns;
 mod file;
 mod impairment;
 mod network;
@@ -16,6 +17,7 @@ use crate::units::{Percent, Rate, Size, Span};
 
 pub use clock::ClockSkew;
 pub use connection::{ConnectionDrop, ConnectionReset, Connections, Partition, Refusal, Ways};
+pub use dns::{Answer, Dns};
 pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
@@ -75,6 +77,7 @@ inject! {
     ConnectionDrop = "connection_drop",
     Partition = "partition",
     ConnectionReset = "connection_reset",
+    Dns = "dns",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -146,6 +149,7 @@ impl Inject {
             Self::Reorder(it) => Some(Amount::Percent(&mut it.percent, Harder::Up)),
             Self::RateLimit(it) => Some(Amount::Rate(&mut it.rate, Harder::Down)),
             Self::ConnectionDrop(it) => Some(Amount::Percent(&mut it.probability, Harder::Up)),
+            Self::Dns(it) => Some(Amount::Percent(&mut it.probability, Harder::Up)),
             Self::Partition(_)
             | Self::ConnectionReset(_)
             | Self::Script(_)
@@ -557,6 +561,7 @@ fn ten_seconds() -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::NamePattern;
 
     #[test]
     fn the_name_of_a_fault_is_its_key() {
@@ -587,6 +592,10 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<ContainerRestart>("{}").unwrap(),
             ContainerRestart::default()
+        );
+        assert_eq!(
+            serde_json::from_str::<Dns>(r#"{ "names": ["*"] }"#).unwrap(),
+            Dns::new(vec![NamePattern::all()])
         );
         assert_eq!(
             serde_json::from_str::<FileCorrupt>(r#"{ "path": "/a" }"#).unwrap(),

@@ -42,6 +42,8 @@ pub struct NewContainer {
     pub tty: bool,
     /// What is mounted in it, each `DIRECTORY:WHERE`.
     pub binds: Vec<String>,
+    /// The name servers that it is told, by their addresses. None are the engine's choice.
+    pub dns: Vec<String>,
 }
 
 impl Engine {
@@ -77,6 +79,7 @@ impl Engine {
             tty: Some(new.tty),
             host_config: Some(HostConfig {
                 binds: (!new.binds.is_empty()).then(|| new.binds.clone()),
+                dns: (!new.dns.is_empty()).then(|| new.dns.clone()),
                 memory: (new.memory > 0).then_some(new.memory),
                 network_mode: (!new.network.is_empty()).then(|| new.network.clone()),
                 restart_policy: Some(RestartPolicy {

@@ -5,6 +5,7 @@
 //! kernel's table of connections, a file, by which some that were open before are known by the numbers of their sockets.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use fracas_core::params;
 use fracas_core::params::Traffic;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounded::{bounded, deed};
 use crate::impairment::aim::{Packet, hits};
-use crate::impairment::{self, By, rules};
+use crate::impairment::{CAPABILITIES, no_resets, rules};
+use crate::packet_worker::{Fit, inside, lacking};
 use crate::say::{gone, missed, refuse};
 use crate::{Context, Fault, Needs, Note, Resource, signal};
 
@@ -70,7 +72,7 @@ impl Fault for ConnectionReset {
             let why = format!("a count of {} is not between 1 and {MOST}", params.count);
             return Err(refuse(Self::NAME, target, why));
         }
-        let (inside, _) = impairment::inside(Self::NAME, By::Sockets, target, None).await?;
+        let (inside, _) = inside(Self::NAME, CAPABILITIES, target, fit).await?;
         let process = target.process().clone();
         let what = || format!("the connections of {target} cannot be looked at");
         let (own, own_process) = (params.clone(), process.clone());
@@ -227,6 +229,11 @@ fn traffic(params: &params::ConnectionReset) -> Traffic<'_> {
         ports: &params.ports,
         device: None,
     }
+}
+
+/// Whether connections can be ended here.
+fn fit(_: &NetNamespace) -> io::Result<Fit> {
+    Ok(lacking(no_resets()?).map(|()| Vec::new()))
 }
 
 fn leads_out(connection: &Connection) -> bool {

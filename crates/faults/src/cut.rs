@@ -10,6 +10,7 @@ mod partition;
 pub(crate) mod rules;
 mod worker;
 
+use std::io;
 use std::marker::PhantomData;
 
 use fracas_core::params::{Connections, Refusal, Traffic, Ways};
@@ -19,6 +20,7 @@ use fracas_core::target::Target;
 use fracas_core::traffic::{Direction, Peer, Protocol, Service};
 use fracas_core::units::Percent;
 use fracas_linux::clock;
+use fracas_linux::namespace::NetNamespace;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +30,8 @@ pub use worker::packet_rules_worker_main;
 
 use crate::beside::{FIRST_VICTIM, Job};
 use crate::bounded::bounded_for;
-use crate::impairment::{self, By};
+use crate::impairment::{self, CAPABILITIES, no_rules};
+use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_device, lacking};
 use crate::say::{missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 use worker::Order;
@@ -70,7 +73,7 @@ pub(crate) struct Cut {
 /// Where the worker is, what it made, and against whom.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Undo {
-    held: impairment::Undo,
+    held: PacketWorker,
     cut: Cut,
 }
 
@@ -155,12 +158,14 @@ impl<K: Kind> Fault for Rules<K> {
             );
             return Err(refuse(K::NAME, target, why).next("name fewer, or networks and ranges"));
         }
-        let held = impairment::Undo::find(K::NAME, By::Rules, target, cut.device.as_deref(), cx).await?;
+        let device = cut.device.clone();
+        let look = move |there: &NetNamespace| fit(there, device.as_deref());
+        let held = PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await?;
         Ok(Undo { held, cut })
     }
 
     fn change(params: &K::Params, undo: &Undo) -> String {
-        let impairment::Undo { table, inside, .. } = &undo.held;
+        let PacketWorker { table, inside, .. } = &undo.held;
         format!(
             "{} {}, by the table {table} in network namespace {inside}, then it goes",
             K::asked(params),
@@ -180,7 +185,7 @@ impl<K: Kind> Fault for Rules<K> {
             inside: undo.held.inside,
             table: undo.held.table.clone(),
             cut: undo.cut.clone(),
-            not_after: clock::boottime() + cx.at_most + worker::LEFT_ALONE,
+            not_after: clock::boottime() + cx.at_most + LEFT_ALONE,
         };
         let job = Job {
             worker: worker::NAME,
@@ -232,6 +237,14 @@ impl<K: Kind> Fault for Rules<K> {
     }
 
     fn manual(undo: &Undo) -> Vec<String> {
-        undo.held.beside.manual()
+        undo.held.manual()
     }
+}
+
+/// Whether rules can stop packets in this network. No rule of others matters: what ours let through meets them as before.
+fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
+    if let Err(unfit) = lacking(no_rules()?) {
+        return Ok(Err(unfit));
+    }
+    Ok(has_device(there, device)?.map(|()| Vec::new()))
 }

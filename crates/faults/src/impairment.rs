@@ -18,24 +18,22 @@ mod rate;
 mod reorder;
 pub(crate) mod rules;
 pub(crate) mod verdict;
-mod watch;
 mod worker;
 
+use std::io;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use fracas_core::params::Impairs;
-use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
-use fracas_core::target::{ProcessIdentity, Target};
+use fracas_core::target::Target;
 use fracas_core::traffic::Direction;
-use fracas_linux::cgroup::Controller;
 use fracas_linux::clock;
-use fracas_linux::namespace::{self, NetNamespace};
+use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netfilter;
 use fracas_linux::netlink::Netlink;
-use fracas_linux::privileges::{self, Capability};
+use fracas_linux::privileges::Capability;
 use fracas_linux::relay::{self, Troubles};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -48,9 +46,10 @@ pub(crate) use rate::Rate;
 pub(crate) use reorder::Reorder;
 pub use worker::packet_queue_worker_main;
 
-use crate::beside::{Beside, FIRST_VICTIM, Job};
-use crate::bounded::{bounded, bounded_for};
-use crate::say::{OrSay, gone, missed, refuse};
+use crate::beside::{FIRST_VICTIM, Job};
+use crate::bounded::bounded_for;
+use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_device, lacking};
+use crate::say::{missed, refuse};
 use crate::{Context, Fault, Needs, Resource};
 use meter::{Measured, Outcome};
 use model::Model;
@@ -79,39 +78,18 @@ pub(crate) trait Kind: Send + Sync + 'static {
 #[derive(Debug)]
 pub(crate) struct Impairment<K>(PhantomData<K>);
 
-/// Where the worker is, and what it made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Undo {
-    /// The process by which the target's network namespace is found.
-    process: ProcessIdentity,
-    /// That namespace, by its number.
-    pub(crate) inside: u64,
-    /// The table of rules in it.
-    pub(crate) table: String,
-    /// The tables of others there whose rules were not looked at.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    unseen: Vec<String>,
-    pub(crate) beside: Beside,
-}
-
 /// What it cannot do without: the target's namespace is entered, rules are made there, and packets are sent in the target's name.
 pub const CAPABILITIES: &[Capability] = &[Capability::NetAdmin, Capability::SysAdmin, Capability::NetRaw];
-/// The faults on packets.
-pub const NAMES: [&str; 6] = [
+/// The faults that need a queue of packets.
+pub const NAMES: [&str; 7] = [
     Delay::NAME,
     Loss::NAME,
     Duplicate::NAME,
     Corrupt::NAME,
     Reorder::NAME,
     Rate::NAME,
+    crate::dns::Dns::NAME,
 ];
-/// The worker is there to be found; neither its time nor its memory is the target's.
-const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
-/// How long the worker may take to let go of what it holds, before it is killed.
-const LET_GO: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(2);
-/// How long after its longest duration a worker goes by itself that nobody has ended.
-const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// More than this share of what the target sends may not go otherwise than it was asked.
 const OTHERWISE: f64 = 0.05;
 /// More rules than this for one fault do not fit in one transaction, and make every packet slow.
@@ -120,7 +98,7 @@ const MOST_RULES: usize = 400;
 impl<K: Kind> Fault for Impairment<K> {
     const NAME: &'static str = K::NAME;
     type Params = K::Params;
-    type Undo = Undo;
+    type Undo = PacketWorker;
 
     fn undo_class(_: &K::Params) -> UndoClass {
         UndoClass::Exact
@@ -134,7 +112,7 @@ impl<K: Kind> Fault for Impairment<K> {
         }
     }
 
-    async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<Undo> {
+    async fn plan(params: &K::Params, target: &Target, cx: &Context) -> Result<PacketWorker> {
         if let (Direction::Ingress, Some(why)) = (params.traffic().direction, K::NOT_IN) {
             return Err(refuse(K::NAME, target, why));
         }
@@ -151,10 +129,12 @@ impl<K: Kind> Fault for Impairment<K> {
             }
             _ => {}
         }
-        Undo::find(K::NAME, By::Queue, target, params.traffic().device, cx).await
+        let device = params.traffic().device.map(str::to_owned);
+        let look = move |there: &NetNamespace| fit(there, device.as_deref());
+        PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await
     }
 
-    fn change(params: &K::Params, undo: &Undo) -> String {
+    fn change(params: &K::Params, undo: &PacketWorker) -> String {
         let who = rules::words(&params.traffic());
         let unseen = if undo.unseen.is_empty() {
             String::new()
@@ -173,14 +153,14 @@ impl<K: Kind> Fault for Impairment<K> {
     }
 
     // They compose, but for those whose doses could not be told apart.
-    fn resources(undo: &Undo) -> Vec<Resource> {
+    fn resources(undo: &PacketWorker) -> Vec<Resource> {
         vec![Resource {
             key: format!("the {} of packets in network namespace {}", K::CHANGES, undo.inside),
             object: None,
         }]
     }
 
-    async fn apply(params: &K::Params, undo: &Undo, cx: &Context) -> Result<()> {
+    async fn apply(params: &K::Params, undo: &PacketWorker, cx: &Context) -> Result<()> {
         let order = Order {
             inside: undo.inside,
             table: undo.table.clone(),
@@ -197,16 +177,10 @@ impl<K: Kind> Fault for Impairment<K> {
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
         };
-        // What was seen of the same fault on a former life of the target says nothing of this one.
-        cx.nursery.take_word(&cx.trace_name(), None);
-        undo.beside.start(K::NAME, job, cx).await?;
-        let watched = undo.clone();
-        cx.nursery
-            .later(cx.trace_name(), move |note| watch::until_unserved(watched, note));
-        Ok(())
+        undo.start(K::NAME, job, cx).await
     }
 
-    async fn measure(params: &K::Params, undo: &Undo, cx: &Context) -> Result<Dose> {
+    async fn measure(params: &K::Params, undo: &PacketWorker, cx: &Context) -> Result<Dose> {
         let asked = K::asked(params);
         let plan = K::plan(params);
         let what = || format!("{} cannot be measured", K::NAME);
@@ -265,16 +239,16 @@ impl<K: Kind> Fault for Impairment<K> {
         })
     }
 
-    async fn revert(undo: &Undo, cx: &Context) -> Result<Reverted> {
+    async fn revert(undo: &PacketWorker, cx: &Context) -> Result<Reverted> {
         undo.revert(cx).await
     }
 
-    async fn observe(undo: &Undo, _: &Context) -> Result<Seen> {
+    async fn observe(undo: &PacketWorker, _: &Context) -> Result<Seen> {
         undo.observe().await
     }
 
-    fn manual(undo: &Undo) -> Vec<String> {
-        undo.beside.manual()
+    fn manual(undo: &PacketWorker) -> Vec<String> {
+        undo.manual()
     }
 }
 
@@ -293,7 +267,7 @@ impl Known {
     }
 
     /// Takes what the worker has told of its troubles since.
-    fn hear(&mut self, undo: &Undo, cx: &Context) -> Result<()> {
+    fn hear(&mut self, undo: &PacketWorker, cx: &Context) -> Result<()> {
         for pid in undo.beside.processes()?.unwrap_or_default() {
             let told = cx.nursery.told_by(pid);
             let lines = told.split(|byte| *byte == b'\n');
@@ -347,149 +321,32 @@ impl Known {
     }
 }
 
-impl Undo {
-    /// Where a worker will be, and its table. Reads only.
-    ///
-    /// # Errors
-    /// F001 when the target's network is none for it, T004 when the target is gone, T003 when it cannot be looked at.
-    pub(crate) async fn find(fault: &str, by: By, target: &Target, device: Option<&str>, cx: &Context) -> Result<Self> {
-        let (inside, unseen) = inside(fault, by, target, device).await?;
-        Ok(Self {
-            process: target.process().clone(),
-            inside,
-            table: cx.trace_name(),
-            unseen,
-            beside: Beside::find_in(&CONTROLLERS, fault, target, cx)?,
-        })
+/// The tables of others in a network that cannot be read, or why it is none for these faults.
+fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
+    if let Err(unfit) = lacking(obstacle()?) {
+        return Ok(Err(unfit));
     }
-
-    pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
-        cx.nursery.end(&cx.trace_name()).await;
-        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
-        for pid in self.beside.processes()?.unwrap_or_default() {
-            cx.nursery.hang_up(pid);
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < LET_GO && self.beside.processes()?.is_some() {
-            cx.nursery.reap();
-            tokio::time::sleep(PAUSE).await;
-        }
-        self.beside.revert(cx).await
+    if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
+        return Ok(Err((
+            "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
+            "look at bits below 0x100000 alone, with a mask",
+        )));
     }
-
-    pub(crate) async fn observe(&self) -> Result<Seen> {
-        let worker = self.beside.observe()?;
-        if matches!(worker, Seen::Ours(_)) {
-            return Ok(worker);
-        }
-        let what = || format!("the table {} cannot be looked for", self.table);
-        let own = self.clone();
-        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
-            let Some(there) = own.there()? else { return Ok(None) };
-            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
-        });
-        Ok(match found.await? {
-            None => Seen::TargetGone,
-            Some(true) => Seen::Ours(format!(
-                "there is a table {} in network namespace {}",
-                self.table, self.inside
-            )),
-            Some(false) => worker,
-        })
+    if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+        return Ok(Err((
+            "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
+                .to_owned(),
+            "choose another target, or rules that ask for something else",
+        )));
     }
-
-    /// The target's namespace. `None`: the target is gone, or lives in another one by now.
-    pub(crate) fn there(&self) -> std::io::Result<Option<NetNamespace>> {
-        Ok(NetNamespace::of(&self.process)?.filter(|there| there.inode() == self.inside))
+    if let Err(unfit) = has_device(there, device)? {
+        return Ok(Err(unfit));
     }
-}
-
-/// What is done to packets there, and so what must hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// They are queued and sent again.
-    Queue,
-    /// They are let through or not.
-    Rules,
-    /// Nothing: connections are ended.
-    Sockets,
-}
-
-/// The number of the target's network namespace, if the fault may be put on there, and the tables of others that cannot be read.
-///
-/// # Errors
-/// As [`Undo::find`].
-pub(crate) async fn inside(fault: &str, by: By, target: &Target, device: Option<&str>) -> Result<(u64, Vec<String>)> {
-    may(fault, target)?;
-    let what = || format!("the network of {target} cannot be looked at");
-    let (process, device) = (target.process().clone(), device.map(str::to_owned));
-    let look = move || Ground::look(&process, by, device.as_deref());
-    match bounded(&codes::TARGET_READ, what, look).await? {
-        Ground::Own(inode, unseen) => Ok((inode, unseen)),
-        Ground::Gone => Err(gone(fault, target)),
-        Ground::Unfit(why, next) => Err(refuse(fault, target, why).next(next)),
-    }
-}
-
-/// Where a target's network is.
-enum Ground {
-    /// In a namespace of its own, with this number and these tables of others that cannot be read.
-    Own(u64, Vec<String>),
-    Gone,
-    /// Why it is none for these faults, and what to do.
-    Unfit(String, &'static str),
-}
-
-impl Ground {
-    fn look(process: &ProcessIdentity, by: By, device: Option<&str>) -> std::io::Result<Self> {
-        let Some(there) = NetNamespace::of(process)? else {
-            return Ok(Self::Gone);
-        };
-        if namespace::is_around_us(&there)? {
-            return Ok(Self::Unfit(
-                "it shares the machine's network, and everybody else there would be hit with it".to_owned(),
-                "choose a target with a network namespace of its own",
-            ));
-        }
-        let obstacle = match by {
-            By::Queue => obstacle()?,
-            By::Rules => no_rules()?,
-            By::Sockets => no_resets()?,
-        };
-        if let Some(why) = obstacle {
-            return Ok(Self::Unfit(why, "see `fracas doctor` for what this kernel has"));
-        }
-        if by == By::Queue && there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
-            return Ok(Self::Unfit(
-                "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
-                "look at bits below 0x100000 alone, with a mask",
-            ));
-        }
-        if by == By::Queue && there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
-            return Ok(Self::Unfit(
-                "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
-                    .to_owned(),
-                "choose another target, or rules that ask for something else",
-            ));
-        }
-        if let Some(name) = device {
-            let mut netlink = there.within(Netlink::route)?;
-            if netlink.link_by_name(name)?.is_none() {
-                let names: Vec<_> = netlink.links()?.into_iter().map(|link| link.name).collect();
-                let why = format!("it has no interface {name:?}, but {}", names.join(", "));
-                return Ok(Self::Unfit(why, "name one of those"));
-            }
-        }
-        let unseen = match by {
-            By::Queue => there.within(netfilter::older_tables)?,
-            By::Rules | By::Sockets => Vec::new(),
-        };
-        Ok(Self::Own(there.inode(), unseen))
-    }
+    there.within(netfilter::older_tables).map(Ok)
 }
 
 /// What this kernel can do with packets. It is found out once, in a namespace that is made for it.
-fn possible() -> std::io::Result<&'static netfilter::Possible> {
+fn possible() -> io::Result<&'static netfilter::Possible> {
     static POSSIBLE: OnceLock<netfilter::Possible> = OnceLock::new();
     match POSSIBLE.get() {
         Some(possible) => Ok(possible),
@@ -501,7 +358,7 @@ fn possible() -> std::io::Result<&'static netfilter::Possible> {
 }
 
 /// What this kernel lacks to stop packets by rules.
-pub fn no_rules() -> std::io::Result<Option<String>> {
+pub fn no_rules() -> io::Result<Option<String>> {
     let possible = possible()?;
     let lacking = [
         (
@@ -514,7 +371,7 @@ pub fn no_rules() -> std::io::Result<Option<String>> {
 }
 
 /// What this kernel lacks to end connections.
-pub fn no_resets() -> std::io::Result<Option<String>> {
+pub fn no_resets() -> io::Result<Option<String>> {
     let can = Netlink::sockets()?.can_end_connections()?;
     Ok(lacks(&[(can, "way to end connections (CONFIG_INET_DIAG_DESTROY)")]))
 }
@@ -525,7 +382,7 @@ fn lacks(needed: &[(bool, &str)]) -> Option<String> {
 }
 
 /// What this kernel lacks to queue packets.
-pub fn obstacle() -> std::io::Result<Option<String>> {
+pub fn obstacle() -> io::Result<Option<String>> {
     let possible = possible()?;
     let lacking = [
         (
@@ -538,19 +395,6 @@ pub fn obstacle() -> std::io::Result<Option<String>> {
         (possible.listen, "queues that can be listened to"),
     ];
     Ok(lacks(&lacking))
-}
-
-/// Refuses before anything is looked at what could not be done.
-fn may(fault: &str, target: &Target) -> Result<()> {
-    let missing = privileges::missing(CAPABILITIES)
-        .or_say(&codes::SYSTEM, || "the privileges of Fracas cannot be read".to_owned())?;
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<_> = missing.iter().map(|one| one.name()).collect();
-    let names = names.join(", ");
-    let what = format!("{fault} on {target} needs {names}");
-    Err(Problem::new(&codes::FAULT_NEEDS, what).next(format!("run as root, or grant {names}")))
 }
 
 #[cfg(test)]

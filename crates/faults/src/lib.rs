@@ -21,6 +21,7 @@ mod directory;
 pub mod disk_fill;
 pub mod disk_io;
 pub mod disk_throttle;
+pub mod dns;
 mod entry;
 pub mod fd_exhaustion;
 pub mod file_corrupt;
@@ -32,6 +33,7 @@ mod members;
 pub mod memory_limit;
 pub mod memory_stress;
 pub mod network_disconnect;
+mod packet_worker;
 pub mod pid_exhaustion;
 pub mod process_kill;
 pub mod process_pause;
@@ -74,6 +76,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<cut::ConnectionDrop>(),
     entry::<cut::Partition>(),
     entry::<connection_reset::ConnectionReset>(),
+    entry::<dns::Dns>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),
@@ -89,6 +92,7 @@ pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("disk-io", disk_io::disk_io_worker_main),
     ("packet-queue", impairment::packet_queue_worker_main),
     ("packet-rules", cut::packet_rules_worker_main),
+    ("names", dns::names_worker_main),
 ];
 
 /// The fault of this name.

@@ -3,6 +3,7 @@
 //! As the first process of a container it has no default action for SIGTERM (`signal(7)`, `pid_namespaces(7)`), so it handles the
 //! signal itself: it ends at once with code 0, or ignores it with `--ignore-term`.
 
+mod ask;
 mod chat;
 mod hold;
 mod serve;
@@ -23,6 +24,8 @@ usage: app [--ignore-term] MODE
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   chat EVERY_MS            send a datagram to a neighbour, again and again, as soon as there is a route to one
   hold                     have a connection to an address of its own, a new one as soon as it ends
+  ask EVERY_MS NAME [SERVER]
+                           ask the first name server, or this one, for the addresses of NAME, again and again
   fork N                   have N children that sleep
   burn [THREADS]           use all of THREADS processors (1)
   fork-later               at SIGUSR1 start a child that sleeps
@@ -57,6 +60,11 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
         ["log", line, every] => log((*line).to_owned(), Duration::from_millis(number(every)?)),
         ["chat", every] => chat::start(Duration::from_millis(number(every)?)),
         ["hold"] => hold::start()?,
+        ["ask", every, name] => ask::start(Duration::from_millis(number(every)?), (*name).to_owned(), None),
+        ["ask", every, name, server] => {
+            let server = Some(number(server)?);
+            ask::start(Duration::from_millis(number(every)?), (*name).to_owned(), server);
+        }
         ["fork", count] => {
             for _ in 0..number::<u16>(count)? {
                 children.push(child()?);

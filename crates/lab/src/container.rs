@@ -211,6 +211,13 @@ impl TestContainerBuilder {
         self
     }
 
+    /// Has it ask this name server.
+    #[must_use]
+    pub fn name_server(mut self, at: std::net::IpAddr) -> Self {
+        self.new.dns.push(at.to_string());
+        self
+    }
+
     /// Adds to its environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -68,31 +68,38 @@ impl TestBridge {
         self.index
     }
 
-    /// An address in its network, which no other bridge of this namespace has at this time.
-    fn address(&self, host: u8) -> Ipv4Addr {
+    /// An address in its network, which no other bridge of this namespace has at this time; its own is that of host 1.
+    pub fn address(&self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 192 + (self.index >> 8) as u8 % 64, self.index as u8, host)
+    }
+
+    /// Joins a namespace to the bridge by an interface of this name. It may take a moment until the port forwards.
+    pub fn join(&self, namespace: &NetNamespace, inside: &str) -> io::Result<TestPort> {
+        let (mut here, mut there) = (Netlink::route()?, namespace.within(Netlink::route)?);
+        let name = unique_link();
+        let index = here.make_pair(&name, inside, namespace)?;
+        here.set_master(index, Some(self.index))?;
+        let end = there.link_by_name(inside)?.map_or(0, |link| link.index);
+        // Two nodes of one bridge have two ports, and so two numbers, a while apart.
+        let address = self.address((index % 200) as u8 + 10);
+        there.add_address(end, address, 24)?;
+        there.set_up(end, true)?;
+        here.set_up(index, true)?;
+        Ok(TestPort { name, index, address })
     }
 
     /// Starts the lab's program in a namespace of its own, joined to these bridges as `eth0`, `eth1` …; its ports forward when this
     /// returns.
     pub fn node<S: AsRef<str>>(bridges: &[&Self], mode: impl IntoIterator<Item = S>) -> io::Result<TestNode> {
         let namespace = NetNamespace::make()?;
-        let (mut here, mut there) = (Netlink::route()?, namespace.within(Netlink::route)?);
-        if let Some(loopback) = there.links()?.into_iter().find(|link| link.loopback) {
+        let mut there = namespace.within(Netlink::route)?;
+        // As every container engine does.
+        for loopback in there.links()?.iter().filter(|link| link.loopback) {
             there.set_up(loopback.index, true)?;
         }
         let mut ports = Vec::new();
         for (number, bridge) in bridges.iter().enumerate() {
-            let (name, inside) = (unique_link(), format!("eth{number}"));
-            let index = here.make_pair(&name, &inside, &namespace)?;
-            here.set_master(index, Some(bridge.index))?;
-            let end = there.link_by_name(&inside)?.map_or(0, |link| link.index);
-            // Two nodes of one bridge have two ports, and so two numbers, a while apart.
-            let address = bridge.address((index % 200) as u8 + 10);
-            there.add_address(end, address, 24)?;
-            there.set_up(end, true)?;
-            here.set_up(index, true)?;
-            ports.push(TestPort { name, index, address });
+            ports.push(bridge.join(&namespace, &format!("eth{number}"))?);
         }
         let mode: Vec<String> = mode.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let process = namespace.within(|| TestProcess::run(&mode))?;
@@ -101,14 +108,22 @@ impl TestBridge {
             namespace,
             ports,
         };
-        // The kernel looks at carriers in its own time (`linkwatch_event` in net/core/link_watch.c).
         for port in &node.ports {
-            crate::eventually(std::time::Duration::from_secs(20), "a port forwards", || {
-                let link = here.link(port.index).ok().flatten();
-                link.is_some_and(|link| link.operational && link.state == Some(PortState::Forwarding))
-            });
+            port.forwards()?;
         }
         Ok(node)
+    }
+}
+
+impl TestPort {
+    /// Waits until it forwards: the kernel looks at carriers in its own time (`linkwatch_event` in net/core/link_watch.c).
+    pub fn forwards(&self) -> io::Result<()> {
+        let mut here = Netlink::route()?;
+        crate::eventually(std::time::Duration::from_secs(20), "a port forwards", || {
+            let link = here.link(self.index).ok().flatten();
+            link.is_some_and(|link| link.operational && link.state == Some(PortState::Forwarding))
+        });
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ pub mod frames;
 pub mod guard;
 pub mod hold;
 pub mod inside;
+pub mod intercept;
 pub mod kernel;
 pub mod limits;
 pub mod memory;

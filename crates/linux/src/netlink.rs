@@ -44,6 +44,7 @@ pub fn fuzz_answer(bytes: &[u8]) {
         crate::queue::fuzz(&reply.body);
         crate::connections::fuzz(&reply.body);
         crate::traffic_control::fuzz(&reply.body);
+        crate::packets::fuzz(&reply.body);
         walk(&reply.body, 0);
     }
     walk(bytes, 0);

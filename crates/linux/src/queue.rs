@@ -74,6 +74,8 @@ pub enum Verdict<'a> {
     Drop,
     /// It goes on, to rules of later priority.
     Accept,
+    /// It goes on with this mark in place of its own.
+    Mark(u32),
     /// It goes on with these bytes, at most [`LONGEST`], in place of its own. They begin with the header of IP.
     Replace(&'a [u8]),
 }
@@ -173,6 +175,9 @@ impl Queue {
                 }
                 message = message.put(libc::NFQA_PAYLOAD as u16, bytes);
             }
+            if let Verdict::Mark(mark) = verdict {
+                message = message.put_be32(libc::NFQA_MARK as u16, mark);
+            }
             batch.extend(message.finish(libc::NLM_F_REQUEST as u16, VERDICT).context(what)?);
             if batch.len() > BATCH {
                 self.send(&batch).context(what)?;
@@ -188,11 +193,11 @@ impl Queue {
     /// Says what becomes of all packets that wait, up to this one, which the kernel gave their numbers in the order in which they came.
     ///
     /// # Errors
-    /// As [`Queue::decide`]; other bytes cannot be given to several packets.
+    /// As [`Queue::decide`]; other bytes and marks cannot be given to several packets.
     pub fn decide_up_to(&mut self, id: u32, verdict: Verdict<'_>) -> io::Result<()> {
         let what = || format!("cannot give a verdict to packet queue {}", self.number);
-        if matches!(verdict, Verdict::Replace(_)) {
-            return Err(invalid("the same bytes for several packets")).context(what);
+        if !matches!(verdict, Verdict::Accept | Verdict::Drop) {
+            return Err(invalid("the same bytes or mark for several packets")).context(what);
         }
         let message = self.message(libc::NFQNL_MSG_VERDICT_BATCH);
         let message = message.put(libc::NFQA_VERDICT_HDR as u16, &about(id, verdict));

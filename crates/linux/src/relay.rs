@@ -48,7 +48,7 @@ pub const LEASE: Duration = Duration::from_millis(750);
 /// By how much the kernel may be early: it counts in ticks, 10 ms where they are longest (`CONFIG_HZ=100`; `nf_msecs_to_jiffies64`).
 const TICK: Duration = Duration::from_millis(10);
 /// How long after the last time the lease is renewed.
-const RENEW: Duration = Duration::from_millis(200);
+pub(crate) const RENEW: Duration = Duration::from_millis(200);
 /// More bytes than this do not wait here either: it is memory of the machine.
 const MOST_BYTES: usize = 64 << 20;
 /// So many packets are taken at once before it is looked whose time has come.

@@ -3,6 +3,7 @@
 mod connections;
 mod faults;
 mod loads;
+mod names;
 mod packets;
 mod patterns;
 mod probes;

@@ -1,10 +1,7 @@
 //! What the design promises and this version does not do: recognised, so that nobody takes it for a misspelling.
 
 /// Faults of later versions, and what they will be.
-const FAULTS: &[(&str, &str)] = &[
-    ("dns", "DNS faults come with a later version"),
-    ("http", "HTTP faults come with a later version"),
-];
+const FAULTS: &[(&str, &str)] = &[("http", "HTTP faults come with a later version")];
 
 /// Keys of the native format.
 pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {

@@ -4,6 +4,7 @@ mod clock;
 mod connection;
 mod criteria;
 mod disk;
+mod dns;
 pub(crate) mod document;
 mod faults;
 mod network;
@@ -28,6 +29,7 @@ use crate::{Defaults, check, later, native};
 use clock::ClockSkewParams;
 use connection::ConnectionDropParams;
 use disk::{DiskFillParams, DiskIoParams};
+use dns::DnsParams;
 use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
     RestartParams, SelectorKind,
@@ -59,6 +61,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("ClockSkewParams", schema::<ClockSkewParams>());
     shape.define("NetworkParams", schema::<NetworkParams>());
     shape.define("ConnectionDropParams", schema::<ConnectionDropParams>());
+    shape.define("DnsParams", schema::<DnsParams>());
     shape
 }
 

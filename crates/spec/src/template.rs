@@ -98,6 +98,7 @@ fn native(fault: &str) -> Option<&'static str> {
         }
         "partition" => "{ partition: { from: others, direction: both } }",
         "connection_reset" => "{ connection_reset: { ports: [5432], count: 3, interval: 10s } }",
+        "dns" => "{ dns: { names: [\"*.example.com\"], answer: nxdomain, delay: 0s, probability: 100% } }",
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {
@@ -124,6 +125,7 @@ fn scenario(fault: &str) -> Option<&'static str> {
         Fate::ConnectionDrop => {
             "{ rule_type: drop, target_ports: \"5432,8000-8010\", target_proto: tcp, probability: 0.1 }"
         }
+        Fate::Dns => "{ delay_ms: 2000, failure_rate: 0.1 }",
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

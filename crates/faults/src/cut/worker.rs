@@ -14,8 +14,6 @@ use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-rules`.
 pub(super) const NAME: &str = "packet-rules";
-/// How long after its longest duration a worker goes by itself that nobody has ended.
-pub(super) const LEFT_ALONE: Duration = Duration::from_secs(5);
 /// How often it looks at the time.
 const LOOK: Duration = Duration::from_secs(1);
 

@@ -13,7 +13,7 @@ const ALARM: f64 = 1e-6;
 const ON_THEIR_WAY: u64 = 2;
 
 /// A time for people.
-pub(super) fn millis(time: Duration) -> String {
+pub(crate) fn millis(time: Duration) -> String {
     format!("{:.1}ms", time.as_secs_f64() * 1000.0)
 }
 

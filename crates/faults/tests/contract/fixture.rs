@@ -104,6 +104,11 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
         "connection_drop" => (json!({ "probability": "60%" }), &[], &["chat", "20"]),
         "partition" => (json!({ "from": "others" }), &[], &["chat", "20"]),
         "connection_reset" => (json!({ "count": 3, "interval": "1m" }), &[], &["hold"]),
+        "dns" => (
+            json!({ "names": ["*.example"], "answer": "nxdomain" }),
+            &[],
+            &["ask", "20", "db.example"],
+        ),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -119,7 +124,7 @@ pub fn has_worker(fault: &str) -> bool {
 pub fn on_packets(fault: &str) -> bool {
     matches!(
         fault,
-        "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "connection_drop" | "partition"
+        "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "dns" | "connection_drop" | "partition"
     )
 }
 
@@ -180,10 +185,18 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
         });
     }
     if matches!(entry.name, "network_disconnect" | "connection_reset") || on_packets(entry.name) {
-        let Some(node) = net::Node::new(mode) else {
+        let node = if entry.name == "dns" {
+            net::Node::asking("db.example")
+        } else {
+            net::Node::new(mode)
+        };
+        let Some(node) = node else {
             skip("no privileges for links");
             return None;
         };
+        if let Some(server) = node.server() {
+            params["servers"] = json!([server]);
+        }
         let pid = node.process().pid();
         let mut stage = on_thing(entry, params, Thing::Node(node)).await;
         match entry.name {

@@ -31,6 +31,7 @@ mod fixture;
 mod impairments;
 mod loads;
 mod more;
+mod names;
 mod networks;
 mod script;
 mod stranger;
@@ -79,6 +80,7 @@ fn trials() -> Vec<Trial> {
         amounts::ALL,
         clocks::ALL,
         connections::ALL,
+        names::ALL,
     ]
     .into_iter()
     .flatten();

@@ -1,8 +1,9 @@
 //! Networks for the fault that cuts a target off: bridges of this namespace, and processes in namespaces of their own.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use fracas_lab::{TestBridge, TestGroup, TestProcess, eventually};
+use fracas_lab::{TestBridge, TestGroup, TestNames, TestProcess, eventually};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::{Netlink, PortState};
@@ -13,6 +14,8 @@ use super::LIMIT;
 /// A process with a network of its own. The bridge is removed after the process.
 pub struct Node {
     process: TestProcess,
+    /// A name server on the bridge, and where it is.
+    names: Option<(TestNames, Ipv4Addr)>,
     _bridge: TestBridge,
     /// Its own, so that groups that a stranger makes below go with it.
     _group: Option<TestGroup>,
@@ -21,18 +24,37 @@ pub struct Node {
 impl Node {
     /// One on a bridge of its own. `None`: links cannot be made.
     pub fn new(mode: &[&str]) -> Option<Self> {
+        Some(Self::on(TestBridge::new().unwrap()?, mode))
+    }
+
+    /// One that asks a name server on its bridge for this name, again and again. `None`: links cannot be made.
+    pub fn asking(name: &str) -> Option<Self> {
         let bridge = TestBridge::new().unwrap()?;
+        let at = bridge.address(1);
+        let names = TestNames::serve(at.into()).unwrap();
+        let mut node = Self::on(bridge, &["ask", "20", name, &at.to_string()]);
+        node.names = Some((names, at));
+        Some(node)
+    }
+
+    /// Where its name server is.
+    pub fn server(&self) -> Option<Ipv4Addr> {
+        self.names.as_ref().map(|(_, at)| *at)
+    }
+
+    fn on(bridge: TestBridge, mode: &[&str]) -> Self {
         // Nobody but the process holds its namespace: it goes with the process, and its port with it.
         let process = TestBridge::node(&[&bridge], mode).unwrap().into_process();
         let group = TestGroup::new(&[Controller::Blkio]).unwrap();
         if let Some(group) = &group {
             group.add(&process).unwrap();
         }
-        Some(Self {
+        Self {
             process,
+            names: None,
             _bridge: bridge,
             _group: group,
-        })
+        }
     }
 
     pub fn process(&self) -> &TestProcess {

@@ -151,6 +151,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "wrong-names",
+        &["unknown", "elsewhere", "late"],
+        &["targets[0]={ alias: checkout, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[

@@ -69,6 +69,7 @@ const CASES: &[Case] = &[
         irreversible: true,
         ..case("connection_reset", "count: 3, interval: 50ms", On::Node)
     },
+    case("dns", "names: ['*.example'], answer: nxdomain", On::Node),
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(

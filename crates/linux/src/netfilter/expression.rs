@@ -140,6 +140,11 @@ pub(super) fn verdict(list: Message, code: i32) -> Message {
     })
 }
 
+/// Has the packet belong to no connection that the kernel follows (`nft_notrack_eval` in net/netfilter/nft_ct.c).
+pub(super) fn untracked(list: Message) -> Message {
+    list.nest(ELEMENT, |expression| expression.put_text(EXPRESSION_NAME, "notrack"))
+}
+
 /// Drops the packet and tells its sender.
 pub(super) fn reject(list: Message, kind: i32, code: Option<u8>) -> Message {
     add(list, "reject", |data| {

@@ -113,6 +113,8 @@ pub enum Action {
     Reset,
     /// It is gone, and its sender is told by ICMP that the port is unreachable. Not for `Postrouting`.
     Unreachable,
+    /// It goes on as [`Action::Accept`], and is of no connection that the kernel follows. For chains before -200 only.
+    Untracked,
     /// It waits in the queue with this number until whoever listens there decides. Without a listener it goes on.
     Queue(u16),
 }

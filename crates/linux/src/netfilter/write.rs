@@ -134,6 +134,7 @@ fn action(list: Message, action: Action, family: Family, way: QueueWay) -> Messa
     const ICMP6_PORT: u8 = 4;
     match action {
         Action::Accept => step::verdict(list, libc::NF_ACCEPT),
+        Action::Untracked => step::verdict(step::untracked(list), libc::NF_ACCEPT),
         Action::Drop => step::verdict(list, libc::NF_DROP),
         Action::Reset => step::reject(list, libc::NFT_REJECT_TCP_RST, None),
         Action::Unreachable => match family {

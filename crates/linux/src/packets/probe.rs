@@ -88,24 +88,11 @@ impl Probe {
             let length = content.len() as u16;
             content[4..6].copy_from_slice(&length.to_be_bytes());
         }
-        let (addresses, mut packet) = self.header(size)?;
         let (protocol, at) = self.protocol();
-        let pseudo = [
-            &addresses[..],
-            &(content.len() as u32).to_be_bytes(),
-            &u32::from(protocol).to_be_bytes(),
-        ];
-        // A ping of IPv4 has no part in the header of IP (RFC 792).
-        let pseudo = if protocol == libc::IPPROTO_ICMP as u8 {
-            Vec::new()
-        } else {
-            pseudo.concat()
-        };
-        let mut checksum = !sum(&[&pseudo, &content]);
-        if checksum == 0 && protocol == libc::IPPROTO_UDP as u8 {
-            // None means that there is no checksum (RFC 768).
-            checksum = !0;
-        }
+        // The kernel would choose another identification in place of 0.
+        let identification = (self.number as u16).max(1);
+        let (addresses, mut packet) = ip_header(self.from, self.to, protocol, self.hops, identification, size)?;
+        let mut checksum = checksum(&addresses, protocol, &content);
         if !self.sound {
             // Never none, never the same, and not the other way to write the same.
             checksum ^= if checksum == 0x0101 { 0x0202 } else { 0x0101 };
@@ -147,33 +134,57 @@ impl Probe {
             }
         }
     }
+}
 
-    /// The addresses and the header of IP.
-    fn header(&self, size: u16) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let (protocol, _) = self.protocol();
-        match (self.from, self.to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let addresses = [from.octets(), to.octets()].concat();
-                // The kernel would choose another identification in place of 0. Not to be cut up.
-                let identification = (self.number as u16).max(1);
-                let mut header = vec![0x45, 0];
-                header.extend([size, identification, 0x4000].map(u16::to_be_bytes).as_flattened());
-                header.extend([self.hops, protocol, 0, 0]);
-                header.extend_from_slice(&addresses);
-                let checksum = !sum(&[&header]);
-                header[10..12].copy_from_slice(&checksum.to_be_bytes());
-                Ok((addresses, header))
-            }
-            (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let addresses = [from.octets(), to.octets()].concat();
-                let mut header = vec![0x60, 0, 0, 0];
-                header.extend((size - 40).to_be_bytes());
-                header.extend([protocol, self.hops]);
-                header.extend_from_slice(&addresses);
-                Ok((addresses, header))
-            }
-            (from, to) => Err(invalid(format!("a packet from {from} to {to}"))),
+/// The addresses and the header of IP of a packet of this size, which is not to be cut up.
+pub(super) fn ip_header(
+    from: IpAddr,
+    to: IpAddr,
+    protocol: u8,
+    hops: u8,
+    identification: u16,
+    size: u16,
+) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    match (from, to) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let addresses = [from.octets(), to.octets()].concat();
+            let mut header = vec![0x45, 0];
+            header.extend([size, identification, 0x4000].map(u16::to_be_bytes).as_flattened());
+            header.extend([hops, protocol, 0, 0]);
+            header.extend_from_slice(&addresses);
+            let checksum = !sum(&[&header]);
+            header[10..12].copy_from_slice(&checksum.to_be_bytes());
+            Ok((addresses, header))
         }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let addresses = [from.octets(), to.octets()].concat();
+            let mut header = vec![0x60, 0, 0, 0];
+            header.extend((size - 40).to_be_bytes());
+            header.extend([protocol, hops]);
+            header.extend_from_slice(&addresses);
+            Ok((addresses, header))
+        }
+        (from, to) => Err(invalid(format!("a packet from {from} to {to}"))),
+    }
+}
+
+/// The checksum of what is behind the header of IP, between these addresses.
+pub(super) fn checksum(addresses: &[u8], protocol: u8, content: &[u8]) -> u16 {
+    let pseudo = [
+        addresses,
+        &(content.len() as u32).to_be_bytes(),
+        &u32::from(protocol).to_be_bytes(),
+    ];
+    // A ping of IPv4 has no part in the header of IP (RFC 792).
+    let pseudo = if protocol == libc::IPPROTO_ICMP as u8 {
+        Vec::new()
+    } else {
+        pseudo.concat()
+    };
+    match !sum(&[&pseudo, content]) {
+        // None means that there is no checksum (RFC 768).
+        0 if protocol == libc::IPPROTO_UDP as u8 => !0,
+        checksum => checksum,
     }
 }
 

@@ -253,7 +253,7 @@ fn a_relay_that_is_not_served_is_passed_by() {
     let _stopped = pair.here.within(|| Relay::open("it", chains)).unwrap();
     pass_by(&pair, &to);
     let took = begun.elapsed();
-    assert!(took + 50 * MS >= LEASE && took < LEASE + 250 * MS, "{took:?}");
+    assert!(took + 50 * MS >= LEASE && took < 2 * LEASE, "{took:?}");
 }
 
 #[test]

@@ -186,6 +186,7 @@ impl Check<'_, '_> {
             Inject::ConnectionDrop(drop) => self.connection_drop(&key, drop),
             Inject::Partition(partition) => self.partition(&key, fault, partition),
             Inject::ConnectionReset(reset) => self.connection_reset(&key, fault, reset),
+            Inject::Dns(dns) => self.dns(&base, &key, dns),
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }

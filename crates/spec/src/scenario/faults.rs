@@ -37,8 +37,12 @@ pub(super) fn read(index: usize, fault: &Fault, root: &Node, problems: &mut Prob
     let mut duration = fault.duration;
     let mut allow_irreversible = false;
     let known = fate(&fault.kind.0)?;
-    if known == Fate::Network {
-        let effects = reader.network(&fault.params)?;
+    let effects = match known {
+        Fate::Network => Some(reader.network(&fault.params)?),
+        Fate::Dns => Some(reader.dns(&fault.params)?),
+        _ => None,
+    };
+    if let Some(effects) = effects {
         let alone = effects.len() == 1;
         let spec = |(end, inject): (&str, Inject)| {
             let name = if alone {
@@ -145,7 +149,7 @@ pub(super) fn read(index: usize, fault: &Fault, root: &Node, problems: &mut Prob
         Fate::DiskIo => reader.disk_io(&fault.params)?,
         Fate::Clock => reader.clock_skew(&fault.params)?,
         Fate::ConnectionDrop => reader.connection_drop(&fault.params)?,
-        Fate::Network | Fate::Later => {
+        Fate::Network | Fate::Dns | Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);
             return None;

@@ -32,6 +32,8 @@ pub(crate) enum Fate {
     Network,
     /// Packets that are not let in.
     ConnectionDrop,
+    /// Names that are not found, or late.
+    Dns,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -63,7 +65,7 @@ pub(crate) const ALL: &[Known] = &[
     known("process_kill", Fate::ProcessKill),
     known("network", Fate::Network),
     known("connection_drop", Fate::ConnectionDrop),
-    known("dns", Fate::Later),
+    known("dns", Fate::Dns),
     known("file_delete", Fate::Delete),
     known("file_corrupt", Fate::Corrupt),
     known("disk_io", Fate::DiskIo),
@@ -84,7 +86,7 @@ pub(crate) fn fate(name: &str) -> Option<Fate> {
 }
 
 /// The definition of the parameters of each type that this version does.
-pub(crate) const PARAMS: [(Fate, &str); 13] = [
+pub(crate) const PARAMS: &[(Fate, &str)] = &[
     (Fate::Memory, "MemoryParams"),
     (Fate::Cpu, "CpuParams"),
     (Fate::Restart, "RestartParams"),
@@ -98,6 +100,7 @@ pub(crate) const PARAMS: [(Fate, &str); 13] = [
     (Fate::Clock, "ClockSkewParams"),
     (Fate::Network, "NetworkParams"),
     (Fate::ConnectionDrop, "ConnectionDropParams"),
+    (Fate::Dns, "DnsParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

@@ -1,5 +1,6 @@
 //! Scalars: what their key wants decides what they are.
 
+use fracas_core::names::{Address, NamePattern};
 use fracas_core::probe::Expect;
 use fracas_core::traffic::{Peer, Service};
 use fracas_core::units::{NotAQuantity, Percent, Rate, Size, Span};
@@ -41,7 +42,7 @@ fn quantity(not: &NotAQuantity) -> Wrong {
 /// Reads a scalar by the name of its definition or, without one, by its JSON type.
 pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value, Wrong> {
     let text = scalar.text.as_str();
-    if text.len() > 64 && !matches!(name, "" | "Text") {
+    if text.len() > 64 && !matches!(name, "" | "Text" | "NamePattern") {
         return Err(Wrong::new(format!(
             "is too long to be {}: {}",
             wanted(name, schema),
@@ -55,6 +56,8 @@ pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value,
         "Rate" => text.parse::<Rate>().map(drop),
         "Peer" => text.parse::<Peer>().map(drop),
         "Service" => text.parse::<Service>().map(drop),
+        "NamePattern" => text.parse::<NamePattern>().map(drop),
+        "Address" => text.parse::<Address>().map(drop),
         "Expect" => text.parse::<Expect>().map(drop),
         "Signal" => {
             let upper = text.to_ascii_uppercase();

@@ -43,7 +43,7 @@ fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
         "packet queue",
         impairment::obstacle,
         (
-            "delay, loss and their like",
+            "delay, loss and their like, dns",
             "use a kernel from 5.12 on with nf_tables and NFQUEUE",
         ),
     );

@@ -63,6 +63,12 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_connection_reset_ports: "connection_reset: { ports: [81] }" => "connection_reset: { ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
     key_faults_inject_connection_reset_count: "connection_reset: { count: 2 }" => "connection_reset: { count: 3 }", "2 times" => "3 times";
     key_faults_inject_connection_reset_interval: "connection_reset: { count: 2 }" => "connection_reset: { count: 2, interval: 2s }", "every 1s" => "every 2s";
+    key_faults_inject_dns_names: "dns: { names: [db.example], answer: nxdomain }" => "dns: { names: ['*.example'], answer: nxdomain }", "for db.example to" => "for *.example to";
+    key_faults_inject_dns_answer: "dns: { names: [db], answer: nxdomain }" => "dns: { names: [db], answer: timeout }", "NXDOMAIN to" => "no answer to";
+    key_faults_inject_dns_addresses: "dns: { names: [db], addresses: [192.0.2.1] }" => "dns: { names: [db], addresses: [192.0.2.1, '2001:db8::1'] }", "the answer 192.0.2.1 to" => "the answer 192.0.2.1, 2001:db8::1 to";
+    key_faults_inject_dns_delay: "dns: { names: [db], delay: 1s }" => "dns: { names: [db], delay: 2s }", "delay of 1s" => "delay of 2s";
+    key_faults_inject_dns_probability: "dns: { names: [db], delay: 1s, probability: 20% }" => "dns: { names: [db], delay: 1s, probability: 30% }", "to 20% of questions" => "to 30% of questions";
+    key_faults_inject_dns_servers: "dns: { names: [db], delay: 1s }" => "dns: { names: [db], delay: 1s, servers: [10.0.0.53] }", "to any name server," => "to 10.0.0.53,";
 }
 
 /// `@NODE`: the pid file of a process with networks of its own, `@ONE` and `@TWO` are its bridges.

@@ -161,6 +161,8 @@ fn key_spec_faults_params_process_kill_kill_children() {
 }
 
 changes! {
+    key_spec_faults_params_dns_delay_ms: "type: dns, params: { delay_ms: 500 }" => "type: dns, params: { delay_ms: 750 }", "delay of 500ms" => "delay of 750ms";
+    key_spec_faults_params_dns_failure_rate: "type: dns, params: { delay_ms: 0, failure_rate: 0.2 }" => "type: dns, params: { delay_ms: 0, failure_rate: 30 }", "to 20% of questions" => "to 30% of questions";
     key_spec_faults_params_network_latency: "type: network, params: { device: lo, latency: 50 }" => "type: network, params: { device: lo, latency: 75 }", "delay 50ms" => "delay 75ms";
     key_spec_faults_params_network_packet_loss: "type: network, params: { device: lo, packet_loss: 5 }" => "type: network, params: { device: lo, packet_loss: 6% }", "loss of 5%" => "loss of 6%";
     key_spec_faults_params_network_bandwidth: "type: network, params: { device: lo, bandwidth: 1000 }" => "type: network, params: { device: lo, bandwidth: 512 }", "at most 1mbit" => "at most 512kbit";

@@ -138,6 +138,12 @@ faults! {
     key_faults_inject_partition_direction: "partition: { from: b }" => "partition: { from: b, direction: egress }", "partition/direction", "both" => "egress";
     key_faults_inject_connection_reset_count: "connection_reset: {}" => "connection_reset: { count: 7 }", "connection_reset/count", "1" => "7";
     key_faults_inject_connection_reset_interval: "connection_reset: {}" => "connection_reset: { interval: 3s }", "connection_reset/interval", "1s" => "3s";
+    key_faults_inject_dns_names: "dns: { names: [a.example], delay: 1s }" => "dns: { names: ['*.example'], delay: 1s }", "dns/names", "[\"a.example\"]" => "[\"*.example\"]";
+    key_faults_inject_dns_answer: "dns: { names: [a], answer: nxdomain }" => "dns: { names: [a], answer: refused }", "dns/answer", "nxdomain" => "refused";
+    key_faults_inject_dns_addresses: "dns: { names: [a], addresses: [192.0.2.1] }" => "dns: { names: [a], addresses: ['2001:db8::1'] }", "dns/addresses", "[\"192.0.2.1\"]" => "[\"2001:db8::1\"]";
+    key_faults_inject_dns_delay: "dns: { names: [a], answer: servfail }" => "dns: { names: [a], answer: servfail, delay: 20ms }", "dns/delay", "0s" => "20ms";
+    key_faults_inject_dns_probability: "dns: { names: [a], answer: timeout }" => "dns: { names: [a], answer: timeout, probability: 25% }", "dns/probability", "\"100%\"" => "\"25%\"";
+    key_faults_inject_dns_servers: "dns: { names: [a], delay: 1s, servers: [10.0.0.1] }" => "dns: { names: [a], delay: 1s, servers: [10.0.0.2] }", "dns/servers", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
     key_faults_inject_file_corrupt_path: "file_corrupt: { path: /a }" => "file_corrupt: { path: /b }", "file_corrupt/path", "/a" => "/b";
     key_faults_inject_file_corrupt_bytes: "file_corrupt: { path: /a }" => "file_corrupt: { path: /a, bytes: 1k }", "file_corrupt/bytes", "512B" => "1KiB";
     key_faults_inject_file_corrupt_offset: "file_corrupt: { path: /a, offset: 0 }" => "file_corrupt: { path: /a, offset: 64 }", "file_corrupt/offset", "0B" => "64B";

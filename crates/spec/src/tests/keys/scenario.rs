@@ -122,6 +122,8 @@ faults! {
     key_spec_faults_params_connection_drop_probability: "type: connection_drop, params: { rule_type: drop }" => "type: connection_drop, params: { rule_type: drop, probability: 0.5 }", "/inject/connection_drop/probability", "\"10%\"" => "\"50%\"";
     key_spec_faults_params_connection_drop_target_ports: "type: connection_drop, params: { target_ports: '80' }" => "type: connection_drop, params: { target_ports: '80,8000-8010' }", "/inject/connection_drop/ports", "[\"80/tcp\"]" => "[\"80/tcp\",\"8000-8010/tcp\"]";
     key_spec_faults_params_connection_drop_target_proto: "type: connection_drop, params: { probability: 0.5 }" => "type: connection_drop, params: { probability: 0.5, target_proto: udp }", "/inject/connection_drop/to", "[\"*/tcp\"]" => "[\"*/udp\"]";
+    key_spec_faults_params_dns_delay_ms: "type: dns, params: {}" => "type: dns, params: { delay_ms: 500 }", "/inject/dns/delay", "2s" => "500ms";
+    key_spec_faults_params_dns_failure_rate: "type: dns, params: { delay_ms: 0, failure_rate: 0.25 }" => "type: dns, params: { delay_ms: 0, failure_rate: 30 }", "/inject/dns/probability", "\"25%\"" => "\"30%\"";
     key_spec_faults_params_disk_io_io_latency_ms: "type: disk_io, params: { io_latency_ms: 199 }" => "type: disk_io, params: { io_latency_ms: 200 }", "/inject/disk_io/workers", "2" => "3";
     key_spec_faults_params_disk_io_target_path: "type: disk_io, params: { io_latency_ms: 99 }" => "type: disk_io, params: { io_latency_ms: 99, target_path: /data }", "/inject/disk_io/path", "/tmp" => "/data";
     key_spec_faults_params_disk_io_path: "type: disk_io_stress, params: { io_latency_ms: 99 }" => "type: disk_io_stress, params: { io_latency_ms: 99, path: /data }", "/inject/disk_io/path", "/tmp" => "/data";

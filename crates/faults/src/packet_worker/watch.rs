@@ -9,7 +9,7 @@ use std::time::Duration;
 use fracas_core::problem::Problem;
 use fracas_linux::netlink::Netlink;
 
-use super::Undo;
+use super::PacketWorker;
 use crate::context::Note;
 
 /// Between two looks.
@@ -18,13 +18,13 @@ const LOOK: Duration = Duration::from_millis(200);
 const OVER: u32 = 2;
 
 /// Returns when the worker is gone, or was killed.
-pub(super) async fn until_unserved(undo: Undo, note: Note) {
+pub(super) async fn until_unserved(undo: PacketWorker, note: Note) {
     if let Err(error) = watch(&undo, &note).await {
         note.say(format!("its worker cannot be watched: {error}"));
     }
 }
 
-async fn watch(undo: &Undo, note: &Note) -> std::io::Result<()> {
+async fn watch(undo: &PacketWorker, note: &Note) -> std::io::Result<()> {
     let Some(there) = undo.there()? else { return Ok(()) };
     let mut netlink = there.within(Netlink::netfilter)?;
     // A namespace that is held would not go with its target.

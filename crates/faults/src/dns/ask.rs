@@ -1,0 +1,254 @@
+//! Questions of the meter's own, and what is answered: written and read apart from what the worker has for that.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use fracas_linux::intercept::go_past;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    V4,
+    V6,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Its code, 0 where all is well.
+    pub(super) code: u8,
+    pub(super) addresses: Vec<IpAddr>,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+/// A socket that asks one name server.
+pub(super) struct Line {
+    socket: UdpSocket,
+    asked: Vec<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    question: Vec<u8>,
+    at: Instant,
+    heard: Option<Heard>,
+}
+
+const PORT: u16 = 53;
+/// No answer to such a question is longer.
+const LONGEST: usize = 4096;
+/// So many pointers of a name are followed by no reader.
+const MOST_RECORDS: usize = 64;
+/// The header, and the types of records with addresses.
+const HEADER: usize = 12;
+const TYPE_A: u16 = 1;
+const TYPE_AAAA: u16 = 28;
+/// What a socket waits for at least: with none it would wait for ever.
+const LEAST: Duration = Duration::from_millis(1);
+
+impl Line {
+    /// One in the network namespace of this thread. With `past`, nothing of Fracas is asked about what it sends.
+    pub(super) fn to(server: IpAddr, past: bool) -> io::Result<Self> {
+        let any: IpAddr = if server.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+        if past {
+            go_past(&socket)?;
+        }
+        socket.connect(SocketAddr::new(server, PORT))?;
+        Ok(Self {
+            socket,
+            asked: Vec::new(),
+        })
+    }
+
+    /// Asks, and gives the number of the question. `id` is one that no other question of this line has.
+    pub(super) fn ask(&mut self, id: u16, name: &str, kind: Kind) -> io::Result<usize> {
+        let question = question(id, name, kind);
+        let at = Instant::now();
+        // A refusal of what was sent before is told to whoever sends next (udp(7)).
+        if let Err(error) = self.socket.send(&question)
+            && (!is_refused(&error) || self.socket.send(&question).is_err_and(|error| !is_refused(&error)))
+        {
+            return Err(error);
+        }
+        self.asked.push(Asked {
+            question,
+            at,
+            heard: None,
+        });
+        Ok(self.asked.len() - 1)
+    }
+
+    /// Takes answers for so long, or until all of these questions have one.
+    pub(super) fn listen(&mut self, limit: Duration, enough: &[usize]) -> io::Result<()> {
+        let until = Instant::now() + limit;
+        let mut buffer = [0; LONGEST];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let all = !enough.is_empty() && enough.iter().all(|number| self.heard(*number).is_some());
+            if all || left.is_zero() {
+                return Ok(());
+            }
+            self.socket.set_read_timeout(Some(left.max(LEAST)))?;
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => self.take(&buffer[..length]),
+                Err(error) if is_refused(&error) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What was answered to a question. `None`: nothing.
+    pub(super) fn heard(&self, number: usize) -> Option<&Heard> {
+        self.asked.get(number)?.heard.as_ref()
+    }
+
+    fn take(&mut self, message: &[u8]) {
+        let now = Instant::now();
+        for asked in &mut self.asked {
+            if asked.heard.is_none()
+                && let Some((code, addresses)) = answer(message, &asked.question)
+            {
+                asked.heard = Some(Heard {
+                    code,
+                    addresses,
+                    took: now.saturating_duration_since(asked.at),
+                });
+                return;
+            }
+        }
+    }
+}
+
+/// Nobody listens there.
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
+}
+
+fn question(id: u16, name: &str, kind: Kind) -> Vec<u8> {
+    let kind = match kind {
+        Kind::V4 => TYPE_A,
+        Kind::V6 => TYPE_AAAA,
+    };
+    // To be looked for elsewhere, too; one question, of the internet.
+    let mut message = [id, 0x0100, 1, 0, 0, 0].map(u16::to_be_bytes).concat();
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        message.push(label.len() as u8);
+        message.extend_from_slice(label.as_bytes());
+    }
+    message.push(0);
+    message.extend([kind, 1].map(u16::to_be_bytes).as_flattened());
+    message
+}
+
+/// The code and the addresses of an answer to just this question. `None`: it is none.
+fn answer(message: &[u8], question: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
+    let is_answer = message.get(2)? & 0x80 != 0;
+    let same_question = message
+        .get(HEADER..question.len())?
+        .eq_ignore_ascii_case(&question[HEADER..]);
+    if message.get(..2)? != &question[..2] || !is_answer || !same_question {
+        return None;
+    }
+    let number = |at: usize| Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?));
+    let code = message[3] & 0xf;
+    let (mut at, mut addresses) = (question.len(), Vec::new());
+    for _ in 0..usize::from(number(6)?).min(MOST_RECORDS) {
+        at = behind_name(message, at)?;
+        let (kind, length) = (number(at)?, usize::from(number(at + 8)?));
+        let data = message.get(at + 10..at + 10 + length)?;
+        match (kind, data.len()) {
+            (TYPE_A, 4) => addresses.extend(data.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes))),
+            (TYPE_AAAA, 16) => addresses.extend(data.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes))),
+            // The other name that it is, and whatever else.
+            _ => {}
+        }
+        at += 10 + length;
+    }
+    addresses.sort_unstable();
+    Some((code, addresses))
+}
+
+/// Where a name ends; what its pointers lead to is not asked.
+fn behind_name(message: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match usize::from(*message.get(at)?) {
+            0 => return Some(at + 1),
+            0xc0.. => return Some(at + 2),
+            length => at += length + 1,
+        }
+    }
+}
+
+/// Reads whatever it is. For the fuzzer.
+pub(super) fn fuzz(bytes: &[u8]) {
+    let asked = question(0x0707, "a.example", Kind::V4);
+    let _none = answer(bytes, &asked);
+    // As far as the question it is right.
+    let mut message = asked.clone();
+    message[2] |= 0x80;
+    for (to, from) in message[3..HEADER].iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    message.extend(bytes.get(HEADER - 3..).unwrap_or_default());
+    if let Some((_, addresses)) = answer(&message, &asked) {
+        assert!(addresses.len() <= MOST_RECORDS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_behind_another_name() {
+        let asked = question(7, "Db.example", Kind::V4);
+        let mut message = asked.clone();
+        message[2..4].copy_from_slice(&[0x81, 0x80]);
+        message[7] = 2;
+        // It is b.c, which is at 192.0.2.7.
+        message.extend([0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 5, 1, b'b', 1, b'c', 0]);
+        message.extend([1, b'b', 1, b'c', 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 7]);
+        let expected = (0, vec![IpAddr::from([192, 0, 2, 7])]);
+        assert_eq!(answer(&message, &asked), Some(expected));
+        for length in 0..message.len() {
+            assert_eq!(answer(&message[..length], &asked), None, "{length}");
+        }
+        assert_eq!(
+            answer(&message, &question(8, "db.example", Kind::V4)),
+            None,
+            "another one's"
+        );
+        assert_eq!(answer(&message, &question(7, "db.example", Kind::V6)), None);
+        assert_eq!(answer(&asked, &asked), None, "a question");
+        fuzz(&message);
+    }
+
+    #[test]
+    fn who_is_not_there_says_nothing_and_is_no_error() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server.local_addr().unwrap()).unwrap();
+        drop(server);
+        let mut line = Line {
+            socket,
+            asked: Vec::new(),
+        };
+        for id in 0..3 {
+            line.ask(id, "a", Kind::V4).unwrap();
+        }
+        line.listen(Duration::from_millis(20), &[0]).unwrap();
+        assert_eq!(line.heard(0), None);
+    }
+}
