@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::support::{Bench, Done, LIMIT, get_from};
 
 const COMPOSE: &str = include_str!("../../examples/key-value/compose.yaml");
-const ONE_NODE_CUT_OFF: &str = include_str!("../../examples/key-value/one-node-cut-off.yaml");
+const ONE_NODE_PARTED: &str = include_str!("../../examples/key-value/one-node-parted.yaml");
 const NO_MAJORITY: &str = include_str!("../../examples/key-value/no-majority.yaml");
 /// Where the program's folder is bound into the containers.
 const FOLDER: &str = "/example";
@@ -86,8 +86,8 @@ async fn the_key_value_service_survives_the_loss_of_one_node_and_not_of_two() {
     let Some(bench) = Bench::new().await else { return };
     let service = Service::start(&bench.engine).await;
 
-    let faults = ["cut-off", "slow-network", "slow-processor"];
-    let one = service.run(&bench, ONE_NODE_CUT_OFF, &faults).expect(0);
+    let faults = ["parted", "slow-network", "slow-processor"];
+    let one = service.run(&bench, ONE_NODE_PARTED, &faults).expect(0);
     assert_eq!(one.report["hypothesis"], "maintained", "{}", one.stdout);
     // Whatever did not land would be told by its own line.
     for fault in faults {
