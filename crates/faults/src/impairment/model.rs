@@ -45,18 +45,16 @@ pub(crate) enum Model {
     },
 }
 
-/// The packets of one injection, one after the other. Those that measure are drawn for apart: how many there are depends on when somebody
-/// looks, and what becomes of the target's own packets must not.
+/// The packets of one injection, one after the other. Those that measure are apart, in what is drawn and in how narrow a link is: how
+/// many there are depends on when somebody looks, and what becomes of the target's own packets must not.
 #[derive(Debug)]
 pub(crate) struct Stream {
     model: Model,
     own: Lane,
     probes: Lane,
-    /// When the link has sent what was before, since the stream began: all go by the same.
-    free: Duration,
 }
 
-/// Packets for which is drawn in their order.
+/// Packets for which is drawn in their order, and which go by a link of their own.
 #[derive(Debug)]
 struct Lane {
     seed: Seed,
@@ -67,6 +65,8 @@ struct Lane {
     last: f64,
     /// Whether packets are being lost in a row.
     losing: bool,
+    /// When the link has sent what was before, since the stream began.
+    free: Duration,
 }
 
 /// What waits longer behind a narrow link is lost, and what comes when so many bytes wait: they are memory of the machine.
@@ -84,17 +84,29 @@ impl Stream {
             model,
             probes: Lane::new(seed, format!("{identity} probes")),
             own: Lane::new(seed, identity),
-            free: Duration::ZERO,
         }
     }
 
     /// What happens to the next packet.
     pub(crate) fn next(&mut self, packet: Came) -> Fate {
-        if let Model::Rate { bits } = self.model {
-            return self.send(packet.length, bits, packet.after);
-        }
         let lane = if packet.probe { &mut self.probes } else { &mut self.own };
-        lane.next(&self.model)
+        match self.model {
+            Model::Rate { bits } => lane.send(packet.length, bits, packet.after),
+            _ => lane.next(&self.model),
+        }
+    }
+}
+
+impl Lane {
+    fn new(seed: Seed, identity: String) -> Self {
+        Self {
+            seed,
+            identity,
+            count: 0,
+            last: 0.0,
+            losing: false,
+            free: Duration::ZERO,
+        }
     }
 
     fn send(&mut self, length: usize, bits: u64, now: Duration) -> Fate {
@@ -108,18 +120,6 @@ impl Stream {
         Fate {
             delay: self.free.saturating_sub(now),
             ..Fate::PASS
-        }
-    }
-}
-
-impl Lane {
-    fn new(seed: Seed, identity: String) -> Self {
-        Self {
-            seed,
-            identity,
-            count: 0,
-            last: 0.0,
-            losing: false,
         }
     }
 
@@ -152,7 +152,7 @@ impl Lane {
                 correlation,
                 delay,
             } if self.uniform("reorder", correlation) >= share => Fate { delay, ..Fate::PASS },
-            // Of a link, not of a lane.
+            // See [`Lane::send`].
             Model::Rate { .. }
             | Model::Loss { .. }
             | Model::Duplicate { .. }
@@ -454,6 +454,20 @@ mod tests {
             assert_eq!(with.next(own), without.next(own));
         }
         assert!(lost > 10 && lost < 60, "{lost}");
+    }
+
+    #[test]
+    fn what_measures_takes_nothing_of_a_narrow_link_from_the_target() {
+        let mut stream = Stream::new(Model::Rate { bits: 1_000_000 }, Seed(7), String::new());
+        let mut next = |probe| {
+            let packet = Came {
+                probe,
+                ..came(1000, Duration::ZERO)
+            };
+            stream.next(packet).delay.as_millis()
+        };
+        let delays: Vec<_> = [true, true, false, true, false].map(&mut next).to_vec();
+        assert_eq!(delays, [8, 16, 8, 24, 16]);
     }
 
     #[test]

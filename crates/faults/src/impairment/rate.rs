@@ -17,8 +17,6 @@ pub(crate) type Rate = Impairment<Kinds>;
 #[derive(Debug)]
 pub(crate) struct Kinds;
 
-/// What the target itself has sent may wait before it.
-const QUEUE: Duration = Duration::from_secs(1);
 /// So many at least in one go, and at most: the link is busy with each while the next one waits.
 const TRAIN: std::ops::RangeInclusive<f64> = 6.0..=400.0;
 /// As long a train is, unless it would have too many.
@@ -48,12 +46,8 @@ impl Kind for Kinds {
     fn plan(params: &params::RateLimit) -> Plan {
         let each = SIZE as f64 * 8.0 / params.rate.0.max(1) as f64;
         let train = (TAKES.as_secs_f64() / each).clamp(*TRAIN.start(), *TRAIN.end()).round();
-        // What waits longer than a second is lost, and so is a probe behind it.
-        Plan::train(
-            train as u32,
-            SIZE,
-            Duration::from_secs_f64((each * train).min(2.0)) + QUEUE,
-        )
+        // What waits longer than a second is lost.
+        Plan::train(train as u32, SIZE, Duration::from_secs_f64((each * train).min(2.0)))
     }
 
     fn judge(params: &params::RateLimit, measured: &Measured, _: &mut Tally) -> (String, Landed) {
