@@ -88,6 +88,8 @@ pub(crate) const SOON: Duration = Duration::from_millis(500);
 pub(crate) const FOUND: Duration = Duration::from_millis(2500);
 /// A bystander that comes later than this was hit.
 const BYSTANDER: Duration = Duration::from_millis(5);
+/// So many of a train are a part of it.
+const PART: usize = 8;
 /// So many are tried, to find one that can be reached.
 const TRIED: usize = 4;
 /// A meter that takes longer is not listened to any more.
@@ -394,15 +396,27 @@ impl Measured {
 
     /// How many bytes came behind the first of those that came, and within which time. `None`: fewer than two came.
     pub(crate) fn train(&self) -> Option<(u64, Duration)> {
-        let mut times: Vec<_> = self
-            .matched
-            .iter()
-            .filter_map(|shot| shot.arrivals.first())
-            .map(|one| one.at)
-            .collect();
-        times.sort_unstable();
+        self.part(&self.arrivals())
+    }
+
+    /// The same of the fastest part of it.
+    pub(crate) fn fastest(&self) -> Option<(u64, Duration)> {
+        let all = self.arrivals();
+        let parts = all.windows(PART.min(all.len().max(1)));
+        parts.filter_map(|part| self.part(part)).min_by_key(|(_, time)| *time)
+    }
+
+    fn part(&self, times: &[Duration]) -> Option<(u64, Duration)> {
         let (first, last) = (times.first()?, times.last()?);
         (times.len() > 1).then(|| ((times.len() as u64 - 1) * self.size as u64, last.saturating_sub(*first)))
+    }
+
+    /// When each came that came.
+    fn arrivals(&self) -> Vec<Duration> {
+        let first = self.matched.iter().filter_map(|shot| shot.arrivals.first());
+        let mut times: Vec<_> = first.map(|one| one.at).collect();
+        times.sort_unstable();
+        times
     }
 
     /// Why the fault hit somebody that it is not about.
@@ -449,4 +463,40 @@ fn bystander_delay(shots: &[Shot]) -> Duration {
         .collect();
     delays.sort_unstable();
     delays.get(delays.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn came_at(micros: impl Iterator<Item = u64>) -> Measured {
+        let shot = |micros| {
+            let mut shot = Shot::default();
+            shot.arrivals.push(Arrival {
+                delay: Duration::ZERO,
+                at: Duration::from_micros(micros),
+                intact: true,
+            });
+            shot
+        };
+        Measured {
+            matched: micros.map(shot).collect(),
+            size: 1000,
+            ..Measured::default()
+        }
+    }
+
+    #[test]
+    fn the_fastest_part_of_a_train_knows_nothing_of_a_pause() {
+        let even = came_at((0..100).map(|number| number * 80));
+        let part = Some((7000, Duration::from_micros(560)));
+        assert_eq!(even.train(), Some((99_000, Duration::from_micros(7920))));
+        assert_eq!(even.fastest(), part);
+        // A pause of 100 ms in the middle of it.
+        let paused = came_at((0..100).map(|number| number * 80 + if number < 50 { 0 } else { 100_000 }));
+        assert_eq!(paused.train(), Some((99_000, Duration::from_micros(107_920))));
+        assert_eq!(paused.fastest(), part);
+        assert_eq!(came_at(0..1).fastest(), None);
+        assert_eq!(came_at(0..2).fastest(), Some((1000, Duration::from_micros(1))));
+    }
 }

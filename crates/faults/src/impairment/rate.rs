@@ -23,7 +23,8 @@ const TRAIN: std::ops::RangeInclusive<f64> = 6.0..=400.0;
 const TAKES: Duration = Duration::from_millis(100);
 /// The size of each, with its headers.
 const SIZE: usize = 1000;
-/// More than this share above what was asked is too fast; less than that share of it is what a busy machine does.
+/// More than this share above what was asked is too fast; less than that share of it, in all parts of a train, is too slow. A machine that
+/// has something else to do for a while holds up a train of some milliseconds, and no rate is slower for that.
 const FAST: f64 = 1.1;
 const SLOW: f64 = 0.5;
 /// How late the first of a train may be seen: a machine that has something else to do sends or sees several at once.
@@ -51,7 +52,7 @@ impl Kind for Kinds {
     }
 
     fn judge(params: &params::RateLimit, measured: &Measured, _: &mut Tally) -> (String, Landed) {
-        let Some((bytes, time)) = measured.train() else {
+        let (Some((bytes, time)), Some(fastest)) = (measured.train(), measured.fastest()) else {
             let why = "fewer than two probes came out".to_owned();
             return (why.clone(), Landed::No(why));
         };
@@ -63,7 +64,7 @@ impl Kind for Kinds {
         let sent = in_a_second((of - 1) * SIZE as u64, measured.sending());
         let landed = if in_a_second(bytes, time + LATE) > asked * FAST {
             Landed::No(format!("{:.2}mbit is more than {}", bits / 1e6, params.rate))
-        } else if bits < asked * SLOW {
+        } else if in_a_second(fastest.0, fastest.1) < asked * SLOW {
             Landed::No(format!("{:.2}mbit is less than half of {}", bits / 1e6, params.rate))
         } else if sent < asked * FASTER {
             Landed::Unmeasured(format!(
