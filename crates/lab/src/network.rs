@@ -1,11 +1,12 @@
 //! Networks for tests: bridges of this namespace, and processes in namespaces of their own that are joined to them.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::netlink::{Netlink, PortState};
+use fracas_linux::netlink::{Netlink, PortState, RouteKind};
 use fracas_linux::privileges::{Capability, missing};
 use fracas_linux::process;
 
@@ -13,6 +14,8 @@ use crate::TestProcess;
 
 /// The beginning of the names of all links that the lab makes; the pid of the process that made it follows.
 const PREFIX: &str = "fl";
+/// How long the kernel may take for what it does in its own time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bridge in the network namespace of this process, with an address. Removed when dropped.
 #[derive(Debug)]
@@ -73,6 +76,33 @@ impl TestBridge {
         Ipv4Addr::new(10, 192 + (self.index >> 8) as u8 % 64, self.index as u8, host)
     }
 
+    /// The same of IPv6, for those that were joined so.
+    pub fn address_v6(&self, host: u16) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd53, 0, 0, self.index as u16, 0, 0, 0, host)
+    }
+
+    /// Gives the bridge an address of IPv6, and each node one by its first interface: these are told. All are used when this returns.
+    pub fn join_v6(&self, nodes: &[&TestNode]) -> io::Result<Vec<Ipv6Addr>> {
+        let mut added = vec![(Netlink::route()?, self.index, self.address_v6(1))];
+        for node in nodes {
+            let mut there = node.namespace.within(Netlink::route)?;
+            let inside = there.link_by_name("eth0")?.map_or(0, |link| link.index);
+            let host = node.ports.first().map_or(2, |port| port.address.octets()[3]);
+            added.push((there, inside, self.address_v6(host.into())));
+        }
+        for (netlink, index, address) in &mut added {
+            netlink.add_address(*index, *address, 64)?;
+        }
+        for (netlink, index, address) in &mut added {
+            // Whether somebody else has it is asked for a second first (RFC 4862, 5.4).
+            crate::eventually(PATIENCE, "an address is used", || {
+                let route = netlink.route_to((*address).into(), 0, Some(*index)).ok().flatten();
+                route.is_some_and(|route| route.kind == RouteKind::Local)
+            });
+        }
+        Ok(added.into_iter().skip(1).map(|(_, _, address)| address).collect())
+    }
+
     /// Joins a namespace to the bridge by an interface of this name. It may take a moment until the port forwards.
     pub fn join(&self, namespace: &NetNamespace, inside: &str) -> io::Result<TestPort> {
         let (mut here, mut there) = (Netlink::route()?, namespace.within(Netlink::route)?);
@@ -119,7 +149,7 @@ impl TestPort {
     /// Waits until it forwards: the kernel looks at carriers in its own time (`linkwatch_event` in net/core/link_watch.c).
     pub fn forwards(&self) -> io::Result<()> {
         let mut here = Netlink::route()?;
-        crate::eventually(std::time::Duration::from_secs(20), "a port forwards", || {
+        crate::eventually(PATIENCE, "a port forwards", || {
             let link = here.link(self.index).ok().flatten();
             link.is_some_and(|link| link.operational && link.state == Some(PortState::Forwarding))
         });

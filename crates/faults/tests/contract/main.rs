@@ -28,6 +28,7 @@ mod clocks;
 mod connections;
 mod files;
 mod fixture;
+mod foreign;
 mod impairments;
 mod loads;
 mod more;
@@ -81,6 +82,7 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        foreign::ALL,
     ]
     .into_iter()
     .flatten();

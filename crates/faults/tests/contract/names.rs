@@ -1,7 +1,7 @@
 //! What the fault on names really does, seen by dig(1) and by the C library's resolver.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use fracas_lab::{
     TestBridge, TestContainer, TestDocker, TestNames, TestNetwork, TestNode, TestProcess, eventually, skip,
 };
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::netlink::{Netlink, RouteKind};
+use fracas_linux::netlink::Netlink;
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, Stage, in_container, on_process};
@@ -33,8 +33,6 @@ tests! {
 }
 
 const MS: Duration = Duration::from_millis(1);
-const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd53, 0, 0, 0, 0, 0, 0, 1));
-const NODE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd53, 0, 0, 0, 0, 0, 0, 2));
 
 /// A name server on a bridge, and whoever asks it.
 struct Place {
@@ -149,28 +147,20 @@ fn getent(there: &NetNamespace, resolv: &str, name: &str) -> Vec<String> {
 const TRUE_V4: &str = "NOERROR 198.51.100.7";
 const TRUE_V6: &str = "NOERROR 2001:db8::7";
 
-/// Gives the bridge and the node addresses of IPv6, and the bridge a name server there.
-fn with_v6(place: &mut Place) {
-    let mut here = Netlink::route().unwrap();
-    let mut there = place.there.within(Netlink::route).unwrap();
-    let inside = there.link_by_name("eth0").unwrap().unwrap().index;
-    for (netlink, index, address) in [(&mut here, place.bridge.index(), SERVER6), (&mut there, inside, NODE6)] {
-        netlink.add_address(index, address, 64).unwrap();
-        eventually(LIMIT, "an address is used", || {
-            let route = netlink.route_to(address, 0, Some(index)).unwrap();
-            route.is_some_and(|route| route.kind == RouteKind::Local)
-        });
-    }
-    place.names.push(TestNames::serve(SERVER6).unwrap());
+/// Gives the bridge and the node addresses of IPv6, and the bridge a name server there, whose address is told.
+fn with_v6(place: &mut Place, node: &TestNode) -> IpAddr {
+    place.bridge.join_v6(&[node]).unwrap();
+    let server = place.bridge.address_v6(1).into();
+    place.names.push(TestNames::serve(server).unwrap());
+    server
 }
 
 async fn dns_answers_are_seen_by_dig_by_udp_and_tcp_and_of_both_versions() {
     let Some((mut place, node)) = place("db.example") else {
         return;
     };
-    with_v6(&mut place);
+    let servers = [place.server, with_v6(&mut place, &node)];
     let stage = stage(node, Value::Null).await;
-    let servers = [place.server, SERVER6];
     let ways: [&[&str]; 3] = [&[], &["+tcp"], &["+noedns"]];
     for (params, seen_v4, seen_v6) in [
         (json!({ "answer": "nxdomain" }), "NXDOMAIN", "NXDOMAIN"),
@@ -341,12 +331,12 @@ async fn dns_of_one_server_leaves_the_others() {
     let Some((mut place, node)) = place("db.example") else {
         return;
     };
-    with_v6(&mut place);
+    let other = with_v6(&mut place, &node);
     let params = json!({ "names": ["*.example"], "answer": "servfail", "servers": [place.server] });
     let stage = stage(node, params).await;
     let undo = on(&stage).await;
     assert_eq!(dig(&place.there, place.server, "db.example", &[]), "SERVFAIL");
-    assert_eq!(dig(&place.there, SERVER6, "db.example", &[]), TRUE_V4);
+    assert_eq!(dig(&place.there, other, "db.example", &[]), TRUE_V4);
     off(&stage, &undo).await;
 }
 
