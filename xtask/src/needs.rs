@@ -70,6 +70,14 @@ const NEEDS: &[Need] = &[
         program: "dig",
         package: "dnsutils",
     },
+    Need {
+        program: "ping",
+        package: "iputils-ping",
+    },
+    Need {
+        program: "iperf3",
+        package: "iperf3",
+    },
 ];
 
 /// What only the benchmarks need: the engine that tests have, and what Fracas is compared with.
