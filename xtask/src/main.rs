@@ -38,7 +38,8 @@ usage: cargo xtask TASK
   engine              starts a Docker engine of its own for tests, until Ctrl-C; prints the line to export
   schema [--check]    writes docs/reference/*.schema.json from the binary, or says which are out of date
   docs [--check]      writes docs/reference/*.md from the schemas, or says which are out of date
-  bench [--rounds N]  measures beside real peers and writes docs/benchmarks.md; with N rounds it only prints
+  bench [--only SECTION] [--rounds N]
+                      measures beside real peers and writes docs/benchmarks.md, or one section of it; with N rounds it only prints
   killmatrix [--full] kills runs at random moments and prints the table; --full is 200 kills per fault and kind
   package [--verify]  packs every crate that is published; --verify also builds each from its package
   dist [--glibc | --binary FILE]  builds the static binary (with musl, or takes this one), packs a release into target/dist
@@ -70,8 +71,10 @@ fn run(arguments: &[String]) -> Result<()> {
         ["engine"] => engine::foreground(),
         ["schema"] => generated::schemas(generated::Mode::Write),
         ["schema", "--check"] => generated::schemas(generated::Mode::Check),
-        ["bench"] => bench::run(None),
-        ["bench", "--rounds", rounds] => bench::run(Some(number("--rounds", rounds)?)),
+        ["bench"] => bench::run(None, None),
+        ["bench", "--only", only] => bench::run(Some(only), None),
+        ["bench", "--rounds", rounds] => bench::run(None, Some(number("--rounds", rounds)?)),
+        ["bench", "--only", only, "--rounds", rounds] => bench::run(Some(only), Some(number("--rounds", rounds)?)),
         ["docs"] => generated::pages(generated::Mode::Write),
         ["docs", "--check"] => generated::pages(generated::Mode::Check),
         ["killmatrix"] => killmatrix::run(false),

@@ -107,3 +107,25 @@ pub(crate) fn cost(all: &[(usize, f64)]) -> String {
     }
     text
 }
+
+/// The page with these sections in place of those that have the same headings; what is new comes last.
+pub(crate) fn replace(page: &str, sections: &str) -> String {
+    const HEAD: &str = "\n## ";
+    let parts = |text: &str| -> Vec<String> {
+        let text = format!("\n{text}");
+        let mut parts = text.split(HEAD).map(str::to_owned);
+        // Before the first heading.
+        let head = parts.next().unwrap_or_default().trim_start_matches('\n').to_owned();
+        std::iter::once(head).chain(parts).collect()
+    };
+    let name = |part: &str| part.lines().next().map(str::to_owned);
+    let mut all = parts(page);
+    for new in parts(sections).into_iter().skip(1) {
+        match all.iter_mut().skip(1).find(|old| name(old) == name(&new)) {
+            Some(old) => *old = new,
+            None => all.push(new),
+        }
+    }
+    let ends: Vec<&str> = all.iter().map(|part| part.trim_end_matches('\n')).collect();
+    ends.join("\n\n## ") + "\n"
+}

@@ -11,6 +11,7 @@ mod accuracy;
 mod containers;
 mod figures;
 mod limited;
+mod namespaces;
 mod packets;
 mod processes;
 mod run;
@@ -20,8 +21,11 @@ mod struck;
 use std::process::Command;
 use std::time::Instant;
 
-/// Rounds of everything; `FRACAS_BENCH_ROUNDS` wins.
+/// Rounds of everything; `FRACAS_BENCH_ROUNDS` wins. `FRACAS_BENCH_ONLY` names the one section that is measured.
 const ROUNDS: usize = 5;
+
+/// What is measured, by its name.
+type Section<'a> = (&'a str, &'a dyn Fn() -> String);
 
 fn main() {
     let began = Instant::now();
@@ -34,15 +38,34 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let mut page = head(rounds);
-    page.push_str(&runtime.block_on(containers::section(rounds)));
-    page.push_str(&processes::section(rounds));
-    page.push_str(&struck::section(rounds));
-    page.push_str(&accuracy::section(rounds));
-    page.push_str(&packets::section(rounds));
-    page.push_str(&start::section());
-    println!("{page}\nall of it took {} s", began.elapsed().as_secs());
+    let sections: [Section<'_>; 7] = [
+        ("containers", &|| runtime.block_on(containers::section(rounds))),
+        ("processes", &|| processes::section(rounds)),
+        ("namespaces", &|| namespaces::section(rounds)),
+        ("struck", &|| struck::section(rounds)),
+        ("accuracy", &|| accuracy::section(rounds)),
+        ("packets", &|| packets::section(rounds)),
+        ("start", &start::section),
+    ];
+    let only = std::env::var("FRACAS_BENCH_ONLY").ok();
+    if let Some(only) = &only {
+        assert!(
+            sections.iter().any(|(name, _)| name == only),
+            "there is no section {only}"
+        );
+    }
+    let wanted = sections
+        .iter()
+        .filter(|(name, _)| only.as_ref().is_none_or(|only| only == name));
+    let measured: Vec<String> = wanted.map(|(_, measure)| measure()).collect();
+    let measured = measured.concat();
+    println!("{measured}\nall of it took {} s", began.elapsed().as_secs());
     if let Ok(path) = std::env::var("FRACAS_BENCH_PAGE") {
+        let page = match only {
+            // The others stay as they are.
+            Some(_) => figures::replace(&std::fs::read_to_string(&path).unwrap(), &measured),
+            None => head(rounds) + &measured,
+        };
         std::fs::write(path, page).unwrap();
     }
 }
@@ -51,7 +74,7 @@ fn head(rounds: usize) -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let peers = ["docker", "stress-ng", start::PYTHON].map(version);
     format!(
-        "# Benchmarks\n\nMade by `cargo xtask bench`: everything side by side in one run, {rounds} rounds, median with the two ends. Absolute \
+        "# Benchmarks\n\nMade by `cargo xtask bench`: each section side by side in one run, {rounds} rounds, median with the two ends. Absolute \
          figures are those of one machine ({} processors, Linux {}); ratios carry over.\n\nBeside it: {}.\n\n",
         std::thread::available_parallelism().map_or(1, usize::from),
         kernel.trim(),

@@ -10,6 +10,7 @@ use fracas_lab::{TestBridge, TestNode};
 use fracas_linux::netlink::Netlink;
 
 use crate::figures::{Figures, table};
+use crate::namespaces::has_table;
 use crate::run::{LIMIT, Running, document};
 
 /// Round trips of one round.
@@ -17,6 +18,10 @@ const TRIPS: usize = 2000;
 /// Until a stream is as fast as it gets under a delay, and how long it is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
 const WINDOW: Duration = Duration::from_secs(3);
+/// A datagram that takes so long is lost.
+const LOST: Duration = Duration::from_secs(2);
+/// So often a fault comes and goes in one round.
+const TURNS: usize = 200;
 
 pub(crate) fn section(rounds: usize) -> String {
     let Some(bridge) = TestBridge::new().unwrap() else {
@@ -36,7 +41,7 @@ pub(crate) fn section(rounds: usize) -> String {
             let running = inject.map(|inject| place.put_on(inject));
             // Under a delay each takes as long as that.
             let count = if name.starts_with("delay") { 20 } else { TRIPS };
-            trips.add(place.round_trip(count, 7001).as_secs_f64() * 1e6);
+            trips.add(middle(place.round_trips((place.here, 7001)).take(count).collect()));
             speeds.add(place.stream());
             if let Some(running) = running {
                 running.stop();
@@ -44,13 +49,33 @@ pub(crate) fn section(rounds: usize) -> String {
         }
         rows.push(vec![name.to_owned(), trips.to_string(), speeds.to_string()]);
     }
-    let (before, after) = bystander(&bridge, rounds);
+    let beside = bystanders(&bridge, rounds).map(|row| {
+        let shift = row.meanwhile.median() - row.before.median();
+        vec![
+            row.who.to_owned(),
+            row.before.to_string(),
+            row.meanwhile.to_string(),
+            format!("{shift:+.1} µs"),
+            format!("{} of {}", row.lost, row.sent),
+        ]
+    });
     format!(
-        "## Packets: one connection through the queue\n\nThe middle of {TRIPS} round trips of a datagram (20 under a delay), and one stream of \
-         TCP for {} s.\n\n{}\nA bystander's round trip (the middle), while a `loss` of what it does not send is put on and taken off {rounds} \
-         times: {before} before, {after} meanwhile.\n\n",
+        "## Packets through the queue\n\nThe middle of {TRIPS} round trips of a datagram (20 under a delay), and one stream of \
+         TCP for {} s.\n\n{}\n## Packets: bystanders\n\nThe middle of all round trips of a datagram, before and while a `delay` comes and goes {} \
+         times, each in a run of its own.\n\n{}\n",
         WINDOW.as_secs(),
-        table(&["", "round trip", "stream"], &rows)
+        table(&["", "round trip", "stream"], &rows),
+        rounds * TURNS,
+        table(
+            &[
+                "round trips",
+                "before",
+                "meanwhile",
+                "shift (bound: 50 µs)",
+                "lost (bound: none)"
+            ],
+            &beside
+        )
     )
 }
 
@@ -78,40 +103,40 @@ impl Place {
     fn put_on(&self, inject: &str) -> Running {
         let selector = format!("process: {{ pid_file: {} }}", self.pid.path().display());
         let running = Running::start(&document(&selector, inject), None);
-        running.until("a table of packet rules", &|| self.has_table());
+        running.until("a table of packet rules", &|| has_table(&self.node));
         running
     }
 
-    fn has_table(&self) -> bool {
-        let tables = self.node.namespace().within(|| Netlink::netfilter()?.tables());
-        !tables.unwrap().is_empty()
-    }
-
-    /// The middle of so many, from the node to the bridge and back.
-    fn round_trip(&self, count: usize, port: u16) -> Duration {
-        let mut all: Vec<_> = self.round_trips(port).take(count).collect();
-        all.sort_unstable();
-        all[all.len() / 2]
-    }
-
-    fn round_trips(&self, port: u16) -> impl Iterator<Item = Duration> + use<> {
-        let far = UdpSocket::bind((self.here, port)).unwrap();
+    /// From the node to an address of the bridge and back, again and again.
+    fn round_trips(&self, to: (Ipv4Addr, u16)) -> impl Iterator<Item = Duration> + use<> {
+        let far = UdpSocket::bind(to).unwrap();
         let near = self
             .node
             .namespace()
             .within(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)))
             .unwrap();
         for socket in [&far, &near] {
-            socket.set_read_timeout(Some(LIMIT)).unwrap();
+            socket.set_read_timeout(Some(LOST)).unwrap();
         }
-        let to = far.local_addr().unwrap();
+        let mut number = 0_u64;
         std::iter::repeat_with(move || {
             let began = Instant::now();
-            near.send_to(b"ping", to).unwrap();
-            let (_, from) = far.recv_from(&mut [0; 8]).unwrap();
-            far.send_to(b"pong", from).unwrap();
-            near.recv(&mut [0; 8]).unwrap();
-            began.elapsed()
+            number += 1;
+            near.send_to(&number.to_be_bytes(), to).unwrap();
+            // One that comes when it was given up is none of this.
+            let is_it = |socket: &UdpSocket| loop {
+                let mut bytes = [0; 8];
+                match socket.recv_from(&mut bytes) {
+                    Ok((8, from)) if u64::from_be_bytes(bytes) == number => break Some((bytes, from)),
+                    Ok(_) => {}
+                    Err(_) => break None,
+                }
+            };
+            let back = is_it(&far).and_then(|(bytes, from)| {
+                far.send_to(&bytes, from).unwrap();
+                is_it(&near)
+            });
+            back.map_or(LOST, |_| began.elapsed())
         })
     }
 
@@ -145,26 +170,70 @@ impl Place {
     }
 }
 
-/// The round trips of a bystander before a fault, and while it comes and goes.
-fn bystander(bridge: &TestBridge, rounds: usize) -> (Figures, Figures) {
-    let place = Place::new(bridge);
-    let (mut before, mut meanwhile) = (Figures::of("µs"), Figures::of("µs"));
+/// What a bystander has noticed.
+struct Beside {
+    who: &'static str,
+    before: Figures,
+    meanwhile: Figures,
+    lost: usize,
+    sent: usize,
+}
+
+/// The round trips of two bystanders before a fault, and while it comes and goes: of the target with another address than the one that is
+/// hit, and of another namespace with that one.
+fn bystanders(bridge: &TestBridge, rounds: usize) -> [Beside; 2] {
+    let (hit, other) = (bridge.address(1), bridge.address(2));
+    Netlink::route()
+        .unwrap()
+        .add_address(bridge.index(), other, 24)
+        .unwrap();
+    let (target, beside) = (Place::new(bridge), Place::new(bridge));
+    let series = [
+        ("of the target, with another address", &target, other),
+        ("of another namespace, with the same address", &beside, hit),
+    ];
+    // Not all of a processor: what comes and goes beside it must run, too.
+    let pause = |_: &Duration| std::thread::park_timeout(Duration::from_millis(1));
+    let mut rows = series.map(|(who, ..)| Beside {
+        who,
+        before: Figures::of("µs"),
+        meanwhile: Figures::of("µs"),
+        lost: 0,
+        sent: 0,
+    });
     for _ in 0..rounds {
-        before.add(place.round_trip(TRIPS, 7002).as_secs_f64() * 1e6);
+        for ((_, place, to), row) in series.iter().zip(&mut rows) {
+            row.before.add(middle(
+                place.round_trips((*to, 7002)).inspect(pause).take(TRIPS).collect(),
+            ));
+        }
         let over = AtomicBool::new(false);
-        let middle = std::thread::scope(|scope| {
-            let trips = place.round_trips(7003);
-            let trips = scope.spawn(|| {
-                let mut all: Vec<_> = trips.take_while(|_| !over.load(Ordering::Relaxed)).collect();
-                all.sort_unstable();
-                all[all.len() / 2]
+        std::thread::scope(|scope| {
+            let going = series.map(|(_, place, to)| {
+                let trips = place.round_trips((to, 7003));
+                let over = &over;
+                scope.spawn(move || {
+                    let trips = trips.inspect(pause).take_while(|_| !over.load(Ordering::Relaxed));
+                    trips.collect::<Vec<_>>()
+                })
             });
-            let running = place.put_on("loss: { percent: 100%, to: [\"*:7009/udp\"] }");
-            running.stop();
+            for _ in 0..TURNS {
+                target.put_on(&format!("delay: {{ mean: 50ms, to: [{hit}] }}")).stop();
+            }
             over.store(true, Ordering::Relaxed);
-            trips.join().unwrap()
+            for (going, row) in going.into_iter().zip(&mut rows) {
+                let trips = going.join().unwrap();
+                row.lost += trips.iter().filter(|trip| **trip >= LOST).count();
+                row.sent += trips.len();
+                row.meanwhile.add(middle(trips));
+            }
         });
-        meanwhile.add(middle.as_secs_f64() * 1e6);
     }
-    (before, meanwhile)
+    rows
+}
+
+/// The one in the middle, in microseconds.
+fn middle(mut all: Vec<Duration>) -> f64 {
+    all.sort_unstable();
+    all[all.len() / 2].as_secs_f64() * 1e6
 }

@@ -5,7 +5,7 @@ mod figures;
 
 use std::time::Duration;
 
-use figures::{Figures, cost, ratio, table};
+use figures::{Figures, cost, ratio, replace, table};
 
 fn figures(rounds: &[f64]) -> Figures {
     let mut figures = Figures::of("MiB");
@@ -52,4 +52,14 @@ fn the_price_of_a_run_is_not_that_of_a_target() {
     ] {
         assert!(text.contains(line), "{text}");
     }
+}
+
+#[test]
+fn one_section_takes_the_place_of_its_elder() {
+    let page = "# All\n\nHead.\n\n## One\n\n1\n\n## Two\n\n2\n";
+    assert_eq!(
+        replace(page, "## One\n\nnew\n\n## Three\n\n3\n\n"),
+        "# All\n\nHead.\n\n## One\n\nnew\n\n## Two\n\n2\n\n## Three\n\n3\n"
+    );
+    assert_eq!(replace(page, ""), page);
 }

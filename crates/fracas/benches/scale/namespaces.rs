@@ -1,0 +1,104 @@
+//! A hundred network namespaces: `delay` on all of them, against a loop of `nsenter … tc` that does what this kernel lets it do.
+
+use std::cell::Cell;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fracas_lab::{TestBridge, TestGroup, TestNode};
+use fracas_linux::cgroup::Controller;
+use fracas_linux::netlink::Netlink;
+
+use crate::figures::{Figures, cost, ratio, table};
+use crate::run::{document, timed};
+
+const NETEM: &[&str] = &["netem", "delay", "50ms"];
+const TBF: &[&str] = &["tbf", "rate", "1gbit", "burst", "128kb", "latency", "50ms"];
+
+pub(crate) fn section(rounds: usize) -> String {
+    let (Some(bridge), Some(group)) = (TestBridge::new().unwrap(), TestGroup::new(&[Controller::Pids]).unwrap()) else {
+        return String::new();
+    };
+    let document = document(
+        &format!("process: {{ cgroup: \"/{}\" }}", group.name()),
+        "delay: { mean: 50ms }",
+    );
+    let (mut rows, mut costs) = (Vec::new(), Vec::new());
+    let mut nodes: Vec<TestNode> = Vec::new();
+    let mut queue = TBF;
+    for count in [1, 10, 100] {
+        while nodes.len() < count {
+            let node = TestBridge::node(&[&bridge], ["sleep"]).unwrap();
+            group.add(node.process()).unwrap();
+            nodes.push(node);
+        }
+        if tc(&nodes[0], "add", NETEM) {
+            assert!(tc(&nodes[0], "del", &[]));
+            queue = NETEM;
+        }
+        let [mut on, mut off, mut add, mut del] = [(); 4].map(|()| Figures::times());
+        for _ in 0..rounds {
+            let (with, without) = (Cell::new(0), Cell::new(0));
+            let took = timed(&document, None, &|| all(&nodes, &with, has_table), &|| {
+                all(&nodes, &without, |node| !has_table(node))
+            });
+            on.took(took.on);
+            off.took(took.off);
+            add.took(in_a_loop(&nodes, "add", queue));
+            del.took(in_a_loop(&nodes, "del", &[]));
+        }
+        costs.push((count, on.median() + off.median()));
+        for (what, ours, theirs) in [("command to all injected", on, add), ("stop to all clean", off, del)] {
+            rows.push(vec![
+                count.to_string(),
+                what.to_owned(),
+                ours.to_string(),
+                theirs.to_string(),
+                ratio(&theirs, &ours),
+            ]);
+        }
+    }
+    format!(
+        "## Network namespaces, one `delay` each\n\nBeside it the loop that people write: `nsenter --net=… tc qdisc add dev eth0 root {}`, and \
+         `del`. It measures nothing, and whoever kills it leaves what it did.\n\n{}\n{}\n",
+        queue.join(" "),
+        table(
+            &["namespaces", "", "Fracas", "`nsenter … tc` in a loop", "ratio"],
+            &rows
+        ),
+        cost(&costs)
+    )
+}
+
+/// Whether all are so; those that were seen so are not looked at again.
+fn all(nodes: &[TestNode], seen: &Cell<usize>, is: impl Fn(&TestNode) -> bool) -> bool {
+    while seen.get() < nodes.len() && is(&nodes[seen.get()]) {
+        seen.set(seen.get() + 1);
+    }
+    seen.get() == nodes.len()
+}
+
+/// Whether there is a table of packet rules.
+pub(crate) fn has_table(node: &TestNode) -> bool {
+    let tables = node.namespace().within(|| Netlink::netfilter()?.tables());
+    !tables.unwrap().is_empty()
+}
+
+fn in_a_loop(nodes: &[TestNode], verb: &str, queue: &[&str]) -> Duration {
+    let began = Instant::now();
+    for node in nodes {
+        assert!(tc(node, verb, queue), "tc qdisc {verb} is refused");
+    }
+    began.elapsed()
+}
+
+/// What a person would do without Fracas. Whether it was done.
+fn tc(node: &TestNode, verb: &str, queue: &[&str]) -> bool {
+    let net = format!("--net=/proc/{}/ns/net", node.process().pid());
+    #[expect(clippy::disallowed_methods, reason = "a benchmark starts what it compares with")]
+    let done = Command::new("nsenter")
+        .args([&net, "tc", "qdisc", verb, "dev", "eth0", "root"])
+        .args(queue)
+        .output()
+        .unwrap();
+    done.status.success()
+}
