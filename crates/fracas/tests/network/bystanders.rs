@@ -41,7 +41,7 @@ fn bystanders_notice_nothing_when_a_fault_comes_and_goes() {
             scope.spawn(move || middle(&Echo::new(node, to).until(&|| over.load(Ordering::Relaxed))))
         });
         for _ in 0..TURNS {
-            On::put(&[(&target, format!("delay: {{ mean: 50ms, to: [{hit}] }}"))], "10m").take_off();
+            On::put(&[(&target, format!("delay: {{ mean: 50ms, to: [{hit}] }}"))], "10m").take_off(&[0]);
         }
         over.store(true, Ordering::Relaxed);
         series.map(|one| one.join().unwrap())

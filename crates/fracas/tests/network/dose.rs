@@ -83,7 +83,7 @@ impl Asked {
             }
             Self::Rate(mbit) => {
                 // The last address: of IPv6 where there is one.
-                let seen = streams(target, mbit, 3);
+                let seen = streams(target, mbit, 5);
                 println!("rate of {mbit} Mbit/s: {seen:.2} Mbit/s");
                 assert!((seen / mbit - 1.0).abs() < OFF_RATE, "{mbit} Mbit/s: {seen}");
             }
@@ -149,7 +149,9 @@ fn check(place: &Place, asked: &[Asked]) {
     for (target, asked) in each().filter(|(_, asked)| !asked.bears_company()) {
         asked.check(target);
     }
-    on.take_off();
+    // Probes that are twice as fast as a wide link ask more of an unoptimised program than a busy machine has: iperf3 has judged it.
+    let narrow = |number: &usize| !matches!(asked[*number], Asked::Rate(mbit) if mbit > 50.0);
+    on.take_off(&(0..asked.len()).filter(narrow).collect::<Vec<_>>());
     all_untouched();
 }
 

@@ -122,5 +122,5 @@ fn a_connection_established_before_is_hit() {
     let on = On::put(&[(target, "delay: { mean: 50ms }".to_owned())], "10m");
     let took = takes();
     assert!(took >= Duration::from_millis(50), "{took:?}");
-    on.take_off();
+    on.take_off(&[0]);
 }

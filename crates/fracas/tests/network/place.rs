@@ -222,12 +222,12 @@ impl On {
         said
     }
 
-    /// Waits until the meter of each has seen it land, stops the run, and looks at the certificate.
+    /// Waits until the meter of each of these has seen it land, stops the run, and looks at the certificate.
     #[track_caller]
-    pub(crate) fn take_off(mut self) {
+    pub(crate) fn take_off(mut self, measured: &[usize]) {
         let all = || -> Vec<_> {
             let all = events(&self.directory);
-            (0..self.count).map(|number| doses(&all, number)).collect()
+            measured.iter().map(|number| doses(&all, *number)).collect()
         };
         let landed = |doses: &Vec<Dose>| doses.iter().any(|dose| dose.landed == Landed::Yes);
         let began = Instant::now();
