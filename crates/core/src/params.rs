@@ -122,6 +122,21 @@ impl Inject {
         }
     }
 
+    /// Whether it hits those who measure, too. `None`: it has nothing to do with packets.
+    pub fn include_observers(&self) -> Option<bool> {
+        match self {
+            Self::Delay(it) => Some(it.include_observers),
+            Self::Loss(it) => Some(it.include_observers),
+            Self::Duplicate(it) => Some(it.include_observers),
+            Self::Corrupt(it) => Some(it.include_observers),
+            Self::Reorder(it) => Some(it.include_observers),
+            Self::RateLimit(it) => Some(it.include_observers),
+            Self::ConnectionDrop(it) => Some(it.include_observers),
+            Self::ConnectionReset(it) => Some(it.include_observers),
+            _ => None,
+        }
+    }
+
     /// The number that says how hard it is. `None`: it is on or off.
     pub fn amount(&mut self) -> Option<Amount<'_>> {
         match self {

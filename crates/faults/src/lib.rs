@@ -33,6 +33,7 @@ mod members;
 pub mod memory_limit;
 pub mod memory_stress;
 pub mod network_disconnect;
+mod observers;
 mod packet_worker;
 pub mod pid_exhaustion;
 pub mod process_kill;

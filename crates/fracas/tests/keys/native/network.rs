@@ -123,3 +123,51 @@ fn three() -> Option<Stage> {
     stage.keep(bridge);
     Some(stage)
 }
+
+/// As [`inject!`], with a probe that asks a port of the target's.
+macro_rules! measured {
+    ($inject:literal) => {
+        concat!(
+            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: { name: base }\n",
+            "hypothesis: { probes: [{ name: up, tcp: { address: '@ADDRESS:81' }, expect: '== 1' }] }\n",
+            "targets:\n  - { alias: it, process: { pid_file: '@NODE' } }\n",
+            "faults:\n  - { name: f, target: it, allow_irreversible: true, inject: { ",
+            $inject,
+            " } }\nduration: 20s\n"
+        )
+    };
+}
+
+macro_rules! observers {
+    ($($name:ident: $old:literal => $new:literal;)*) => {
+        $(keys! { measured_node(), Plan, measured!($old);
+            $name: $old => $new, "/out/changes/0/change",
+                "; left alone: probe `up` (@BRIDGE to port 81)" => "; it blinds probe `up` (@BRIDGE to port 81)";
+        })*
+    };
+}
+
+observers! {
+    key_faults_inject_delay_include_observers: "delay: { mean: 100ms }" => "delay: { mean: 100ms, include_observers: true }";
+    key_faults_inject_loss_include_observers: "loss: { percent: 5% }" => "loss: { percent: 5%, include_observers: true }";
+    key_faults_inject_duplicate_include_observers: "duplicate: { percent: 5% }" => "duplicate: { percent: 5%, include_observers: true }";
+    key_faults_inject_corrupt_include_observers: "corrupt: { percent: 5% }" => "corrupt: { percent: 5%, include_observers: true }";
+    key_faults_inject_reorder_include_observers: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, include_observers: true }";
+    key_faults_inject_rate_include_observers: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, include_observers: true }";
+    key_faults_inject_connection_drop_include_observers: "connection_drop: {}" => "connection_drop: { include_observers: true }";
+    key_faults_inject_connection_reset_include_observers: "connection_reset: {}" => "connection_reset: { include_observers: true }";
+}
+
+/// `@NODE`: the pid file of a process with a network of its own, `@ADDRESS` its address and `@BRIDGE` that of this machine beside it.
+fn measured_node() -> Option<Stage> {
+    let mut stage = Stage::empty();
+    let Some(bridge) = TestBridge::new().unwrap() else {
+        fracas_lab::skip("no privileges for links");
+        return None;
+    };
+    let address = stage.node("NODE", &[&bridge]);
+    stage.say("ADDRESS", address);
+    stage.say("BRIDGE", bridge.address(1));
+    stage.keep(bridge);
+    Some(stage)
+}
