@@ -250,7 +250,7 @@ async fn an_engine_behind_a_socket_is_local() {
 #[tokio::test]
 async fn what_measures_is_known_by_its_addresses() {
     let Some(engine) = TestDocker::get().await else { return };
-    let network = TestNetwork::new(&engine).await.unwrap();
+    let network = TestNetwork::make(&engine).await.unwrap();
     let build = || TestContainer::build(&engine).network(network.name());
     let watching = build().named_like("my-prometheus").start().await.unwrap();
     let other = build().named_like("web").start().await.unwrap();
