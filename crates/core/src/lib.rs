@@ -7,6 +7,7 @@ pub mod ids;
 pub mod judge;
 pub mod names;
 pub mod number;
+pub mod observer;
 pub mod params;
 pub mod probe;
 pub mod problem;

@@ -6,6 +6,7 @@ mod dns;
 mod file;
 mod impairment;
 mod network;
+mod profile;
 mod script;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use dns::{Answer, Dns};
 pub use file::{FileCorrupt, FileDelete, Garbage};
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
+pub use profile::{NetworkProfile, Profile};
 pub use script::Script;
 
 macro_rules! inject {
@@ -74,6 +76,7 @@ inject! {
     Corrupt = "corrupt",
     Reorder = "reorder",
     RateLimit = "rate",
+    NetworkProfile = "network_profile",
     ConnectionDrop = "connection_drop",
     Partition = "partition",
     ConnectionReset = "connection_reset",
@@ -114,10 +117,34 @@ fn load<'a>(size: &'a mut Option<Size>, percent: &'a mut Option<Percent>) -> Opt
 }
 
 impl Inject {
+    /// The faults that it stands for, where it is a set of others: no such one comes to the guardian.
+    pub fn parts(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::NetworkProfile(profile) => Some(profile.parts()),
+            _ => None,
+        }
+    }
+
     /// The alias of other targets that it needs besides its own: those that it parts its own from.
     pub fn others(&self) -> Option<&str> {
         match self {
             Self::Partition(partition) => Some(&partition.from),
+            _ => None,
+        }
+    }
+
+    /// Whether it hits those who measure, too. `None`: it has nothing to do with packets.
+    pub fn include_observers(&self) -> Option<bool> {
+        match self {
+            Self::Delay(it) => Some(it.include_observers),
+            Self::Loss(it) => Some(it.include_observers),
+            Self::Duplicate(it) => Some(it.include_observers),
+            Self::Corrupt(it) => Some(it.include_observers),
+            Self::Reorder(it) => Some(it.include_observers),
+            Self::RateLimit(it) => Some(it.include_observers),
+            Self::ConnectionDrop(it) => Some(it.include_observers),
+            Self::ConnectionReset(it) => Some(it.include_observers),
+            Self::NetworkProfile(it) => Some(it.include_observers),
             _ => None,
         }
     }
@@ -162,7 +189,8 @@ impl Inject {
             | Self::ContainerKill(_)
             | Self::ContainerStop(_)
             | Self::ContainerRestart(_)
-            | Self::NetworkDisconnect(_) => None,
+            | Self::NetworkDisconnect(_)
+            | Self::NetworkProfile(_) => None,
         }
     }
 }

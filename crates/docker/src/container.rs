@@ -1,8 +1,9 @@
 //! What an engine knows of its containers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, PortBinding};
 use bollard::query_parameters::ListContainersOptions;
 use fracas_core::problem::Result;
 use serde_json::Value;
@@ -105,12 +106,27 @@ pub struct Details {
     pub labels: BTreeMap<String, String>,
     /// Its networks with its first address in each, empty where it has none.
     pub networks: BTreeMap<String, String>,
+    /// All its addresses on the engine's networks.
+    pub addresses: Vec<IpAddr>,
+    /// Its ports of TCP that are published on the engine's machine.
+    pub published: Vec<Published>,
     /// Its limits, as the engine has them configured.
     pub limits: Limits,
     /// The parent of its control group; empty for the engine's default.
     pub cgroup_parent: String,
     /// Everything that the engine says and this version knows, for comparison before and after.
     pub raw: Value,
+}
+
+/// A port of TCP of a container's that its engine lets others reach by a port of its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The container's port.
+    pub own: u16,
+    /// The machine's port.
+    pub port: u16,
+    /// On which of the machine's addresses. `None`: on all.
+    pub address: Option<IpAddr>,
 }
 
 /// How a container runs.
@@ -232,7 +248,15 @@ fn details(found: ContainerInspectResponse) -> Result<Details, String> {
     let config = found.config.unwrap_or_default();
     let policy = host.restart_policy.unwrap_or_default();
     let status = Status::of(&state.status.map(|word| word.to_string()).unwrap_or_default());
-    let networks = found.network_settings.and_then(|settings| settings.networks);
+    let (networks, ports) = found
+        .network_settings
+        .map_or((None, None), |settings| (settings.networks, settings.ports));
+    let networks = networks.unwrap_or_default();
+    let addresses = networks
+        .values()
+        .flat_map(|end| [&end.ip_address, &end.global_ipv6_address]);
+    let mut addresses: Vec<IpAddr> = addresses.flatten().filter_map(|text| text.parse().ok()).collect();
+    addresses.sort_unstable();
     Ok(Details {
         id: found.id.filter(|id| !id.is_empty()).ok_or_else(|| missing("id"))?,
         name: found
@@ -271,8 +295,9 @@ fn details(found: ContainerInspectResponse) -> Result<Details, String> {
                 .unwrap_or_default(),
         },
         labels: config.labels.unwrap_or_default().into_iter().collect(),
+        addresses,
+        published: published(ports.unwrap_or_default()),
         networks: networks
-            .unwrap_or_default()
             .into_iter()
             .map(|(name, end)| {
                 let four = end.ip_address.filter(|ip| !ip.is_empty());
@@ -290,4 +315,58 @@ fn details(found: ContainerInspectResponse) -> Result<Details, String> {
         cgroup_parent: host.cgroup_parent.unwrap_or_default(),
         raw,
     })
+}
+
+/// The ports of TCP in an engine's list of them: `80/tcp` with the places where it can be reached.
+fn published(ports: HashMap<String, Option<Vec<PortBinding>>>) -> Vec<Published> {
+    let mut found = Vec::new();
+    for (own, places) in ports {
+        let Some(own) = own.strip_suffix("/tcp").and_then(|port| port.parse().ok()) else {
+            continue;
+        };
+        for place in places.into_iter().flatten() {
+            let address = place.host_ip.and_then(|text| text.parse::<IpAddr>().ok());
+            let port = place.host_port.and_then(|text| text.parse().ok());
+            found.extend(port.map(|port| Published {
+                own,
+                port,
+                address: address.filter(|address| !address.is_unspecified()),
+            }));
+        }
+    }
+    found.sort_unstable_by_key(|one| (one.own, one.port));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_addresses_are_those_that_an_engine_names() {
+        let found: ContainerInspectResponse = serde_json::from_value(serde_json::json!({
+            "Id": "b95a", "Name": "/web", "State": { "Status": "running" },
+            "NetworkSettings": {
+                "Ports": {
+                    "80/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "8080" }, { "HostIp": "::", "HostPort": "8080" }],
+                    "81/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "8081" }, { "HostIp": "", "HostPort": "nonsense" }],
+                    "53/udp": [{ "HostIp": "0.0.0.0", "HostPort": "53" }],
+                    "443/tcp": null
+                },
+                "Networks": { "shop": { "IPAddress": "172.18.0.2", "GlobalIPv6Address": "2001:db8::2" },
+                    "none": { "IPAddress": "", "GlobalIPv6Address": "" } }
+            }
+        }))
+        .unwrap();
+        let found = details(found).unwrap();
+        let of = |own, port, address: Option<&str>| Published {
+            own,
+            port,
+            address: address.map(|text| text.parse().unwrap()),
+        };
+        let loopback = of(81, 8081, Some("127.0.0.1"));
+        assert_eq!(found.published, [of(80, 8080, None), of(80, 8080, None), loopback]);
+        let addresses: Vec<_> = found.addresses.iter().map(IpAddr::to_string).collect();
+        assert_eq!(addresses, ["172.18.0.2", "2001:db8::2"]);
+    }
 }

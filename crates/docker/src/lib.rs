@@ -13,7 +13,7 @@ mod logs;
 mod made;
 mod transport;
 
-pub use container::{Details, Health, Limits, RestartPolicy, State, Status, Summary, fuzz_answer};
+pub use container::{Details, Health, Limits, Published, RestartPolicy, State, Status, Summary, fuzz_answer};
 pub use engine::{Engine, Version};
 pub use lifecycle::Outcome;
 pub use made::NewContainer;

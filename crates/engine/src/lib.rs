@@ -3,6 +3,7 @@
 
 mod drive;
 mod logs;
+mod observers;
 mod order;
 mod prepare;
 mod recorder;

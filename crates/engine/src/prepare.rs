@@ -20,6 +20,7 @@ use fracas_guardian::state::State;
 use fracas_linux::child::WorkerOptions;
 use fracas_probe::Prober;
 
+use crate::observers::Observers;
 use crate::order::{Dry, Settings};
 use crate::recorder::Recorder;
 
@@ -95,6 +96,7 @@ pub(crate) async fn prepare(
             problem
         })?;
     }
+    let observers = Observers::find(experiment, &prober, engine.as_ref(), recorder).await;
     let engines = engine.iter().map(fracas_docker::Engine::address).collect();
     let task = Task::Run {
         run: run.clone(),
@@ -109,7 +111,12 @@ pub(crate) async fn prepare(
     for weak in client.weak() {
         recorder.note(format!("the guardian is weaker than it could be: {weak}"));
     }
-    let wanted = wanted(experiment, &targets, seed);
+    let mut wanted = wanted(experiment, &targets, seed);
+    for (fault, wanted) in &mut wanted {
+        if experiment.faults[*fault].inject.include_observers().is_some() {
+            wanted.observers = observers.of(&wanted.target, engine.as_ref()).await;
+        }
+    }
     let (injections, planned) = match plan(experiment, &client, wanted, recorder).await {
         Ok(plan) => plan,
         Err(problem) => {
@@ -217,6 +224,7 @@ fn wanted(experiment: &Experiment, targets: &[Target], seed: Seed) -> Vec<(usize
                     params: spec.inject.params(),
                     target: target.clone(),
                     others: others.clone(),
+                    observers: Vec::new(),
                     at_most: experiment.max_duration,
                     allow_irreversible: spec.allow_irreversible,
                     turn: turns[fault],

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
+use fracas_core::observer::Spared;
 use fracas_core::params;
 use fracas_core::params::Traffic;
 use fracas_core::problem::{Code, Problem, Result, codes};
@@ -24,7 +25,7 @@ use crate::impairment::aim::{Packet, hits};
 use crate::impairment::{CAPABILITIES, no_resets, rules};
 use crate::packet_worker::{Fit, inside, lacking};
 use crate::say::{gone, missed, refuse};
-use crate::{Context, Fault, Needs, Note, Resource, signal};
+use crate::{Context, Fault, Needs, Note, Resource, observers, signal};
 
 /// See [`params::ConnectionReset`].
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub struct Undo {
     matched: BTreeSet<u64>,
     /// The sockets of some that do not.
     others: BTreeSet<u64>,
+    /// What passes between the target and those who measure it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    spared: Vec<Spared>,
 }
 
 /// How often at most.
@@ -67,15 +71,16 @@ impl Fault for ConnectionReset {
         }
     }
 
-    async fn plan(params: &params::ConnectionReset, target: &Target, _: &Context) -> Result<Undo> {
+    async fn plan(params: &params::ConnectionReset, target: &Target, cx: &Context) -> Result<Undo> {
         if !(1..=MOST).contains(&params.count) {
             let why = format!("a count of {} is not between 1 and {MOST}", params.count);
             return Err(refuse(Self::NAME, target, why));
         }
         let (inside, _) = inside(Self::NAME, CAPABILITIES, target, fit).await?;
+        let spared = observers::of(Self::NAME, target, cx).await?;
         let process = target.process().clone();
         let what = || format!("the connections of {target} cannot be looked at");
-        let (own, own_process) = (params.clone(), process.clone());
+        let (own, own_spared, own_process) = (params.clone(), spared.clone(), process.clone());
         let look = move || {
             let Some(there) = NetNamespace::of(&own_process)?.filter(|there| there.inode() == inside) else {
                 return Ok(None);
@@ -84,7 +89,7 @@ impl Fault for ConnectionReset {
             Ok(Some(
                 all.into_iter()
                     .filter(leads_out)
-                    .partition::<Vec<_>, _>(|one| matches(&own, one)),
+                    .partition::<Vec<_>, _>(|one| matches(&own, &own_spared, one)),
             ))
         };
         let Some((matched, others)) = bounded(&codes::TARGET_READ, what, look).await? else {
@@ -100,6 +105,7 @@ impl Fault for ConnectionReset {
             matching: matched.len(),
             matched: numbers(&matched),
             others: numbers(&others),
+            spared,
         })
     }
 
@@ -109,11 +115,13 @@ impl Fault for ConnectionReset {
         } else {
             String::new()
         };
-        let who = rules::words(&traffic(params));
+        let who = rules::words(&traffic(params, &[]));
         let who = who.strip_prefix("packets ").unwrap_or(&who);
         format!(
-            "reset of {} open connections {who}, in network namespace {}{more}; nothing brings them back",
-            undo.matching, undo.inside
+            "reset of {} open connections {who}, in network namespace {}{more}; nothing brings them back{}",
+            undo.matching,
+            undo.inside,
+            observers::words(&undo.spared, params.include_observers)
         )
     }
 
@@ -221,13 +229,14 @@ async fn open(undo: &Undo, code: &'static Code) -> Result<Option<BTreeSet<u64>>>
 }
 
 /// Which connections, as packets of the target's own have it.
-fn traffic(params: &params::ConnectionReset) -> Traffic<'_> {
+fn traffic<'a>(params: &'a params::ConnectionReset, spared: &'a [Spared]) -> Traffic<'a> {
     Traffic {
         direction: Direction::Egress,
         to: &params.to,
         except: &params.except,
         ports: &params.ports,
         device: None,
+        spared: observers::left_alone(spared, params.include_observers),
     }
 }
 
@@ -240,19 +249,19 @@ fn leads_out(connection: &Connection) -> bool {
     !connection.remote.ip().is_loopback()
 }
 
-fn matches(params: &params::ConnectionReset, connection: &Connection) -> bool {
+fn matches(params: &params::ConnectionReset, spared: &[Spared], connection: &Connection) -> bool {
     let packet = Packet {
         peer: connection.remote.ip(),
         protocol: Protocol::Tcp,
         ports: (connection.local.port(), connection.remote.port()),
     };
-    leads_out(connection) && hits(&traffic(params), &packet)
+    leads_out(connection) && hits(&traffic(params, spared), &packet)
 }
 
 /// Ends all that match now: how many matched, and how many of them were ended. `None`: the target is gone.
 async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Result<Option<usize>> {
     let what = || format!("the connections of {} cannot be reset", undo.process);
-    let (params, process, inside) = (params.clone(), undo.process.clone(), undo.inside);
+    let (params, spared, process, inside) = (params.clone(), undo.spared.clone(), undo.process.clone(), undo.inside);
     deed(cx, what, move || {
         let Some(there) = NetNamespace::of(&process)?.filter(|there| there.inode() == inside) else {
             return Ok(None);
@@ -260,7 +269,7 @@ async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Re
         let mut sockets = there.within(Netlink::sockets)?;
         let mut count = 0;
         for connection in sockets.connections()? {
-            if matches(&params, &connection) && sockets.end(&connection)? {
+            if matches(&params, &spared, &connection) && sockets.end(&connection)? {
                 count += 1;
             }
         }

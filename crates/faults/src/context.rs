@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fracas_core::ids::{InjectionId, RunId, trace_name};
+use fracas_core::observer::Observer;
 use fracas_core::problem::Result;
 use fracas_core::seed::Seed;
 use fracas_core::target::Target;
@@ -24,6 +25,8 @@ pub struct Context {
     pub injection: InjectionId,
     /// The targets of the other set, for a fault that stands between two.
     pub others: Vec<Target>,
+    /// Whoever measures while it is on.
+    pub observers: Vec<Observer>,
     /// Its place among those that are applied in one go, from 0: what is staggered waits so many times.
     pub rank: u32,
     /// The root of what its plan draws.

@@ -13,6 +13,7 @@ mod worker;
 use std::io;
 use std::marker::PhantomData;
 
+use fracas_core::observer::Spared;
 use fracas_core::params::{Connections, Refusal, Traffic, Ways};
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
@@ -33,7 +34,7 @@ use crate::bounded::bounded_for;
 use crate::impairment::{self, CAPABILITIES, no_rules};
 use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_device, lacking};
 use crate::say::{missed, refuse};
-use crate::{Context, Fault, Needs, Resource};
+use crate::{Context, Fault, Needs, Resource, observers};
 use worker::Order;
 
 /// The faults of this kind.
@@ -68,6 +69,11 @@ pub(crate) struct Cut {
     action: Refusal,
     probability: Percent,
     connections: Connections,
+    /// What passes between the target and those who measure it, and whether they are hit, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    spared: Vec<Spared>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    include_observers: bool,
 }
 
 /// Where the worker is, what it made, and against whom.
@@ -89,6 +95,7 @@ impl Cut {
             except: &self.except,
             ports: &self.ports,
             device: self.device.as_deref(),
+            spared: observers::left_alone(&self.spared, self.include_observers),
         }
     }
 
@@ -167,9 +174,10 @@ impl<K: Kind> Fault for Rules<K> {
     fn change(params: &K::Params, undo: &Undo) -> String {
         let PacketWorker { table, inside, .. } = &undo.held;
         format!(
-            "{} {}, by the table {table} in network namespace {inside}, then it goes",
+            "{} {}, by the table {table} in network namespace {inside}, then it goes{}",
             K::asked(params),
-            undo.cut.words()
+            undo.cut.words(),
+            observers::words(&undo.cut.spared, undo.cut.include_observers)
         )
     }
 

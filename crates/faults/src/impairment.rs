@@ -24,7 +24,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use fracas_core::params::Impairs;
+use fracas_core::params::{Impairs, Traffic};
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::Target;
@@ -50,7 +50,7 @@ use crate::beside::{FIRST_VICTIM, Job};
 use crate::bounded::bounded_for;
 use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_device, lacking};
 use crate::say::{missed, refuse};
-use crate::{Context, Fault, Needs, Resource};
+use crate::{Context, Fault, Needs, Resource, observers};
 use meter::{Measured, Outcome};
 use model::Model;
 use verdict::Tally;
@@ -116,7 +116,12 @@ impl<K: Kind> Fault for Impairment<K> {
         if let (Direction::Ingress, Some(why)) = (params.traffic().direction, K::NOT_IN) {
             return Err(refuse(K::NAME, target, why));
         }
-        match rules::count(&params.traffic()) {
+        let spared = observers::of(K::NAME, target, cx).await?;
+        let traffic = Traffic {
+            spared: observers::left_alone(&spared, params.include_observers()),
+            ..params.traffic()
+        };
+        match rules::count(&traffic) {
             (_, 0) => {
                 let why = "nothing can be all that is asked: `to` and `ports` name no protocol in common";
                 return Err(refuse(K::NAME, target, why));
@@ -131,11 +136,13 @@ impl<K: Kind> Fault for Impairment<K> {
         }
         let device = params.traffic().device.map(str::to_owned);
         let look = move |there: &NetNamespace| fit(there, device.as_deref());
-        PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await
+        let held = PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await?;
+        Ok(PacketWorker { spared, ..held })
     }
 
     fn change(params: &K::Params, undo: &PacketWorker) -> String {
         let who = rules::words(&params.traffic());
+        let observers = observers::words(&undo.spared, params.include_observers());
         let unseen = if undo.unseen.is_empty() {
             String::new()
         } else {
@@ -145,7 +152,7 @@ impl<K: Kind> Fault for Impairment<K> {
             )
         };
         format!(
-            "{} for {who}, by a queue and the table {} in network namespace {}, then both go{unseen}",
+            "{} for {who}, by a queue and the table {} in network namespace {}, then both go{observers}{unseen}",
             K::asked(params),
             undo.table,
             undo.inside
@@ -168,7 +175,7 @@ impl<K: Kind> Fault for Impairment<K> {
             seed: cx.seed.0,
             // What is stable between runs is the number of the injection, for a process is not.
             identity: format!("{} {}", K::NAME, cx.injection),
-            traffic: rules::Owned::from(params.traffic()),
+            traffic: rules::Owned::from(traffic(params, undo)),
             not_after: clock::boottime() + cx.at_most + LEFT_ALONE,
         };
         let job = Job {
@@ -184,7 +191,7 @@ impl<K: Kind> Fault for Impairment<K> {
         let asked = K::asked(params);
         let plan = K::plan(params);
         let what = || format!("{} cannot be measured", K::NAME);
-        let (own, traffic) = (undo.clone(), rules::Owned::from(params.traffic()));
+        let (own, traffic) = (undo.clone(), rules::Owned::from(traffic(params, undo)));
         let name = cx.trace_name();
         let measured = bounded_for(plan.longest(), &codes::FAULT_MEASURE, what, move || {
             let Some(there) = own.there()? else { return Ok(None) };
@@ -249,6 +256,14 @@ impl<K: Kind> Fault for Impairment<K> {
 
     fn manual(undo: &PacketWorker) -> Vec<String> {
         undo.manual()
+    }
+}
+
+/// Which packets, but for those of whoever measures.
+fn traffic<'a>(params: &'a impl Impairs, undo: &'a PacketWorker) -> Traffic<'a> {
+    Traffic {
+        spared: observers::left_alone(&undo.spared, params.include_observers()),
+        ..params.traffic()
     }
 }
 

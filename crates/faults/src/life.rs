@@ -333,6 +333,8 @@ mod tests {
             },
             labels: BTreeMap::new(),
             networks: BTreeMap::new(),
+            addresses: Vec::new(),
+            published: Vec::new(),
             limits: fracas_docker::Limits::default(),
             cgroup_parent: String::new(),
             raw,

@@ -8,6 +8,7 @@ mod watch;
 use std::io;
 use std::time::{Duration, Instant};
 
+use fracas_core::observer::Spared;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::record::{Reverted, Seen};
 use fracas_core::target::{ProcessIdentity, Target};
@@ -34,6 +35,9 @@ pub(crate) struct PacketWorker {
     /// The tables of others there whose rules were not looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unseen: Vec<String>,
+    /// Whose packets are left alone, unless the fault hits those who measure, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) spared: Vec<Spared>,
     pub(crate) beside: Beside,
 }
 
@@ -77,6 +81,7 @@ impl PacketWorker {
             inside,
             table: cx.trace_name(),
             unseen,
+            spared: Vec::new(),
             beside: Beside::find_in(&CONTROLLERS, fault, target, cx)?,
         })
     }

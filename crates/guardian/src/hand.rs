@@ -457,6 +457,7 @@ impl Hand {
             run: self.run.clone(),
             injection: wanted.injection,
             others: wanted.others.clone(),
+            observers: wanted.observers.clone(),
             rank: 0,
             seed: wanted.seed,
             at_most: wanted.at_most.0,

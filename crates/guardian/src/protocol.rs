@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fracas_core::ids::{InjectionId, RunId};
+use fracas_core::observer::Observer;
 use fracas_core::problem::Said;
 use fracas_core::record::{Certificate, Certified, Dose, State, UndoClass};
 use fracas_core::seed::Seed;
@@ -104,6 +105,9 @@ pub struct Wanted {
     /// The targets of the other set, for a fault that stands between two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Target>,
+    /// Whoever measures while it is on, for a fault that could blind him.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observers: Vec<Observer>,
     /// After this long it is undone even if nobody asks: no fault is for ever.
     pub at_most: Span,
     /// Agrees to a fault without a way back.

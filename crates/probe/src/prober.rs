@@ -117,6 +117,20 @@ impl Prober {
         })
     }
 
+    /// The server that a source asks, as `host:port`. `None`: it asks none, or nobody can say which, as with a program.
+    pub fn asks(&self, source: &Source) -> Option<String> {
+        let of = |text: &str| {
+            let url = web::address(text).ok()?;
+            Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+        };
+        match source {
+            Source::Http(source) => of(&source.url),
+            Source::Prometheus(source) => of(self.server(source).ok()?),
+            Source::Tcp(source) => tcp::address(&source.address).ok().map(|()| source.address.clone()),
+            Source::Log(_) | Source::Process(_) | Source::Command(_) => None,
+        }
+    }
+
     fn server<'a>(&'a self, source: &'a Prometheus) -> Result<&'a str> {
         source.url.as_deref().or(self.prometheus_url.as_deref()).ok_or_else(|| {
             Problem::new(&codes::PROBE_UNREACHABLE, "nobody says where Prometheus is")

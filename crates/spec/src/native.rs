@@ -1,6 +1,7 @@
 //! The native format: `apiVersion: fracas.dev/v1`, `kind: Experiment`.
 
 pub(crate) mod document;
+mod profile;
 mod series;
 
 use fracas_core::experiment::{
@@ -51,16 +52,19 @@ pub(crate) fn load(shape: &Shape, root: &Node, problems: &mut Problems<'_>) -> O
     let mut fault_origins = Vec::new();
     for (index, mut source) in document.faults.into_iter().enumerate() {
         let (pulse, ramp) = (source.pulse.take(), source.ramp.take());
-        let place = series::Place {
-            path: format!("faults[{index}]"),
-            execution: document.execution,
-            end: duration,
-            root,
-            problems,
-        };
-        let series = series::of(fault(source), pulse.as_ref(), ramp.as_ref(), place);
-        fault_origins.resize(fault_origins.len() + series.len(), index);
-        faults.extend(series);
+        let path = format!("faults[{index}]");
+        for part in profile::of(fault(source), ramp.as_ref(), document.execution, &path, root, problems) {
+            let place = series::Place {
+                path: path.clone(),
+                execution: document.execution,
+                end: duration,
+                root,
+                problems,
+            };
+            let series = series::of(part, pulse.as_ref(), ramp.as_ref(), place);
+            fault_origins.resize(fault_origins.len() + series.len(), index);
+            faults.extend(series);
+        }
     }
     let origins = check::Origins {
         targets: target_origins,

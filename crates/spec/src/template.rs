@@ -93,6 +93,7 @@ fn native(fault: &str) -> Option<&'static str> {
         "corrupt" => "{ corrupt: { percent: 1%, direction: ingress } }",
         "reorder" => "{ reorder: { percent: 25%, delay: 20ms } }",
         "rate" => "{ rate: { rate: 1mbit } }",
+        "network_profile" => "{ network_profile: { name: slow_3g, ports: [443] } }",
         "connection_drop" => {
             "{ connection_drop: { action: reject, probability: 10%, connections: new, direction: both, to: [\"10.0.0.0/8:5432/tcp\"], device: eth0 } }"
         }

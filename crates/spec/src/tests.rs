@@ -71,7 +71,9 @@ fn templates_load() {
         let text = template(Format::Native, fault).unwrap();
         let answer = plain(&text);
         assert_eq!(said(&answer), "", "{fault}");
-        assert_eq!(answer.unwrap().experiment.faults[0].inject.name(), *fault);
+        let first = answer.unwrap().experiment.faults.swap_remove(0);
+        let set = first.written.map(|written| written.kind);
+        assert_eq!(set.as_deref().unwrap_or(first.inject.name()), *fault);
     }
     let mut seen = 0;
     for known in scenario::types::ALL {

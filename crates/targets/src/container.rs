@@ -17,7 +17,7 @@ use crate::protect::Protection;
 /// The label that compose gives to the containers of a service.
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
 /// So many containers are described by the engine at a time.
-const AT_ONCE: usize = 8;
+pub(crate) const AT_ONCE: usize = 8;
 /// So many containers that do not run are named in a message.
 const HINTS: usize = 5;
 
@@ -35,7 +35,7 @@ pub(crate) async fn find(
         );
     }
     let name = selector.name.as_ref().map(Matcher::new).transpose()?;
-    let mine = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mine = own_groups();
     let mut matched = Matched {
         outright: selector.id.is_some(),
         ..Default::default()
@@ -64,6 +64,11 @@ pub(crate) async fn find(
         }
     }
     Ok(matched)
+}
+
+/// The control groups of this process: the container around it is named there.
+pub(crate) fn own_groups() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
 /// Everything but the image: in a list the image is an id when its name has moved on, so only the description tells.

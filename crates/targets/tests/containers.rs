@@ -8,9 +8,9 @@ use fracas_core::experiment::{BlastRadius, ContainerSelector, Pattern, Precondit
 use fracas_core::seed::Seed;
 use fracas_core::target::Target;
 use fracas_docker::{Engine, Health};
-use fracas_lab::{TestContainer, TestDocker, eventually_async};
+use fracas_lab::{TestContainer, TestDocker, TestNetwork, eventually_async};
 use fracas_linux::process;
-use fracas_targets::{Chosen, Followed, check_local, discover, follow};
+use fracas_targets::{Chosen, Followed, check_local, discover, follow, protected};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -245,4 +245,20 @@ async fn a_restart_is_followed_and_an_end_is_seen() {
 async fn an_engine_behind_a_socket_is_local() {
     let Some(engine) = TestDocker::get().await else { return };
     assert!(check_local(&engine).is_ok());
+}
+
+#[tokio::test]
+async fn what_measures_is_known_by_its_addresses() {
+    let Some(engine) = TestDocker::get().await else { return };
+    let network = TestNetwork::make(&engine).await.unwrap();
+    let build = || TestContainer::build(&engine).network(network.name());
+    let watching = build().named_like("my-prometheus").start().await.unwrap();
+    let other = build().named_like("web").start().await.unwrap();
+    let all = protected(&engine).await.unwrap();
+    let found = all.iter().find(|one| one.name == watching.name()).unwrap();
+    let details = engine.inspect(watching.id()).await.unwrap().unwrap();
+    let own: Vec<String> = details.networks.values().cloned().collect();
+    let addresses: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
+    assert!(!own.is_empty() && addresses == own, "{found:?}");
+    assert!(all.iter().all(|one| one.name != other.name()), "{all:?}");
 }

@@ -14,6 +14,8 @@ use crate::units::{Percent, Span};
 /// here the sender is the target itself, and the kernel tells it where it is no connection of TCP: sending a datagram fails with
 /// `EPERM`.
 ///
+/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise.
+///
 /// Undo: exact; the packet rules are the kernel's only as long as a worker of Fracas lives, and go with it. The target must have a
 /// network namespace of its own. Connections that were open before are affected at once, unless `connections: new`. Multicast,
 /// broadcast and link-local traffic, and how IPv6 finds its neighbours, is left alone.
@@ -44,6 +46,9 @@ pub struct ConnectionDrop {
     /// The interface, as the target has it. Default: all but the loopback device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// Also hits those who measure: the plan says who goes blind. Default false.
+    #[serde(default)]
+    pub include_observers: bool,
 }
 
 impl Default for ConnectionDrop {
@@ -57,6 +62,7 @@ impl Default for ConnectionDrop {
             except: Vec::new(),
             ports: Vec::new(),
             device: None,
+            include_observers: false,
         }
     }
 }
@@ -88,6 +94,8 @@ pub struct Partition {
 ///
 /// All that are open and match are ended, whichever program holds them. Connections by loopback addresses are left alone.
 ///
+/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise.
+///
 /// Undo: none; a connection that was reset does not come back, only a program can make a new one. Needs `allow_irreversible: true`. The
 /// target must have a network namespace of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +116,9 @@ pub struct ConnectionReset {
     /// Time between two. Default 1s.
     #[serde(default = "second")]
     pub interval: Span,
+    /// Also hits those who measure: the plan says who goes blind. Default false.
+    #[serde(default)]
+    pub include_observers: bool,
 }
 
 impl Default for ConnectionReset {
@@ -118,6 +129,7 @@ impl Default for ConnectionReset {
             ports: Vec::new(),
             count: one(),
             interval: second(),
+            include_observers: false,
         }
     }
 }

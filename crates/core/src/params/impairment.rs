@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::observer::Spared;
 use crate::traffic::{Direction, Peer, Service};
 use crate::units::{Percent, Rate, Span};
 
@@ -19,12 +20,16 @@ pub struct Traffic<'a> {
     pub ports: &'a [Service],
     /// The interface; none is all but the loopback device.
     pub device: Option<&'a str>,
+    /// What passes between the target and those who measure it is left alone, also if `to` names it.
+    pub spared: &'a [Spared],
 }
 
 /// A fault on the packets of some traffic.
 pub trait Impairs {
-    /// Of which traffic.
+    /// Of which traffic, with those who measure it.
     fn traffic(&self) -> Traffic<'_>;
+    /// Whether it hits those who measure, too.
+    fn include_observers(&self) -> bool;
 }
 
 macro_rules! impairment {
@@ -34,6 +39,12 @@ macro_rules! impairment {
         /// Undo: exact; the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. A worker that is
         /// stopped or hangs is passed by within a second, and the dose has not landed. Connections that were open before are affected at
         /// once. Multicast, broadcast and link-local traffic is left alone.
+        ///
+        /// Left alone is what measures: what passes between the port that an `http` or `tcp` probe asks, where it is the target's, and
+        /// the address from which Fracas asks it; and what passes between the target and protected containers or a Prometheus on
+        /// another machine. All by the addresses that they have when the run begins; the plan says who it is. Whoever else comes to
+        /// that port from the same address, as by the engine's proxy, is left alone with the probe. Not known, and hit, is what
+        /// `command` probes ask and what a Prometheus scrapes that is on this machine and in no protected container.
         ///
         /// Refused (F001) where the target shares the machine's network; where its routes are chosen by bits 20 to 28 of the marks of
         /// packets (`ip rule`), or packet rules ask for the user, group or control group of the sender, which packets lose that are sent
@@ -58,6 +69,9 @@ macro_rules! impairment {
             /// The interface, as the target has it. Default: all but the loopback device.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub device: Option<String>,
+            /// Also hits those who measure: the plan says who goes blind. Default false.
+            #[serde(default)]
+            pub include_observers: bool,
         }
 
         impl Impairs for $name {
@@ -68,7 +82,12 @@ macro_rules! impairment {
                     except: &self.except,
                     ports: &self.ports,
                     device: self.device.as_deref(),
+                    spared: &[],
                 }
+            }
+
+            fn include_observers(&self) -> bool {
+                self.include_observers
             }
         }
     };

@@ -17,8 +17,10 @@ use crate::say::OrSay;
 
 /// What it says when it begins; anything else is why it does not.
 pub(crate) const READY: &[u8] = b"ready\n";
-/// No order, and no more than this of what a worker says.
+/// No more than this of what a worker says.
 pub(crate) const LONGEST: u64 = 8192;
+/// No longer order: one with all the peers that a document may name has some 16 KiB.
+const LONGEST_ORDER: u64 = 64 << 10;
 /// How long the order may take. A worker without one has nothing to do.
 const ORDER: Duration = Duration::from_secs(10);
 
@@ -148,7 +150,7 @@ fn read_order<O: DeserializeOwned>(socket: &UnixStream) -> Result<Order<O>> {
         .set_read_timeout(Some(ORDER))
         .or_say(&codes::FAULT_APPLY, failed)?;
     let mut line = String::new();
-    BufReader::new(socket.take(LONGEST))
+    BufReader::new(socket.take(LONGEST_ORDER))
         .read_line(&mut line)
         .or_say(&codes::FAULT_APPLY, failed)?;
     socket.set_read_timeout(None).or_say(&codes::FAULT_APPLY, failed)?;

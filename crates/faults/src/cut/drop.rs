@@ -5,7 +5,7 @@ use fracas_core::problem::Result;
 use fracas_core::target::Target;
 
 use super::{Cut, Kind, Rules, Undo};
-use crate::{Context, Fault, impairment};
+use crate::{Context, Fault, impairment, observers};
 
 /// See [`params::ConnectionDrop`].
 pub(crate) type ConnectionDrop = Rules<Kinds>;
@@ -18,7 +18,7 @@ impl Kind for Kinds {
     const NAME: &'static str = "connection_drop";
     type Params = params::ConnectionDrop;
 
-    async fn cut(params: &params::ConnectionDrop, _: &Target, _: &Context) -> Result<Cut> {
+    async fn cut(params: &params::ConnectionDrop, target: &Target, cx: &Context) -> Result<Cut> {
         let params::ConnectionDrop {
             action,
             probability,
@@ -28,6 +28,7 @@ impl Kind for Kinds {
             except,
             ports,
             device,
+            include_observers,
         } = params.clone();
         Ok(Cut {
             to,
@@ -38,6 +39,8 @@ impl Kind for Kinds {
             action,
             probability,
             connections,
+            spared: observers::of(Self::NAME, target, cx).await?,
+            include_observers,
         })
     }
 

@@ -60,6 +60,9 @@ impl Kind for Kinds {
             action: Refusal::Drop,
             probability: Percent(100.0),
             connections: Connections::All,
+            // Who measures is no target, and nobody else is parted.
+            spared: Vec::new(),
+            include_observers: false,
         })
     }
 

@@ -6,7 +6,7 @@ use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Way};
 use fracas_linux::relay;
 
 use super::Cut;
-use crate::impairment::rules::{address, hits, left_alone, peer_matches};
+use crate::impairment::rules::{address, hits, left_alone, measurer, peer_matches};
 
 /// Behind the queues of the faults on packets (-320 to -305), so that what these send again is asked once, and before connections
 /// are followed and addresses translated (-200 and -100): `to` means whom the target called.
@@ -57,7 +57,9 @@ fn chain(cut: &Cut, way: Way) -> Chain {
     for peer in &cut.except {
         rules.extend(peer_matches(peer, direction).into_iter().map(passes));
     }
-    rules.extend(hits(&cut.traffic(direction)).iter().flat_map(|hit| stopping(cut, hit)));
+    let traffic = cut.traffic(direction);
+    rules.extend(traffic.spared.iter().map(|one| passes(measurer(one, direction))));
+    rules.extend(hits(&traffic).iter().flat_map(|hit| stopping(cut, hit)));
     Chain {
         name: name.to_owned(),
         hook,

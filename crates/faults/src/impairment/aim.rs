@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fracas_core::observer::Spared;
 use fracas_core::params::Traffic;
 use fracas_core::traffic::{Network, Peer, Ports, Protocol, Service};
 
@@ -25,7 +26,13 @@ pub(crate) fn hits(traffic: &Traffic<'_>, packet: &Packet) -> bool {
     !left_alone(traffic.direction).any(|(_, network)| network.contains(packet.peer))
         && (traffic.to.is_empty() || any(traffic.to))
         && !any(traffic.except)
+        && !traffic.spared.iter().any(|spared| measures(spared, packet))
         && (traffic.ports.is_empty() || traffic.ports.iter().any(|service| has(packet, *service)))
+}
+
+fn measures(spared: &Spared, packet: &Packet) -> bool {
+    let by_port = |port| packet.protocol == Protocol::Tcp && packet.ports.0 == port;
+    spared.address == packet.peer && spared.port.is_none_or(by_port)
 }
 
 fn is_to(peer: &Peer, packet: &Packet) -> bool {
@@ -154,6 +161,7 @@ mod tests {
         to: Vec<Peer>,
         except: Vec<Peer>,
         ports: Vec<Service>,
+        spared: Vec<Spared>,
     }
 
     fn said(to: &[&str], except: &[&str], ports: &[&str]) -> Said {
@@ -161,6 +169,7 @@ mod tests {
             to: to.iter().map(|text| text.parse().unwrap()).collect(),
             except: except.iter().map(|text| text.parse().unwrap()).collect(),
             ports: ports.iter().map(|text| text.parse().unwrap()).collect(),
+            spared: Vec::new(),
         }
     }
 
@@ -172,6 +181,7 @@ mod tests {
                 except: &self.except,
                 ports: &self.ports,
                 device: None,
+                spared: &self.spared,
             }
         }
     }
@@ -210,6 +220,28 @@ mod tests {
             "what has no ports is on none"
         );
         assert!(!hits(&said(&["*:5432"], &[], &[]).traffic(), &ping));
+    }
+
+    #[test]
+    fn who_measures_is_not_hit_on_what_he_asks() {
+        let spared = |port| Said {
+            spared: vec![Spared {
+                who: "probe `up`".to_owned(),
+                address: "10.0.0.1".parse().unwrap(),
+                port,
+            }],
+            ..said(&[], &[], &[])
+        };
+        for (port, packet, is) in [
+            (Some(80), packet("10.0.0.1", Protocol::Tcp, 80, 40000), false),
+            (Some(80), packet("10.0.0.1", Protocol::Tcp, 40000, 80), true),
+            (Some(80), packet("10.0.0.1", Protocol::Udp, 80, 40000), true),
+            (Some(80), packet("10.0.0.2", Protocol::Tcp, 80, 40000), true),
+            (None, packet("10.0.0.1", Protocol::Icmp, 0, 0), false),
+            (None, packet("10.0.0.2", Protocol::Icmp, 0, 0), true),
+        ] {
+            assert_eq!(hits(&spared(port).traffic(), &packet), is, "{port:?} {packet:?}");
+        }
     }
 
     #[test]

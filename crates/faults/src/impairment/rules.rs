@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fracas_core::observer::Spared;
 use fracas_core::params::Traffic;
 use fracas_core::traffic::{Direction, Network, Peer, Ports, Protocol, Service};
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Version, Way};
@@ -23,6 +24,7 @@ pub(crate) struct Owned {
     except: Vec<Peer>,
     ports: Vec<Service>,
     pub(crate) device: Option<String>,
+    spared: Vec<Spared>,
 }
 
 impl From<Traffic<'_>> for Owned {
@@ -33,6 +35,7 @@ impl From<Traffic<'_>> for Owned {
             except: traffic.except.to_vec(),
             ports: traffic.ports.to_vec(),
             device: traffic.device.map(str::to_owned),
+            spared: traffic.spared.to_vec(),
         }
     }
 }
@@ -45,6 +48,7 @@ impl Owned {
             except: &self.except,
             ports: &self.ports,
             device: self.device.as_deref(),
+            spared: &self.spared,
         }
     }
 }
@@ -155,6 +159,12 @@ pub(crate) fn chains(traffic: &Traffic<'_>, place: Place) -> Vec<Chain> {
     for peer in traffic.except {
         spared.extend(peer_matches(peer, traffic.direction).into_iter().map(passes));
     }
+    spared.extend(
+        traffic
+            .spared
+            .iter()
+            .map(|one| passes(measurer(one, traffic.direction))),
+    );
     let hits = hits(traffic);
     let counts = |matches, action| Rule {
         matches,
@@ -265,6 +275,30 @@ pub(crate) fn address(side: Side, network: Network) -> Match {
         network: network.address,
         bits: network.prefix,
     }
+}
+
+/// What a packet to one who measures, or from him, is like.
+pub(crate) fn measurer(spared: &Spared, direction: Direction) -> Vec<Match> {
+    let (other, own) = match direction {
+        Direction::Egress => (Side::Destination, Side::Source),
+        Direction::Ingress => (Side::Source, Side::Destination),
+    };
+    let bits = if spared.address.is_ipv4() { 32 } else { 128 };
+    let mut matches = vec![Match::Address {
+        side: other,
+        network: spared.address,
+        bits,
+    }];
+    if let Some(own_port) = spared.port {
+        let tcp = numbers(Some(Protocol::Tcp), None).into_iter().flatten();
+        matches.extend(tcp.map(Match::Protocol));
+        matches.push(Match::Port {
+            side: own,
+            first: own_port,
+            last: own_port,
+        });
+    }
+    matches
 }
 
 /// What a packet to this peer, or from it, is like: one of these.
@@ -383,6 +417,7 @@ mod tests {
             except: &[],
             ports: &ports,
             device: Some("eth0"),
+            spared: &[],
         };
         let rules = chains(&traffic, place(1)).swap_remove(0).rules.into_iter();
         rules
@@ -423,6 +458,7 @@ mod tests {
                 except: &except,
                 ports: &[],
                 device: None,
+                spared: &[],
             };
             let chains = chains(&traffic, place(4));
             assert!(chains.iter().all(|chain| chain.hook == hook));
@@ -448,6 +484,7 @@ mod tests {
             except: &[],
             ports: &[],
             device: Some("eth0"),
+            spared: &[],
         };
         let hit = &hits(&traffic)[0];
         assert!(hit.iter().all(|one| match one {

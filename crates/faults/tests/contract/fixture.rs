@@ -309,6 +309,7 @@ pub fn context() -> Context {
         run,
         injection: InjectionId(0),
         others: Vec::new(),
+        observers: Vec::new(),
         rank: 0,
         at_most: Duration::from_mins(10),
         seed: fracas_core::seed::Seed(7),

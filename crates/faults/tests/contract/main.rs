@@ -34,6 +34,7 @@ mod loads;
 mod more;
 mod names;
 mod networks;
+mod observers;
 mod script;
 mod stranger;
 
@@ -77,6 +78,7 @@ fn trials() -> Vec<Trial> {
         script::ALL,
         files::ALL,
         networks::ALL,
+        observers::ALL,
         impairments::ALL,
         amounts::ALL,
         clocks::ALL,

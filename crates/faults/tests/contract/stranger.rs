@@ -64,6 +64,7 @@ impl Letter {
             run: self.run.clone(),
             injection: self.injection,
             others: self.others.clone(),
+            observers: Vec::new(),
             rank: 0,
             seed: fracas_core::seed::Seed(7),
             state: crate::fixture::NO_STATE.into(),

@@ -34,6 +34,7 @@ examples! {
     "rolling-restart",
     "pulled-cable",
     "slow-and-lossy-network",
+    "slow-mobile-network",
     "garbled-network",
     "refused-connections",
     "split-brain",
@@ -104,6 +105,7 @@ mod tests {
                 "rolling-restart.yaml",
                 "pulled-cable.yaml",
                 "slow-and-lossy-network.yaml",
+                "slow-mobile-network.yaml",
                 "garbled-network.yaml",
                 "refused-connections.yaml",
                 "split-brain.yaml",
@@ -137,10 +139,13 @@ mod tests {
             assert!(loaded.warnings.is_empty(), "{name}: {}", loaded.warnings[0]);
             assert_eq!(loaded.experiment.name, *name);
             assert!(description(text).len() > 20, "{name} does not say what it is for");
-            used.extend(loaded.experiment.faults.iter().map(|fault| fault.inject.name()));
+            for fault in &loaded.experiment.faults {
+                let set = fault.written.as_ref().map(|written| written.kind.clone());
+                used.insert(set.unwrap_or_else(|| fault.inject.name().to_owned()));
+            }
         }
         for fault in Inject::NAMES {
-            assert!(used.contains(fault), "no example shows {fault}");
+            assert!(used.contains(*fault), "no example shows {fault}");
         }
     }
 }

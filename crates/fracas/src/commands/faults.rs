@@ -90,17 +90,19 @@ pub(crate) fn all() -> Result<Vec<Shown>> {
 
 /// What a fault cannot do without, whatever its parameters are.
 pub(crate) fn needs(name: &str) -> Result<Needs> {
-    let entry = fracas_faults::find(name)
+    let fault = first_part(example(name)?);
+    let entry = fracas_faults::find(fault.name())
         .ok_or_else(|| Problem::new(&codes::INSIDE, format!("the fault {name} is not in the table")))?;
-    (entry.needs)(&example(name)?.params())
+    (entry.needs)(&fault.params())
 }
 
 fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
     let inject = example(name)?;
     let params = inject.params();
     let needs = super::plan::need_words(needs(name)?);
-    let class = fracas_faults::find(name)
-        .map(|entry| (entry.undo_class)(&params))
+    let part = first_part(inject);
+    let class = fracas_faults::find(part.name())
+        .map(|entry| (entry.undo_class)(&part.params()))
         .transpose()?;
     let text = definition["description"].as_str().unwrap_or_default();
     let (does, undo) = text.split_once("\n\nUndo: ").unwrap_or((text, ""));
@@ -136,6 +138,14 @@ fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
     })
 }
 
+/// A fault that the guardian knows: of a set the first, for in needs and undo all of them are alike.
+fn first_part(inject: Inject) -> Inject {
+    inject
+        .parts()
+        .and_then(|parts| parts.into_iter().next())
+        .unwrap_or(inject)
+}
+
 /// The fault as it stands in its template.
 fn example(name: &str) -> Result<Inject> {
     let source = Source {
@@ -146,9 +156,13 @@ fn example(name: &str) -> Result<Inject> {
     let loaded = fracas_spec::load(&source, &[], &|_| None)
         .map_err(|problems| inside(format!("the template of {name} has {} problems", problems.len())))?;
     let fault = loaded.experiment.faults.into_iter().next();
-    fault
-        .map(|fault| fault.inject)
-        .ok_or_else(|| inside(format!("the template of {name} has no fault")))
+    let fault = fault.ok_or_else(|| inside(format!("the template of {name} has no fault")))?;
+    // A set of faults stands in a document in its own words.
+    match fault.written {
+        None => Ok(fault.inject),
+        Some(written) => serde_json::from_value(serde_json::json!({ written.kind: written.parameters }))
+            .map_err(|error| inside(format!("the template of {name} is not understood")).because(&error)),
+    }
 }
 
 /// Doc comments have line ends where the source has them.

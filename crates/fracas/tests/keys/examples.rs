@@ -133,6 +133,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets[0]={ alias: payments, process: { pid_file: '@NODE' } }"],
     ),
     (
+        "slow-mobile-network",
+        &["mobile-delay", "mobile-loss", "mobile-rate"],
+        &["targets[0]={ alias: shop, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "garbled-network",
         &["twice", "disorder", "broken"],
         &["targets[0]={ alias: web, process: { pid_file: '@NODE' } }"],

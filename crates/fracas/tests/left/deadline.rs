@@ -54,6 +54,7 @@ fn the_guardian_undoes_at_the_deadline_although_nobody_asks() {
                 }),
             },
             others: Vec::new(),
+            observers: Vec::new(),
             at_most: Span(Duration::from_millis(300)),
             allow_irreversible: false,
             turn: fracas_guardian::protocol::Turn::default(),

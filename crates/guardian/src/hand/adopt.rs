@@ -40,6 +40,7 @@ impl Hand {
                 target: planned.target.clone(),
                 // Nothing is planned any more.
                 others: Vec::new(),
+                observers: Vec::new(),
                 at_most: fracas_core::units::Span::MAX,
                 allow_irreversible: true,
                 turn: crate::protocol::Turn::default(),

@@ -104,8 +104,14 @@ impl Check<'_, '_> {
     }
 
     fn params(&mut self, fault: &FaultSpec, path: &str) {
-        let base = format!("{path}.{}", self.paths.params.replace("{}", fault.inject.name()));
         let native = self.native();
+        let set = fault.written.as_ref().filter(|_| native);
+        // All parts of a set have the same keys, and its own numbers are right.
+        if set.is_some() && !matches!(fault.inject, Inject::Delay(_)) {
+            return;
+        }
+        let name = set.map_or(fault.inject.name(), |set| set.kind.as_str());
+        let base = format!("{path}.{}", self.paths.params.replace("{}", name));
         let key = |native_key: &str, seed_key: &str| format!("{base}.{}", if native { native_key } else { seed_key });
         match &fault.inject {
             Inject::MemoryLimit(limit) if limit.limit < Size::mib(4) => {

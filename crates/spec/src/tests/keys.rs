@@ -9,6 +9,7 @@ use fracas_core::experiment::Format;
 
 mod native;
 mod native_inject;
+mod profile;
 mod scenario;
 
 /// Loads `base` and `base` with `old` replaced by `new`, and compares the experiments: at `at` (a JSON pointer) stands `before` in

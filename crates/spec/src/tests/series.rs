@@ -206,3 +206,48 @@ fn what_makes_no_series_is_refused() {
     );
     assert!(said(&plain(&idle)).contains("must be more than 0"));
 }
+
+const LIMIT: &str = "inject: { memory_limit: { limit: 64MiB } }";
+
+#[test]
+fn a_profile_becomes_its_parts_with_names_of_their_own() {
+    let profile = |extra: &str| {
+        swap(
+            &with(extra),
+            LIMIT,
+            "inject: { network_profile: { name: slow_3g, ports: [80] } }",
+        )
+    };
+    let names = |text: &str| -> Vec<_> { experiment(text).faults.into_iter().map(|fault| fault.name).collect() };
+    assert_eq!(names(&profile("")), ["slow-delay", "slow-loss", "slow-rate"]);
+    let written = experiment(&profile("")).faults.swap_remove(2).written.unwrap();
+    assert_eq!(written.kind, "network_profile");
+    assert_eq!(
+        names(&profile("pulse: { on: 10s, off: 10s }")),
+        [
+            "slow-delay#1",
+            "slow-delay#2",
+            "slow-loss#1",
+            "slow-loss#2",
+            "slow-rate#1",
+            "slow-rate#2"
+        ]
+    );
+    let sequence = swap(&profile(""), "duration: 2m\n", "duration: 2m\nexecution: sequential\n");
+    for (text, why) in [
+        (profile("ramp: { from: 1ms, over: 20s }"), "more than one number"),
+        (sequence, "whose parts are on together"),
+        (swap(&profile(""), "slow_3g", "slow_6g"), "did you mean `slow_3g`?"),
+        (
+            swap(&profile(""), "ports: [80]", "device: \"a b\""),
+            "`faults[0].inject.network_profile.device` is no name of an interface",
+        ),
+        (swap(&profile(""), "[80]", "[0]"), "from 1 to 65535"),
+        (swap(&profile(""), "ports: [80]", "mean: 1s"), "has no key `mean`"),
+    ] {
+        let answer = plain(&text);
+        let said = said(&answer);
+        assert!(answer.is_err() && said.contains(why), "{why}: {said}");
+        assert_eq!(said.matches(why).count(), 1, "each problem once: {said}");
+    }
+}

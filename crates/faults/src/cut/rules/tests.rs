@@ -21,6 +21,7 @@ fn cut(params: &ConnectionDrop) -> Option<Cut> {
         run: "00000000-000000-0000".parse().unwrap(),
         injection: fracas_core::ids::InjectionId(0),
         others: Vec::new(),
+        observers: Vec::new(),
         rank: 0,
         seed: fracas_core::seed::Seed(7),
         at_most: std::time::Duration::ZERO,

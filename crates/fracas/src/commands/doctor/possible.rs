@@ -1,8 +1,7 @@
 //! Which faults can be done here.
 
-use fracas_core::params::Inject;
 use fracas_core::problem::Result;
-use fracas_faults::{Needs, cut, impairment, network_disconnect};
+use fracas_faults::{FAULTS, Needs, cut, impairment, network_disconnect};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::privileges::Capability;
 
@@ -11,12 +10,13 @@ use super::checks::Machine;
 
 /// Every fault, and what stands in its way.
 pub(super) fn all(machine: &Machine) -> Result<Vec<Possible>> {
-    Inject::NAMES
+    FAULTS
         .iter()
-        .map(|name| {
+        .map(|entry| {
+            let name = entry.name;
             let why = obstacle(name, crate::commands::faults::needs(name)?, machine);
             Ok(Possible {
-                fault: (*name).to_owned(),
+                fault: name.to_owned(),
                 possible: why.is_none(),
                 only: limit(name, machine).filter(|_| why.is_none()),
                 why,

@@ -63,6 +63,12 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_connection_reset_ports: "connection_reset: { ports: [81] }" => "connection_reset: { ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
     key_faults_inject_connection_reset_count: "connection_reset: { count: 2 }" => "connection_reset: { count: 3 }", "2 times" => "3 times";
     key_faults_inject_connection_reset_interval: "connection_reset: { count: 2 }" => "connection_reset: { count: 2, interval: 2s }", "every 1s" => "every 2s";
+    key_faults_inject_network_profile_name: "network_profile: { name: cable }" => "network_profile: { name: dialup }", "delay 20ms for" => "delay 2s for";
+    key_faults_inject_network_profile_direction: "network_profile: { name: cable }" => "network_profile: { name: cable, direction: ingress }", "packets to everybody" => "packets from everybody";
+    key_faults_inject_network_profile_to: "network_profile: { name: cable, to: [10.0.0.0/8] }" => "network_profile: { name: cable, to: ['*:53/udp'] }", "packets to 10.0.0.0/8," => "packets to *:53/udp,";
+    key_faults_inject_network_profile_except: "network_profile: { name: cable, except: [10.0.0.1] }" => "network_profile: { name: cable, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
+    key_faults_inject_network_profile_ports: "network_profile: { name: cable, ports: [81] }" => "network_profile: { name: cable, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
+    key_faults_inject_network_profile_device: "network_profile: { name: cable, device: eth0 }" => "network_profile: { name: cable, device: eth1 }", "by eth0" => "by eth1";
     key_faults_inject_dns_names: "dns: { names: [db.example], answer: nxdomain }" => "dns: { names: ['*.example'], answer: nxdomain }", "for db.example to" => "for *.example to";
     key_faults_inject_dns_answer: "dns: { names: [db], answer: nxdomain }" => "dns: { names: [db], answer: timeout }", "NXDOMAIN to" => "no answer to";
     key_faults_inject_dns_addresses: "dns: { names: [db], addresses: [192.0.2.1] }" => "dns: { names: [db], addresses: [192.0.2.1, '2001:db8::1'] }", "the answer 192.0.2.1 to" => "the answer 192.0.2.1, 2001:db8::1 to";
@@ -120,6 +126,55 @@ fn three() -> Option<Stage> {
     stage.process("HERE", &["sleep"]);
     let address = stage.node("THERE", &[&bridge]);
     stage.say("ADDRESS", address);
+    stage.keep(bridge);
+    Some(stage)
+}
+
+/// As [`inject!`], with a probe that asks a port of the target's.
+macro_rules! measured {
+    ($inject:literal) => {
+        concat!(
+            "apiVersion: fracas.dev/v1\nkind: Experiment\nmetadata: { name: base }\n",
+            "hypothesis: { probes: [{ name: up, tcp: { address: '@ADDRESS:81' }, expect: '== 1' }] }\n",
+            "targets:\n  - { alias: it, process: { pid_file: '@NODE' } }\n",
+            "faults:\n  - { name: f, target: it, allow_irreversible: true, inject: { ",
+            $inject,
+            " } }\nduration: 20s\n"
+        )
+    };
+}
+
+macro_rules! observers {
+    ($($name:ident: $old:literal => $new:literal;)*) => {
+        $(keys! { measured_node(), Plan, measured!($old);
+            $name: $old => $new, "/out/changes/0/change",
+                "; left alone: probe `up` (@BRIDGE to port 81)" => "; it blinds probe `up` (@BRIDGE to port 81)";
+        })*
+    };
+}
+
+observers! {
+    key_faults_inject_network_profile_include_observers: "network_profile: { name: cable }" => "network_profile: { name: cable, include_observers: true }";
+    key_faults_inject_delay_include_observers: "delay: { mean: 100ms }" => "delay: { mean: 100ms, include_observers: true }";
+    key_faults_inject_loss_include_observers: "loss: { percent: 5% }" => "loss: { percent: 5%, include_observers: true }";
+    key_faults_inject_duplicate_include_observers: "duplicate: { percent: 5% }" => "duplicate: { percent: 5%, include_observers: true }";
+    key_faults_inject_corrupt_include_observers: "corrupt: { percent: 5% }" => "corrupt: { percent: 5%, include_observers: true }";
+    key_faults_inject_reorder_include_observers: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, include_observers: true }";
+    key_faults_inject_rate_include_observers: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, include_observers: true }";
+    key_faults_inject_connection_drop_include_observers: "connection_drop: {}" => "connection_drop: { include_observers: true }";
+    key_faults_inject_connection_reset_include_observers: "connection_reset: {}" => "connection_reset: { include_observers: true }";
+}
+
+/// `@NODE`: the pid file of a process with a network of its own, `@ADDRESS` its address and `@BRIDGE` that of this machine beside it.
+fn measured_node() -> Option<Stage> {
+    let mut stage = Stage::empty();
+    let Some(bridge) = TestBridge::new().unwrap() else {
+        fracas_lab::skip("no privileges for links");
+        return None;
+    };
+    let address = stage.node("NODE", &[&bridge]);
+    stage.say("ADDRESS", address);
+    stage.say("BRIDGE", bridge.address(1));
     stage.keep(bridge);
     Some(stage)
 }

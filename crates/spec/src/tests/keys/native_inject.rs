@@ -138,6 +138,14 @@ faults! {
     key_faults_inject_partition_direction: "partition: { from: b }" => "partition: { from: b, direction: egress }", "partition/direction", "both" => "egress";
     key_faults_inject_connection_reset_count: "connection_reset: {}" => "connection_reset: { count: 7 }", "connection_reset/count", "1" => "7";
     key_faults_inject_connection_reset_interval: "connection_reset: {}" => "connection_reset: { interval: 3s }", "connection_reset/interval", "1s" => "3s";
+    key_faults_inject_delay_include_observers: "delay: { mean: 100ms }" => "delay: { mean: 100ms, include_observers: true }", "delay/include_observers", "false" => "true";
+    key_faults_inject_loss_include_observers: "loss: { percent: 5% }" => "loss: { percent: 5%, include_observers: true }", "loss/include_observers", "false" => "true";
+    key_faults_inject_duplicate_include_observers: "duplicate: { percent: 5% }" => "duplicate: { percent: 5%, include_observers: true }", "duplicate/include_observers", "false" => "true";
+    key_faults_inject_corrupt_include_observers: "corrupt: { percent: 5% }" => "corrupt: { percent: 5%, include_observers: true }", "corrupt/include_observers", "false" => "true";
+    key_faults_inject_reorder_include_observers: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, include_observers: true }", "reorder/include_observers", "false" => "true";
+    key_faults_inject_rate_include_observers: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, include_observers: true }", "rate/include_observers", "false" => "true";
+    key_faults_inject_connection_drop_include_observers: "connection_drop: {}" => "connection_drop: { include_observers: true }", "connection_drop/include_observers", "false" => "true";
+    key_faults_inject_connection_reset_include_observers: "connection_reset: {}" => "connection_reset: { include_observers: true }", "connection_reset/include_observers", "false" => "true";
     key_faults_inject_dns_names: "dns: { names: [a.example], delay: 1s }" => "dns: { names: ['*.example'], delay: 1s }", "dns/names", "[\"a.example\"]" => "[\"*.example\"]";
     key_faults_inject_dns_answer: "dns: { names: [a], answer: nxdomain }" => "dns: { names: [a], answer: refused }", "dns/answer", "nxdomain" => "refused";
     key_faults_inject_dns_addresses: "dns: { names: [a], addresses: [192.0.2.1] }" => "dns: { names: [a], addresses: ['2001:db8::1'] }", "dns/addresses", "[\"192.0.2.1\"]" => "[\"2001:db8::1\"]";

@@ -401,7 +401,7 @@ fn a_connection_drop_is_about_what_comes_in_and_never_more_than_all() {
         json.unwrap()["connection_drop"],
         serde_json::json!({
             "action": "drop", "probability": "10%", "connections": "all", "direction": "ingress",
-            "ports": ["80/tcp", "80/udp"]
+            "ports": ["80/tcp", "80/udp"], "include_observers": false
         })
     );
     for (params, why) in [

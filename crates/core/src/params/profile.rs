@@ -1,0 +1,165 @@
+//! Network profiles: several impairments of the same packets under one name.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Delay, Inject, Loss, RateLimit};
+use crate::traffic::{Direction, Peer, Service};
+use crate::units::{Percent, Rate, Span};
+
+/// Makes a target's network as that of somebody with such a line: a delay, and with most profiles a rate and a loss.
+///
+/// A set of `delay`, `loss` and `rate` with the same packets: each is an injection of its own, with its undo and its dose, and is named
+/// after the fault and itself (`mobile-delay`). Not with `execution: sequential`, in which they would follow each other, and without a
+/// ramp: a profile has more than one number.
+///
+/// Undo: exact; that of its parts, see `delay`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkProfile {
+    /// Which.
+    pub name: Profile,
+    /// Which packets: `egress` are those that the target sends, `ingress` those that it is sent. Default `egress`.
+    #[serde(default)]
+    pub direction: Direction,
+    /// The other side: packets to these, or with `ingress` from these. Default: everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to: Vec<Peer>,
+    /// Packets to these, or from these, are left alone, also if `to` names them. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Peer>,
+    /// TCP and UDP ports of either side, such as `80`, `8000-8010` or `53/udp`. Default: all, and what has no ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Service>,
+    /// The interface, as the target has it. Default: all but the loopback device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Also hits those who measure: the plan says who goes blind. Default false.
+    #[serde(default)]
+    pub include_observers: bool,
+}
+
+/// The profiles. Delays with a jitter are uniform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// 400ms ± 40ms, 3.2mbit, loss of 1%.
+    #[serde(rename = "slow_3g")]
+    Slow3g,
+    /// 150ms, 12mbit, loss of 0.5%.
+    #[serde(rename = "fast_3g")]
+    Fast3g,
+    /// 50ms ± 10ms, loss of 5%.
+    FlakyWifi,
+    /// 20ms, 80mbit.
+    Cable,
+    /// 2s, 400kbit, loss of 2%.
+    Dialup,
+}
+
+/// What a profile is made of.
+struct Line {
+    mean: Span,
+    jitter: Span,
+    rate: Option<Rate>,
+    loss: Option<Percent>,
+}
+
+impl Profile {
+    fn line(self) -> Line {
+        let line = |mean, jitter, kbit: Option<u64>, loss: Option<f64>| Line {
+            mean: Span::millis(mean),
+            jitter: Span::millis(jitter),
+            rate: kbit.map(|kbit| Rate(kbit * 1000)),
+            loss: loss.map(Percent),
+        };
+        match self {
+            Self::Slow3g => line(400, 40, Some(3200), Some(1.0)),
+            Self::Fast3g => line(150, 0, Some(12_000), Some(0.5)),
+            Self::FlakyWifi => line(50, 10, None, Some(5.0)),
+            Self::Cable => line(20, 0, Some(80_000), None),
+            Self::Dialup => line(2000, 0, Some(400), Some(2.0)),
+        }
+    }
+}
+
+impl NetworkProfile {
+    /// The faults that it is made of.
+    pub fn parts(&self) -> Vec<Inject> {
+        // They have the same keys for which packets, and no type in common.
+        macro_rules! about {
+            ($part:expr) => {{
+                let mut part = $part;
+                part.direction = self.direction;
+                part.to.clone_from(&self.to);
+                part.except.clone_from(&self.except);
+                part.ports.clone_from(&self.ports);
+                part.device.clone_from(&self.device);
+                part.include_observers = self.include_observers;
+                part
+            }};
+        }
+        let line = self.name.line();
+        let mut parts = vec![Inject::Delay(about!(Delay {
+            mean: line.mean,
+            jitter: line.jitter,
+            ..Delay::default()
+        }))];
+        parts.extend(line.loss.map(|percent| {
+            Inject::Loss(about!(Loss {
+                percent,
+                ..Loss::default()
+            }))
+        }));
+        parts.extend(line.rate.map(|rate| {
+            Inject::RateLimit(about!(RateLimit {
+                rate,
+                ..RateLimit::default()
+            }))
+        }));
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(name: &str) -> serde_json::Value {
+        let profile: NetworkProfile = serde_json::from_value(serde_json::json!({
+            "name": name, "direction": "ingress", "to": ["10.0.0.0/8"], "except": ["10.0.0.1"], "ports": [80],
+            "device": "eth0", "include_observers": true
+        }))
+        .unwrap();
+        serde_json::to_value(profile.parts()).unwrap()
+    }
+
+    #[test]
+    fn every_profile_has_its_values() {
+        for (name, delay, loss, rate) in [
+            ("slow_3g", ("400ms", "40ms"), Some("1%"), Some("3.2mbit")),
+            ("fast_3g", ("150ms", "0s"), Some("0.5%"), Some("12mbit")),
+            ("flaky_wifi", ("50ms", "10ms"), Some("5%"), None),
+            ("cable", ("20ms", "0s"), None, Some("80mbit")),
+            ("dialup", ("2s", "0s"), Some("2%"), Some("400kbit")),
+        ] {
+            let parts = parts(name);
+            let of = |fault: &str, key: &str| {
+                let mut all = parts.as_array().unwrap().iter();
+                let found = all.find_map(|part| part.get(fault))?;
+                assert_eq!(found["direction"], "ingress");
+                assert_eq!(found["to"], serde_json::json!(["10.0.0.0/8"]));
+                assert_eq!(found["except"], serde_json::json!(["10.0.0.1"]));
+                assert_eq!(found["ports"], serde_json::json!(["80"]));
+                assert_eq!(found["device"], "eth0");
+                assert_eq!(found["include_observers"], true);
+                Some(found[key].as_str().unwrap().to_owned())
+            };
+            assert_eq!(of("delay", "mean").as_deref(), Some(delay.0), "{name}");
+            assert_eq!(of("delay", "jitter").as_deref(), Some(delay.1), "{name}");
+            assert_eq!(of("loss", "percent").as_deref(), loss, "{name}");
+            let bits = |text: &str| text.parse::<Rate>().unwrap();
+            assert_eq!(of("rate", "rate").map(|text| bits(&text)), rate.map(bits), "{name}");
+        }
+    }
+}
