@@ -20,7 +20,7 @@ pub use clock::ClockSkew;
 pub use connection::{ConnectionDrop, ConnectionReset, Connections, Partition, Refusal, Ways};
 pub use dns::{Answer, Dns};
 pub use file::{FileCorrupt, FileDelete, Garbage};
-pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, RateLimit, Reorder, Traffic};
+pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, Mechanism, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
 pub use profile::{NetworkProfile, Profile};
 pub use script::Script;

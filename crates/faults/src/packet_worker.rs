@@ -43,8 +43,8 @@ pub(crate) struct PacketWorker {
 
 /// Why a network is none for a fault, and what to do.
 pub(crate) type Unfit = (String, &'static str);
-/// The tables of others in a network that cannot be read; or why it is none for a fault.
-pub(crate) type Fit = std::result::Result<Vec<String>, Unfit>;
+/// What a fault wants to know of a network, such as the tables of others that cannot be read; or why it is none for it.
+pub(crate) type Fit<T = Vec<String>> = std::result::Result<T, Unfit>;
 
 /// The worker is there to be found; neither its time nor its memory is the target's.
 const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
@@ -55,9 +55,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// Where a target's network is.
-enum Ground {
-    /// In a namespace of its own, with this number and these tables of others that cannot be read.
-    Own(u64, Vec<String>),
+enum Ground<T> {
+    /// In a namespace of its own, with this number.
+    Own(u64, T),
     Gone,
     /// Why it is none, and what to do.
     Unfit(String, &'static str),
@@ -145,23 +145,22 @@ impl PacketWorker {
     }
 }
 
-/// The number of the target's network namespace, if it is one of its own and `fit` for the fault, and the tables of others there that
-/// cannot be read. Reads only.
+/// The number of the target's network namespace, if it is one of its own and `fit` for the fault, and what `fit` says of it. Reads only.
 ///
 /// # Errors
 /// As [`PacketWorker::plan`].
-pub(crate) async fn inside(
+pub(crate) async fn inside<T: Send + 'static>(
     fault: &str,
     capabilities: &[Capability],
     target: &Target,
-    fit: impl FnOnce(&NetNamespace) -> io::Result<Fit> + Send + 'static,
-) -> Result<(u64, Vec<String>)> {
+    fit: impl FnOnce(&NetNamespace) -> io::Result<Fit<T>> + Send + 'static,
+) -> Result<(u64, T)> {
     may(fault, capabilities, target)?;
     let what = || format!("the network of {target} cannot be looked at");
     let process = target.process().clone();
     let look = move || Ground::look(&process, fit);
     match bounded(&codes::TARGET_READ, what, look).await? {
-        Ground::Own(inode, unseen) => Ok((inode, unseen)),
+        Ground::Own(inode, found) => Ok((inode, found)),
         Ground::Gone => Err(gone(fault, target)),
         Ground::Unfit(why, next) => Err(refuse(fault, target, why).next(next)),
     }
@@ -184,8 +183,8 @@ pub(crate) fn has_device(there: &NetNamespace, device: Option<&str>) -> io::Resu
     Ok(Err((why, "name one of those")))
 }
 
-impl Ground {
-    fn look(process: &ProcessIdentity, fit: impl FnOnce(&NetNamespace) -> io::Result<Fit>) -> io::Result<Self> {
+impl<T> Ground<T> {
+    fn look(process: &ProcessIdentity, fit: impl FnOnce(&NetNamespace) -> io::Result<Fit<T>>) -> io::Result<Self> {
         let Some(there) = NetNamespace::of(process)? else {
             return Ok(Self::Gone);
         };
@@ -196,7 +195,7 @@ impl Ground {
             ));
         }
         Ok(match fit(&there)? {
-            Ok(unseen) => Self::Own(there.inode(), unseen),
+            Ok(found) => Self::Own(there.inode(), found),
             Err((why, next)) => Self::Unfit(why, next),
         })
     }

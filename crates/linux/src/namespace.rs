@@ -44,6 +44,31 @@ impl NetNamespace {
         Ok((!process.has_ended()?).then_some(found))
     }
 
+    /// The one with this number, by any process that lives in it or any mount that holds it: whoever was known to live there may be gone.
+    /// `None`: nobody that can be seen holds it.
+    pub fn find(inode: u64) -> io::Result<Option<Self>> {
+        for process in process::all()? {
+            // Who may not be looked at, or has just ended, is asked no more.
+            if let Ok(Some(number)) = process::namespace(process.identity.pid, "net")
+                && number == inode
+                && let Some(found) = Self::of(&process.identity)?
+                && found.inode == inode
+            {
+                return Ok(Some(found));
+            }
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(|| "cannot read mounts".into())?;
+        for path in mounts.lines().filter_map(|line| mounted_at(line, inode)) {
+            // What is mounted above it, or was taken away meanwhile, is another file.
+            if let Ok(found) = Self::open(&path)
+                && found.inode == inode
+            {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
     /// A new one, with nothing but a loopback device that is down. It goes when the last who holds it goes.
     pub fn make() -> io::Result<Self> {
         beside(|| {
@@ -85,6 +110,13 @@ impl NetNamespace {
             open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context(|| format!("cannot open {path}"))?;
         Self::from_file(file)
     }
+}
+
+/// Where a line of mountinfo says that this network namespace is mounted: its fourth word is `net:[4026532281]` (proc(5)).
+fn mounted_at(line: &str, inode: u64) -> Option<String> {
+    let mut words = line.split(' ').skip(3);
+    let root = words.next()?.strip_prefix("net:[")?.strip_suffix(']')?;
+    (root.parse() == Ok(inode)).then(|| words.next().map(str::to_owned))?
 }
 
 /// Whether this process, or one of its ancestors, lives in the namespace: a session that came through it would end with its links.
@@ -141,6 +173,18 @@ mod tests {
             ..me
         };
         assert!(NetNamespace::of(&never).unwrap().is_none());
+    }
+
+    #[test]
+    fn one_is_found_by_whoever_lives_in_it_and_by_its_mount() {
+        let ours = NetNamespace::ours().unwrap();
+        assert_eq!(NetNamespace::find(ours.inode()).unwrap().unwrap().inode(), ours.inode());
+        // No namespace has this number: it is the file system's own.
+        assert!(NetNamespace::find(1).unwrap().is_none());
+        let line = "99 40 0:4 net:[4026532281] /run/netns/blue rw shared:5 - nsfs nsfs rw";
+        assert_eq!(mounted_at(line, 4_026_532_281).as_deref(), Some("/run/netns/blue"));
+        assert_eq!(mounted_at(line, 7), None);
+        assert_eq!(mounted_at("26 1 8:1 / / rw - ext4 /dev/root rw", 0), None);
     }
 
     #[test]

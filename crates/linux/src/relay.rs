@@ -41,8 +41,9 @@ const FIRST_MARK: u32 = 20;
 pub const MARKS: u32 = ((1 << MOST) - 1) << FIRST_MARK;
 /// The mark of packets that measure: they are no packets of anybody's own.
 pub const PROBE: u32 = 1 << (FIRST_MARK + MOST as u32);
-/// The ports to which packets go that measure what comes in, which brings no mark along: one for each relay.
-pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST;
+/// The ports to which packets go that measure what comes in, which brings no mark along: one for each relay, and one more for what impairs
+/// packets without a relay.
+pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST + 1;
 /// How long a relay that is not served goes on to take packets.
 pub const LEASE: Duration = Duration::from_millis(750);
 /// By how much the kernel may be early: it counts in ticks, 10 ms where they are longest (`CONFIG_HZ=100`; `nf_msecs_to_jiffies64`).

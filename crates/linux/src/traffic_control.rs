@@ -9,11 +9,13 @@
 
 mod filter;
 mod netem;
+mod possible;
 mod program;
 mod qdisc;
 
 pub use filter::{Cookie, Filter, Side};
 pub use netem::{Chance, Loss, Netem};
+pub use possible::{Possible, possible};
 pub use program::Program;
 pub use qdisc::{CLSACT, Handle, Options, Qdisc, ROOT};
 

@@ -9,8 +9,8 @@ use super::programs::Programs;
 use crate::children;
 
 /// The faults whose mechanism is another one here: on version 2 of control groups, and the one that stands for all that take packets out,
-/// here by the queue of nftables' own. It is not `delay`, whose meter tells what slow processors add.
-const DIFFERENT: [&str; 8] = [
+/// here by the queue of nftables' own. It is not `delay`, whose meter tells what slow processors add. The kernel queue is nowhere else.
+const DIFFERENT: [&str; 10] = [
     "memory_limit",
     "memory_stress",
     "cpu_limit",
@@ -19,6 +19,8 @@ const DIFFERENT: [&str; 8] = [
     "disk_throttle",
     "disk_io",
     "loss",
+    "loss_by_kernel_queue",
+    "kernel_queue",
 ];
 
 /// Parts of `crates/linux` that this kernel may answer in another way, each with the filters of its tests. Those of packet rules alone

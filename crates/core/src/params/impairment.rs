@@ -30,15 +30,39 @@ pub trait Impairs {
     fn traffic(&self) -> Traffic<'_>;
     /// Whether it hits those who measure, too.
     fn include_observers(&self) -> bool;
+
+    /// By what.
+    fn mechanism(&self) -> Mechanism;
+}
+
+/// By what packets are impaired.
+///
+/// The packet queue repeats with the seed, knows a correlation as it was asked, composes with every other fault, and goes when its worker does.
+/// The kernel queue costs no copy of a packet and no process, and marks nothing; its chance is the kernel's own, it stays when Fracas is killed
+/// until `fracas recover`, and an interface of the target has one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// The packet queue; where that is refused, the kernel queue.
+    #[default]
+    Auto,
+    /// Filters on the target's interfaces lead packets to an interface of ours (`ifb`) that has a `netem`.
+    KernelQueue,
+    /// A worker takes packets out of the kernel (NFQUEUE) and puts them back.
+    PacketQueue,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_auto(mechanism: &Mechanism) -> bool {
+    *mechanism == Mechanism::Auto
 }
 
 macro_rules! impairment {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
         ///
-        /// Undo: exact; the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. A worker that is
-        /// stopped or hangs is passed by within a second, and the dose has not landed. Connections that were open before are affected at
-        /// once. Multicast, broadcast and link-local traffic is left alone.
+        /// Undo: exact. Connections that were open before are affected at once. Multicast, broadcast and link-local traffic is left alone.
+        /// Where packets come in, ports 1 to 9 of the target are those of the meter.
         ///
         /// Left alone is what measures: what passes between the port that an `http` or `tcp` probe asks, where it is the target's, and
         /// the address from which Fracas asks it; and what passes between the target and protected containers or a Prometheus on
@@ -46,10 +70,20 @@ macro_rules! impairment {
         /// that port from the same address, as by the engine's proxy, is left alone with the probe. Not known, and hit, is what
         /// `command` probes ask and what a Prometheus scrapes that is on this machine and in no protected container.
         ///
-        /// Refused (F001) where the target shares the machine's network; where its routes are chosen by bits 20 to 28 of the marks of
-        /// packets (`ip rule`), or packet rules ask for the user, group or control group of the sender, which packets lose that are sent
-        /// again; and where `to` and `ports` make more than 400 packet rules, or none. Rules that iptables made in its older way are not
-        /// seen, and the plan says so. Where packets come in, ports 1 to 8 of the target are those of the meter.
+        /// By the packet queue: the queue and its rules are the kernel's only as long as a worker of Fracas lives, and go with it. A worker
+        /// that is stopped or hangs is passed by within a second, and the dose has not landed.
+        ///
+        /// By the kernel queue: an interface of ours in the target's network, and filters on its own interfaces, which stay until they are
+        /// taken away, also when all of Fracas is killed: `fracas recover` does. Interfaces that come later are not impaired. What waits for
+        /// longer than half a second when the fault ends is lost. Where the kernel's module `ifb` was not loaded, it makes two interfaces of
+        /// the machine's besides, `ifb0` and `ifb1`, which are down, and stay.
+        ///
+        /// Refused (F001) where the target shares the machine's network, and where `to` and `ports` make more than 400 packet rules, or none.
+        /// The packet queue also where routes are chosen by bits 20 to 28 of the marks of packets (`ip rule`), or packet rules ask for the
+        /// user, group or control group of the sender, which packets lose that are sent again; rules that iptables made in its older way are
+        /// not seen, and the plan says so. The kernel queue also where the kernel has no `netem`; where an interface has an `ingress` qdisc,
+        /// or filters of somebody else's on the same side, which would not see what is led aside; with a `correlation`, which netem takes for
+        /// another share or spread than asked; and with a `jitter` above 2s, which netem cuts.
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
@@ -72,6 +106,10 @@ macro_rules! impairment {
             /// Also hits those who measure: the plan says who goes blind. Default false.
             #[serde(default)]
             pub include_observers: bool,
+            /// By what packets are impaired: `packet_queue`, `kernel_queue`, or `auto`, which is the packet queue, and the kernel queue
+            /// where that one is refused. Default `auto`.
+            #[serde(default, skip_serializing_if = "is_auto")]
+            pub mechanism: Mechanism,
         }
 
         impl Impairs for $name {
@@ -88,6 +126,10 @@ macro_rules! impairment {
 
             fn include_observers(&self) -> bool {
                 self.include_observers
+            }
+
+            fn mechanism(&self) -> Mechanism {
+                self.mechanism
             }
         }
     };
@@ -136,7 +178,8 @@ impairment! {
 }
 
 impairment! {
-    /// Flips one bit of what packets carry that the target sends or is sent, behind the header of IP: the receiver finds a wrong checksum and drops them, mostly.
+    /// Flips one bit of what packets carry that the target sends or is sent, behind the header of IP: the receiver finds a wrong checksum
+    /// and drops them, mostly. By the kernel queue the bit may also be one of the headers of IP or of the link.
     Corrupt {
         /// How many of a hundred, more than 0% and up to 100%.
         percent: Percent,
@@ -157,7 +200,8 @@ impairment! {
 }
 
 impairment! {
-    /// Lets the target send, or get, no more than so much in a second. What waits longer than a second, or behind 32 MiB, is lost, as behind a narrow link.
+    /// Lets the target send, or get, no more than so much in a second. What waits longer than a second, or behind 32 MiB, is lost, as behind a
+    /// narrow link; by the kernel queue what waits behind as many packets of 1500 bytes as take a second, and the link's headers count, too.
     RateLimit {
         /// How much, from 8kbit to 10gbit, with the headers of IP.
         rate: Rate,

@@ -15,8 +15,8 @@ const PRIORITY: i32 = -290;
 pub(super) const PROBE: u32 = relay::PROBE | relay::MARKS | OURS;
 /// The mark by which it is told from those that measure the others, which pass here.
 const OURS: u32 = relay::PROBE << 1;
-/// The port of the target to which packets go that measure what comes in: the last of those that the faults on packets have.
-pub(super) const OWN_PORT: u16 = *relay::PROBE_PORTS.end();
+/// The port of the target to which packets go that measure what comes in: the last of those that packet queues have.
+pub(super) const OWN_PORT: u16 = *relay::PROBE_PORTS.end() - 1;
 /// One in so many, for the kernel counts in whole numbers.
 const PARTS: u32 = 1_000_000;
 const TCP: u8 = 6;
@@ -88,16 +88,14 @@ fn passing(cut: &Cut, direction: Direction) -> Vec<Rule> {
                 );
             }
         }
-        Direction::Ingress => rules.extend([TCP, UDP].map(|protocol| {
-            passes(vec![
-                Match::Protocol(protocol),
-                Match::Port {
-                    side: Side::Destination,
-                    first: *relay::PROBE_PORTS.start(),
-                    last: OWN_PORT - 1,
-                },
-            ])
-        })),
+        Direction::Ingress => {
+            let (start, end) = relay::PROBE_PORTS.into_inner();
+            for (first, last) in [(start, OWN_PORT - 1), (OWN_PORT + 1, end)] {
+                let side = Side::Destination;
+                let port = Match::Port { side, first, last };
+                rules.extend([TCP, UDP].map(|protocol| passes(vec![Match::Protocol(protocol), port.clone()])));
+            }
+        }
     }
     rules.extend(left_alone(direction).map(|(side, network)| passes(vec![address(side, network)])));
     // What ARP is to IPv4 goes by packets of IPv6, also to and from those that it is about.

@@ -43,6 +43,7 @@ impl Kind for Kinds {
         let wrong = measured.count(|arrivals| arrivals.iter().any(|arrival| !arrival.intact));
         let arrived = measured.count(|arrivals| !arrivals.is_empty());
         tally.add(wrong, arrived);
-        share("wrong", params.percent.fraction(), *tally, None, 1.0)
+        let asked = params.percent.fraction() * measured.seen_of_wrong();
+        share("wrong", asked, *tally, None, 1.0)
     }
 }

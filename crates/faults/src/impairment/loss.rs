@@ -19,6 +19,7 @@ pub(crate) struct Kinds;
 
 impl Kind for Kinds {
     const NAME: &'static str = "loss";
+    const LOSES: bool = true;
     type Params = params::Loss;
 
     fn model(params: &params::Loss) -> Model {

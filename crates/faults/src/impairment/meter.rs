@@ -2,8 +2,8 @@
 //! all queues.
 //!
 //! They go to somebody the fault is about, and to a bystander. None needs an answer: each has a wrong checksum, so that no program ever
-//! gets one, and may take one link only. They meet the same rules as the target's own packets, and nothing of the worker but its effect
-//! is seen here. Marks tell them from the target's own, and lead them past the other faults of Fracas.
+//! gets one, and may take one link only. They meet the same rules as the target's own packets, and nothing of what impairs them but the
+//! effect is seen here. Marks tell them from the target's own, and lead them past the other faults of Fracas.
 //!
 //! Besides, the kernel has counted the target's own packets, before the queue and behind it: of shares that says more than any probe.
 
@@ -16,12 +16,10 @@ use fracas_linux::clock;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::{Netlink, Route, RouteKind};
 use fracas_linux::packets::Tag;
-use fracas_linux::queue;
-use fracas_linux::relay;
 
 use super::aim::{self, Packet};
 use super::range::{Aim, Arrival, Inlets, Range, Shot, Ways};
-use super::rules::{self, Counts, Owned};
+use super::rules::Owned;
 use super::verdict::{Tally, millis};
 
 /// What is sent.
@@ -52,10 +50,44 @@ pub(crate) struct Measured {
     matched: Vec<Shot>,
     bystander: Bystander,
     size: usize,
-    /// Packets of the target's own that the rules have matched since the fault is on.
-    own: u64,
-    /// What the kernel has counted of them.
-    flow: Flow,
+    /// Bytes before those of a probe that are looked at, which a wrong bit may hit as well.
+    unseen: usize,
+    /// What the kernel has counted of the target's own packets.
+    counted: Counted,
+}
+
+/// What a meter asks of what impairs packets. In the target's network namespace.
+pub(crate) trait Gauge: Sync {
+    /// A name that nothing else has.
+    fn name(&self) -> &str;
+
+    /// How probes meet this fault alone; else why it is not there.
+    fn probes(&self) -> io::Result<Result<Probes, String>>;
+
+    /// What the kernel has counted.
+    fn count(&self) -> io::Result<Counted>;
+}
+
+/// What probes are like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probes {
+    /// Of what is sent: by this mark it meets one fault and no other.
+    pub(crate) mark: u32,
+    /// Of what comes in: by this port of the target.
+    pub(crate) port: u16,
+    /// Whether a wrong bit may be one of the headers of the link and of IP.
+    pub(crate) with_headers: bool,
+}
+
+/// What the kernel has counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counted {
+    /// Packets of the target's own that were matched since the fault is on; several that are not cut up yet may be one.
+    pub(crate) own: u64,
+    /// What became of them, where that is counted.
+    pub(crate) flow: Flow,
+    /// Those that were lost for want of room, or because they should.
+    pub(crate) lost: u64,
 }
 
 /// Somebody the fault is not about.
@@ -71,11 +103,11 @@ enum Bystander {
 
 /// Packets of the target's own that came to the queue since the fault is on, and that came out of it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Flow {
+pub(crate) struct Flow {
     /// Before the others were counted, without those that waited.
-    came_before: u64,
-    went: u64,
-    came_after: u64,
+    pub(crate) came_before: u64,
+    pub(crate) went: u64,
+    pub(crate) came_after: u64,
 }
 
 /// So many a second, not more.
@@ -90,6 +122,10 @@ pub(crate) const FOUND: Duration = Duration::from_millis(2500);
 const BYSTANDER: Duration = Duration::from_millis(5);
 /// So many of a train are a part of it.
 const PART: usize = 8;
+/// What tells a probe from all other packets, and its number.
+const MARK: usize = 16;
+/// The header of Ethernet, which virtual links have, too.
+const LINK: usize = 14;
 /// So many are tried, to find one that can be reached.
 const TRIED: usize = 4;
 /// A meter that takes longer is not listened to any more.
@@ -136,33 +172,24 @@ impl Plan {
 }
 
 /// Sends and watches. To be called in the network namespace of Fracas.
-pub(crate) fn measure(there: &NetNamespace, table: &str, traffic: &Owned, plan: &Plan) -> io::Result<Outcome> {
+pub(crate) fn measure(there: &NetNamespace, gauge: &dyn Gauge, traffic: &Owned, plan: &Plan) -> io::Result<Outcome> {
     let inlets = match traffic.direction {
         Direction::Egress => None,
         Direction::Ingress => Some(Inlets::find(there)?),
     };
     there.within(|| {
-        let mut netlink = Netlink::netfilter()?;
-        let Some(number) = netlink.queue_of_table(table)? else {
-            return Ok(Outcome::Missed(format!(
-                "there is no table {table} whose rules fill a queue"
-            )));
+        let probes = match gauge.probes()? {
+            Ok(probes) => probes,
+            Err(why) => return Ok(Outcome::Missed(why)),
         };
-        let (Some(mark), Some(order)) = (relay::mark_of(number), relay::order_of(number)) else {
-            return Ok(Outcome::Missed(format!("queue {number} is none of Fracas")));
-        };
-        if !netlink.has_lease(table)? {
-            let why = "its worker does not serve the queue, and packets pass it by: it was stopped, or it hangs";
-            return Ok(Outcome::Missed(why.to_owned()));
-        }
-        let aims = match Aims::take(traffic, rules::own_port(order), inlets.as_ref())? {
+        let aims = match Aims::take(traffic, probes.port, inlets.as_ref())? {
             Ok(aims) => aims,
             Err(why) => return Ok(Outcome::Unmeasured(why)),
         };
-        let tag = tag(table);
+        let tag = tag(gauge.name());
         let all_aims = [&aims.matched[..], &aims.others].concat();
         let ways = match &inlets {
-            None => Ways::out(tag, mark)?,
+            None => Ways::out(tag, probes.mark)?,
             Some(inlets) => Ways::into(inlets, &all_aims, tag)?,
         };
         let mut range = Range::new(ways, tag);
@@ -195,7 +222,6 @@ pub(crate) fn measure(there: &NetNamespace, table: &str, traffic: &Owned, plan: 
                 "there was no room for all probes that came".to_owned(),
             ));
         }
-        let (own, flow) = count_own(&mut netlink, table, traffic, number)?;
         Ok(Outcome::Measured(Measured {
             matched: range.matched,
             bystander: match bystander {
@@ -204,37 +230,14 @@ pub(crate) fn measure(there: &NetNamespace, table: &str, traffic: &Owned, plan: 
                 None => Bystander::Unreachable,
             },
             size: plan.size,
-            own,
-            flow,
+            unseen: if probes.with_headers {
+                LINK + header(&matched.packet)
+            } else {
+                0
+            },
+            counted: gauge.count()?,
         }))
     })
-}
-
-/// What the kernel has counted of the target's own packets.
-fn count_own(netlink: &mut Netlink, table: &str, traffic: &Owned, number: u16) -> io::Result<(u64, Flow)> {
-    /// How many were given to the queue so far, each as it leaves, and how many of them wait there.
-    fn queued(number: u16) -> io::Result<(u64, u64)> {
-        let found = queue::listeners()?.into_iter().find(|one| one.number == number);
-        Ok(found.map_or((0, 0), |one| (one.last.into(), one.waiting.into())))
-    }
-    let (before, waiting) = queued(number)?;
-    let counters = netlink.rule_counters(table)?;
-    let (after, _) = queued(number)?;
-    let (mut own, mut probes, mut behind) = (0, 0, 0);
-    for (rule, counts) in rules::counters(&traffic.traffic()) {
-        let packets = counters.get(&rule).map_or(0, |counter| counter.packets);
-        *match counts {
-            Counts::Own => &mut own,
-            Counts::Probes => &mut probes,
-            Counts::Behind => &mut behind,
-        } += packets;
-    }
-    let flow = Flow {
-        came_before: before.saturating_sub(probes + waiting),
-        went: behind,
-        came_after: after.saturating_sub(probes),
-    };
-    Ok((own, flow))
 }
 
 /// To whom it goes.
@@ -372,7 +375,7 @@ impl Measured {
 
     /// How many of the target's own packets were lost, of those that came.
     pub(crate) fn own_lost(&self) -> Tally {
-        let Flow { came_before, went, .. } = self.flow;
+        let Flow { came_before, went, .. } = self.counted.flow;
         Tally {
             seen: came_before.saturating_sub(went),
             of: came_before,
@@ -381,7 +384,7 @@ impl Measured {
 
     /// How many of the target's own packets went twice, of those that came.
     pub(crate) fn own_twice(&self) -> Tally {
-        let Flow { came_after, went, .. } = self.flow;
+        let Flow { came_after, went, .. } = self.counted.flow;
         Tally {
             seen: went.saturating_sub(came_after).min(came_after),
             of: came_after,
@@ -443,15 +446,35 @@ impl Measured {
         }
     }
 
-    /// How many of the target's own have come to the queue, each as it leaves.
+    /// How many of the target's own have come to be impaired, each as it leaves.
     pub(crate) fn came(&self) -> u64 {
-        self.flow.came_after
+        self.counted.flow.came_after.max(self.counted.own)
     }
 
-    /// How many packets of the target's own it has hit; several that were not cut up yet are one.
+    /// How many packets of the target's own it has hit; several that were not cut up yet may be one.
     pub(crate) fn own(&self) -> u64 {
-        self.own
+        self.counted.own
     }
+
+    /// How many were lost for want of room, or because they should.
+    pub(crate) fn lost(&self) -> u64 {
+        self.counted.lost
+    }
+
+    /// The share of wrong bits that are seen in probes that come: not those of the headers. In what ends a probe none is, for then it is
+    /// not known again.
+    pub(crate) fn seen_of_wrong(&self) -> f64 {
+        let known = self.size.saturating_sub(MARK).max(1) as f64;
+        let unseen = self.unseen as f64;
+        // Of what a probe has behind its headers, `unseen` counts the header of IP, too.
+        let all = known + if self.unseen > 0 { LINK as f64 } else { 0.0 };
+        1.0 - unseen / all
+    }
+}
+
+/// How long the header of IP is.
+fn header(packet: &Packet) -> usize {
+    if packet.peer.is_ipv4() { 20 } else { 40 }
 }
 
 /// The one in the middle.

@@ -191,8 +191,7 @@ impl Lane {
         let share = self.uniform("delay", correlation);
         let by = match distribution {
             Distribution::Uniform | Distribution::Normal => share.mul_add(2.0, -1.0),
-            // Above 0: nothing is infinite.
-            Distribution::Pareto => ((1.0 - share).max(f64::EPSILON).powf(-1.0 / 3.0) - PARETO_MEAN) / PARETO_DEVIATION,
+            Distribution::Pareto => pareto(share),
         };
         moved(mean, jitter, by)
     }
@@ -225,6 +224,12 @@ impl Lane {
 fn moved(mean: Duration, jitter: Duration, by: f64) -> Duration {
     let seconds = jitter.as_secs_f64().mul_add(by, mean.as_secs_f64());
     Duration::from_secs_f64(seconds.clamp(0.0, LONGEST.as_secs_f64()))
+}
+
+/// Below which value a Pareto variable with the shape 3, mean 0 and deviation 1 is with this probability.
+pub(crate) fn pareto(share: f64) -> f64 {
+    // Above 0: nothing is infinite.
+    ((1.0 - share).max(f64::EPSILON).powf(-1.0 / 3.0) - PARETO_MEAN) / PARETO_DEVIATION
 }
 
 /// How much of a normal distribution lies below.

@@ -84,19 +84,19 @@ impl Inlets {
 
 /// How packets are sent, and where they are seen.
 pub(crate) enum Ways<'a> {
-    /// Sent in the target's name, past all faults but one with this mark, and seen by a socket behind all queues.
+    /// Sent in the target's name with this mark, and seen by a socket behind all queues.
     Out { raw: Raw, watch: Watch, mark: u32 },
     /// Sent from outside, and seen when they are delivered.
     In { inlets: &'a Inlets, delivered: Delivered },
 }
 
 impl<'a> Ways<'a> {
-    /// Out of the namespace of this thread; `mark` is that of the fault that is measured.
+    /// Out of the namespace of this thread; by `mark` packets pass all faults but the one that is measured.
     pub(crate) fn out(tag: Tag, mark: u32) -> io::Result<Self> {
         Ok(Self::Out {
             watch: Watch::open(None, Way::Out, tag)?,
             raw: Raw::open()?,
-            mark: relay::PROBE | relay::MARKS & !mark,
+            mark,
         })
     }
 
@@ -175,8 +175,8 @@ impl<'a> Range<'a> {
         let mut aim = aim.clone();
         if self.direction() == Direction::Ingress {
             // That of another relay's probes, which this one lets pass.
-            let (first, last) = relay::PROBE_PORTS.into_inner();
-            aim.packet.ports.0 = if aim.packet.ports.0 == first { last } else { first };
+            let first = *relay::PROBE_PORTS.start();
+            aim.packet.ports.0 = if aim.packet.ports.0 == first { first + 1 } else { first };
         }
         let bytes = self.probe(&aim, number, length)?;
         // A rule of somebody's lets no such packet out, or there is no room at this moment: then another one is tried.

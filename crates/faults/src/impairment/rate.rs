@@ -34,6 +34,7 @@ const FASTER: f64 = 2.0;
 
 impl Kind for Kinds {
     const NAME: &'static str = "rate";
+    const LOSES: bool = true;
     type Params = params::RateLimit;
 
     fn model(params: &params::RateLimit) -> Model {

@@ -119,7 +119,7 @@ pub(crate) fn own_port(order: i32) -> u16 {
 
 /// What a packet is like that measures: one of these. What is sent has a mark; what comes in brings none along, and goes to a port that
 /// no service has.
-fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16>) -> Vec<Vec<Match>> {
+pub(super) fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16>) -> Vec<Vec<Match>> {
     match direction {
         Direction::Egress => vec![vec![Match::Mark {
             mask: PROBE,
@@ -212,7 +212,24 @@ pub(crate) fn chains(traffic: &Traffic<'_>, place: Place) -> Vec<Chain> {
     ]
 }
 
-/// What a packet is like that the fault is about: one of these.
+/// What a packet is like that the fault is about, by whichever interface: one of these.
+pub(crate) fn meant(traffic: &Traffic<'_>) -> Vec<Vec<Match>> {
+    let peers = if traffic.to.is_empty() {
+        vec![Vec::new()]
+    } else {
+        let peers = traffic.to.iter();
+        peers.flat_map(|peer| peer_matches(peer, traffic.direction)).collect()
+    };
+    let mut meant = Vec::new();
+    for peer in peers {
+        // A rule with two protocols would match nothing.
+        let ports = port_matches(traffic.ports);
+        meant.extend(ports.iter().filter_map(|ports| together(&peer, ports)));
+    }
+    meant
+}
+
+/// As [`meant`], by the interfaces that the fault is about.
 pub(crate) fn hits(traffic: &Traffic<'_>) -> Vec<Vec<Match>> {
     let way = match traffic.direction {
         Direction::Egress => Way::Out,
@@ -225,20 +242,9 @@ pub(crate) fn hits(traffic: &Traffic<'_>) -> Vec<Vec<Match>> {
         },
         None => Match::NotLoopback(way),
     };
-    let peers = if traffic.to.is_empty() {
-        vec![Vec::new()]
-    } else {
-        let peers = traffic.to.iter();
-        peers.flat_map(|peer| peer_matches(peer, traffic.direction)).collect()
-    };
-    let mut hits = Vec::new();
-    for peer in peers {
-        for ports in port_matches(traffic.ports) {
-            // A rule with two protocols would match nothing.
-            if let Some(both) = together(&peer, &ports) {
-                hits.push([both, vec![by.clone()]].concat());
-            }
-        }
+    let mut hits = meant(traffic);
+    for hit in &mut hits {
+        hit.push(by.clone());
     }
     hits
 }

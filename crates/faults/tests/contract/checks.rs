@@ -8,12 +8,12 @@ use crate::fixture::{On, STRANGE, Stage, WITH_FILES, has_worker, stage};
 use crate::stranger;
 
 /// A check of one fault.
-pub type Check = fn(&'static Entry) -> fracas_faults::BoxFuture<'static, ()>;
+pub type Check = fn(&'static Entry, On) -> fracas_faults::BoxFuture<'static, ()>;
 
 macro_rules! checks {
     ($($name:ident),* $(,)?) => {
         /// All of them, by name.
-        pub const CHECKS: &[(&str, Check)] = &[$((stringify!($name), |entry| Box::pin($name(entry)))),*];
+        pub const CHECKS: &[(&str, Check)] = &[$((stringify!($name), |entry, on| Box::pin($name(entry, on)))),*];
     };
 }
 
@@ -38,7 +38,7 @@ async fn plan(stage: &Stage) -> Value {
     undo
 }
 
-async fn on(stage: &Stage) -> Value {
+async fn put_on(stage: &Stage) -> Value {
     let undo = plan(stage).await;
     (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
     undo
@@ -71,8 +71,8 @@ fn is_clean(seen: &Seen) -> bool {
 }
 
 /// Apply, measure, revert, observe: each twice.
-async fn everything_twice(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn everything_twice(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let before = stage.has_value().then(|| stage.value());
@@ -100,8 +100,8 @@ async fn everything_twice(entry: &'static Entry) {
 }
 
 /// The way back of what was only planned changes nothing, and the meter does not mistake it for the fault.
-async fn revert_without_apply(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn revert_without_apply(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let before = stage.has_value().then(|| stage.value());
@@ -115,8 +115,8 @@ async fn revert_without_apply(entry: &'static Entry) {
 }
 
 /// A plan whose target has ended is refused, and unwinds.
-async fn target_dies_before_apply(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn target_dies_before_apply(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let undo = plan(&stage).await;
@@ -137,8 +137,8 @@ async fn target_dies_before_apply(entry: &'static Entry) {
 }
 
 /// Apply refuses what is no longer as it was planned, and somebody else's value stays.
-async fn changed_before_apply(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn changed_before_apply(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let undo = plan(&stage).await;
@@ -162,11 +162,11 @@ async fn changed_before_apply(entry: &'static Entry) {
 }
 
 /// Another process that knows only the undo takes the way back.
-async fn stranger_reverts(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn stranger_reverts(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
-    let undo = on(&stage).await;
+    let undo = put_on(&stage).await;
     let answer = stranger::revert(&stage, &undo);
     let seen_by_stranger = answer.seen.unwrap();
     assert!(is_clean(&seen_by_stranger), "{seen_by_stranger:?}");
@@ -178,8 +178,8 @@ async fn stranger_reverts(entry: &'static Entry) {
 }
 
 /// Who put it on is killed: what is kernel-tied goes by itself, the rest by a stranger.
-async fn applier_is_killed(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn applier_is_killed(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let before = stage.has_value().then(|| stage.value());
@@ -198,11 +198,11 @@ async fn applier_is_killed(entry: &'static Entry) {
 }
 
 /// The target ends while the fault is on.
-async fn target_dies_while_on(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn target_dies_while_on(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
-    let undo = on(&stage).await;
+    let undo = put_on(&stage).await;
     stage.end().await;
     // A group, and the file of a process, outlive the target: what is in force for nobody has not landed.
     if stage.has_value() || has_worker(entry.name) {
@@ -220,12 +220,12 @@ async fn target_dies_while_on(entry: &'static Entry) {
 }
 
 /// The container restarts while the fault is on: the new life is nobody's business, but for files, which outlive it.
-async fn target_restarts_while_on(entry: &'static Entry) {
+async fn target_restarts_while_on(entry: &'static Entry, _: On) {
     let Some(mut stage) = stage(entry, On::Container).await else {
         return;
     };
     let before = stage.has_value().then(|| stage.value());
-    let undo = on(&stage).await;
+    let undo = put_on(&stage).await;
     stage.restart().await;
     stage.target = stage.target_now().await;
     let fresh = if WITH_FILES.contains(&entry.name) {
@@ -253,12 +253,12 @@ async fn target_restarts_while_on(entry: &'static Entry) {
 }
 
 /// Somebody else changes the same thing while the fault is on: left, and told with three values; or it is as before already.
-async fn changed_while_on(entry: &'static Entry) {
-    let Some(stage) = stage(entry, On::Simplest).await else {
+async fn changed_while_on(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else {
         return;
     };
     let before = stage.has_value().then(|| stage.value());
-    let undo = on(&stage).await;
+    let undo = put_on(&stage).await;
     let ours = stage.has_value().then(|| stage.value());
     stage.disturb_while_on().await;
     for _ in 0..2 {

@@ -1,5 +1,7 @@
 //! Something real for every fault to be put on, and a stranger who changes the same thing.
 
+#[path = "by_kernel.rs"]
+pub mod by_kernel;
 #[path = "clock.rs"]
 mod clock;
 #[path = "ground.rs"]
@@ -57,6 +59,8 @@ pub enum Thing {
 pub enum On {
     Simplest,
     Container,
+    /// As the simplest, by the other mechanism of faults on packets.
+    KernelQueue,
 }
 
 /// Parameters with which the fault leaves something in the system for as long as it is on, and the groups that its target needs.
@@ -155,6 +159,12 @@ pub async fn stage(entry: &'static Entry, on: On) -> Option<Stage> {
     let ground = Ground::here();
     if let Some(with_files) = ground.params(entry.name, on == On::Container) {
         params = with_files;
+    }
+    if on == On::KernelQueue {
+        if !by_kernel::is_here() {
+            return None;
+        }
+        params["mechanism"] = json!("kernel_queue");
     }
     let needs = (entry.needs)(&params).unwrap();
     if needs.root && !fracas_linux::privileges::is_root() {
@@ -388,8 +398,16 @@ impl Stage {
         }
     }
 
+    /// Whether it is a fault on packets by the kernel queue.
+    fn is_by_kernel(&self) -> bool {
+        self.params["mechanism"] == "kernel_queue"
+    }
+
     /// Somebody else decides about what the fault changes, before it is on: a value that is neither, or what the fault would do.
     pub async fn disturb_before(&self) {
+        if self.is_by_kernel() {
+            return by_kernel::disturb_before(self);
+        }
         match self.entry.name {
             "process_pause" => {
                 let pid = self.target.process().pid;
@@ -423,6 +441,9 @@ impl Stage {
 
     /// Somebody else decides about it while it is on: a value that is neither, or takes it back.
     pub async fn disturb_while_on(&self) {
+        if self.is_by_kernel() {
+            return by_kernel::disturb_while_on(self);
+        }
         match self.entry.name {
             "process_pause" => {
                 for process in process::descendants(self.target.process().pid).unwrap() {

@@ -30,6 +30,7 @@ mod files;
 mod fixture;
 mod foreign;
 mod impairments;
+mod kernel_queue;
 mod loads;
 mod more;
 mod names;
@@ -40,7 +41,8 @@ mod stranger;
 
 use std::process::ExitCode;
 
-use fracas_faults::{FAULTS, WORKERS};
+use fixture::On;
+use fracas_faults::{FAULTS, WORKERS, find};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
@@ -67,9 +69,28 @@ fn trials() -> Vec<Trial> {
     let of_all = FAULTS.iter().flat_map(|entry| {
         checks::CHECKS.iter().map(move |(name, check)| {
             Trial::test(format!("{}::{name}", entry.name), move || {
-                run(check(entry));
+                run(check(entry, On::Simplest));
                 Ok(())
             })
+        })
+    });
+    // The target lives in the same namespace as long as the kernel queue: that of a container that restarts is another one.
+    let by_kernel = kernel_queue::FAULTS.iter().flat_map(|fault| {
+        let checks = checks::CHECKS
+            .iter()
+            .filter(|(name, _)| *name != "target_restarts_while_on");
+        checks.map(move |(name, check)| {
+            Trial::test(format!("{fault}_by_kernel_queue::{name}"), move || {
+                let entry = find(fault).expect("it is a fault");
+                run(check(entry, On::KernelQueue));
+                Ok(())
+            })
+        })
+    });
+    let of_kernel = kernel_queue::ALL.iter().map(|(name, check)| {
+        Trial::test(format!("kernel_queue::{name}"), move || {
+            run(check());
+            Ok(())
         })
     });
     let more = [
@@ -94,7 +115,7 @@ fn trials() -> Vec<Trial> {
             Ok(())
         })
     });
-    of_all.chain(more).collect()
+    of_all.chain(by_kernel).chain(of_kernel).chain(more).collect()
 }
 
 /// One thread, as the guardian has it: the kernel ends workers with the *thread* that started them.

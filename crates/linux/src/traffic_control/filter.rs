@@ -19,7 +19,10 @@ const INSTRUCTIONS: u16 = 5;
 /// In an action: `TCA_ACT_KIND`, `TCA_ACT_OPTIONS` and `TCA_ACT_COOKIE`.
 const ACTION_KIND: u16 = 1;
 const ACTION_OPTIONS: u16 = 2;
+const ACTION_STATISTICS: u16 = 4;
 const ACTION_COOKIE: u16 = 6;
+/// `TCA_STATS_BASIC`: `struct gnet_stats_basic`, bytes in eight bytes and packets in four.
+const BASIC: u16 = 1;
 /// `TCA_MIRRED_PARMS`: `struct tc_mirred`, seven numbers.
 const MIRRED: &str = "mirred";
 const MIRRED_PARAMETERS: u16 = 2;
@@ -72,6 +75,8 @@ pub struct Filter {
     pub to: Option<u32>,
     /// Who made its action.
     pub cookie: Option<Cookie>,
+    /// How many packets its action has met, each as it leaves: what is not cut up yet counts as often as it will be.
+    pub packets: u64,
 }
 
 impl Side {
@@ -104,6 +109,7 @@ impl Filter {
             program: None,
             to: None,
             cookie: None,
+            packets: 0,
         };
         let mut options = None;
         for attribute in attributes(rest) {
@@ -146,6 +152,7 @@ impl Filter {
             match attribute.kind {
                 ACTION_KIND => kind = attribute.text(),
                 ACTION_OPTIONS => options = Some(attribute),
+                ACTION_STATISTICS => self.packets = packets(&attribute)?,
                 ACTION_COOKIE => self.cookie = attribute.value.try_into().ok().map(Cookie),
                 _ => {}
             }
@@ -232,6 +239,19 @@ impl Netlink {
             .context(|| format!("cannot remove the filter {handle} of priority {priority} of link {link}"))
             .map(drop)
     }
+}
+
+/// What an action has counted.
+fn packets(statistics: &Attribute<'_>) -> io::Result<u64> {
+    for attribute in statistics.nested() {
+        let attribute = attribute?;
+        if attribute.kind == BASIC {
+            let bytes = attribute.value.get(8..12).and_then(|bytes| bytes.try_into().ok());
+            let bytes = bytes.ok_or_else(|| invalid(format!("statistics of {} bytes", attribute.value.len())))?;
+            return Ok(u32::from_ne_bytes(bytes).into());
+        }
+    }
+    Ok(0)
 }
 
 /// Priority and protocol: all of them, in network byte order.

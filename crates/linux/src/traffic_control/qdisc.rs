@@ -7,13 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::netem::Netem;
 use super::{header, split};
-use crate::error::Context;
-use crate::netlink::{Message, Netlink, attributes};
+use crate::error::{Context, invalid};
+use crate::netlink::{Attribute, Message, Netlink, attributes};
 
 /// `TC_H_ROOT`: the parent of what a link sends from.
 pub const ROOT: Handle = Handle(0xffff_ffff);
 /// `TC_H_CLSACT`: the parent of what holds filters beside that. `ingress`, which is older, has the same place.
 pub const CLSACT: Handle = Handle(0xffff_fff1);
+
+/// `TCA_STATS2`, and in it `TCA_STATS_QUEUE`: `struct gnet_stats_queue`, of whose numbers the first is how many wait and the third how
+/// many were lost.
+const STATISTICS: u16 = 7;
+const QUEUE: u16 = 3;
 
 /// The number of a qdisc or a class: `major:minor`, where a qdisc has the minor 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,6 +57,10 @@ pub struct Qdisc {
     pub kind: String,
     /// How it is set, where that is known here.
     pub options: Options,
+    /// How many packets wait in it.
+    pub waiting: u32,
+    /// How many it has lost, because it should or for want of room. The number begins again behind the largest.
+    pub lost: u32,
 }
 
 /// How a qdisc is set.
@@ -67,12 +76,13 @@ impl Qdisc {
     /// Reads the body of an `RTM_NEWQDISC` message.
     pub fn parse(body: &[u8]) -> io::Result<Self> {
         let ([link, handle, parent, _], rest) = split(body)?;
-        let (mut kind, mut options) = (String::new(), None);
+        let (mut kind, mut options, mut queue) = (String::new(), None, (0, 0));
         for attribute in attributes(rest) {
             let attribute = attribute?;
             match attribute.kind {
                 libc::TCA_KIND => kind = attribute.text(),
                 libc::TCA_OPTIONS => options = Some(attribute.value),
+                STATISTICS => queue = waiting_and_lost(&attribute)?,
                 _ => {}
             }
         }
@@ -85,8 +95,26 @@ impl Qdisc {
                 _ => Options::Other,
             },
             kind,
+            waiting: queue.0,
+            lost: queue.1,
         })
     }
+}
+
+fn waiting_and_lost(statistics: &Attribute<'_>) -> io::Result<(u32, u32)> {
+    for attribute in statistics.nested() {
+        let attribute = attribute?;
+        if attribute.kind == QUEUE {
+            let number = |at: usize| {
+                let bytes = attribute.value.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                let bytes =
+                    bytes.ok_or_else(|| invalid(format!("a queue's numbers of {} bytes", attribute.value.len())));
+                bytes.map(u32::from_ne_bytes)
+            };
+            return Ok((number(0)?, number(8)?));
+        }
+    }
+    Ok((0, 0))
 }
 
 impl Netlink {

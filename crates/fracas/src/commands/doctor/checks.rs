@@ -29,6 +29,8 @@ pub(super) struct Machine {
     pub(super) no_engine: Option<String>,
     /// Why packets cannot be queued.
     pub(super) no_queue: Option<String>,
+    /// Why the kernel has no queue of its own for them.
+    pub(super) no_kernel_queue: Option<String>,
     /// Why packets cannot be stopped by rules.
     pub(super) no_rules: Option<String>,
     /// Why connections cannot be ended.
@@ -45,6 +47,16 @@ fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
         (
             "delay, loss and their like, dns",
             "use a kernel from 5.12 on with nf_tables and NFQUEUE",
+        ),
+    );
+    machine.no_kernel_queue = tried(
+        checks,
+        machine,
+        "kernel queue",
+        impairment::no_kernel_queue,
+        (
+            "delay, loss and their like, where the packet queue is refused or `mechanism: kernel_queue` is asked for",
+            "nothing is needed as long as there is the packet queue; else a kernel with netem, clsact, cls_bpf, mirred and ifb",
         ),
     );
     machine.no_rules = tried(

@@ -66,13 +66,17 @@ fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
         }
     }
     let cannot = match fault {
-        fault if impairment::NAMES.contains(&fault) => &machine.no_queue,
-        fault if cut::NAMES.contains(&fault) => &machine.no_rules,
-        "connection_reset" => &machine.no_resets,
-        _ => &None,
+        fault if impairment::BY_EITHER.contains(&fault) => match (&machine.no_queue, &machine.no_kernel_queue) {
+            (Some(packets), Some(kernel)) if packets != kernel => Some(format!("{packets}; {kernel}")),
+            (packets, kernel) => packets.as_ref().and(kernel.as_ref()).cloned(),
+        },
+        "dns" => machine.no_queue.clone(),
+        fault if cut::NAMES.contains(&fault) => machine.no_rules.clone(),
+        "connection_reset" => machine.no_resets.clone(),
+        _ => None,
     };
-    if let Some(why) = cannot {
-        return Some(why.clone());
+    if cannot.is_some() {
+        return cannot;
     }
     let way_round = Capability::DacOverride;
     if needs.root && !machine.root && machine.lacking.contains(&way_round) {
@@ -88,6 +92,10 @@ fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
 
 /// What a fault is limited to for want of a privilege that it asks for target by target.
 fn limit(fault: &str, machine: &Machine) -> Option<String> {
+    if impairment::BY_EITHER.contains(&fault) {
+        let why = machine.no_queue.as_ref()?;
+        return Some(format!("only by the kernel queue: {why}"));
+    }
     let (what, capability) = match fault {
         "process_pause" | "process_kill" => ("processes", Capability::Kill),
         "container_kill" => ("containers, or `via: engine`,", Capability::Kill),
@@ -119,6 +127,7 @@ mod tests {
             controllers: vec![Controller::Pids],
             no_engine: Some("nobody listens".to_owned()),
             no_queue: None,
+            no_kernel_queue: None,
             no_rules: None,
             no_resets: None,
         };
@@ -173,6 +182,15 @@ mod tests {
             no_queue: none(),
             ..machine()
         };
+        let kernel_queue = Machine {
+            no_kernel_queue: none(),
+            ..machine()
+        };
+        let neither = Machine {
+            no_queue: none(),
+            no_kernel_queue: none(),
+            ..machine()
+        };
         let rules = Machine {
             no_rules: none(),
             ..machine()
@@ -181,8 +199,20 @@ mod tests {
             no_resets: none(),
             ..machine()
         };
+        for one in all(&queue).unwrap() {
+            let is = impairment::BY_EITHER.contains(&one.fault.as_str());
+            let said = one.only.as_deref().unwrap_or_default();
+            assert_eq!(
+                is,
+                said.starts_with("only by the kernel queue"),
+                "{}: {said}",
+                one.fault
+            );
+        }
         for (machine, faults) in [
-            (queue, impairment::NAMES.as_slice()),
+            (neither, impairment::NAMES.as_slice()),
+            (queue, &["dns"]),
+            (kernel_queue, &[]),
             (rules, &cut::NAMES),
             (resets, &["connection_reset"]),
         ] {

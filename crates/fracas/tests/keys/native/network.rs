@@ -3,7 +3,7 @@
 use fracas_lab::TestBridge;
 
 use super::inject::{changes, inject};
-use crate::seen::keys;
+use crate::seen::{Look, keys, look, swap};
 use crate::stage::Stage;
 
 changes! { node(), "process: { pid_file: '@NODE' }";
@@ -94,6 +94,36 @@ fn node() -> Option<Stage> {
 
 keys! { Stage::sleeper(), Validate, inject!("process: { pid_file: '@PID' }", "duplicate: { percent: 5%, direction: egress }");
     key_faults_inject_duplicate_direction: "direction: egress" => "direction: ingress", "/out/0/ok", "true" => "false";
+}
+
+/// This machine's kernel has no netem, and says so; that of `cargo xtask vm` has, and there both mechanisms are used.
+macro_rules! mechanisms {
+    ($($name:ident: $with:literal => $new:literal;)*) => {
+        $(#[test] fn $name() {
+            let Some(stage) = node() else { return };
+            let base = inject!("process: { pid_file: '@NODE' }", $with);
+            let by_packets = look(&stage, Look::Plan, base);
+            let by_kernel = look(&stage, Look::Plan, &swap(base, "mechanism: packet_queue", $new));
+            let change = |plan: &serde_json::Value| plan["out"]["changes"][0]["change"].to_string();
+            assert!(change(&by_packets).contains("by the packet queue"), "{by_packets:#}");
+            match fracas_faults::impairment::no_kernel_queue().unwrap() {
+                None => assert!(change(&by_kernel).contains("by the kernel queue"), "{by_kernel:#}"),
+                Some(lacking) => {
+                    assert_ne!(by_kernel["code"], by_packets["code"]);
+                    assert!(by_kernel.to_string().contains(&lacking), "{by_kernel:#}");
+                }
+            }
+        })*
+    };
+}
+
+mechanisms! {
+    key_faults_inject_delay_mechanism: "delay: { mean: 100ms, mechanism: packet_queue }" => "mechanism: kernel_queue";
+    key_faults_inject_loss_mechanism: "loss: { percent: 5%, mechanism: packet_queue }" => "mechanism: kernel_queue";
+    key_faults_inject_duplicate_mechanism: "duplicate: { percent: 5%, mechanism: packet_queue }" => "mechanism: kernel_queue";
+    key_faults_inject_corrupt_mechanism: "corrupt: { percent: 5%, mechanism: packet_queue }" => "mechanism: kernel_queue";
+    key_faults_inject_reorder_mechanism: "reorder: { percent: 5%, delay: 20ms, mechanism: packet_queue }" => "mechanism: kernel_queue";
+    key_faults_inject_rate_mechanism: "rate: { rate: 1mbit, mechanism: packet_queue }" => "mechanism: kernel_queue";
 }
 
 /// A partition has two sets: the second and the third target are processes of this machine's own network, and of one of their own.

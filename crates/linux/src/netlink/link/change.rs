@@ -1,17 +1,20 @@
-//! Links that are made, changed and removed: in labs and by tests. Runs make none.
+//! Links that are made, changed and removed: in labs and by tests. Of a run's own is only a link that packets are led aside to.
 
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::{Message, Netlink, header};
-use crate::error::{Context, invalid};
+use crate::error::{Context, errno, invalid};
 
 /// `VETH_INFO_PEER`, include/uapi/linux/veth.h.
 const VETH_PEER: u16 = 1;
 const CREATE: u16 = (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16;
 /// `IFA_F_NODAD`, include/uapi/linux/if_addr.h. For IPv4 it means nothing.
 const NO_DETECTION: u8 = 0x02;
+/// `IFLA_INET6_ADDR_GEN_MODE` and `IN6_ADDR_GEN_MODE_NONE`, include/uapi/linux/if_link.h.
+const ADDRESS_MODE: u16 = 8;
+const NO_ADDRESS: u8 = 1;
 /// A name with its zero byte.
 const LONGEST_NAME: usize = libc::IFNAMSIZ;
 
@@ -32,6 +35,21 @@ impl Netlink {
             .put_text(libc::IFLA_IFNAME, checked(name)?)
             .nest(libc::IFLA_LINKINFO, |info| info.put_text(libc::IFLA_INFO_KIND, "ifb"));
         self.made(message, name)
+    }
+
+    /// Keeps a link from giving itself an address of IPv6, by which it would be one more way for the packets of others. Before it is set up.
+    pub fn without_own_address(&mut self, index: u32) -> io::Result<()> {
+        let message = Message::new(libc::RTM_SETLINK, 0, &header(libc::AF_UNSPEC, index))
+            .nest(libc::IFLA_AF_SPEC, |families| {
+                families.nest(libc::AF_INET6 as u16, |six| six.put_u8(ADDRESS_MODE, NO_ADDRESS))
+            });
+        match self.request(message) {
+            // There is no IPv6 here, and so no address.
+            Err(error) if errno(&error) == Some(libc::EAFNOSUPPORT) => Ok(()),
+            done => done
+                .context(|| format!("cannot keep link {index} from having an address"))
+                .map(drop),
+        }
     }
 
     /// Makes a pair of links, both down: one by this name here, one by the other name in another namespace.

@@ -118,6 +118,12 @@ faults! {
     key_faults_inject_corrupt_direction: "corrupt: { percent: 5% }" => "corrupt: { percent: 5%, direction: ingress }", "corrupt/direction", "egress" => "ingress";
     key_faults_inject_reorder_direction: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, direction: ingress }", "reorder/direction", "egress" => "ingress";
     key_faults_inject_rate_direction: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, direction: ingress }", "rate/direction", "egress" => "ingress";
+    key_faults_inject_delay_mechanism: "delay: { mean: 100ms, mechanism: packet_queue }" => "delay: { mean: 100ms, mechanism: kernel_queue }", "delay/mechanism", "packet_queue" => "kernel_queue";
+    key_faults_inject_loss_mechanism: "loss: { percent: 5%, mechanism: packet_queue }" => "loss: { percent: 5%, mechanism: kernel_queue }", "loss/mechanism", "packet_queue" => "kernel_queue";
+    key_faults_inject_duplicate_mechanism: "duplicate: { percent: 5%, mechanism: packet_queue }" => "duplicate: { percent: 5%, mechanism: kernel_queue }", "duplicate/mechanism", "packet_queue" => "kernel_queue";
+    key_faults_inject_corrupt_mechanism: "corrupt: { percent: 5%, mechanism: packet_queue }" => "corrupt: { percent: 5%, mechanism: kernel_queue }", "corrupt/mechanism", "packet_queue" => "kernel_queue";
+    key_faults_inject_reorder_mechanism: "reorder: { percent: 5%, delay: 20ms, mechanism: packet_queue }" => "reorder: { percent: 5%, delay: 20ms, mechanism: kernel_queue }", "reorder/mechanism", "packet_queue" => "kernel_queue";
+    key_faults_inject_rate_mechanism: "rate: { rate: 1mbit, mechanism: packet_queue }" => "rate: { rate: 1mbit, mechanism: kernel_queue }", "rate/mechanism", "packet_queue" => "kernel_queue";
     key_faults_inject_rate_rate: "rate: { rate: 1mbit }" => "rate: { rate: 2mbit }", "rate/rate", "1mbit" => "2mbit";
     key_faults_inject_rate_to: "rate: { rate: 1mbit, to: [10.0.0.0/8] }" => "rate: { rate: 1mbit, to: [\"*:53/udp\"] }", "rate/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
     key_faults_inject_rate_except: "rate: { rate: 1mbit, except: [10.0.0.1] }" => "rate: { rate: 1mbit, except: [10.0.0.2] }", "rate/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
