@@ -23,13 +23,17 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     let wanted = recover.run.as_deref().map(parse).transpose()?;
     let runs = state.runs()?;
     // What is beside the engine is looked at first: it may be the run that is wanted.
-    let beside = super::runtime()?.block_on(beside(&settings))?;
+    // An engine that is out of reach keeps nothing on this machine from being recovered, and is told at the end.
+    let (beside, unseen) = match super::runtime()?.block_on(beside(&settings)) {
+        Ok(found) => (found, None),
+        Err(problem) => (None, Some(problem)),
+    };
     let beside = beside.filter(|(_, run)| wanted.as_ref().is_none_or(|wanted| run.as_ref() == Some(wanted)));
     if let Some(run) = &wanted
         && beside.is_none()
         && !runs.iter().any(|kept| kept.run == *run)
     {
-        return Err(Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}")));
+        return Err(unseen.unwrap_or_else(|| Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}"))));
     }
     let mut clean = true;
     for kept in runs.iter().filter(|kept| kept.is_stuck()) {
@@ -51,7 +55,7 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     if let Err(error) = fracas_linux::guard::sweep() {
         tell(&format!("note: {error}"));
     }
-    if abandoned.is_empty() && beside.is_none() && clean {
+    if abandoned.is_empty() && beside.is_none() && unseen.is_none() && clean {
         print("nothing to recover\n")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -83,7 +87,15 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
             false
         });
     }
-    Ok(ExitCode::from(if clean { 0 } else { 4 }))
+    match unseen {
+        // Nothing of this machine is left; what is beside the engine is not known.
+        Some(problem) if clean => Err(problem),
+        Some(problem) => {
+            tell_problem(&problem);
+            Ok(ExitCode::from(4))
+        }
+        None => Ok(ExitCode::from(if clean { 0 } else { 4 })),
+    }
 }
 
 /// What was left beside the engine of the settings: where, and of which run if there is a ledger.

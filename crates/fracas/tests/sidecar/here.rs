@@ -1,6 +1,8 @@
 //! `--sidecar always` on the engine of this machine.
 
-use crate::support::{Bench, Blow, Document, LIMIT, Run, Target, go_on, read, signal, soon};
+use fracas_core::record::State;
+
+use crate::support::{Bench, Blow, Document, LIMIT, Run, Target, go_on, memory_limit, read, signal, soon};
 use crate::{Far, left, over};
 
 const ALWAYS: [(&str, &str); 1] = [("FRACAS_SIDECAR", "always")];
@@ -131,5 +133,27 @@ fn what_a_sidecar_cannot_do_is_refused_before_there_is_one() {
         "{refused:?}"
     );
     assert_eq!(left(), [""; 0]);
+    bench.finish();
+}
+
+#[test]
+fn an_engine_out_of_reach_keeps_nothing_on_this_machine_from_being_recovered() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let run = bench.run(&memory_limit(&target));
+    let (directory, guardian) = run.begun();
+    run.until(&directory, State::Applied);
+    Blow::Both.strike(&run, &guardian, None);
+    drop(run);
+    // Nobody listens on that port (RFC 1078, long given up).
+    let nobody = [("DOCKER_HOST", "tcp://127.0.0.1:1")];
+    let recovered = Run::with(&bench, &["recover"], &nobody).end();
+    assert_eq!(recovered.code, 2, "{recovered:?}");
+    assert!(
+        recovered.out.contains("restored") && recovered.err.contains("X001"),
+        "{recovered:?}"
+    );
+    assert_eq!(target.look(), before);
     bench.finish();
 }
