@@ -78,6 +78,14 @@ const NEEDS: &[Need] = &[
         program: "iperf3",
         package: "iperf3",
     },
+    Need {
+        program: "sshd",
+        package: "openssh-server",
+    },
+    Need {
+        program: "ssh",
+        package: "openssh-client",
+    },
 ];
 
 /// What only the benchmarks need: the engine that tests have, and what Fracas is compared with.

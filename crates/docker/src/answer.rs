@@ -87,7 +87,9 @@ fn io_code(err: &io::Error) -> &'static Code {
     let unexpected = err
         .get_ref()
         .is_some_and(<dyn std::error::Error + Send + Sync>::is::<TooLong>)
-        || matches!(err.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        // One that does not believe us, or that we do not, is out of reach.
+        || !err.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+            && matches!(err.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
     if unexpected {
         &ENGINE_ANSWER
     } else {

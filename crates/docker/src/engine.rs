@@ -1,5 +1,6 @@
 //! A connection to one engine.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,15 @@ use fracas_core::problem::{Problem, Result};
 
 use crate::address::Address;
 use crate::answer;
-use crate::transport::{Agreed, LONGEST, Transport};
+use crate::tls;
+use crate::transport::{Agreed, LONGEST, Transport, Upgraded};
 
 /// How long any call may take that does not itself wait for a container.
-const LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 /// How long an engine may take to tell of everything that it is made of.
 const SLOW: Duration = Duration::from_secs(20);
+/// How long ssh may take to be connected.
+const LOGIN: Duration = Duration::from_secs(10);
 /// The oldest API that is spoken: Docker 18.09, the first with everything that is asked here.
 const OLDEST: (u32, u32) = (1, 39);
 
@@ -47,15 +51,33 @@ pub struct Version {
 impl Engine {
     /// Finds the engine and agrees with it on an API version.
     ///
-    /// `address` is `unix:///path`, `tcp://host:port` or `http://host:port`; without one the variable `DOCKER_HOST` decides, and
-    /// without that `unix:///var/run/docker.sock`. Takes at most 5 s. X001: nobody is there. X002: somebody else is there.
+    /// `address` is `unix:///path`, `tcp://host:port`, `http://host:port`, `https://host:port` or `ssh://user@host:port/path`; without
+    /// one the variable `DOCKER_HOST` decides, and without that `unix:///var/run/docker.sock`. What is at `tcp://` is spoken to by TLS
+    /// where `DOCKER_TLS_VERIFY` is not empty, always with a client certificate: `ca.pem`, `cert.pem` and `key.pem` in the directory
+    /// `DOCKER_CERT_PATH`, else `~/.docker`. By `ssh` its own configuration decides all else; it never asks. Takes at most 5 s, by `ssh`
+    /// 15 s. X001: nobody is there. X002: somebody else is there.
     pub async fn connect(address: Option<&str>) -> Result<Self> {
         let from_environment = match address {
             Some(_) => None,
             None => std::env::var("DOCKER_HOST").ok(),
         };
-        let address = Address::parse(address.or(from_environment.as_deref()))?;
-        let transport = Arc::new(Transport::new(address));
+        let address = Address::parse(address.or(from_environment.as_deref()), tls::is_on())?;
+        let tls = match &address {
+            Address::Tcp { tls: true, .. } => Some(tls::configuration()?),
+            _ => None,
+        };
+        Self::by(Transport::new(address, None, tls)).await
+    }
+
+    /// The same engine by another way: it is called `address` in everything that is said and kept, and reached by the socket `way` of
+    /// this machine, where it is. For whoever is beside an engine that others know by its address.
+    pub async fn beside(address: &str, way: &Path) -> Result<Self> {
+        let way = Address::Unix(way.to_owned());
+        Self::by(Transport::new(Address::parse(Some(address), false)?, Some(way), None)).await
+    }
+
+    async fn by(transport: Transport) -> Result<Self> {
+        let transport = Arc::new(transport);
         let way = Arc::clone(&transport);
         // The base only has to parse; the transport knows the real address. Its timeout is in seconds and does not cover the
         // body: `call` has the real ones.
@@ -143,14 +165,24 @@ impl Engine {
         format!("{program} {}", self.address())
     }
 
-    /// The address, as `unix:///path` or `tcp://host:port`.
+    /// The address, as `unix:///path`, `tcp://host:port` or `ssh://…`.
     pub fn address(&self) -> String {
         self.transport.address().to_string()
     }
 
-    /// Whether the address is on this machine: a socket in the file system, or a loopback address.
+    /// Whether the engine is on this machine as far as the way to it tells: a socket in the file system, or a loopback address.
     pub fn is_local(&self) -> bool {
-        self.transport.address().is_local()
+        self.transport.way().is_local()
+    }
+
+    /// Its socket in the file system of its own machine, where the address tells.
+    pub fn socket(&self) -> Option<&Path> {
+        self.transport.way().socket()
+    }
+
+    /// Whether it is Podman.
+    pub fn is_podman(&self) -> bool {
+        self.transport.is_podman()
     }
 
     /// Sets `descriptors` descriptors aside for later calls of this engine and its clones, so that a way back exists when the
@@ -180,6 +212,20 @@ impl Engine {
         })
     }
 
+    /// The directory in which the engine keeps what containers are made of, on its own machine; empty if it does not say. Takes at most
+    /// 20 s.
+    pub async fn data(&self) -> Result<String> {
+        let doing = "say where its data are";
+        let info = self.within(SLOW, doing, self.docker.info()).await?;
+        let info = info.map_err(|error| answer::problem(self.place(), doing, &error))?;
+        Ok(info.docker_root_dir.unwrap_or_default())
+    }
+
+    /// Asks for a connection of its own by this path.
+    pub(crate) async fn hijack(&self, path: &str) -> Result<Upgraded, bollard::errors::Error> {
+        self.transport.hijack(path).await
+    }
+
     pub(crate) fn docker(&self) -> &Docker {
         &self.docker
     }
@@ -206,7 +252,12 @@ impl Engine {
         doing: &str,
         call: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<Result<T, bollard::errors::Error>> {
-        let limit = limit.min(LONGEST);
+        // A login takes its time, and each call is one.
+        let more = match self.place() {
+            Address::Ssh { .. } => LOGIN,
+            _ => Duration::ZERO,
+        };
+        let limit = (limit + more).min(LONGEST);
         tokio::time::timeout(limit, call)
             .await
             .map_err(|_| answer::late(self.place(), doing, limit))

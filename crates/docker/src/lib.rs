@@ -6,14 +6,20 @@
 
 mod address;
 mod answer;
+mod attach;
 mod container;
 mod engine;
 mod lifecycle;
 mod logs;
 mod made;
+mod tls;
 mod transport;
 
+pub use attach::{Attached, Complaint};
 pub use container::{Details, Health, Limits, Published, RestartPolicy, State, Status, Summary, fuzz_answer};
 pub use engine::{Engine, Version};
 pub use lifecycle::Outcome;
-pub use made::NewContainer;
+pub use made::{NewContainer, OnHost};
+
+/// The label of a sidecar and of all that belongs to it; its value is the run.
+pub const SIDECAR: &str = "fracas.sidecar";

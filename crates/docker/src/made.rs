@@ -1,21 +1,24 @@
-//! Containers and images that the lab makes and removes. Runs never make anything in an engine.
+//! Containers, images and volumes that the lab makes and removes, and a run with a sidecar. Other runs make nothing in an engine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, NetworkConnectRequest, NetworkCreateRequest, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, Mount, MountBindOptions, MountType,
+    NetworkConnectRequest, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, ListNetworksOptions, RemoveContainerOptions, RemoveImageOptions,
+    RemoveVolumeOptions,
 };
 use fracas_core::problem::codes::ENGINE_REFUSED;
 use fracas_core::problem::{Problem, Result};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 
 use crate::answer;
 use crate::engine::{Engine, checked};
 use crate::lifecycle::Outcome;
+use crate::transport::LONGEST;
 
 /// A container to be made.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +47,58 @@ pub struct NewContainer {
     pub binds: Vec<String>,
     /// The name servers that it is told, by their addresses. None are the engine's choice.
     pub dns: Vec<String>,
+    /// Whether it sees the machine as a process of the machine does.
+    pub on_host: Option<OnHost>,
+}
+
+/// A container that sees the machine as a process of the machine does: its processes and control groups, its devices, and nothing of
+/// `/proc` hidden. Its standard input is open until the first who attaches hangs up.
+#[derive(Debug, Clone, Default)]
+pub struct OnHost {
+    /// The names of its capabilities, `CAP_KILL`; it has no others.
+    pub capabilities: Vec<String>,
+    /// What of the machine's file system it sees, and where. What is not there is an error, not an empty directory.
+    pub mounts: Vec<(String, String)>,
+    /// A directory of the machine's file system that it can read at the same path, without what is mounted below it; none when empty.
+    pub readable: String,
+}
+
+impl OnHost {
+    fn configure(&self, body: &mut ContainerCreateBody) {
+        body.open_stdin = Some(true);
+        body.stdin_once = Some(true);
+        body.attach_stdin = Some(true);
+        let host = body.host_config.get_or_insert_default();
+        host.pid_mode = Some("host".to_owned());
+        host.cgroupns_mode = Some(HostConfigCgroupnsModeEnum::HOST);
+        host.cap_drop = Some(vec!["ALL".to_owned()]);
+        host.cap_add = Some(self.capabilities.clone());
+        host.security_opt = Some(
+            ["seccomp=unconfined", "apparmor=unconfined", "label=disable"]
+                .map(str::to_owned)
+                .into(),
+        );
+        host.device_cgroup_rules = Some(vec!["a *:* rwm".to_owned()]);
+        // As `--security-opt systempaths=unconfined` does: nothing of /proc is hidden or read-only.
+        host.masked_paths = Some(Vec::new());
+        host.readonly_paths = Some(Vec::new());
+        let mount = |(source, target): &(String, String)| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.clone()),
+            target: Some(target.clone()),
+            ..Default::default()
+        };
+        let readable = (!self.readable.is_empty()).then(|| Mount {
+            read_only: Some(true),
+            bind_options: Some(MountBindOptions {
+                // Else every file system that containers have now would stay in use for as long as this one runs.
+                non_recursive: Some(true),
+                ..Default::default()
+            }),
+            ..mount(&(self.readable.clone(), self.readable.clone()))
+        });
+        host.mounts = Some(self.mounts.iter().map(mount).chain(readable).collect());
+    }
 }
 
 impl Engine {
@@ -70,7 +125,7 @@ impl Engine {
             retries: Some(1),
             ..Default::default()
         });
-        let body = ContainerCreateBody {
+        let mut body = ContainerCreateBody {
             image: Some(new.image.clone()),
             cmd: Some(new.command.clone()),
             env: Some(new.env.clone()),
@@ -90,6 +145,9 @@ impl Engine {
             }),
             ..Default::default()
         };
+        if let Some(on_host) = &new.on_host {
+            on_host.configure(&mut body);
+        }
         let options = CreateContainerOptions {
             name: Some(new.name.clone()),
             ..Default::default()
@@ -119,6 +177,27 @@ impl Engine {
 
     /// Makes an image from the files in a tar archive, named `repository:tag`. Takes at most 60 s.
     pub async fn import_image(&self, tar: Vec<u8>, repository: &str, tag: &str) -> Result<()> {
+        let whole = futures_util::stream::once(std::future::ready(Ok(tar.into())));
+        self.import(Duration::from_mins(1), whole, repository, tag).await
+    }
+
+    /// The same from an archive that is made while it is sent. Takes at most three minutes.
+    pub async fn import_stream(
+        &self,
+        tar: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + 'static,
+        repository: &str,
+        tag: &str,
+    ) -> Result<()> {
+        self.import(LONGEST, tar, repository, tag).await
+    }
+
+    async fn import(
+        &self,
+        limit: Duration,
+        tar: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + 'static,
+        repository: &str,
+        tag: &str,
+    ) -> Result<()> {
         let doing = format!("import image {}:{}", checked(repository)?, checked(tag)?);
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
@@ -128,7 +207,7 @@ impl Engine {
         };
         let stream = self
             .docker()
-            .create_image(Some(options), Some(bollard::body_full(tar.into())), None);
+            .create_image(Some(options), Some(bollard::body_try_stream(tar)), None);
         let import = async move {
             let mut stream = std::pin::pin!(stream);
             while let Some(progress) = stream.next().await {
@@ -136,7 +215,7 @@ impl Engine {
             }
             Ok(())
         };
-        self.within(Duration::from_mins(1), &doing, import)
+        self.within(limit, &doing, import)
             .await?
             .map_err(|error| answer::problem(self.place(), &doing, &error))
     }
@@ -217,5 +296,39 @@ impl Engine {
         self.call(&doing, self.docker().remove_image(&name, Some(options), None))
             .await?;
         Ok(())
+    }
+
+    /// Makes a volume under a label. One of this name that is there already stays as it is, with its labels.
+    pub async fn make_volume(&self, name: &str, label: (&str, &str)) -> Result<()> {
+        let doing = format!("make volume {}", checked(name)?);
+        let body = VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some([(label.0.to_owned(), label.1.to_owned())].into()),
+            ..Default::default()
+        };
+        self.call(&doing, self.docker().create_volume(body)).await.map(drop)
+    }
+
+    /// The labels of a volume; `None` if there is no such volume.
+    pub async fn volume(&self, name: &str) -> Result<Option<BTreeMap<String, String>>> {
+        let doing = format!("describe volume {}", checked(name)?);
+        let asked = self.docker().inspect_volume(name);
+        match self.within(Duration::from_secs(5), &doing, asked).await? {
+            Ok(found) => Ok(Some(found.labels.into_iter().collect())),
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(answer::problem(self.place(), &doing, &error)),
+        }
+    }
+
+    /// Removes a volume that no container has any more.
+    pub async fn remove_volume(&self, name: &str) -> Result<Outcome> {
+        let doing = format!("remove volume {}", checked(name)?);
+        let options: Option<RemoveVolumeOptions> = None;
+        self.act(
+            Duration::from_secs(30),
+            &doing,
+            self.docker().remove_volume(name, options),
+        )
+        .await
     }
 }

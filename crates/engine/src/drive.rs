@@ -16,6 +16,7 @@ use fracas_core::record::{Dose, Landed, UndoClass};
 use fracas_core::run::{Command, Input, Machine};
 use fracas_core::target::Target;
 use fracas_core::units::Span;
+use fracas_guardian::Place;
 use fracas_guardian::protocol::FromGuardian;
 use fracas_probe::{Prober, ReadContext};
 use tokio::sync::mpsc;
@@ -82,6 +83,7 @@ pub(crate) async fn drive(
 ) -> Result<()> {
     let Prepared {
         client,
+        place,
         mut news,
         engine,
         prober,
@@ -93,7 +95,7 @@ pub(crate) async fn drive(
         return look_only(&experiment, &prober, &targets, &client, recorder).await;
     }
     let (back, mut backs) = mpsc::unbounded_channel();
-    let lifeline = Lifeline::new(client, settings.state.clone(), run.clone());
+    let lifeline = Lifeline::new(client, place.clone(), run.clone());
     lifeline.watch(back.clone());
     let mut driver = Driver {
         machine: Machine::new(experiment.clone(), injections).strict_certificate(settings.strict_certificate),
@@ -101,7 +103,7 @@ pub(crate) async fn drive(
         lifeline,
         prober: Arc::new(prober),
         targets: Arc::new(targets),
-        follower: Follower::new(planned, engine),
+        follower: Follower::new(planned, engine, matches!(place, Place::Sidecar(_))),
         first_applied: None,
         dry: dry != Dry::No,
         scrape_interval: settings.scrape_interval,
@@ -157,13 +159,13 @@ impl Driver<'_> {
             Command::Read { probe } => self.read(probe),
             Command::ReadMetrics => self.read_metrics(),
             Command::Follow(injections) if self.dry => drop(injections),
-            Command::Follow(injections) => self.follower.look(&injections, &self.back),
+            Command::Follow(injections) => self.follower.look(&injections, self.lifeline.client(), &self.back),
             Command::Apply(injections) if self.dry => {
                 self.answer(async move { Input::Applied(injections.into_iter().map(|id| (id, Ok(()))).collect()) });
             }
             Command::Apply(injections) => {
                 // Another fault of this run may have restarted the target meanwhile.
-                match self.follower.look_before(&injections) {
+                match self.follower.look_before(&injections, self.lifeline.client()) {
                     Some(look) if self.first_applied.is_some() => {
                         let back = self.back.clone();
                         tokio::spawn(async move {
@@ -355,6 +357,8 @@ impl Driver<'_> {
                 self.recorder.emit(What::Failed { problem });
                 self.put(Input::Stop(StopCause::Asked("the guardian".to_owned())));
             }
+            // It was cut off from this runner, has undone everything and goes: nobody need recover.
+            FromGuardian::Alone(certificate) => self.lifeline.remember().keep(certificate),
             FromGuardian::Ready { .. } | FromGuardian::Refused(_) | FromGuardian::Answer { .. } => {}
         }
     }

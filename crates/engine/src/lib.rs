@@ -8,8 +8,10 @@ mod order;
 mod prepare;
 mod recorder;
 mod run;
+mod sidecar;
 mod stops;
 
-pub use order::{Confirm, Dry, Ended, Order, Settings};
+pub use order::{Confirm, Dry, Ended, Order, Settings, Sidecar};
 pub use prepare::{Prepared, ready_to_run};
 pub use run::run;
+pub use sidecar::site;

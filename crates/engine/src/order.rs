@@ -62,10 +62,26 @@ pub struct Settings {
     pub scrape_interval: Span,
     /// Address of the container engine; `None` is the engine's default.
     pub docker_host: Option<String>,
+    /// When the guardian is beside the engine, in a sidecar.
+    pub sidecar: Sidecar,
+    /// Where the engine's socket is on its own machine.
+    pub sidecar_socket: Option<PathBuf>,
     /// A file whose appearance stops the run.
     pub stop_file: PathBuf,
     /// Where it is told to besides its files. The listener does that; the run keeps them for whoever cleans up after a dead runner.
     pub outlets: Outlets,
+}
+
+/// When a guardian is beside the container engine, in a sidecar, and not on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sidecar {
+    /// When the engine is on another machine.
+    #[default]
+    Auto,
+    /// Whenever there are containers among the targets.
+    Always,
+    /// Never: an engine on another machine is refused.
+    Never,
 }
 
 /// How a run ended.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fracas_core::event::{Environment, Outcome, Phase, What};
-use fracas_core::experiment::{Execution, Experiment, FaultSpec, Selector};
+use fracas_core::experiment::{Execution, Experiment, FaultSpec};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::UndoClass;
@@ -13,21 +13,22 @@ use fracas_core::seed::Seed;
 use fracas_core::target::Target;
 use fracas_core::units::Span;
 use fracas_docker::Engine;
-use fracas_guardian::Client;
-use fracas_guardian::client::News;
-use fracas_guardian::protocol::{Planned, Task, Turn, Wanted};
+use fracas_guardian::client::{Client, News, Place};
+use fracas_guardian::protocol::{Planned, Sought, Task, Turn, Wanted};
 use fracas_guardian::state::State;
-use fracas_linux::child::WorkerOptions;
 use fracas_probe::Prober;
 
 use crate::observers::Observers;
 use crate::order::{Dry, Settings};
 use crate::recorder::Recorder;
+use crate::sidecar;
 
 /// A run that may begin.
 pub struct Prepared {
     /// The guardian.
     pub(crate) client: Client,
+    /// Where it is, and another would be.
+    pub(crate) place: Place,
     /// What it says unasked.
     pub(crate) news: News,
     /// The container engine, where one is needed.
@@ -76,8 +77,28 @@ pub(crate) async fn prepare(
         expected: None,
     });
     let engine = connect(experiment, settings).await?;
+    let place = sidecar::place(experiment, settings, engine.as_ref())?;
     recorder.emit(What::Surrounded(environment(engine.as_ref()).await));
-    let targets = discover(experiment, engine.as_ref(), seed, recorder).await?;
+    let task = Task::Run {
+        run: run.clone(),
+        engines: engine.iter().map(fracas_docker::Engine::address).collect(),
+        dry: dry != Dry::No,
+    };
+    // The processes beside another engine are seen from there only.
+    let (early, task) = match place {
+        Place::Sidecar(_) => (Some(Client::start_at(&place, task).await?), None),
+        Place::Here(_) => (None, Some(task)),
+    };
+    let client = early.as_ref().map(|(client, _)| client);
+    let targets = match discover(experiment, engine.as_ref(), client, seed, recorder).await {
+        Ok(targets) => targets,
+        Err(problem) => {
+            if let Some(client) = client {
+                dismiss(client).await;
+            }
+            return Err(problem);
+        }
+    };
     recorder.emit(What::PhaseLeft {
         phase: Phase::Discover,
         outcome: Outcome::Done,
@@ -86,28 +107,21 @@ pub(crate) async fn prepare(
         phase: Phase::Prepare,
         expected: None,
     });
-    let prober = Prober::new(fracas_probe::Settings {
-        prometheus_url: settings.prometheus_url.clone(),
-        docker_host: settings.docker_host.clone(),
-    })?;
-    for probe in &experiment.probes {
-        prober.check(&probe.source).await.map_err(|mut problem| {
-            problem.what = format!("probe `{}`: {}", probe.name, problem.what);
-            problem
-        })?;
-    }
+    let prober = match probes(experiment, settings).await {
+        Ok(prober) => prober,
+        Err(problem) => {
+            if let Some(client) = client {
+                dismiss(client).await;
+            }
+            return Err(problem);
+        }
+    };
     let observers = Observers::find(experiment, &prober, engine.as_ref(), recorder).await;
-    let engines = engine.iter().map(fracas_docker::Engine::address).collect();
-    let task = Task::Run {
-        run: run.clone(),
-        engines,
-        dry: dry != Dry::No,
+    let (client, news) = match (early, task) {
+        (Some(started), _) => started,
+        (None, Some(task)) => Client::start_at(&place, task).await?,
+        (None, None) => return Err(Problem::new(&codes::INSIDE, "there is no guardian and no task for one")),
     };
-    let options = WorkerOptions {
-        own_session: true,
-        ..WorkerOptions::default()
-    };
-    let (client, news) = Client::start(&settings.state, task, options).await?;
     for weak in client.weak() {
         recorder.note(format!("the guardian is weaker than it could be: {weak}"));
     }
@@ -130,6 +144,7 @@ pub(crate) async fn prepare(
     });
     Ok(Prepared {
         client,
+        place,
         news,
         engine,
         prober,
@@ -139,20 +154,26 @@ pub(crate) async fn prepare(
     })
 }
 
+/// The measurements, each of which is possible.
+async fn probes(experiment: &Experiment, settings: &Settings) -> Result<Prober> {
+    let prober = Prober::new(fracas_probe::Settings {
+        prometheus_url: settings.prometheus_url.clone(),
+        docker_host: settings.docker_host.clone(),
+    })?;
+    for probe in &experiment.probes {
+        prober.check(&probe.source).await.map_err(|mut problem| {
+            problem.what = format!("probe `{}`: {}", probe.name, problem.what);
+            problem
+        })?;
+    }
+    Ok(prober)
+}
+
 async fn connect(experiment: &Experiment, settings: &Settings) -> Result<Option<Engine>> {
     if !fracas_targets::needs_engine(&experiment.targets, &experiment.preconditions) {
         return Ok(None);
     }
-    let engine = Engine::connect(settings.docker_host.as_deref()).await?;
-    if experiment
-        .targets
-        .iter()
-        .any(|target| matches!(target.selector, Selector::Container(_)))
-    {
-        // Every fault of this version works on the kernel under the container, or signals its processes.
-        fracas_targets::check_local(&engine)?;
-    }
-    Ok(Some(engine))
+    Engine::connect(settings.docker_host.as_deref()).await.map(Some)
 }
 
 /// Where the run goes on. What cannot be told is left out: a report is no reason to fail a run.
@@ -175,10 +196,21 @@ async fn environment(engine: Option<&Engine>) -> Environment {
 async fn discover(
     experiment: &Experiment,
     engine: Option<&Engine>,
+    sidecar: Option<&Client>,
     seed: Seed,
     recorder: &mut Recorder,
 ) -> Result<Vec<Target>> {
-    let found = fracas_targets::discover(&experiment.targets, &experiment.preconditions, engine, seed).await?;
+    let found = match sidecar {
+        Some(client) => {
+            let sought = Sought {
+                targets: experiment.targets.clone(),
+                preconditions: experiment.preconditions.clone(),
+                seed,
+            };
+            client.discover(sought).await?
+        }
+        None => fracas_targets::discover(&experiment.targets, &experiment.preconditions, engine, seed).await?,
+    };
     let mut targets = Vec::new();
     for chosen in found.chosen {
         for decision in chosen.decisions {
@@ -264,7 +296,8 @@ fn turns(experiment: &Experiment) -> Vec<Turn> {
 
 /// Sends a guardian home that holds nothing. That it does not answer is no news any more: it ends when this process does.
 pub(crate) async fn dismiss(client: &Client) {
-    let _gone = tokio::time::timeout(Duration::from_secs(5), client.end()).await;
+    // A sidecar takes its container and image along, which an engine may take a while for.
+    let _gone = tokio::time::timeout(Duration::from_secs(15), client.end()).await;
 }
 
 type Plan = (Vec<Injection>, BTreeMap<InjectionId, (Target, UndoClass)>);

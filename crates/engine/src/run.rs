@@ -73,7 +73,9 @@ pub async fn run(order: Order) -> Result<Ended> {
     });
     let settings = order.settings.clone();
     let experiment = order.experiment.clone();
-    let failure = carry_out(order, &run, seed, &mut stops, &mut recorder).await.err();
+    let failure = Box::pin(carry_out(order, &run, seed, &mut stops, &mut recorder))
+        .await
+        .err();
     if let Some(problem) = &failure {
         let verdict = match problem.code {
             code if code == &codes::NOT_CONFIRMED => Verdict::Aborted,

@@ -62,11 +62,16 @@ impl Engines {
             return Ok(engine.clone());
         }
         let engine = Engine::connect(Some(address)).await?;
+        self.keep(address, &engine);
+        Ok(engine)
+    }
+
+    /// From now on this is the engine at this address, whichever way leads to it.
+    pub fn keep(&self, address: &str, engine: &Engine) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(address.to_owned(), engine.clone());
-        Ok(engine)
     }
 }
 

@@ -35,6 +35,9 @@ pub(crate) struct Common {
     /// Address of the container engine [default: unix:///var/run/docker.sock]
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub(crate) docker_host: Option<String>,
+    /// When the guardian is in a container of its own beside the engine [default: auto: when the engine is on another machine]
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub(crate) sidecar: Option<SidecarWhen>,
     /// Base address of Prometheus, for probes that name none
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) prometheus_url: Option<String>,
@@ -182,6 +185,28 @@ impl Format {
         match self {
             Self::Text => "text",
             Self::Json => "json",
+        }
+    }
+}
+
+/// When the guardian is in a sidecar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SidecarWhen {
+    /// When the container engine is on another machine
+    Auto,
+    /// Whenever there are containers among the targets
+    Always,
+    /// Never: an engine on another machine is refused
+    Never,
+}
+
+impl SidecarWhen {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
         }
     }
 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use fracas_core::problem::{Place, Problem, Result, codes};
 use fracas_core::units::Span;
+use fracas_engine::Sidecar;
 use fracas_guardian::state::{Keep, State};
 use fracas_spec::Defaults;
 use fracas_telemetry::{Hook, Listen, Otlp, Outlets};
@@ -88,6 +89,7 @@ impl Settings {
                 common.state.as_ref().map(|path| path.display().to_string()),
             ),
             ("docker.host", common.docker_host.clone()),
+            ("docker.sidecar", common.sidecar.map(|when| when.word().to_owned())),
             ("prometheus.url", common.prometheus_url.clone()),
             ("telemetry.otlp_endpoint", common.otlp_endpoint.clone()),
             ("telemetry.metrics_listen", common.metrics_listen.clone()),
@@ -195,6 +197,20 @@ impl Settings {
         self.text("docker.host")
     }
 
+    /// When the guardian is in a sidecar.
+    pub(crate) fn sidecar(&self) -> Sidecar {
+        match self.text("docker.sidecar").as_deref() {
+            Some("always") => Sidecar::Always,
+            Some("never") => Sidecar::Never,
+            _ => Sidecar::Auto,
+        }
+    }
+
+    /// Where the engine's socket is on its own machine, if anybody says so.
+    pub(crate) fn sidecar_socket(&self) -> Option<PathBuf> {
+        self.text("docker.sidecar_socket").map(PathBuf::from)
+    }
+
     /// The base address of Prometheus.
     pub(crate) fn prometheus_url(&self) -> Option<String> {
         self.text("prometheus.url")
@@ -244,6 +260,8 @@ impl Settings {
                 .given("prometheus.scrape_interval")
                 .unwrap_or(fracas_spec::SCRAPE_INTERVAL),
             docker_host: self.docker_host(),
+            sidecar: self.sidecar(),
+            sidecar_socket: self.sidecar_socket(),
             stop_file: self.stop_file(),
             outlets: self.outlets()?,
         })

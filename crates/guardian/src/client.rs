@@ -4,7 +4,7 @@
 //! them; the future that comes back is only the answer.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -14,11 +14,15 @@ use fracas_core::record::{Certificate, Certified, Dose};
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_linux::child::{Worker, WorkerOptions, start_worker};
 use fracas_linux::process;
+use fracas_targets::{Discovery, Followed};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::protocol::{Answer, Ask, FromGuardian, HEARTBEAT, Hello, Planned, Task, ToGuardian, Wanted, receive, send};
+use crate::protocol::{
+    Answer, Ask, FromGuardian, HEARTBEAT, Hello, Planned, Sought, Task, ToGuardian, Wanted, receive, send,
+};
+use crate::sidecar::{self, Site};
 
 /// How long a guardian may take to be ready: it connects to engines, each within 5 s.
 const READY: Duration = Duration::from_secs(30);
@@ -42,14 +46,28 @@ pub enum Pulse {
     Gone,
 }
 
+/// Where a guardian is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// On this machine, with this state directory.
+    Here(PathBuf),
+    /// In a sidecar.
+    Sidecar(Site),
+}
+
+/// What a guardian lives in.
+enum Body {
+    Child(Worker),
+    Sidecar(Site),
+}
+
 /// A guardian of ours.
 pub struct Client {
     to: mpsc::UnboundedSender<ToGuardian>,
     waiting: Waiting,
     next: std::sync::atomic::AtomicU64,
     weak: Vec<String>,
-    identity: ProcessIdentity,
-    worker: Worker,
+    body: Body,
     // Dropped with the client: ends the heart.
     _heart: std_mpsc::Sender<()>,
 }
@@ -58,14 +76,28 @@ pub struct Client {
 pub type News = mpsc::UnboundedReceiver<FromGuardian>;
 
 impl Client {
-    /// Starts a guardian and waits until it is ready.
+    /// Starts a guardian where it is to be and waits until it is ready.
+    pub async fn start_at(place: &Place, task: Task) -> Result<(Self, News)> {
+        match place {
+            Place::Here(state) => {
+                let options = WorkerOptions {
+                    own_session: true,
+                    ..WorkerOptions::default()
+                };
+                Self::start(state, task, options).await
+            }
+            Place::Sidecar(site) => Self::start_beside(site, task).await,
+        }
+    }
+
+    /// Starts a guardian on this machine and waits until it is ready.
     pub async fn start(state: &Path, task: Task, options: WorkerOptions) -> Result<(Self, News)> {
-        let failed =
-            |what: &str, error: &std::io::Error| Problem::new(&codes::GUARDIAN_START, what.to_owned()).because(error);
-        let runner = fracas_linux::process::identity(std::process::id())
-            .ok()
-            .flatten()
-            .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "cannot read the identity of this process"))?;
+        let hello = Hello {
+            runner: itself()?,
+            state: state.to_string_lossy().into_owned(),
+            task,
+            beside: None,
+        };
         let worker = start_worker("guardian", options).map_err(|error| failed("cannot start the guardian", &error))?;
         let socket = worker
             .socket
@@ -73,12 +105,42 @@ impl Client {
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .and_then(UnixStream::from_std)
             .map_err(|error| failed("cannot talk to the guardian", &error))?;
-        let (mut from, mut to) = socket.into_split();
+        let (from, to) = socket.into_split();
+        Self::greet(hello, from, to, Body::Child(worker)).await
+    }
+
+    async fn start_beside(site: &Site, task: Task) -> Result<(Self, News)> {
+        let recovers = matches!(task, Task::Recover { .. });
+        let attached = site.start(&task).await?;
         let hello = Hello {
-            runner,
-            state: state.to_string_lossy().into_owned(),
+            runner: itself()?,
+            state: sidecar::STATE.to_owned(),
             task,
+            beside: Some(site.engine().address()),
         };
+        let greeted = Self::greet(hello, attached.reader, attached.writer, Body::Sidecar(site.clone())).await;
+        match greeted {
+            Ok(started) => Ok(started),
+            Err(problem) => {
+                let problem = match attached.complaint.text() {
+                    text if text.is_empty() => problem,
+                    text => problem.since(format!("the sidecar said: {text}")),
+                };
+                // The guardian removes its sidecar, if it came so far as to be one.
+                match site.give_up(recovers).await {
+                    Ok(()) => Err(problem),
+                    Err(left) => Err(problem.since(left.line())),
+                }
+            }
+        }
+    }
+
+    async fn greet(
+        hello: Hello,
+        mut from: impl AsyncRead + Send + Unpin + 'static,
+        mut to: impl AsyncWrite + Send + Unpin + 'static,
+        body: Body,
+    ) -> Result<(Self, News)> {
         send(&mut to, &ToGuardian::Hello(hello))
             .await
             .map_err(|error| failed("cannot greet the guardian", &error))?;
@@ -105,14 +167,12 @@ impl Client {
         tokio::spawn(write(asks, to));
         tokio::spawn(read(from, Arc::clone(&waiting), news_in));
         let heart = beat(to_writer.clone())?;
-        let identity = worker.process.identity().clone();
         let client = Self {
             to: to_writer,
             waiting,
             next: std::sync::atomic::AtomicU64::new(0),
             weak,
-            identity,
-            worker,
+            body,
             _heart: heart,
         };
         Ok((client, news))
@@ -123,9 +183,34 @@ impl Client {
         &self.weak
     }
 
-    /// The guardian's process.
-    pub fn identity(&self) -> &ProcessIdentity {
-        &self.identity
+    /// The guardian's process, where it is on this machine.
+    fn pid(&self) -> Option<u32> {
+        match &self.body {
+            Body::Child(worker) => Some(worker.process.identity().pid),
+            Body::Sidecar(_) => None,
+        }
+    }
+
+    /// See [`Ask::Discover`].
+    pub fn discover(&self, sought: Sought) -> impl Future<Output = Result<Discovery>> + Send + use<> {
+        let answer = self.ask(Ask::Discover(sought));
+        async move {
+            match answer.await? {
+                Answer::Discovered(found) => Ok(found?),
+                other => Err(nonsense(&other)),
+            }
+        }
+    }
+
+    /// See [`Ask::Follow`].
+    pub fn follow(&self, target: Target) -> impl Future<Output = Result<Followed>> + Send + use<> {
+        let answer = self.ask(Ask::Follow(Box::new(target)));
+        async move {
+            match answer.await? {
+                Answer::Followed(followed) => Ok(followed?),
+                other => Err(nonsense(&other)),
+            }
+        }
     }
 
     /// See [`Ask::Plan`].
@@ -195,7 +280,7 @@ impl Client {
     /// Whether the guardian lives. `limit` says, and is asked again and again, how long it may be silent.
     pub fn pulse<L: Fn() -> Duration + Send>(&self, limit: L) -> impl Future<Output = Pulse> + Send + use<L> {
         let answer = self.ask(Ask::Ping);
-        let pid = self.identity.pid;
+        let pid = self.pid();
         async move {
             let mut answer = std::pin::pin!(answer);
             let (mut silent, mut stopped) = (Duration::ZERO, false);
@@ -208,7 +293,7 @@ impl Client {
                 }
                 // Twice in a row: one that was stopped for a moment and goes on is none that hangs. Until its end is collected, which
                 // nobody does before the client is dropped, the pid is its own.
-                let now = process::stop(pid).is_ok_and(|stop| stop == Some(process::Stop::Yes));
+                let now = pid.is_some_and(|pid| process::stop(pid).is_ok_and(|stop| stop == Some(process::Stop::Yes)));
                 if now && stopped {
                     return Pulse::Stopped;
                 }
@@ -229,8 +314,12 @@ impl Client {
         let failed = |error: &std::io::Error| {
             Problem::new(&codes::GUARDIAN_LOST, "the guardian hangs and cannot be ended").because(error)
         };
-        if self.worker.process.signal(KILL).map_err(|error| failed(&error))? {
-            tokio::time::timeout(Duration::from_secs(10), self.worker.process.ended())
+        let worker = match &self.body {
+            Body::Child(worker) => worker,
+            Body::Sidecar(site) => return site.kill().await,
+        };
+        if worker.process.signal(KILL).map_err(|error| failed(&error))? {
+            tokio::time::timeout(Duration::from_secs(10), worker.process.ended())
                 .await
                 .map_err(|error| failed(&std::io::Error::other(error)))?
                 .map_err(|error| failed(&error))?;
@@ -238,14 +327,22 @@ impl Client {
         Ok(())
     }
 
-    /// See [`Ask::End`].
+    /// See [`Ask::End`]. A sidecar is part of what must be gone.
     pub fn end(&self) -> impl Future<Output = Result<Certificate>> + Send + use<> {
         let answer = self.ask(Ask::End);
+        let site = match &self.body {
+            Body::Child(_) => None,
+            Body::Sidecar(site) => Some(site.clone()),
+        };
         async move {
-            match answer.await? {
-                Answer::Ended(certificate) => Ok(certificate),
-                other => Err(nonsense(&other)),
+            let mut certificate = match answer.await? {
+                Answer::Ended(certificate) => certificate,
+                other => return Err(nonsense(&other)),
+            };
+            if let Some(site) = site {
+                certificate.lines.extend(site.gone().await);
             }
+            Ok(certificate)
         }
     }
 
@@ -265,6 +362,18 @@ impl Client {
     }
 }
 
+fn failed(what: &str, error: &std::io::Error) -> Box<Problem> {
+    Problem::new(&codes::GUARDIAN_START, what.to_owned()).because(error)
+}
+
+/// This process.
+fn itself() -> Result<ProcessIdentity> {
+    fracas_linux::process::identity(std::process::id())
+        .ok()
+        .flatten()
+        .ok_or_else(|| Problem::new(&codes::GUARDIAN_START, "cannot read the identity of this process"))
+}
+
 fn nonsense(answer: &Answer) -> Box<Problem> {
     Problem::new(
         &codes::INSIDE,
@@ -272,7 +381,7 @@ fn nonsense(answer: &Answer) -> Box<Problem> {
     )
 }
 
-async fn write(mut asks: mpsc::UnboundedReceiver<ToGuardian>, mut to: OwnedWriteHalf) {
+async fn write(mut asks: mpsc::UnboundedReceiver<ToGuardian>, mut to: impl AsyncWrite + Unpin) {
     while let Some(message) = asks.recv().await {
         if send(&mut to, &message).await.is_err() {
             return;
@@ -280,7 +389,7 @@ async fn write(mut asks: mpsc::UnboundedReceiver<ToGuardian>, mut to: OwnedWrite
     }
 }
 
-async fn read(mut from: OwnedReadHalf, waiting: Waiting, news: mpsc::UnboundedSender<FromGuardian>) {
+async fn read(mut from: impl AsyncRead + Unpin, waiting: Waiting, news: mpsc::UnboundedSender<FromGuardian>) {
     while let Ok(Some(message)) = receive::<FromGuardian>(&mut from).await {
         match message {
             FromGuardian::Answer { number, what } => {

@@ -15,7 +15,8 @@ pub mod lease;
 pub mod ledger;
 pub mod protocol;
 pub mod serve;
+pub mod sidecar;
 pub mod state;
 pub mod told;
 
-pub use client::Client;
+pub use client::{Client, Place};

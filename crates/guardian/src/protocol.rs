@@ -1,7 +1,8 @@
-//! What runner and guardian say to each other: JSON in frames over a socket pair.
+//! What runner and guardian say to each other: JSON in frames over a socket pair, or over the standard streams of a sidecar.
 
 use std::time::Duration;
 
+use fracas_core::experiment::{Precondition, TargetSpec};
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::observer::Observer;
 use fracas_core::problem::Said;
@@ -9,6 +10,7 @@ use fracas_core::record::{Certificate, Certified, Dose, State, UndoClass};
 use fracas_core::seed::Seed;
 use fracas_core::target::{ProcessIdentity, Target};
 use fracas_core::units::Span;
+use fracas_targets::{Discovery, Followed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -46,6 +48,10 @@ pub struct Hello {
     pub state: String,
     /// What for.
     pub task: Task,
+    /// For a guardian in a sidecar: the address by which the runner knows the engine that is there. Everything that is planned and kept
+    /// names it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
 }
 
 /// What a guardian is for.
@@ -82,10 +88,26 @@ pub enum Ask {
     Revert(Vec<InjectionId>),
     /// The target of these restarted as this one: forget the old and be ready to apply again. Answer: [`Answer::Planned`].
     Retarget(Vec<(InjectionId, Target)>),
+    /// Find the targets of an experiment: for a guardian in a sidecar, which alone sees the processes there. Answer:
+    /// [`Answer::Discovered`].
+    Discover(Sought),
+    /// Look for a target again, there. Answer: [`Answer::Followed`].
+    Follow(Box<Target>),
     /// Say something. Answer: [`Answer::Pong`].
     Ping,
     /// Undo whatever is left, prove it and end. Answer: [`Answer::Ended`].
     End,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sought {
+    /// The targets.
+    pub targets: Vec<TargetSpec>,
+    /// What must run before.
+    pub preconditions: Vec<Precondition>,
+    /// The root of what is drawn.
+    pub seed: Seed,
 }
 
 /// An injection that is wanted.
@@ -118,6 +140,14 @@ pub struct Wanted {
     /// The root of what its plan draws.
     #[serde(default)]
     pub seed: Seed,
+}
+
+impl Task {
+    /// The run that it is about.
+    pub fn run(&self) -> &RunId {
+        let (Self::Run { run, .. } | Self::Recover { run }) = self;
+        run
+    }
 }
 
 impl Wanted {
@@ -191,6 +221,9 @@ pub enum FromGuardian {
     },
     /// It cannot promise any more that another would find the way back: the run must end. It has begun to undo everything.
     Endangered(Said),
+    /// The lease is over and everything is undone: the proof. A runner in reach of a guardian on its own machine does not live to
+    /// hear it; one that was only cut off from its sidecar may.
+    Alone(Certificate),
     /// An injection failed.
     Failed {
         /// Which.
@@ -212,6 +245,10 @@ pub enum Answer {
     Measured(Vec<(InjectionId, Result<Dose, Said>)>),
     /// One for each that was ever on.
     Reverted(Vec<Certified>),
+    /// The targets.
+    Discovered(Result<Discovery, Said>),
+    /// What became of one.
+    Followed(Result<Followed, Said>),
     /// It lives.
     Pong,
     /// The proof.
@@ -235,7 +272,9 @@ pub async fn send<T: Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &T)
     let mut frame = Vec::with_capacity(body.len() + 4);
     frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
     frame.extend_from_slice(&body);
-    to.write_all(&frame).await
+    to.write_all(&frame).await?;
+    // A stream that is encrypted may keep the end for itself.
+    to.flush().await
 }
 
 /// Reads one message; `None` when the other side is gone.

@@ -10,13 +10,15 @@ use std::time::Duration;
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::Certificate;
+use fracas_core::target::Target;
+use fracas_docker::Engine;
 use fracas_faults::Engines;
 use fracas_linux::guard;
 use fracas_linux::process::Process;
 use fracas_linux::state_dir::PrivateDir;
-use tokio::io::AsyncWriteExt;
+use fracas_targets::{Discovery, Followed};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,7 +28,8 @@ use self::log::Log;
 use crate::hand::Hand;
 use crate::lease::{Lease, TICK};
 use crate::ledger::{Contents, Ledger, Record};
-use crate::protocol::{Answer, Ask, FromGuardian, Hello, Task, ToGuardian, receive, send};
+use crate::protocol::{Answer, Ask, FromGuardian, Hello, Sought, Task, ToGuardian, receive, send};
+use crate::sidecar;
 use crate::state::State;
 use crate::told::{self, Cleanup};
 
@@ -41,6 +44,32 @@ const GREETING: Duration = Duration::from_secs(10);
 /// One thread: PDEATHSIG of workers fires when the *thread* that started them ends (prctl(2)), and reverting must not need a new
 /// thread on a machine without a free pid.
 pub fn main() -> Result<()> {
+    run(async |weak| {
+        let socket = fracas_linux::child::parent_socket().map_err(|error| broken(&error))?;
+        socket.set_nonblocking(true).map_err(|error| broken(&error))?;
+        let (from, to) = UnixStream::from_std(socket)
+            .map_err(|error| broken(&error))?
+            .into_split();
+        serve(weak, from, to).await
+    })
+}
+
+/// The main of a guardian in a sidecar: it talks by its standard streams, and at its end has the sidecar removed.
+pub fn main_in_sidecar() -> Result<()> {
+    let served = run(async |weak| {
+        let (from, to) = fracas_linux::child::standard_pipes().map_err(|error| broken(&error))?;
+        serve(weak, from, to).await
+    });
+    // Whatever happened: nobody else knows that it has come to its end.
+    let departed = crate::sidecar::end::depart();
+    served.and(departed)
+}
+
+fn broken(error: &std::io::Error) -> Box<Problem> {
+    Problem::new(&codes::GUARDIAN_START, "the way to the runner is broken").because(error)
+}
+
+fn run(serve: impl AsyncFnOnce(Vec<String>) -> Result<()>) -> Result<()> {
     // Ctrl-C is the runner's business.
     let ignored = fracas_linux::signals::ignore_terminal();
     ignored.map_err(|error| Problem::new(&codes::GUARDIAN_START, "cannot set what signals do").because(&error))?;
@@ -72,13 +101,11 @@ fn weaknesses(entrenched: &guard::Entrenched) -> Vec<String> {
     .collect()
 }
 
-async fn serve(weak: Vec<String>) -> Result<()> {
-    let broken = |error: std::io::Error| {
-        Problem::new(&codes::GUARDIAN_START, "the socket to the runner is broken").because(&error)
-    };
-    let socket = fracas_linux::child::parent_socket().map_err(broken)?;
-    socket.set_nonblocking(true).map_err(broken)?;
-    let (mut from, mut to) = UnixStream::from_std(socket).map_err(broken)?.into_split();
+async fn serve(
+    weak: Vec<String>,
+    mut from: impl AsyncRead + Send + Unpin + 'static,
+    mut to: impl AsyncWrite + Send + Unpin + 'static,
+) -> Result<()> {
     let first = tokio::time::timeout(GREETING, receive::<ToGuardian>(&mut from)).await;
     let Ok(Ok(Some(ToGuardian::Hello(hello)))) = first else {
         return Err(Problem::new(&codes::GUARDIAN_START, "nobody greeted the guardian"));
@@ -86,11 +113,15 @@ async fn serve(weak: Vec<String>) -> Result<()> {
     let (news, heard) = mpsc::unbounded_channel();
     match prepare(&hello, news).await {
         Ok(guardian) => {
-            send(&mut to, &FromGuardian::Ready { weak }).await.map_err(broken)?;
+            let ready = send(&mut to, &FromGuardian::Ready { weak }).await;
+            ready.map_err(|error| broken(&error))?;
             let writer = tokio::spawn(tell(heard, to));
             let alone = guardian.serve(from).await;
             let _ = tokio::time::timeout(Duration::from_secs(1), writer).await;
-            if let Some(alone) = alone {
+            // In a sidecar it is not known where to tell it: that is in the state of the runner's machine.
+            if let Some(alone) = alone
+                && hello.beside.is_none()
+            {
                 alone.tell(Path::new(&hello.state)).await;
             }
             Ok(())
@@ -103,7 +134,7 @@ async fn serve(weak: Vec<String>) -> Result<()> {
 }
 
 /// Writes news to the runner until there are none. A runner that does not read or is gone stops nothing.
-async fn tell(mut heard: mpsc::UnboundedReceiver<FromGuardian>, mut to: OwnedWriteHalf) {
+async fn tell(mut heard: mpsc::UnboundedReceiver<FromGuardian>, mut to: impl AsyncWrite + Unpin) {
     while let Some(message) = heard.recv().await {
         if send(&mut to, &message).await.is_err() {
             break;
@@ -147,6 +178,8 @@ struct Guardian {
     lease: Lease,
     log: Log,
     directory: Option<PrivateDir>,
+    /// The address of the engine beside which it is, in a sidecar.
+    beside: Option<String>,
     news: mpsc::UnboundedSender<FromGuardian>,
     lost: Vec<fracas_core::record::Certified>,
     recovering: bool,
@@ -168,14 +201,19 @@ const LARGEST_PROOF: u64 = 64 << 20;
 async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Result<Guardian> {
     let start = |what: &str| Problem::new(&codes::GUARDIAN_START, what.to_owned());
     let state = State::open(Path::new(&hello.state))?;
-    let runner = Process::open(&hello.runner)
-        .map_err(|error| start("cannot watch the runner").because(&error))?
-        .ok_or_else(|| start("the runner is gone"))?;
     let engines = Engines::default();
-    let (run, recovering) = match &hello.task {
-        Task::Run { run, .. } => (run.clone(), false),
-        Task::Recover { run } => (run.clone(), true),
+    let runner = match &hello.beside {
+        None => Some(
+            Process::open(&hello.runner)
+                .map_err(|error| start("cannot watch the runner").because(&error))?
+                .ok_or_else(|| start("the runner is gone"))?,
+        ),
+        Some(engine) => {
+            engines.keep(engine, &Engine::beside(engine, Path::new(sidecar::SOCKET)).await?);
+            None
+        }
     };
+    let (run, recovering) = (hello.task.run().clone(), matches!(hello.task, Task::Recover { .. }));
     let directory = state.run_directory(&run)?;
     let mut lost = Vec::new();
     let mut proven = None;
@@ -195,6 +233,11 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
             };
             let directory = (!dry).then_some(directory);
             (Hand::new(run.clone(), state, ledger, engines, news.clone()), directory)
+        }
+        // The sidecar's runner died before anything was planned.
+        Task::Recover { .. } if hello.beside.is_some() && Ledger::look(&directory)?.is_none() => {
+            proven = Some(Certificate { lines: Vec::new() });
+            (Hand::new(run.clone(), state, None, engines, news.clone()), None)
         }
         Task::Recover { .. } => {
             let Some((mut ledger, contents)) = Ledger::open(&directory)? else {
@@ -222,6 +265,7 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
         lease: Lease::new(runner),
         log,
         directory,
+        beside: hello.beside.clone(),
         news,
         lost,
         recovering,
@@ -260,7 +304,7 @@ fn began(runner: &fracas_core::target::ProcessIdentity, run: &RunId) -> Result<R
 
 impl Guardian {
     /// Serves until the end was asked for, or the runner is lost and everything is undone: then there is something to be told.
-    async fn serve(mut self, mut from: OwnedReadHalf) -> Option<Alone> {
+    async fn serve(mut self, mut from: impl AsyncRead + Send + Unpin + 'static) -> Option<Alone> {
         let (asked, mut asks) = mpsc::channel(64);
         let reader = tokio::spawn(async move {
             while let Ok(Some(message)) = receive::<ToGuardian>(&mut from).await {
@@ -278,7 +322,7 @@ impl Guardian {
         let why = loop {
             tokio::select! {
                 biased;
-                ended = self.lease.runner().ended() => break match ended {
+                ended = self.lease.runner_ended() => break match ended {
                     Ok(()) => "the runner died".to_owned(),
                     Err(error) => format!("the runner cannot be watched: {error}"),
                 },
@@ -325,6 +369,7 @@ impl Guardian {
         self.log.line(&why);
         let began = told::now();
         let certificate = self.lose_runner(&mut work, &why).await;
+        let _ = self.news.send(FromGuardian::Alone(certificate.clone()));
         // A dry run touched nothing.
         self.directory.is_some().then(|| Alone {
             cleanup: Cleanup {
@@ -399,6 +444,7 @@ impl Guardian {
     fn answer(&self, number: u64, what: Ask, work: &mut JoinSet<()>) {
         let (hand, news) = (Arc::clone(&self.hand), self.news.clone());
         let allowed = !self.recovering;
+        let beside = self.beside.clone();
         match &what {
             Ask::Apply(injections) if allowed => hand.allow(injections),
             Ask::Revert(injections) => hand.cancel(injections),
@@ -429,6 +475,8 @@ impl Guardian {
                 Ask::Apply(_) => Answer::Applied(Vec::new()),
                 Ask::Measure(injections) => Answer::Measured(hand.measure(&injections).await),
                 Ask::Revert(injections) => Answer::Reverted(hand.revert(&injections).await),
+                Ask::Discover(sought) => Answer::Discovered(discover(&hand, beside, sought).await),
+                Ask::Follow(target) => Answer::Followed(follow(&hand, &target).await),
                 Ask::Ping => Answer::Pong,
                 // Taken by the caller.
                 Ask::End => return,
@@ -459,6 +507,28 @@ impl Guardian {
             });
         }
     }
+}
+
+async fn discover(hand: &Hand, beside: Option<String>, sought: Sought) -> std::result::Result<Discovery, Said> {
+    let found = async {
+        let engine = match beside {
+            Some(address) => Some(hand.engines().at(&address).await?),
+            None => None,
+        };
+        fracas_targets::discover(&sought.targets, &sought.preconditions, engine.as_ref(), sought.seed).await
+    };
+    found.await.map_err(|problem| Said::from(&*problem))
+}
+
+async fn follow(hand: &Hand, target: &Target) -> std::result::Result<Followed, Said> {
+    let followed = async {
+        let engine = match target.container() {
+            Some(container) => Some(hand.engines().at(&container.engine).await?),
+            None => None,
+        };
+        fracas_targets::follow(target, engine.as_ref()).await
+    };
+    followed.await.map_err(|problem| Said::from(&*problem))
 }
 
 /// Answers pings while everything is undone, which may take long: the runner must be able to tell a guardian that works from one that

@@ -43,6 +43,20 @@ pub enum Controller {
     Freezer,
 }
 
+/// Moves this process to the root of every hierarchy that is seen from its root: out of whatever group it was started in, also for the
+/// controllers that no [`Controller`] names. A container engine that ends a container without processes of its own kills what is in
+/// its group of `devices` (`GetAllPids` in runc's libcontainer/cgroups).
+pub fn join_roots() -> io::Result<()> {
+    for mount in mounts::read(Path::new("/proc"))? {
+        if let Some(root) = mount.whole() {
+            let path = root.join("cgroup.procs");
+            // 0 is the process that writes, see cgroups(7).
+            std::fs::write(&path, "0").context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Controller {
     /// All of them.
     pub const ALL: [Self; 7] = [

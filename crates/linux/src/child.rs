@@ -9,13 +9,14 @@ mod worker;
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+use tokio::net::unix::pipe;
 
 use crate::cgroup::Cgroup;
 use crate::error::{Context, invalid};
@@ -77,6 +78,20 @@ pub fn parent_socket() -> io::Result<UnixStream> {
     let mut stdin = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(0) });
     rustix::io::dup2(&null, &mut stdin).context(|| "cannot replace descriptor 0".into())?;
     Ok(UnixStream::from(socket))
+}
+
+/// The pipes that a container engine gives a program as its standard input and output. Needs a tokio runtime with its I/O driver.
+///
+/// # Errors
+/// They are no pipes: then no engine started this process.
+pub fn standard_pipes() -> io::Result<(pipe::Receiver, pipe::Sender)> {
+    let taken = |fd: BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(fd, 3).context(|| "cannot take the standard streams".into())
+    };
+    let from = pipe::Receiver::from_owned_fd(taken(io::stdin().as_fd())?);
+    let to = pipe::Sender::from_owned_fd(taken(io::stdout().as_fd())?);
+    let no_pipe = || "the standard streams are no pipes: a sidecar is started by a container engine only".to_owned();
+    Ok((from.context(no_pipe)?, to.context(no_pipe)?))
 }
 
 /// Says something by a socket without waiting for anybody to hear it. Whether there was room for all of it; nothing is said otherwise.

@@ -1,5 +1,6 @@
 //! Programs of the user (a `command` probe, a `script` fault), with every bound there is.
 
+mod dial;
 mod starter;
 
 use std::ffi::OsStr;
@@ -20,6 +21,8 @@ use crate::cgroup::Cgroup;
 use crate::child;
 use crate::error::Context;
 use crate::process::Process;
+
+pub use dial::{Dialed, dial};
 
 /// How long after the kill of its group a program's pipes may stay open, or the program itself stay.
 const AFTER_KILL: Duration = Duration::from_secs(2);
@@ -244,6 +247,7 @@ impl Entry {
 }
 
 /// A process group of ours, killed when this is dropped.
+#[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Group {

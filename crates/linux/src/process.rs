@@ -10,9 +10,10 @@ mod reaction;
 mod status;
 mod stopping;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use fracas_core::target::ProcessIdentity;
@@ -56,6 +57,22 @@ pub fn identity(pid: u32) -> io::Result<Option<ProcessIdentity>> {
         start: stat.start,
         boot: boot_id()?,
     }))
+}
+
+/// The files of which this process has code in its memory: its program and its libraries.
+pub fn own_code() -> io::Result<BTreeSet<PathBuf>> {
+    let path = "/proc/self/maps";
+    let maps = fs::read_to_string(path).context(|| format!("cannot read {path}"))?;
+    Ok(maps.lines().filter_map(code).map(PathBuf::from).collect())
+}
+
+/// The file of a line of `proc_pid_maps(5)`, `ADDRESSES PERMISSIONS OFFSET DEVICE INODE   PATH`, if its memory may be executed.
+fn code(line: &str) -> Option<&str> {
+    let mut fields = line.splitn(6, ' ');
+    let permissions = fields.nth(1)?;
+    let path = fields.nth(3)?.trim_start();
+    // `[vdso]` is no file.
+    (permissions.contains('x') && path.starts_with('/')).then_some(path)
 }
 
 /// How many descriptors the process has open. `None`: there is no such process.

@@ -6,12 +6,13 @@ use fracas_core::problem::codes::{NO_TARGETS, PROTECTED_TARGET};
 use fracas_core::problem::{Problem, Result};
 use fracas_core::seed::Seed;
 use fracas_core::target::{Kind, Target};
+use serde::{Deserialize, Serialize};
 
 /// As many reasons as a message shows.
 const SHOWN: usize = 10;
 
 /// The targets under one alias, with everything that led to them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The alias.
     pub alias: String,
@@ -26,7 +27,7 @@ pub struct Chosen {
 }
 
 /// One thing that chance decided, as `DecisionLog::add` of fracas-core wants it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// What was decided: always `target` here.
     pub purpose: String,

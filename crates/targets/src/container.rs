@@ -51,8 +51,9 @@ pub(crate) async fn find(
             _ => {}
         }
     }
-    let described: Vec<Option<Details>> = futures_util::stream::iter(running)
-        .map(|summary| engine.inspect(&summary.id))
+    // Made before the stream: a closure in it would be no `Send` that the compiler can prove (rust-lang/rust#102211).
+    let asked: Vec<_> = running.iter().map(|summary| engine.inspect(&summary.id)).collect();
+    let described: Vec<Option<Details>> = futures_util::stream::iter(asked)
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -121,7 +122,12 @@ fn candidate(details: &Details, engine: &Engine, protection: &Protection, mine: 
         _ if container.init.pid == 0 => Some("it has just ended"),
         _ => None,
     };
-    let protected = protection.of_container(&details.name, &details.id, status.as_ref(), mine);
+    // By its label, for a guardian in a sidecar has left the control group that would tell.
+    let protected = if details.labels.contains_key(fracas_docker::SIDECAR) {
+        Some("the sidecar of a run")
+    } else {
+        protection.of_container(&details.name, &details.id, status.as_ref(), mine)
+    };
     Ok(Found {
         identity: details.name.clone(),
         out: match (protected, unfit) {
@@ -196,7 +202,7 @@ fn look(pid: u32, id: &str, name: &str) -> Result<Option<process::Status>> {
             format!("the first process of container {name} is not a process of this machine"),
         )
         .since(format!("pid {pid} here belongs to something else ({})", status.comm))
-        .next("run Fracas on the machine, or in the virtual machine, with the containers"));
+        .next("use `--sidecar always`, or run Fracas in the virtual machine with the containers"));
     }
     Ok(Some(status))
 }

@@ -10,6 +10,7 @@ use fracas_core::seed::Seed;
 use fracas_core::target::Target;
 use fracas_docker::{Engine, Status, Summary};
 use fracas_linux::process;
+use serde::{Deserialize, Serialize};
 
 use crate::choose::{Chosen, choose, plural};
 use crate::pattern::Matcher;
@@ -17,7 +18,7 @@ use crate::protect::Protection;
 use crate::{container, process as processes};
 
 /// What was found for an experiment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discovery {
     /// The targets of each alias, in the order of the document.
     pub chosen: Vec<Chosen>,

@@ -5,11 +5,13 @@ use fracas_core::problem::{Problem, Result};
 use fracas_core::target::{Kind, ProcessIdentity, Target};
 use fracas_docker::Engine;
 use fracas_linux::process;
+use serde::{Deserialize, Serialize};
 
 use crate::container;
 
 /// What became of a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Followed {
     /// It is the same.
     Same,

@@ -11,13 +11,8 @@ const LINES: &[&[&str]] = &[
     &["fracas-guardian"],
     &["fracas-faults"],
     &["fracas-targets", "fracas-probe", "fracas-lab"],
-    &[
-        "fracas-docker",
-        "fracas-linux",
-        "fracas-spec",
-        "fracas-report",
-        "fracas-telemetry",
-    ],
+    &["fracas-docker", "fracas-spec", "fracas-report", "fracas-telemetry"],
+    &["fracas-linux"],
     &["fracas-core", "fracas-lab-app", "fracas-example-key-value"],
 ];
 

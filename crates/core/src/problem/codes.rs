@@ -66,8 +66,8 @@ codes! {
         "The process or container ended between being chosen and being used.",
         "see why it ended; run again";
     ENGINE_REMOTE = "T005", "the container engine is on another machine",
-        "This fault needs the kernel under the container, and DOCKER_HOST names another machine.",
-        "run Fracas on the machine with the containers";
+        "Faults need the kernel under the container, and the address names another machine while `docker.sidecar` is `never`; or the address is one of this machine, and the containers are in a virtual machine.",
+        "allow a sidecar (`--sidecar auto`), or run Fracas on the machine with the containers";
     TOO_FEW = "T006", "fewer targets match than the document requires",
         "A precondition or `count` asks for more than there are.",
         "start the missing targets, or lower the number";

@@ -18,6 +18,8 @@ use super::{Back, PlannedMap, lives_in_target};
 pub(super) struct Follower {
     planned: PlannedMap,
     engine: Option<Engine>,
+    /// Whether the targets are seen by the guardian alone, in its sidecar.
+    far: bool,
     /// Those that are being looked at or put on again.
     busy: BTreeSet<InjectionId>,
     restarts: BTreeMap<String, u32>,
@@ -38,12 +40,29 @@ pub(super) enum Step {
 }
 
 impl Follower {
-    pub(super) fn new(planned: PlannedMap, engine: Option<Engine>) -> Self {
+    pub(super) fn new(planned: PlannedMap, engine: Option<Engine>, far: bool) -> Self {
         Self {
             planned,
             engine,
+            far,
             busy: BTreeSet::new(),
             restarts: BTreeMap::new(),
+        }
+    }
+
+    /// Looks for a target again, from where it can be seen.
+    fn follow(
+        &self,
+        target: Target,
+        client: &Client,
+    ) -> impl Future<Output = fracas_core::problem::Result<Followed>> + Send + 'static {
+        let asked = self.far.then(|| client.follow(target.clone()));
+        let engine = self.engine.clone();
+        async move {
+            match asked {
+                Some(asked) => asked.await,
+                None => fracas_targets::follow(&target, engine.as_ref()).await,
+            }
         }
     }
 
@@ -53,7 +72,7 @@ impl Follower {
     }
 
     /// Looks at the targets of these, one look per target.
-    pub(super) fn look(&mut self, injections: &[InjectionId], back: &mpsc::UnboundedSender<Back>) {
+    pub(super) fn look(&mut self, injections: &[InjectionId], client: &Client, back: &mpsc::UnboundedSender<Back>) {
         let mut by_target: BTreeMap<&str, (Target, Vec<InjectionId>)> = BTreeMap::new();
         for injection in injections {
             let Some((target, undo)) = self.planned.get(injection) else {
@@ -70,9 +89,9 @@ impl Follower {
         let looks: Vec<_> = by_target.into_values().collect();
         for (target, injections) in looks {
             self.busy.extend(&injections);
-            let (engine, back) = (self.engine.clone(), back.clone());
+            let (followed, back) = (self.follow(target, client), back.clone());
             tokio::spawn(async move {
-                let step = match fracas_targets::follow(&target, engine.as_ref()).await {
+                let step = match followed.await {
                     Ok(Followed::Restarted(now)) => Step::Restarted(injections, now),
                     // What cannot be looked at now is looked at again.
                     Ok(Followed::Same | Followed::Gone) | Err(_) => Step::Nothing(injections),
@@ -87,6 +106,7 @@ impl Follower {
     pub(super) fn look_before(
         &self,
         injections: &[InjectionId],
+        client: &Client,
     ) -> Option<impl Future<Output = Vec<(InjectionId, Target)>> + Send + 'static> {
         let restarting = |injection: InjectionId, target: &Target| {
             self.planned
@@ -101,11 +121,14 @@ impl Follower {
         if looked.is_empty() {
             return None;
         }
-        let engine = self.engine.clone();
+        let looks: Vec<_> = looked
+            .into_iter()
+            .map(|(injection, target)| (injection, self.follow(target, client)))
+            .collect();
         Some(async move {
             let mut moved = Vec::new();
-            for (injection, target) in looked {
-                if let Ok(Followed::Restarted(now)) = fracas_targets::follow(&target, engine.as_ref()).await {
+            for (injection, look) in looks {
+                if let Ok(Followed::Restarted(now)) = look.await {
                     moved.push((injection, *now));
                 }
             }

@@ -1,6 +1,5 @@
 //! The guardian of a run, and what happens when it is lost.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,10 +7,9 @@ use std::time::Duration;
 use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result};
 use fracas_core::record::{Certificate, Certified, State};
-use fracas_guardian::Client;
 use fracas_guardian::client::Pulse;
 use fracas_guardian::protocol::Task;
-use fracas_linux::child::WorkerOptions;
+use fracas_guardian::{Client, Place};
 use tokio::sync::mpsc;
 
 use super::Back;
@@ -26,7 +24,7 @@ const PATIENCE_WHILE_UNDOING: Duration = Duration::from_secs(5);
 /// The guardian of a run.
 pub(super) struct Lifeline {
     client: Arc<Client>,
-    state: PathBuf,
+    place: Place,
     run: RunId,
     lost: bool,
     /// Whether faults were asked to come off.
@@ -45,10 +43,10 @@ impl Recovered {
 }
 
 impl Lifeline {
-    pub(super) fn new(client: Client, state: PathBuf, run: RunId) -> Self {
+    pub(super) fn new(client: Client, place: Place, run: RunId) -> Self {
         Self {
             client: Arc::new(client),
-            state,
+            place,
             run,
             lost: false,
             undoing: Arc::default(),
@@ -118,13 +116,13 @@ impl Lifeline {
         &self,
         back: mpsc::UnboundedSender<Back>,
     ) -> impl Future<Output = Result<Certificate>> + Send + use<> {
-        let (state, task) = (self.state.clone(), Task::Recover { run: self.run.clone() });
+        let (place, task) = (self.place.clone(), Task::Recover { run: self.run.clone() });
+        let proven = self.recovered();
         async move {
-            let options = WorkerOptions {
-                own_session: true,
-                ..WorkerOptions::default()
-            };
-            let (client, mut news) = Client::start(&state, task, options).await?;
+            if let Some(proven) = proven {
+                return Ok(proven);
+            }
+            let (client, mut news) = Client::start_at(&place, task).await?;
             let mut ended = std::pin::pin!(client.end());
             let certificate = loop {
                 tokio::select! {

@@ -225,6 +225,8 @@ async fn run(common: &Common, act: &Act, port: u16, state: &Path) -> Result<Ende
         prometheus_url: None,
         scrape_interval: fracas_spec::SCRAPE_INTERVAL,
         docker_host: env("DOCKER_HOST"),
+        sidecar: fracas_engine::Sidecar::Never,
+        sidecar_socket: None,
         stop_file: PathBuf::from("/tmp/chaos-stop"),
         // A demo is nobody's alarm.
         outlets: fracas_telemetry::Outlets::default(),

@@ -4,25 +4,36 @@ use std::process::ExitCode;
 
 use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_guardian::Client;
+use fracas_docker::Engine;
+use fracas_engine::Sidecar;
 use fracas_guardian::protocol::Task;
+use fracas_guardian::sidecar::{Found, Site};
 use fracas_guardian::state::{Kept, State};
 use fracas_guardian::told::{self, Cleanup};
-use fracas_linux::child::WorkerOptions;
+use fracas_guardian::{Client, Place};
 
 use crate::cli::{Common, Recover};
 use crate::output::{print, tell, tell_problem, tell_warning};
-use crate::settings::state_path;
+use crate::settings::Settings;
 
 pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
-    let path = state_path(common)?;
+    let settings = Settings::load(common)?;
+    let path = settings.state()?;
     let state = State::open(&path)?;
     let wanted = recover.run.as_deref().map(parse).transpose()?;
     let runs = state.runs()?;
+    // What is beside the engine is looked at first: it may be the run that is wanted.
+    // An engine that is out of reach keeps nothing on this machine from being recovered, and is told at the end.
+    let (beside, unseen) = match super::runtime()?.block_on(beside(&settings)) {
+        Ok(found) => (found, None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let beside = beside.filter(|(_, run)| wanted.as_ref().is_none_or(|wanted| run.as_ref() == Some(wanted)));
     if let Some(run) = &wanted
+        && beside.is_none()
         && !runs.iter().any(|kept| kept.run == *run)
     {
-        return Err(Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}")));
+        return Err(unseen.unwrap_or_else(|| Problem::new(&codes::NO_SUCH_RUN, format!("there is no run {run}"))));
     }
     let mut clean = true;
     for kept in runs.iter().filter(|kept| kept.is_stuck()) {
@@ -44,13 +55,13 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     if let Err(error) = fracas_linux::guard::sweep() {
         tell(&format!("note: {error}"));
     }
-    if abandoned.is_empty() && clean {
+    if abandoned.is_empty() && beside.is_none() && unseen.is_none() && clean {
         print("nothing to recover\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     for run in abandoned {
         // A run that cannot be recovered keeps no other one from it.
-        clean &= one(&state, &path, &run).unwrap_or_else(|problem| {
+        clean &= one(&state, &Place::Here(path.clone()), &run).unwrap_or_else(|problem| {
             if done_by_another(&state, &run) {
                 tell(&format!("run {run} was recovered by somebody else at the same time"));
                 return true;
@@ -60,7 +71,60 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
             false
         });
     }
-    Ok(ExitCode::from(if clean { 0 } else { 4 }))
+    if let Some((site, run)) = beside {
+        let recovered = match run {
+            Some(run) => one(&state, &Place::Sidecar(site), &run),
+            None => super::runtime()?.block_on(site.remove()).map(|()| {
+                tell(&format!(
+                    "removed what was left of a sidecar at {}",
+                    site.engine().address()
+                ));
+                true
+            }),
+        };
+        clean &= recovered.unwrap_or_else(|problem| {
+            tell_problem(&problem);
+            false
+        });
+    }
+    match unseen {
+        // Nothing of this machine is left; what is beside the engine is not known.
+        Some(problem) if clean => Err(problem),
+        Some(problem) => {
+            tell_problem(&problem);
+            Ok(ExitCode::from(4))
+        }
+        None => Ok(ExitCode::from(if clean { 0 } else { 4 })),
+    }
+}
+
+/// What was left beside the engine of the settings: where, and of which run if there is a ledger.
+async fn beside(settings: &Settings) -> Result<Option<(Site, Option<RunId>)>> {
+    if settings.sidecar() == Sidecar::Never {
+        return Ok(None);
+    }
+    let host = settings.docker_host();
+    let engine = match Engine::connect(host.as_deref()).await {
+        Ok(engine) => engine,
+        // Most machines have no engine and need none; one that is elsewhere was given on purpose.
+        Err(_) if settings.sidecar() == Sidecar::Auto && host.as_ref().is_none_or(|host| host.starts_with("unix:")) => {
+            return Ok(None);
+        }
+        Err(problem) => return Err(problem),
+    };
+    let site = fracas_engine::site(&engine, settings.sidecar_socket().as_deref());
+    Ok(match site.look().await? {
+        Found::Nothing => None,
+        Found::AtWork(run) => {
+            tell(&format!(
+                "run {run} has its sidecar at {}, which is at work",
+                engine.address()
+            ));
+            None
+        }
+        Found::Left(run) => Some((site, Some(parse(&run)?))),
+        Found::Rest => Some((site, None)),
+    })
 }
 
 /// So long another `fracas recover` that was first may take.
@@ -74,15 +138,11 @@ fn done_by_another(state: &State, run: &RunId) -> bool {
 }
 
 /// Recovers one run; true if nothing of it is left.
-pub(super) fn one(state: &State, path: &std::path::Path, run: &RunId) -> Result<bool> {
+pub(super) fn one(state: &State, place: &Place, run: &RunId) -> Result<bool> {
     let runtime = super::runtime()?;
     let began = told::now();
     let certificate = runtime.block_on(async {
-        let options = WorkerOptions {
-            own_session: true,
-            ..WorkerOptions::default()
-        };
-        let (client, _news) = Client::start(path, Task::Recover { run: run.clone() }, options).await?;
+        let (client, _news) = Client::start_at(place, Task::Recover { run: run.clone() }).await?;
         client.end().await
     })?;
     print(&format!("run {run}\n"))?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
+use fracas_guardian::Place;
 use fracas_guardian::state::{STOP, State};
 
 use crate::cli::{Common, Stop};
@@ -81,7 +82,7 @@ pub(super) fn wait(state: &State, runs: &[RunId], limit: Duration) -> Result<()>
                     kept.run
                 ));
                 kept.end_processes()?;
-                if !super::recover::one(state, state.path(), &kept.run)? {
+                if !super::recover::one(state, &Place::Here(state.path().to_owned()), &kept.run)? {
                     return Err(Problem::new(
                         &codes::RESIDUE,
                         format!("something of run {} is left", kept.run),

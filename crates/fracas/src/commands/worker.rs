@@ -11,8 +11,13 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> ExitCode {
     if crate::demo::WORKERS.contains(&name) {
         return end(crate::demo::worker(name, arguments));
     }
+    if name == fracas_guardian::sidecar::end::WORKER {
+        return end(fracas_guardian::sidecar::end::main(arguments));
+    }
     let main = if name == "guardian" {
         fracas_guardian::serve::main
+    } else if name == "sidecar" {
+        fracas_guardian::serve::main_in_sidecar
     } else if let Some((_, main)) = fracas_faults::WORKERS.iter().find(|(worker, _)| *worker == name) {
         *main
     } else {

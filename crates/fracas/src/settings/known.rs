@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     Count,
     /// An amount of bytes.
     Size,
-    /// One of two words.
+    /// One of some words.
     Words(&'static [&'static str]),
 }
 
@@ -122,7 +122,23 @@ pub(crate) const KNOWN: &[Known] = &[
         flag: "--docker-host",
         kind: Kind::Text,
         default: None,
-        meaning: "Address of the container engine. Default: unix:///var/run/docker.sock.",
+        meaning: "Address of the container engine: `unix:///path`, `tcp://host:port`, or `ssh://user@host:port/path`, which logs in by `ssh` (it never asks) and needs `docker` there; the path is that of the socket there and may be left out. With DOCKER_TLS_VERIFY not empty, `tcp` is encrypted, by `ca.pem`, `cert.pem` and `key.pem` in the directory DOCKER_CERT_PATH, else `~/.docker`. Default: unix:///var/run/docker.sock.",
+    },
+    Known {
+        key: "docker.sidecar",
+        variables: &["FRACAS_DOCKER_SIDECAR", "FRACAS_SIDECAR"],
+        flag: "--sidecar",
+        kind: Kind::Words(&["auto", "always", "never"]),
+        default: Some("auto"),
+        meaning: "When the guardian is in a container of its own beside the container engine: `auto` when the engine is on another machine, `always`, or `never`, which refuses such an engine. The container and its image are made of this very program and go at the end of the run; the ledger is in a volume, which stays only if there is something to recover. Only containers can be targets then. An experiment without containers needs no engine and has no sidecar.",
+    },
+    Known {
+        key: "docker.sidecar_socket",
+        variables: &["FRACAS_DOCKER_SIDECAR_SOCKET"],
+        flag: "",
+        kind: Kind::Path,
+        default: None,
+        meaning: "Where the engine's socket is on its own machine, for a sidecar. Default: the socket by which it is reached here, else /var/run/docker.sock.",
     },
     Known {
         key: "prometheus.url",
@@ -268,7 +284,7 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("framework.log_level", "use `-v`, `-vv` or `-q`"),
     (
         "docker.sidecar_image",
-        "remove it: Fracas needs nothing inside a container, and no image",
+        "remove it: Fracas pulls no image; where it needs a sidecar (`docker.sidecar`), it makes one of itself",
     ),
     ("docker.pull_policy", "remove it: Fracas needs no image"),
     (

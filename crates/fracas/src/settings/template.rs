@@ -13,9 +13,10 @@ const HEAD: &str = "\
 ";
 
 /// What stands behind settings that have no default, or one that depends on the user.
-const INSTEAD: [(&str, &str); 8] = [
+const INSTEAD: [(&str, &str); 9] = [
     ("state.dir", "/var/lib/fracas"),
     ("docker.host", "unix:///var/run/docker.sock"),
+    ("docker.sidecar_socket", "/var/run/docker.sock"),
     ("prometheus.url", "http://localhost:9090"),
     ("kurtosis.enclave_name", "my-enclave"),
     ("telemetry.otlp_endpoint", "http://localhost:4318"),

@@ -56,7 +56,7 @@ fn our_own_variable_wins_over_the_common_one() {
 fn every_setting_of_the_file_reaches_what_uses_it() {
     let file = "
 state: { dir: /s }
-docker: { host: 'unix:///d' }
+docker: { host: 'unix:///d', sidecar: never, sidecar_socket: /d.sock }
 prometheus: { url: 'http://p:9', timeout: 3s, refresh_interval: 4s, scrape_interval: 6s }
 reporting: { output_dir: /r, keep_last_n: 7, keep_runs: 8, keep_size: 9MiB }
 emergency: { stop_file: /stop }
@@ -70,6 +70,8 @@ notify: { webhook: 'http://h/secret' }
     let engine = settings.engine(None, false).unwrap();
     assert_eq!(engine.state, PathBuf::from("/s"));
     assert_eq!(engine.docker_host.as_deref(), Some("unix:///d"));
+    assert_eq!(engine.sidecar, Sidecar::Never);
+    assert_eq!(engine.sidecar_socket.as_deref(), Some(std::path::Path::new("/d.sock")));
     assert_eq!(engine.prometheus_url.as_deref(), Some("http://p:9"));
     assert_eq!((engine.reports, engine.keep_last), (PathBuf::from("/r"), 7));
     assert_eq!((engine.keep.runs, engine.keep.size), (8, Size::mib(9)));

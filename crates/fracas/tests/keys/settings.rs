@@ -78,6 +78,45 @@ fn key_docker_host() {
     }
 }
 
+/// With a sidecar only what is beside the engine can be a target.
+#[test]
+fn key_docker_sidecar() {
+    let Some(mut stage) = Stage::container() else { return };
+    stage.process("PID", &["sleep"]);
+    let mixed = EXPERIMENT.replace(
+        "targets: [",
+        "targets: [{ alias: other, container: { name: '@C-1' } }, ",
+    );
+    let shown = both(&mut stage, Look::Plan, &mixed, "FRACAS_SIDECAR", ["always", "never"]);
+    assert_eq!(
+        (&shown[0]["code"], &shown[1]["code"]),
+        (&2.into(), &0.into()),
+        "{shown:#?}"
+    );
+    assert!(
+        shown[0]["err"].as_str().unwrap().contains("a sidecar beside"),
+        "{:#}",
+        shown[0]
+    );
+}
+
+#[test]
+fn key_docker_sidecar_socket() {
+    let Some(mut stage) = Stage::container() else { return };
+    stage.cli.set("FRACAS_SIDECAR", "always");
+    let sockets = ["/nowhere/one.sock", "/nowhere/two.sock"];
+    let shown = both(
+        &mut stage,
+        Look::Plan,
+        SCENARIO,
+        "FRACAS_DOCKER_SIDECAR_SOCKET",
+        sockets,
+    );
+    for (seen, socket) in shown.iter().zip(sockets) {
+        assert!(seen["err"].as_str().unwrap().contains(socket), "{seen:#}");
+    }
+}
+
 /// A document with a probe that names no Prometheus.
 fn asking(document: &str) -> String {
     let probe = "probes: [{ name: p, prometheus: { query: 'vector(1)' }, expect: '== 1' }]";

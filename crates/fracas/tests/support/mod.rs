@@ -12,9 +12,9 @@ mod target;
 pub(crate) use bench::{Bench, nothing_left, reap_orphans};
 pub(crate) use blow::{Blow, Trap, go_on, signal};
 pub(crate) use document::{Document, memory_limit};
-pub(crate) use look::{cgroup_file, children_of, files_in, groups_named, is_stopped, read};
+pub(crate) use look::{cgroup_file, children_of, files_in, groups_named, is_stopped, read, remember};
 pub(crate) use run::{Run, Said, certificate, first, of};
-pub(crate) use target::{Made, Target};
+pub(crate) use target::{Made, Target, engine_says};
 
 use std::time::{Duration, Instant};
 

@@ -39,8 +39,13 @@ impl Run {
         Self::words(bench, &[&["run", &file, "--yes"], flags].concat())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the program under test is started by its test")]
     pub(crate) fn words(bench: &Bench, words: &[&str]) -> Self {
+        Self::with(bench, words, &[])
+    }
+
+    /// The same with these variables of the environment.
+    #[expect(clippy::disallowed_methods, reason = "the program under test is started by its test")]
+    pub(crate) fn with(bench: &Bench, words: &[&str], variables: &[(&str, &str)]) -> Self {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let out = bench.place().join(format!("said-{number}"));
@@ -58,6 +63,7 @@ impl Run {
             Ok(host) => command.env("DOCKER_HOST", host),
             Err(_) => command.env_remove("DOCKER_HOST"),
         };
+        command.envs(variables.iter().copied());
         let child = command.spawn().unwrap();
         // Not waited for yet: its pid is its own.
         let process = Process::find(child.id()).unwrap().expect("a child has a pid");

@@ -278,14 +278,19 @@ fn place() -> tempfile::TempDir {
     place
 }
 
-/// What the engine says of a container, asked by plain HTTP over its socket.
+/// What the engine says of a container.
 fn inspect(id: &str) -> Option<Value> {
+    engine_says(&format!("/containers/{id}/json"))
+}
+
+/// What the engine says of a thing, asked by plain HTTP over its socket. `None`: there is no such thing.
+pub(crate) fn engine_says(path: &str) -> Option<Value> {
     let host = std::env::var("FRACAS_TEST_DOCKER_HOST").ok()?;
     let mut socket = UnixStream::connect(host.strip_prefix("unix://")?).ok()?;
     socket.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     write!(
         socket,
-        "GET /containers/{id}/json HTTP/1.0\r\nHost: docker\r\nConnection: close\r\n\r\n"
+        "GET {path} HTTP/1.0\r\nHost: docker\r\nConnection: close\r\n\r\n"
     )
     .ok()?;
     let mut answer = String::new();

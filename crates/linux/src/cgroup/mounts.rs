@@ -99,6 +99,11 @@ impl Mount {
             .max_by_key(|mount| mount.point.as_os_str().as_bytes().len())
     }
 
+    /// Where it is mounted, if all of it is.
+    pub(super) fn whole(&self) -> Option<&Path> {
+        (self.root == "/").then_some(self.point.as_path())
+    }
+
     /// Whether groups here may have the controller; in version 2 each group says for itself.
     pub(super) fn has(&self, controller: Controller) -> bool {
         self.version == Version::V2 || self.options.iter().any(|option| option == controller.name())

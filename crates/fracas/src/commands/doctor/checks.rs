@@ -4,7 +4,9 @@ use fracas_core::probe::{Prometheus, Source};
 use fracas_core::problem::Problem;
 use fracas_core::units::Span;
 use fracas_docker::Engine;
+use fracas_engine::Sidecar;
 use fracas_faults::impairment;
+use fracas_guardian::sidecar::Found;
 use fracas_guardian::state::State;
 use fracas_linux::cgroup::{Controller, Version};
 use fracas_linux::privileges::Capability;
@@ -139,7 +141,8 @@ pub(super) async fn all(settings: &Settings) -> (Vec<Check>, Machine) {
     state(&mut checks, settings);
     stop_file(&mut checks, settings);
     guardian(&mut checks);
-    checks.push(engine(settings, &mut machine).await);
+    let found = engine(settings, &mut machine, &mut checks).await;
+    checks.push(found);
     checks.push(prometheus(settings).await);
     (checks, machine)
 }
@@ -348,7 +351,7 @@ fn guardian(checks: &mut Vec<Check>) {
     }
 }
 
-async fn engine(settings: &Settings, machine: &mut Machine) -> Check {
+async fn engine(settings: &Settings, machine: &mut Machine, checks: &mut Vec<Check>) -> Check {
     let name = "container engine";
     let host = settings.docker_host();
     let found = async {
@@ -367,7 +370,15 @@ async fn engine(settings: &Settings, machine: &mut Machine) -> Check {
                 version.cgroup_version,
                 version.cgroup_driver
             );
-            if let Err(problem) = fracas_targets::check_local(&engine) {
+            checks.extend(sidecar(settings, &engine).await);
+            let far = fracas_targets::check_local(&engine);
+            if far.is_err() && settings.sidecar() != Sidecar::Never {
+                return Check::ok(
+                    name,
+                    format!("{text}; on another machine: the guardian will be in a sidecar there"),
+                );
+            }
+            if let Err(problem) = far {
                 machine.no_engine = Some(problem.what.clone());
                 return Check::not(
                     Status::Limited,
@@ -389,6 +400,20 @@ async fn engine(settings: &Settings, machine: &mut Machine) -> Check {
             Check::not(Status::Limited, name, problem.line(), next)
         }
     }
+}
+
+/// What of a sidecar is beside this engine, if anything is.
+async fn sidecar(settings: &Settings, engine: &Engine) -> Option<Check> {
+    let name = "sidecar";
+    let site = fracas_engine::site(engine, settings.sidecar_socket().as_deref());
+    let next = "`fracas recover` with the same engine";
+    Some(match site.look().await {
+        Ok(Found::Nothing) => return None,
+        Ok(Found::AtWork(run)) => Check::ok(name, format!("of run {run}, at work")),
+        Ok(Found::Left(run)) => Check::not(Status::Limited, name, site.unfinished(&run).what, next),
+        Ok(Found::Rest) => Check::not(Status::Limited, name, "a container or an image of one is left", next),
+        Err(problem) => Check::not(Status::Limited, name, problem.line(), problem.code.next),
+    })
 }
 
 /// The socket of a Podman service, where one is: that of this user first (podman-system-service(1)).

@@ -1,0 +1,159 @@
+//! `--sidecar always` on the engine of this machine.
+
+use fracas_core::record::State;
+
+use crate::support::{Bench, Blow, Document, LIMIT, Run, Target, go_on, memory_limit, read, signal, soon};
+use crate::{Far, left, over};
+
+const ALWAYS: [(&str, &str); 1] = [("FRACAS_SIDECAR", "always")];
+
+#[test]
+fn a_run_puts_its_faults_on_takes_them_off_and_leaves_nothing_of_its_sidecar() {
+    let Some(mut target) = Target::container("no") else {
+        return;
+    };
+    let bench = Bench::new();
+    let before = target.look();
+    let limit = target.memory_limit();
+    let id = target.selector.clone();
+    // The sidecar matches, too, and is protected.
+    target.selector = format!(
+        "container: {{ name: \"fracas-sidecar|{}\" }}",
+        target.container_do(async |container| container.name().to_owned())
+    );
+    let document = Document {
+        target: &target,
+        inject: "memory_limit: { limit: 64MiB }",
+        irreversible: false,
+        on: "",
+        duration: "1500ms",
+    };
+    let more = "faults:\n  - { name: pause, target: it, inject: { process_pause: {} } }\n  \
+                - { name: cpu, target: it, inject: { cpu_limit: { percent: 50% } } }\n";
+    let mut run = bench.run_with(
+        &document.text().replace("faults:\n", more),
+        &["--sidecar", "always", "--format", "json"],
+    );
+    soon(LIMIT, "the limit is on", || {
+        assert!(!run.process().has_ended().unwrap(), "it ended: {}", run.err());
+        (read(&limit)? == (64 << 20).to_string()).then_some(())
+    });
+    assert_eq!(left(), ["container", "image", "volume"]);
+    let said = run.wait(LIMIT);
+    assert_eq!(said.code, 0, "{said:?}");
+    // At its end: nothing has to be waited for.
+    assert_eq!(left(), [""; 0]);
+    assert_eq!(target.look(), before);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let certified = report["certificate"]["lines"].as_array().unwrap();
+    assert!(
+        certified.len() == 3 && certified.iter().all(|line| line["state"] == "clean"),
+        "{certified:?}"
+    );
+    let candidates = &report["targets"]["it"]["candidates"].to_string();
+    assert!(candidates.contains("protected: the sidecar of a run"), "{candidates}");
+    // The ledger was there, not here.
+    assert_eq!(bench.fracas(&["status"]).code, 0);
+    target.selector = id;
+    bench.finish();
+}
+
+/// A runner that is stopped is to its sidecar as one behind a network that is gone: it is not heard. When it is back it learns that
+/// everything was undone, and does nothing any more.
+#[test]
+fn a_runner_that_is_cut_off_finds_everything_undone() {
+    const STOP: i32 = 19;
+    let Some(target) = Target::container("no") else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let mut far = Far::start(&bench, &target, &ALWAYS);
+    signal(far.run.process(), STOP);
+    over(&target, &before);
+    go_on(far.run.process());
+    let said = far.run.wait(LIMIT);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.err.contains("nothing is left of 1 injection"), "{said:?}");
+    bench.finish();
+}
+
+#[test]
+fn what_runner_and_sidecar_left_is_said_and_recovered_by_another_sidecar() {
+    let Some(target) = Target::container("no") else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let far = Far::start(&bench, &target, &ALWAYS);
+    Blow::Both.strike(&far.run, &far.guardian, None);
+    drop(far);
+    let limit = target.memory_limit();
+    let ours = (64 << 20).to_string();
+    assert_eq!(read(&limit).as_ref(), Some(&ours), "nobody is there to undo it");
+    assert_eq!(left(), ["container", "image", "volume"]);
+    let doctor = bench.fracas(&["doctor"]);
+    assert!(
+        doctor.out.contains("its sidecar was killed") && doctor.out.contains("fracas recover"),
+        "{doctor:?}"
+    );
+    let file = bench.place().join("far.yaml").display().to_string();
+    let refused = Run::with(&bench, &["run", &file, "--yes"], &ALWAYS).end();
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("G005"), "{refused:?}");
+    assert_eq!(
+        read(&limit).as_ref(),
+        Some(&ours),
+        "a run that was refused touches nothing"
+    );
+    let recovered = bench.fracas(&["recover"]);
+    assert_eq!(recovered.code, 0, "{recovered:?}");
+    assert!(
+        recovered.out.contains("clean") && recovered.out.contains("restored"),
+        "{recovered:?}"
+    );
+    assert_eq!(target.look(), before);
+    assert_eq!(left(), [""; 0]);
+    let again = bench.fracas(&["recover"]);
+    assert_eq!((again.code, again.out.as_str()), (0, "nothing to recover"), "{again:?}");
+    bench.finish();
+}
+
+/// Nothing is touched for what only this machine could do.
+#[test]
+fn what_a_sidecar_cannot_do_is_refused_before_there_is_one() {
+    let Some(target) = Target::container("no") else { return };
+    let bench = Bench::new();
+    let script = Document {
+        target: &target,
+        inject: "script: { apply: [/bin/true], revert: [/bin/true], measure: [/bin/true], check: [/bin/true] }",
+        irreversible: false,
+        on: "",
+        duration: "1s",
+    };
+    let refused = bench.run_with(&script.text(), &["--sidecar", "always"]).end();
+    assert!(
+        refused.err.contains("D009") && refused.err.contains("a program of this machine"),
+        "{refused:?}"
+    );
+    assert_eq!(left(), [""; 0]);
+    bench.finish();
+}
+
+#[test]
+fn an_engine_out_of_reach_keeps_nothing_on_this_machine_from_being_recovered() {
+    let Some(target) = Target::process() else { return };
+    let bench = Bench::new();
+    let before = target.look();
+    let run = bench.run(&memory_limit(&target));
+    let (directory, guardian) = run.begun();
+    run.until(&directory, State::Applied);
+    Blow::Both.strike(&run, &guardian, None);
+    drop(run);
+    // Nobody listens on that port (RFC 1078, long given up).
+    let nobody = [("DOCKER_HOST", "tcp://127.0.0.1:1")];
+    let recovered = Run::with(&bench, &["recover"], &nobody).end();
+    assert_eq!(recovered.code, 2, "{recovered:?}");
+    assert!(
+        recovered.out.contains("restored") && recovered.err.contains("X001"),
+        "{recovered:?}"
+    );
+    assert_eq!(target.look(), before);
+    bench.finish();
+}
