@@ -164,7 +164,7 @@ mod tests {
         for (from, to) in [
             ("fracas-core", "fracas-linux"),
             ("fracas-probe", "fracas-targets"),
-            ("fracas-docker", "fracas-linux"),
+            ("fracas-linux", "fracas-docker"),
             ("fracas-faults", "fracas-guardian"),
             ("fracas-engine", "fracas"),
         ] {

@@ -94,6 +94,7 @@ fn every_key_has_its_test() {
             concat!(
                 include_str!("keys/native.rs"),
                 include_str!("keys/native_inject.rs"),
+                include_str!("keys/profile.rs"),
                 include_str!("series.rs")
             ),
             80,
