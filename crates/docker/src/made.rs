@@ -8,8 +8,8 @@ use bollard::models::{
     NetworkConnectRequest, NetworkCreateRequest, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, ListNetworksOptions, RemoveContainerOptions, RemoveImageOptions,
-    RemoveVolumeOptions,
+    CreateContainerOptions, CreateImageOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
+    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
 };
 use fracas_core::problem::codes::ENGINE_REFUSED;
 use fracas_core::problem::{Problem, Result};
@@ -232,6 +232,19 @@ impl Engine {
         }
     }
 
+    /// The tags under which images of this name are there.
+    pub async fn image_tags(&self, repository: &str) -> Result<Vec<String>> {
+        let doing = format!("list the images {}", checked(repository)?);
+        let options = ListImagesOptions {
+            filters: Some([("reference".to_owned(), vec![repository.to_owned()])].into()),
+            ..Default::default()
+        };
+        let all = self.call(&doing, self.docker().list_images(Some(options))).await?;
+        let names = all.into_iter().flat_map(|image| image.repo_tags);
+        let tags = names.filter_map(|name| Some(name.rsplit_once(':')?.1.to_owned()));
+        Ok(tags.collect())
+    }
+
     /// Makes a network with a bridge of its own and without a way out, under a label, and gives its id.
     pub async fn make_network(&self, name: &str, label: (&str, &str)) -> Result<String> {
         let doing = format!("make network {}", checked(name)?);
@@ -318,6 +331,22 @@ impl Engine {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(answer::problem(self.place(), &doing, &error)),
         }
+    }
+
+    /// The volumes that have this label: the name of each, and the label's value.
+    pub async fn volumes(&self, label: &str) -> Result<Vec<(String, String)>> {
+        let options = ListVolumesOptions {
+            filters: Some([("label".to_owned(), vec![label.to_owned()])].into()),
+        };
+        let all = self
+            .call("list the volumes", self.docker().list_volumes(Some(options)))
+            .await?;
+        let labelled = all
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|mut volume| Some((volume.name, volume.labels.remove(label)?)));
+        Ok(labelled.collect())
     }
 
     /// Removes a volume that no container has any more.

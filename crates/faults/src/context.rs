@@ -51,6 +51,9 @@ impl Context {
 /// So much of what a worker tells is read at once.
 const TOLD: usize = 64 << 10;
 
+/// No address.
+const ANY: &str = "";
+
 /// Connections to container engines by address, made once.
 #[derive(Clone, Default)]
 pub struct Engines(Arc<Mutex<HashMap<String, Engine>>>);
@@ -58,12 +61,22 @@ pub struct Engines(Arc<Mutex<HashMap<String, Engine>>>);
 impl Engines {
     /// The engine at this address. Connects at the first call; the guardian makes that call before it says ready.
     pub async fn at(&self, address: &str) -> Result<Engine> {
-        if let Some(engine) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(address) {
-            return Ok(engine.clone());
+        let known = {
+            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(address).or_else(|| known.get(ANY)).cloned()
+        };
+        if let Some(engine) = known {
+            return Ok(engine);
         }
         let engine = Engine::connect(Some(address)).await?;
         self.keep(address, &engine);
         Ok(engine)
+    }
+
+    /// From now on this is the engine at every address that is not known yet: in a sidecar there is one, and a ledger may know it by
+    /// another address than whoever recovers.
+    pub fn keep_for_all(&self, engine: &Engine) {
+        self.keep(ANY, engine);
     }
 
     /// From now on this is the engine at this address, whichever way leads to it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
-use fracas_core::ids::InjectionId;
+use fracas_core::ids::{InjectionId, RunId};
 use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_core::record::{Certificate, Certified, Dose};
 use fracas_core::target::{ProcessIdentity, Target};
@@ -58,7 +58,8 @@ pub enum Place {
 /// What a guardian lives in.
 enum Body {
     Child(Worker),
-    Sidecar(Site),
+    /// Of this run.
+    Sidecar(Site, RunId),
 }
 
 /// A guardian of ours.
@@ -112,13 +113,20 @@ impl Client {
     async fn start_beside(site: &Site, task: Task) -> Result<(Self, News)> {
         let recovers = matches!(task, Task::Recover { .. });
         let attached = site.start(&task).await?;
+        let run = task.run().clone();
         let hello = Hello {
             runner: itself()?,
             state: sidecar::STATE.to_owned(),
             task,
             beside: Some(site.engine().address()),
         };
-        let greeted = Self::greet(hello, attached.reader, attached.writer, Body::Sidecar(site.clone())).await;
+        let greeted = Self::greet(
+            hello,
+            attached.reader,
+            attached.writer,
+            Body::Sidecar(site.clone(), run.clone()),
+        )
+        .await;
         match greeted {
             Ok(started) => Ok(started),
             Err(problem) => {
@@ -127,7 +135,7 @@ impl Client {
                     text => problem.since(format!("the sidecar said: {text}")),
                 };
                 // The guardian removes its sidecar, if it came so far as to be one.
-                match site.give_up(recovers).await {
+                match site.give_up(&run, recovers).await {
                     Ok(()) => Err(problem),
                     Err(left) => Err(problem.since(left.line())),
                 }
@@ -187,7 +195,7 @@ impl Client {
     fn pid(&self) -> Option<u32> {
         match &self.body {
             Body::Child(worker) => Some(worker.process.identity().pid),
-            Body::Sidecar(_) => None,
+            Body::Sidecar(..) => None,
         }
     }
 
@@ -316,7 +324,7 @@ impl Client {
         };
         let worker = match &self.body {
             Body::Child(worker) => worker,
-            Body::Sidecar(site) => return site.kill().await,
+            Body::Sidecar(site, run) => return site.kill(run).await,
         };
         if worker.process.signal(KILL).map_err(|error| failed(&error))? {
             tokio::time::timeout(Duration::from_secs(10), worker.process.ended())
@@ -332,15 +340,15 @@ impl Client {
         let answer = self.ask(Ask::End);
         let site = match &self.body {
             Body::Child(_) => None,
-            Body::Sidecar(site) => Some(site.clone()),
+            Body::Sidecar(site, run) => Some((site.clone(), run.clone())),
         };
         async move {
             let mut certificate = match answer.await? {
                 Answer::Ended(certificate) => certificate,
                 other => return Err(nonsense(&other)),
             };
-            if let Some(site) = site {
-                certificate.lines.extend(site.gone().await);
+            if let Some((site, run)) = site {
+                certificate.lines.extend(site.gone(&run).await);
             }
             Ok(certificate)
         }

@@ -55,13 +55,17 @@ pub fn main() -> Result<()> {
 }
 
 /// The main of a guardian in a sidecar: it talks by its standard streams, and at its end has the sidecar removed.
-pub fn main_in_sidecar() -> Result<()> {
+///
+/// # Errors
+/// As [`main`]; I001 without the run as its argument, G002 when the sidecar cannot be removed.
+pub fn main_in_sidecar(arguments: &[String]) -> Result<()> {
+    let run_id = crate::sidecar::of(arguments)?;
     let served = run(async |weak| {
         let (from, to) = fracas_linux::child::standard_pipes().map_err(|error| broken(&error))?;
         serve(weak, from, to).await
     });
     // Whatever happened: nobody else knows that it has come to its end.
-    let departed = crate::sidecar::end::depart();
+    let departed = crate::sidecar::end::depart(&run_id);
     served.and(departed)
 }
 
@@ -209,7 +213,9 @@ async fn prepare(hello: &Hello, news: mpsc::UnboundedSender<FromGuardian>) -> Re
                 .ok_or_else(|| start("the runner is gone"))?,
         ),
         Some(engine) => {
-            engines.keep(engine, &Engine::beside(engine, Path::new(sidecar::SOCKET)).await?);
+            let beside = Engine::beside(engine, Path::new(sidecar::SOCKET)).await?;
+            engines.keep(engine, &beside);
+            engines.keep_for_all(&beside);
             None
         }
     };

@@ -11,6 +11,7 @@ use fracas_guardian::sidecar::{Found, Site};
 use fracas_guardian::state::{Kept, State};
 use fracas_guardian::told::{self, Cleanup};
 use fracas_guardian::{Client, Place};
+use fracas_report::plain_lines;
 
 use crate::cli::{Common, Recover};
 use crate::output::{print, tell, tell_problem, tell_warning};
@@ -28,7 +29,7 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
         Ok(found) => (found, None),
         Err(problem) => (None, Some(problem)),
     };
-    let beside = beside.filter(|(_, run)| wanted.as_ref().is_none_or(|wanted| run.as_ref() == Some(wanted)));
+    let beside = beside.filter(|(_, left)| wanted.as_ref().is_none_or(|wanted| left.run() == wanted));
     if let Some(run) = &wanted
         && beside.is_none()
         && !runs.iter().any(|kept| kept.run == *run)
@@ -71,10 +72,10 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
             false
         });
     }
-    if let Some((site, run)) = beside {
-        let recovered = match run {
-            Some(run) => one(&state, &Place::Sidecar(site), &run),
-            None => super::runtime()?.block_on(site.remove()).map(|()| {
+    if let Some((site, left)) = beside {
+        let recovered = match left {
+            Left::Ledger(run) => one(&state, &Place::Sidecar(site), &run),
+            Left::Rest(run) => super::runtime()?.block_on(site.remove(&run)).map(|()| {
                 tell(&format!(
                     "removed what was left of a sidecar at {}",
                     site.engine().address()
@@ -98,8 +99,23 @@ pub(crate) fn command(common: &Common, recover: &Recover) -> Result<ExitCode> {
     }
 }
 
-/// What was left beside the engine of the settings: where, and of which run if there is a ledger.
-async fn beside(settings: &Settings) -> Result<Option<(Site, Option<RunId>)>> {
+/// What a run left beside an engine.
+enum Left {
+    /// A ledger.
+    Ledger(RunId),
+    /// A container or an image alone.
+    Rest(RunId),
+}
+
+impl Left {
+    fn run(&self) -> &RunId {
+        let (Self::Ledger(run) | Self::Rest(run)) = self;
+        run
+    }
+}
+
+/// What was left beside the engine of the settings.
+async fn beside(settings: &Settings) -> Result<Option<(Site, Left)>> {
     if settings.sidecar() == Sidecar::Never {
         return Ok(None);
     }
@@ -114,7 +130,8 @@ async fn beside(settings: &Settings) -> Result<Option<(Site, Option<RunId>)>> {
     };
     let site = fracas_engine::site(&engine, settings.sidecar_socket().as_deref());
     Ok(match site.look().await? {
-        Found::Nothing => None,
+        // Who has the name of a sidecar without being one is none of ours, and no run with a sidecar is there.
+        Found::Nothing | Found::Stranger => None,
         Found::AtWork(run) => {
             tell(&format!(
                 "run {run} has its sidecar at {}, which is at work",
@@ -122,8 +139,8 @@ async fn beside(settings: &Settings) -> Result<Option<(Site, Option<RunId>)>> {
             ));
             None
         }
-        Found::Left(run) => Some((site, Some(parse(&run)?))),
-        Found::Rest => Some((site, None)),
+        Found::Left(run) => Some((site, Left::Ledger(run))),
+        Found::Rest(run) => Some((site, Left::Rest(run))),
     })
 }
 
@@ -147,17 +164,19 @@ pub(super) fn one(state: &State, place: &Place, run: &RunId) -> Result<bool> {
     })?;
     print(&format!("run {run}\n"))?;
     for line in &certificate.lines {
-        print(&format!(
-            "  {:<8} {} on {}: {}; {} ({} ms)\n",
+        // It may come from another machine.
+        let said = plain_lines(&format!(
+            "  {:<8} {} on {}: {}; {} ({} ms)",
             line.state.word(),
             line.fault,
             line.target,
             line.undo,
             line.seen,
             line.millis
-        ))?;
+        ));
+        print(&format!("{said}\n"))?;
         for manual in &line.manual {
-            print(&format!("           by hand: {manual}\n"))?;
+            print(&format!("{}\n", plain_lines(&format!("           by hand: {manual}"))))?;
         }
     }
     let clean = certificate.is_clean();

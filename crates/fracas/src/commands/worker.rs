@@ -14,10 +14,14 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> ExitCode {
     if name == fracas_guardian::sidecar::end::WORKER {
         return end(fracas_guardian::sidecar::end::main(arguments));
     }
+    // Without it `ps` would show `exe`. A name is no reason to fail.
+    let unnamed = || drop(fracas_linux::child::set_name(&format!("fracas-{name}")));
+    if name == fracas_guardian::sidecar::WORKER {
+        unnamed();
+        return end(fracas_guardian::serve::main_in_sidecar(arguments));
+    }
     let main = if name == "guardian" {
         fracas_guardian::serve::main
-    } else if name == "sidecar" {
-        fracas_guardian::serve::main_in_sidecar
     } else if let Some((_, main)) = fracas_faults::WORKERS.iter().find(|(worker, _)| *worker == name) {
         *main
     } else {
@@ -26,8 +30,7 @@ pub(crate) fn run(name: &str, arguments: &[String]) -> ExitCode {
         ));
         return ExitCode::from(2);
     };
-    // Without it `ps` would show `exe`. A name is no reason to fail.
-    let _ = fracas_linux::child::set_name(&format!("fracas-{name}"));
+    unnamed();
     end(main())
 }
 

@@ -130,7 +130,7 @@ pub(crate) const KNOWN: &[Known] = &[
         flag: "--sidecar",
         kind: Kind::Words(&["auto", "always", "never"]),
         default: Some("auto"),
-        meaning: "When the guardian is in a container of its own beside the container engine: `auto` when the engine is on another machine, `always`, or `never`, which refuses such an engine. The container and its image are made of this very program and go at the end of the run; the ledger is in a volume, which stays only if there is something to recover. Only containers can be targets then. An experiment without containers needs no engine and has no sidecar.",
+        meaning: "When the guardian is in a container of its own beside the container engine: `auto` when the engine is on another machine, `always`, or `never`, which refuses such an engine. The container and its image are made of this very program and go at the end of the run; the ledger is in a volume, which stays only if there is something to recover. Only containers can be targets then. `fracas stop`, `status` and `freeze` do not know such a run: Ctrl-C and the stop files end it. An experiment without containers needs no engine and has no sidecar.",
     },
     Known {
         key: "docker.sidecar_socket",

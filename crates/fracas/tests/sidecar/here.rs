@@ -115,6 +115,75 @@ fn what_runner_and_sidecar_left_is_said_and_recovered_by_another_sidecar() {
     bench.finish();
 }
 
+/// Both make an image and a volume of their own, and one of them gets the name.
+#[test]
+fn of_two_runs_that_begin_at_once_one_has_the_sidecar_and_neither_touches_what_is_the_others() {
+    let (Some(one), Some(other)) = (Target::container("no"), Target::container("no")) else {
+        return;
+    };
+    let before = [one.look(), other.look()];
+    let benches = [Bench::new(), Bench::new()];
+    let mut runs: Vec<Run> = [&one, &other]
+        .into_iter()
+        .zip(&benches)
+        .map(|(target, bench)| {
+            let document = Document {
+                target,
+                inject: "memory_limit: { limit: 64MiB }",
+                irreversible: false,
+                on: "",
+                duration: "1500ms",
+            };
+            bench.run_with(&document.text(), &["--sidecar", "always", "--format", "json"])
+        })
+        .collect();
+    let said: Vec<_> = runs.iter_mut().map(|run| run.wait(LIMIT)).collect();
+    for said in &said {
+        match said.code {
+            0 => {
+                let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+                assert_eq!(report["certificate"]["lines"][0]["state"], "clean", "{said:?}");
+            }
+            2 => assert!(said.err.contains("sidecar at"), "{said:?}"),
+            _ => panic!("{said:?}"),
+        }
+    }
+    assert!(said.iter().any(|said| said.code == 0), "{said:?}");
+    assert_eq!(left(), [""; 0]);
+    assert_eq!([one.look(), other.look()], before);
+    benches.into_iter().for_each(Bench::finish);
+}
+
+/// It is nobody's sidecar, whatever it is called.
+#[test]
+fn a_container_of_somebody_elses_with_the_name_stays() {
+    let Some(target) = Target::container("no") else { return };
+    let bench = Bench::new();
+    let stranger = target.container_do(async |container| {
+        fracas_lab::TestContainer::build(container.engine())
+            .name("fracas-sidecar")
+            .mode(["sleep"])
+            .start()
+            .await
+            .unwrap()
+    });
+    let file = bench.place().join("far.yaml");
+    std::fs::write(&file, memory_limit(&target)).unwrap();
+    let words = ["run", &file.display().to_string(), "--yes"];
+    let refused = Run::with(&bench, &words, &ALWAYS).end();
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("not of Fracas"), "{refused:?}");
+    let recover = Run::with(&bench, &["recover"], &ALWAYS).end();
+    assert_eq!(
+        (recover.code, recover.out.trim()),
+        (0, "nothing to recover"),
+        "{recover:?}"
+    );
+    assert_eq!(left(), ["container"]);
+    drop(stranger);
+    bench.finish();
+}
+
 /// Nothing is touched for what only this machine could do.
 #[test]
 fn what_a_sidecar_cannot_do_is_refused_before_there_is_one() {

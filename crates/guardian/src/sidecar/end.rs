@@ -8,30 +8,35 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use fracas_core::ids::RunId;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_docker::Engine;
 use fracas_linux::child::{WorkerOptions, parent_socket, start_worker};
 
-use super::{SOCKET, STATE, clear};
+use super::{SOCKET, STATE, clear, of};
 use crate::state::{Kept, State};
 
 /// The worker that removes the sidecar.
 pub const WORKER: &str = "sidecar-end";
-/// Its argument where the ledger is to stay.
+/// Its argument behind the run where the ledger is to stay.
 const KEEP: &str = "keep-ledger";
 
 /// How long it may take to be out of the container.
 const OUT: Duration = Duration::from_secs(10);
 
 /// Has this sidecar removed once this process has ended.
-pub(crate) fn depart() -> Result<()> {
+pub(crate) fn depart(run: &RunId) -> Result<()> {
     let failed =
         |error: &std::io::Error| Problem::new(&codes::GUARDIAN_LOST, "the sidecar cannot remove itself").because(error);
     let options = WorkerOptions {
         own_session: true,
         // It inherits the guardian's, and is worth less.
         oom_score_adj: Some(0),
-        arguments: if is_needed() { vec![KEEP.to_owned()] } else { Vec::new() },
+        arguments: [run.as_str()]
+            .into_iter()
+            .chain(is_needed().then_some(KEEP))
+            .map(str::to_owned)
+            .collect(),
         ..WorkerOptions::default()
     };
     let worker = start_worker(WORKER, options).map_err(|error| failed(&error))?;
@@ -50,7 +55,11 @@ fn is_needed() -> bool {
 }
 
 /// The main of the worker.
+///
+/// # Errors
+/// I001 when no guardian of a sidecar started it; G002 when it cannot leave the container; what the engine refuses.
 pub fn main(arguments: &[String]) -> Result<()> {
+    let run = of(arguments)?;
     let failed =
         |what: &str, error: &std::io::Error| Problem::new(&codes::GUARDIAN_LOST, what.to_owned()).because(error);
     let mut guardian = parent_socket().map_err(|error| failed("nobody wants the sidecar removed", &error))?;
@@ -67,6 +76,6 @@ pub fn main(arguments: &[String]) -> Result<()> {
             .set_read_timeout(Some(OUT))
             .and_then(|()| guardian.read(&mut [0]));
         drop(ended);
-        clear(&engine, arguments.first().is_none_or(|word| word != KEEP)).await
+        clear(&engine, &run, arguments.get(1).is_none_or(|word| word != KEEP)).await
     })
 }

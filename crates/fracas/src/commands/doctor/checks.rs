@@ -411,7 +411,16 @@ async fn sidecar(settings: &Settings, engine: &Engine) -> Option<Check> {
         Ok(Found::Nothing) => return None,
         Ok(Found::AtWork(run)) => Check::ok(name, format!("of run {run}, at work")),
         Ok(Found::Left(run)) => Check::not(Status::Limited, name, site.unfinished(&run).what, next),
-        Ok(Found::Rest) => Check::not(Status::Limited, name, "a container or an image of one is left", next),
+        Ok(Found::Rest(run)) => {
+            let what = format!("a container or an image of run {run} is left");
+            Check::not(Status::Limited, name, what, next)
+        }
+        Ok(Found::Stranger) => Check::not(
+            Status::Limited,
+            name,
+            "a container that is not of Fracas has the name of a sidecar",
+            "rename it",
+        ),
         Err(problem) => Check::not(Status::Limited, name, problem.line(), problem.code.next),
     })
 }
