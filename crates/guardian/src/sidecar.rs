@@ -135,9 +135,12 @@ impl Site {
             self.wait_for_former().await?;
         }
         let started = self.launch(run, recovers).await;
-        if started.is_err() {
-            // The first failure is the one to be told; what is left all the same is found by the next look.
-            let _also = clear(&self.engine, run, !recovers).await;
+        if let Err(problem) = &started {
+            // Who has the name may be another recovery of the same run, of which everything is that this would remove.
+            if !(recovers && problem.code.id == codes::CLAIMED.id) {
+                // The first failure is the one to be told; what is left all the same is found by the next look.
+                let _also = clear(&self.engine, run, !recovers).await;
+            }
         }
         started
     }
