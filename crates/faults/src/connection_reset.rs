@@ -77,7 +77,7 @@ impl Fault for ConnectionReset {
             return Err(refuse(Self::NAME, target, why));
         }
         let (inside, _) = inside(Self::NAME, CAPABILITIES, target, fit).await?;
-        let spared = observers::of(Self::NAME, target, cx).await?;
+        let spared = observers::of(Self::NAME, target, cx, params.include_observers).await?;
         let process = target.process().clone();
         let what = || format!("the connections of {target} cannot be looked at");
         let (own, own_spared, own_process) = (params.clone(), spared.clone(), process.clone());

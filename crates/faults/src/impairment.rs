@@ -121,7 +121,7 @@ impl<K: Kind> Fault for Impairment<K> {
         if let (Direction::Ingress, Some(why)) = (params.traffic().direction, K::NOT_IN) {
             return Err(refuse(K::NAME, target, why));
         }
-        let spared = observers::of(K::NAME, target, cx).await?;
+        let spared = observers::of(K::NAME, target, cx, params.include_observers()).await?;
         let traffic = Traffic {
             spared: observers::left_alone(&spared, params.include_observers()),
             ..params.traffic()

@@ -15,12 +15,15 @@ use crate::say::{gone, refuse};
 
 /// Each is a rule that every packet of the target is compared with.
 const MOST: usize = 64;
+/// Between those who ask the same.
+const AND: &str = " and ";
 
 /// What passes between the target and those who measure it. Reads only.
 ///
 /// # Errors
-/// T003 where the target's addresses cannot be read, T004 where it is gone, F001 where those who measure are too many.
-pub(crate) async fn of(fault: &str, target: &Target, cx: &Context) -> Result<Vec<Spared>> {
+/// T003 where the target's addresses cannot be read, T004 where it is gone, F001 where those who measure are too many to be left
+/// alone; whoever is `included` costs no rule.
+pub(crate) async fn of(fault: &str, target: &Target, cx: &Context, included: bool) -> Result<Vec<Spared>> {
     if cx.observers.is_empty() {
         return Ok(Vec::new());
     }
@@ -30,24 +33,26 @@ pub(crate) async fn of(fault: &str, target: &Target, cx: &Context) -> Result<Vec
         return Err(gone(fault, target));
     };
     let spared = all(&cx.observers, &own);
-    if spared.len() > MOST {
+    if !included && spared.len() > MOST {
         let why = format!(
             "it is measured from {} addresses and ports, more than {MOST}",
             spared.len()
         );
-        let next = "ask it by fewer probes, or agree to blind them with `include_observers: true`";
+        let next = "ask it by fewer probes, or blind them with `include_observers: true` where the fault has it";
         return Err(refuse(fault, target, why).next(next));
     }
     Ok(spared)
 }
 
-/// Each once: two probes may ask the same.
+/// Each address and port once: two probes may ask the same, and are named together.
 fn all(observers: &[Observer], own: &[IpAddr]) -> Vec<Spared> {
     let mut found: Vec<Spared> = Vec::new();
     for one in observers.iter().flat_map(|observer| observer.spared(own)) {
-        let same = |other: &Spared| other.who == one.who && other.address == one.address && other.port == one.port;
-        if !found.iter().any(same) {
-            found.push(one);
+        let same = |other: &&mut Spared| other.address == one.address && other.port == one.port;
+        match found.iter_mut().find(same) {
+            Some(other) if other.who.split(AND).any(|who| who == one.who) => {}
+            Some(other) => other.who = format!("{}{AND}{}", other.who, one.who),
+            None => found.push(one),
         }
     }
     found

@@ -39,7 +39,7 @@ impl Kind for Kinds {
             action,
             probability,
             connections,
-            spared: observers::of(Self::NAME, target, cx).await?,
+            spared: observers::of(Self::NAME, target, cx, include_observers).await?,
             include_observers,
         })
     }
