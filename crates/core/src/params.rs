@@ -144,6 +144,7 @@ impl Inject {
             Self::RateLimit(it) => Some(it.include_observers),
             Self::ConnectionDrop(it) => Some(it.include_observers),
             Self::ConnectionReset(it) => Some(it.include_observers),
+            Self::Partition(_) => Some(false),
             Self::NetworkProfile(it) => Some(it.include_observers),
             _ => None,
         }

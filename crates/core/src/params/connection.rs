@@ -75,7 +75,10 @@ fn whole() -> Percent {
 ///
 /// Each target of the fault gets rules against all addresses that the others have when the fault is put on. They stand in the targets of
 /// the fault alone, and cut both directions: the others are only looked at. A datagram from a target of the fault to one of the others
-/// fails with `EPERM`; the others send without an error, and get no answer.
+/// fails with `EPERM`; the others send without an error, and get no answer. Others in the machine's own network have all addresses of the
+/// machine. A container among the others that does not run then is a reason not to begin; a process that has ended is passed over.
+///
+/// Left alone are those who measure, as by `delay`.
 ///
 /// Undo: exact; the packet rules are the kernel's only as long as a worker of Fracas lives, and go with it. The targets of the fault
 /// must have network namespaces of their own, in which none of the others lives. Connections that were open before are cut at once.

@@ -6,16 +6,17 @@ use std::net::IpAddr;
 
 use fracas_core::params::{self, Connections, Refusal};
 use fracas_core::problem::{Result, codes};
-use fracas_core::target::{ProcessIdentity, Target};
+use fracas_core::target::{self, ProcessIdentity, Target};
 use fracas_core::traffic::{Network, Peer};
 use fracas_core::units::Percent;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
+use fracas_linux::process;
 
 use super::{Cut, Kind, Rules, Undo};
-use crate::Context;
 use crate::bounded::bounded;
-use crate::say::{gone, refuse};
+use crate::say::{OrSay, gone, refuse};
+use crate::{Context, observers, signal};
 
 /// See [`params::Partition`].
 pub(crate) type Partition = Rules<Kinds>;
@@ -33,13 +34,24 @@ impl Kind for Kinds {
 
     async fn cut(params: &params::Partition, target: &Target, cx: &Context) -> Result<Cut> {
         let what = || format!("the networks of `{}` cannot be looked at", params.from);
-        let (process, others) = (target.process().clone(), cx.others.clone());
+        let mut others = cx.others.clone();
+        for other in &mut others {
+            renew(other, cx).await?;
+        }
+        let process = target.process().clone();
         let found = bounded(&codes::TARGET_READ, what, move || look(&process, &others)).await?;
         let addresses = match found {
             Found::Gone => return Err(gone(Self::NAME, target)),
             Found::Together(other) => {
                 let why = format!("it shares a network namespace with {other} of `{}`", params.from);
                 return Err(refuse(Self::NAME, target, why).next("choose two sets that have none in common"));
+            }
+            Found::Stopped(other) => {
+                let why = format!(
+                    "container {other} of `{}` does not run on this machine now",
+                    params.from
+                );
+                return Err(refuse(Self::NAME, target, why).next("wait until it runs"));
             }
             Found::Addresses(addresses) => addresses,
         };
@@ -60,8 +72,8 @@ impl Kind for Kinds {
             action: Refusal::Drop,
             probability: Percent(100.0),
             connections: Connections::All,
-            // Who measures is no target, and nobody else is parted.
-            spared: Vec::new(),
+            // Of a set in the machine's own network these are all addresses of the machine, also those from which it is measured.
+            spared: observers::of(Self::NAME, target, cx, false).await?,
             include_observers: false,
         })
     }
@@ -91,10 +103,36 @@ enum Found {
     Gone,
     /// This one lives in the target's network namespace.
     Together(String),
+    /// This container does not run.
+    Stopped(String),
     Addresses(BTreeSet<IpAddr>),
 }
 
-/// Their addresses, as each one's namespace has them. Who has ended has none.
+/// Knows a container again that was started again since it was chosen: it has another first process, and maybe other addresses.
+///
+/// # Errors
+/// What the engine refused. One that does not run stays as it was.
+async fn renew(other: &mut Target, cx: &Context) -> Result<()> {
+    if !signal::ended(other.process())? {
+        return Ok(());
+    }
+    let target::Kind::Container(container) = &mut other.kind else {
+        return Ok(());
+    };
+    let engine = cx.engines.at(&container.engine).await?;
+    let found = engine.inspect(&container.id).await?;
+    // A pid of an engine's on another machine is nobody here.
+    let runs = found.filter(|found| engine.is_local() && found.state.running && !found.state.restarting);
+    if let Some(pid) = runs.and_then(|found| found.state.pid) {
+        let what = || format!("the first process of container {} cannot be looked at", container.name);
+        if let Some(init) = process::identity(pid).or_say(&codes::TARGET_READ, what)? {
+            container.init = init;
+        }
+    }
+    Ok(())
+}
+
+/// Their addresses, as each one's namespace has them. A process that has ended sends nothing any more, and has none.
 fn look(target: &ProcessIdentity, others: &[Target]) -> io::Result<Found> {
     let Some(own) = NetNamespace::of(target)? else {
         return Ok(Found::Gone);
@@ -102,6 +140,9 @@ fn look(target: &ProcessIdentity, others: &[Target]) -> io::Result<Found> {
     let mut all = BTreeSet::new();
     for other in others {
         let Some(there) = NetNamespace::of(other.process())? else {
+            if other.container().is_some() {
+                return Ok(Found::Stopped(other.to_string()));
+            }
             continue;
         };
         if there.inode() == own.inode() {

@@ -10,6 +10,7 @@ use fracas_faults::find;
 use fracas_lab::{TestBridge, TestContainer, TestDocker, TestNetwork, TestNode, eventually, skip};
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
+use fracas_linux::process;
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, Stage, here, holds, in_container, on_process};
@@ -454,6 +455,26 @@ async fn a_partition_is_between_containers() {
     assert!(seen.delivered.contains("of bystanders"), "{seen:?}");
     off(&part, &undo).await;
     assert!(pairs.iter().all(|(from, to)| reaches(*from, *to)));
+
+    // One that was started again since it was chosen has another first process, and is parted all the same.
+    let again = &stages[1].target.container().unwrap().id;
+    engine.stop(again, Duration::ZERO).await.unwrap();
+    let planned = (part.entry.plan)(&part.params, &part.target, &part.cx).await;
+    let told = planned.unwrap_err().to_string();
+    assert!(
+        told.contains("does not run on this machine now") && told.contains("wait until it runs"),
+        "{told}"
+    );
+    engine.start(again).await.unwrap();
+    let pid = engine.inspect(again).await.unwrap().unwrap().state.pid.unwrap();
+    let renewed = process::identity(pid).unwrap().unwrap();
+    let at = address_in(&NetNamespace::of(&renewed).unwrap().unwrap());
+    let reached = || connects(&spaces[0], (at, 80)).is_ok();
+    eventually(LIMIT, "it is reached again", reached);
+    let undo = on(&part).await;
+    assert!(!reached(), "it is not parted");
+    off(&part, &undo).await;
+    assert!(reached());
     // The containers before their network.
     drop(stages);
     drop(network);

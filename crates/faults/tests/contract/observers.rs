@@ -8,12 +8,13 @@ use fracas_core::observer::{Asked, Observer};
 use fracas_core::record::Landed;
 use serde_json::{Value, json};
 
-use crate::fixture::{LIMIT, Stage};
+use crate::fixture::{LIMIT, Stage, here};
 use crate::impairments::{CHAT, MS, Place, also, dose, off, on, place, stage};
 
 tests! {
     a_delay_leaves_a_probe_alone_on_the_port_that_it_asks,
     a_connection_drop_leaves_those_alone_who_measure,
+    a_partition_leaves_a_probe_alone,
     a_connection_reset_leaves_a_probe_alone,
     more_who_measure_than_rules_are_refused,
 }
@@ -121,6 +122,28 @@ async fn a_connection_drop_leaves_those_alone_who_measure() {
     off(&blinded, &undo).await;
 }
 
+async fn a_partition_leaves_a_probe_alone() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let own = node.ports()[0].address;
+    let _listeners = listeners(&place, own);
+    let mut part = stage(node, "partition", json!({ "from": "others" })).await;
+    part.cx.others = vec![here()];
+    let another = Observer {
+        who: "probe `ready`".to_owned(),
+        ..probe(&place, own)
+    };
+    part.cx.observers = vec![probe(&place, own), another];
+    let undo = on(&part).await;
+    let said = change(&part, &undo);
+    let left = format!("; left alone: probe `up` and probe `ready` ({} to port 80)", place.here);
+    assert!(said.contains(&left), "{said}");
+    assert!(opens(own, ASKED, LIMIT).is_ok());
+    assert_eq!(opens(own, OTHER, 500 * MS), Err(ErrorKind::TimedOut));
+    let seen = dose(&part, &undo).await;
+    assert_eq!(seen.landed, Landed::Yes, "{seen:?}");
+    off(&part, &undo).await;
+}
+
 async fn a_connection_reset_leaves_a_probe_alone() {
     let Some((place, node)) = place(&CHAT) else { return };
     let own = node.ports()[0].address;
@@ -147,12 +170,14 @@ async fn a_connection_reset_leaves_a_probe_alone() {
 async fn more_who_measure_than_rules_are_refused() {
     let Some((_place, node)) = place(&CHAT) else { return };
     let mut stage = stage(node, "loss", json!({ "percent": "10%" })).await;
+    let mut blinding = also(&stage, "loss", json!({ "percent": "10%", "include_observers": true }));
     let many = (1..=65).map(|host| IpAddr::from([192, 0, 2, host])).collect();
     stage.cx.observers = vec![Observer {
         who: "container prometheus".to_owned(),
         addresses: many,
         asks: None,
     }];
+    blinding.cx.observers = stage.cx.observers.clone();
     let problem = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
         .await
         .unwrap_err();
@@ -162,4 +187,9 @@ async fn more_who_measure_than_rules_are_refused() {
             .contains("measured from 65 addresses and ports, more than 64"),
         "{problem}"
     );
+    // Who is hit needs no rule.
+    let undo = (blinding.entry.plan)(&blinding.params, &blinding.target, &blinding.cx)
+        .await
+        .unwrap();
+    assert!(change(&blinding, &undo).contains("; it blinds container prometheus (192.0.2.1)"));
 }
