@@ -13,6 +13,10 @@ use crate::units::{Percent, Rate, Span};
 /// after the fault and itself (`mobile-delay`). Not with `execution: sequential`, in which they would follow each other, and without a
 /// ramp: a profile has more than one number.
 ///
+/// A probe that plays the customer needs `include_observers: true`, as it is left alone otherwise. All parts need the packet queue, for an
+/// interface has one kernel queue at a time; and a network namespace has one profile at a time: a second one, also of the other
+/// `direction`, is refused (F004).
+///
 /// Undo: exact; that of its parts, see `delay`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
