@@ -23,6 +23,9 @@ const RESOLVE: Duration = Duration::from_secs(2);
 /// So many addresses of one name are looked at.
 const MOST_ADDRESSES: usize = 8;
 
+/// The addresses of its containers, and the ports that it has published, are not this machine's.
+const ELSEWHERE: &str = "who measures the targets of an engine on another machine is not known, and may be hit";
+
 /// Who measures.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observers {
@@ -49,14 +52,16 @@ impl Observers {
             return found;
         }
         let mut guarded = Vec::new();
-        if let Some(engine) = engine.filter(|engine| engine.is_local()) {
-            match fracas_targets::protected(engine).await {
+        match engine {
+            Some(engine) if engine.is_local() => match fracas_targets::protected(engine).await {
                 Ok(all) => guarded = all,
                 Err(problem) => recorder.note(format!(
                     "protected containers cannot be looked for, and may be hit: {}",
                     problem.line()
                 )),
-            }
+            },
+            Some(_) => recorder.note(ELSEWHERE),
+            None => {}
         }
         for container in &guarded {
             found.known.push(Observer {
@@ -88,11 +93,10 @@ impl Observers {
     /// A probe of ours.
     fn probe(&mut self, who: &str, servers: &[SocketAddr]) {
         for server in servers {
-            // No way there: then it is not asked either.
-            let Ok(from) = source_towards(*server) else { continue };
-            if from == server.ip() {
+            // Where no way leads there it is not asked either.
+            if is_here(server.ip()) {
                 self.here.push((who.to_owned(), *server));
-            } else {
+            } else if let Ok(from) = source_towards(*server) {
                 self.known.push(Observer {
                     who: who.to_owned(),
                     addresses: vec![from],
@@ -113,7 +117,7 @@ impl Observers {
                 container.addresses.contains(&address.ip())
                     || container.published.iter().any(|published| leads(published, *address))
             });
-            let here = source_towards(*address).is_ok_and(|from| from == address.ip());
+            let here = is_here(address.ip());
             if !contained && !here {
                 self.known.push(Observer {
                     who: format!("Prometheus at {server}"),
@@ -133,6 +137,8 @@ impl Observers {
     /// Those who measure this target, or might.
     pub(crate) async fn of(&self, target: &Target, engine: Option<&Engine>) -> Vec<Observer> {
         let mut all = self.known.clone();
+        // What an engine on another machine has published is no port of this one.
+        let engine = engine.filter(|engine| engine.is_local());
         if let (false, Some(container), Some(engine)) = (self.here.is_empty(), target.container(), engine)
             && let Ok(Some(details)) = engine.inspect(&container.id).await
         {
@@ -149,7 +155,7 @@ impl Observers {
                 let near = container.addresses.iter();
                 let near = near.filter_map(|address| source_towards((*address, published.own).into()).ok());
                 // The engine's proxy asks from nearby; where the kernel translates addresses, the asker's stays.
-                let kept = Some(server.ip()).filter(|address| !address.is_loopback());
+                let kept = source_towards(*server).ok().filter(|address| !address.is_loopback());
                 Observer {
                     who: who.clone(),
                     addresses: near.chain(kept).collect(),
@@ -200,7 +206,24 @@ async fn resolve(server: &str) -> io::Result<Vec<SocketAddr>> {
     let addresses = tokio::time::timeout(RESOLVE, tokio::net::lookup_host(server))
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok(addresses.take(MOST_ADDRESSES).collect())
+    Ok(addresses.take(MOST_ADDRESSES).map(specified).collect())
+}
+
+/// Whoever connects to no address in particular reaches this machine by its loopback device (ip(7)).
+fn specified(mut server: SocketAddr) -> SocketAddr {
+    if server.ip().is_unspecified() {
+        server.set_ip(match server {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    server
+}
+
+/// Whether an address is this machine's. The way to it does not tell: to a secondary one it begins at the first. Nobody can be bound to
+/// an address of others, and all of 127.0.0.0/8 is ours.
+fn is_here(address: IpAddr) -> bool {
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// The address that this machine has on the way to another. Nothing is sent: connect(2) on a socket of UDP only looks for the route.
@@ -233,6 +256,23 @@ mod tests {
         assert!(leads(&published(80, 8080, Some("127.0.0.1")), server));
         assert!(!leads(&published(80, 8080, Some("192.0.2.1")), server));
         assert!(!leads(&published(8080, 80, None), server));
+    }
+
+    #[test]
+    fn all_addresses_of_this_machine_are_here_and_no_others() {
+        for own in ["127.0.0.1", "127.0.1.1", "0.0.0.0", "::1"] {
+            assert!(is_here(own.parse().unwrap()), "{own}");
+        }
+        assert!(!is_here("192.0.2.1".parse().unwrap()));
+        let specified = |text: &str| specified(text.parse().unwrap()).to_string();
+        assert_eq!(specified("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(specified("[::]:80"), "[::1]:80");
+        assert_eq!(specified("192.0.2.1:80"), "192.0.2.1:80");
+        let mut found = Observers::default();
+        let servers: Vec<SocketAddr> = ["127.0.1.1:80", "0.0.0.0:80"].map(|text| text.parse().unwrap()).into();
+        found.probe("probe `up`", &servers);
+        assert_eq!(found.here.len(), 2);
+        assert!(found.known.is_empty());
     }
 
     #[test]
