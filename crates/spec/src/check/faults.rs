@@ -1,5 +1,7 @@
 //! Faults: references, times, ranges of parameters.
 
+use std::collections::HashMap;
+
 use fracas_core::experiment::{Execution, FaultSpec};
 use fracas_core::params::{FileCorrupt, Inject};
 use fracas_core::problem::codes;
@@ -21,6 +23,7 @@ impl Check<'_, '_> {
         // Seed 0 lets two faults share a phase; there they get names of their own.
         if self.native() {
             self.unique(list, self.paths.fault_name);
+            self.unique_parts();
         }
         let aliases: Vec<&str> = experiment.targets.iter().map(|target| target.alias.as_str()).collect();
         let mut clock = Span::default();
@@ -34,6 +37,32 @@ impl Check<'_, '_> {
             clock = self.times(fault, &path, clock, end, last);
             self.params(fault, &path);
             self.way_back(fault, &path);
+        }
+    }
+
+    /// Names that are there twice only when a fault has become several. Those that are written twice were told.
+    fn unique_parts(&mut self) {
+        let (experiment, origins, root) = (self.experiment, self.origins, self.root);
+        let (list, key) = (self.paths.faults, self.paths.fault_name);
+        let items = root.nearest(list).items().unwrap_or_default();
+        let written = |index: usize| {
+            let name = items.get(index).and_then(|item| item.get(key));
+            name.and_then(Node::scalar).map(|name| name.text.as_str())
+        };
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        // A series may share many names with another: one is enough.
+        let mut told = None;
+        for (fault, &index) in experiment.faults.iter().zip(&origins.faults) {
+            let first = *seen.entry(fault.name.as_str()).or_insert(index);
+            if first != index && told != Some(index) && written(first) != written(index) {
+                let spot = self.spot(&format!("{list}[{index}].{key}"));
+                let what = format!(
+                    "{} is the `{key}` of two faults once `{list}[{first}]` and `{list}[{index}]` are taken apart",
+                    quoted(&fault.name)
+                );
+                self.problems.error(&codes::DUPLICATE_NAME, spot, what);
+                told = Some(index);
+            }
         }
     }
 

@@ -207,6 +207,36 @@ fn what_makes_no_series_is_refused() {
     assert!(said(&plain(&idle)).contains("must be more than 0"));
 }
 
+#[test]
+fn a_fault_is_not_named_as_one_that_another_becomes() {
+    let beside = |extra: &str, name: &str| {
+        let another =
+            format!("\n  - {{ name: '{name}', target: web, inject: {{ container_pause: {{}} }} }}\nduration: 2m\n");
+        swap(&with(extra), "\nduration: 2m\n", &another)
+    };
+    let pulse = "pulse: { on: 8s, off: 4s }";
+    let profile = |name: &str| {
+        swap(
+            &beside("", name),
+            LIMIT,
+            "inject: { network_profile: { name: slow_3g } }",
+        )
+    };
+    for (text, name) in [
+        (beside(pulse, "slow#2"), "slow#2"),
+        (profile("slow-delay"), "slow-delay"),
+    ] {
+        let answer = plain(&text);
+        let said = said(&answer);
+        let why = format!("error[D008]: `{name}` is the `name` of two faults once `faults[0]` and `faults[1]`");
+        assert!(answer.is_err() && said.contains(&why), "{said}");
+    }
+    assert!(plain(&beside(pulse, "slow#4")).is_ok());
+    assert!(plain(&profile("slow-duplicate")).is_ok());
+    let twice = said(&plain(&beside(pulse, "slow")));
+    assert_eq!(twice.matches("error[D008]").count(), 1, "each problem once: {twice}");
+}
+
 const LIMIT: &str = "inject: { memory_limit: { limit: 64MiB } }";
 
 #[test]
