@@ -53,6 +53,8 @@ pub struct Undo {
 const MOST: u32 = 1000;
 /// So many are looked at: the ledger has room for more, and nobody learns more from them.
 const LOOKED_AT: usize = 64;
+/// Fewer others than this may all end by themselves in the same moment.
+const ENOUGH: usize = 3;
 
 impl Fault for ConnectionReset {
     const NAME: &'static str = "connection_reset";
@@ -138,6 +140,8 @@ impl Fault for ConnectionReset {
             let what = format!("{} of {} goes on already", Self::NAME, undo.process);
             return Err(Problem::new(&codes::FAULT_APPLY, what));
         }
+        // What was reset on a former life of the target says nothing of this one.
+        cx.nursery.take_word(&cx.trace_name(), None);
         if once(params, undo, cx).await?.is_none() {
             return Err(gone(Self::NAME, &undo.process));
         }
@@ -161,8 +165,15 @@ impl Fault for ConnectionReset {
             Landed::No("no connection was open that it is about".to_owned())
         } else if left > 0 {
             Landed::No(format!("{left} of {} are still open", undo.matched.len()))
-        } else if !undo.others.is_empty() && ended == undo.others.len() {
-            Landed::No(format!("all of {ended} connections that it is not about ended, too"))
+        } else if reset(cx) == Some(0) {
+            Landed::No("none of them could be reset: they had ended by themselves".to_owned())
+        } else if ended > 0 && ended == undo.others.len() {
+            let why = format!("all of {ended} connections that it is not about ended, too");
+            if ended < ENOUGH {
+                Landed::Unmeasured(format!("{why}, and so few may have ended by themselves"))
+            } else {
+                Landed::No(why)
+            }
         } else {
             Landed::Yes
         };
@@ -258,11 +269,16 @@ fn matches(params: &params::ConnectionReset, spared: &[Spared], connection: &Con
     leads_out(connection) && hits(&traffic(params, spared), &packet)
 }
 
-/// Ends all that match now: how many matched, and how many of them were ended. `None`: the target is gone.
+/// How many were reset so far. `None`: it is not known, for another guardian did it.
+fn reset(cx: &Context) -> Option<usize> {
+    cx.nursery.word(&cx.trace_name())?.parse().ok()
+}
+
+/// Ends all that match now: how many were ended, which is noted. `None`: the target is gone.
 async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Result<Option<usize>> {
     let what = || format!("the connections of {} cannot be reset", undo.process);
     let (params, spared, process, inside) = (params.clone(), undo.spared.clone(), undo.process.clone(), undo.inside);
-    deed(cx, what, move || {
+    let ended = deed(cx, what, move || {
         let Some(there) = NetNamespace::of(&process)?.filter(|there| there.inode() == inside) else {
             return Ok(None);
         };
@@ -275,7 +291,12 @@ async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Re
         }
         Ok(Some(count))
     })
-    .await
+    .await?;
+    if let Some(count) = ended {
+        let all = reset(cx).unwrap_or_default() + count;
+        cx.nursery.take_word(&cx.trace_name(), Some(all.to_string()));
+    }
+    Ok(ended)
 }
 
 /// The resets after the first.

@@ -34,6 +34,8 @@ tests! {
     a_partition_is_refused_where_there_is_nothing_to_part,
     connections_are_reset_and_others_live,
     a_reset_of_no_connection_does_not_land,
+    a_reset_of_what_ended_by_itself_does_not_land,
+    a_reset_beside_which_all_others_end_does_not_land,
     resets_are_repeated,
 }
 
@@ -565,6 +567,41 @@ async fn a_reset_of_no_connection_does_not_land() {
     let undo = on(&all).await;
     assert_missed(&dose(&all, &undo).await.landed, "no connection was open");
     assert!(passes(&mut spared), "who is excepted is spared");
+}
+
+async fn a_reset_of_what_ended_by_itself_does_not_land() {
+    let Some((place, node)) = place(&CHAT) else { return };
+    let hit = conversation(&place);
+    let stage = stage(node, "connection_reset", json!({})).await;
+    let undo = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
+        .await
+        .unwrap();
+    drop(hit);
+    (stage.entry.apply)(&stage.params, &undo, &stage.cx).await.unwrap();
+    assert_missed(&dose(&stage, &undo).await.landed, "they had ended by themselves");
+}
+
+async fn a_reset_beside_which_all_others_end_does_not_land() {
+    for count in [2, 3] {
+        let Some((place, node)) = place(&CHAT) else { return };
+        let hit = conversation(&place);
+        let others: Vec<_> = (0..count).map(|_| conversation(&place)).collect();
+        let to = json!({ "to": [hit.0.peer_addr().unwrap().to_string()] });
+        let stage = stage(node, "connection_reset", to).await;
+        let undo = on(&stage).await;
+        assert_eq!(dose(&stage, &undo).await.landed, Landed::Yes);
+        drop(others);
+        let landed = dose(&stage, &undo).await.landed;
+        if count == 3 {
+            assert_missed(&landed, "all of 3 connections that it is not about ended, too");
+        } else {
+            // So few tell nothing.
+            assert!(
+                matches!(&landed, Landed::Unmeasured(why) if why.contains("all of 2 connections")),
+                "{landed:?}"
+            );
+        }
+    }
 }
 
 async fn resets_are_repeated() {
