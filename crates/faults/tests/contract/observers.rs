@@ -177,7 +177,7 @@ async fn more_who_measure_than_rules_are_refused() {
         addresses: many,
         asks: None,
     }];
-    blinding.cx.observers = stage.cx.observers.clone();
+    blinding.cx.observers.clone_from(&stage.cx.observers);
     let problem = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx)
         .await
         .unwrap_err();
