@@ -7,6 +7,7 @@ use fracas_core::target::ProcessIdentity;
 use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
+use crate::cgroup::unescape;
 use crate::error::{Context, is_gone};
 use crate::process::{self, Process};
 
@@ -44,29 +45,40 @@ impl NetNamespace {
         Ok((!process.has_ended()?).then_some(found))
     }
 
-    /// The one with this number, by any process that lives in it or any mount that holds it: whoever was known to live there may be gone.
-    /// `None`: nobody that can be seen holds it.
+    /// The one with this number, by any process that lives in it or any mount that holds it, here or where the machine's first process is:
+    /// whoever was known to live there may be gone. `None`: nobody holds it, as far as can be seen, and everybody could be looked at.
+    ///
+    /// # Errors
+    /// Nobody was found, and somebody could not be looked at: looking at another user's process needs `CAP_SYS_PTRACE` (namespaces(7)).
     pub fn find(inode: u64) -> io::Result<Option<Self>> {
-        for process in process::all()? {
-            // Who may not be looked at, or has just ended, is asked no more.
-            if let Ok(Some(number)) = process::namespace(process.identity.pid, "net")
-                && number == inode
-                && let Some(found) = Self::of(&process.identity)?
-                && found.inode == inode
-            {
-                return Ok(Some(found));
+        let lives_in = |process: process::Status| -> io::Result<Option<Self>> {
+            match process::namespace(process.identity.pid, "net")? {
+                Some(number) if number == inode => {
+                    Ok(Self::of(&process.identity)?.filter(|found| found.inode == inode))
+                }
+                _ => Ok(None),
             }
-        }
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").context(|| "cannot read mounts".into())?;
-        for path in mounts.lines().filter_map(|line| mounted_at(line, inode)) {
-            // What is mounted above it, or was taken away meanwhile, is another file.
-            if let Ok(found) = Self::open(&path)
-                && found.inode == inode
-            {
-                return Ok(Some(found));
+        };
+        let by_process = process::all()?.into_iter().map(lives_in);
+        let tables = [(std::process::id(), ""), (1, "/proc/1/root")];
+        let by_mount = tables.into_iter().map(|(pid, root)| Self::mounted(inode, pid, root));
+        first(by_process.chain(by_mount))
+    }
+
+    /// The one with this number, by a mount that a process sees whose root is there.
+    fn mounted(inode: u64, pid: u32, root: &str) -> io::Result<Option<Self>> {
+        let table = process::read_long(pid, "mountinfo")?.unwrap_or_default();
+        let table = String::from_utf8_lossy(&table);
+        let held_at = |path: String| -> io::Result<Option<Self>> {
+            match Self::open(&format!("{root}{path}")) {
+                // It was taken away meanwhile.
+                Err(error) if is_gone(&error) => Ok(None),
+                // What is mounted above it is another file.
+                found => Ok(Some(found?).filter(|found| found.inode == inode)),
             }
-        }
-        Ok(None)
+        };
+        let paths = table.lines().filter_map(|line| mounted_at(line, inode));
+        first(paths.map(held_at))
     }
 
     /// A new one, with nothing but a loopback device that is down. It goes when the last who holds it goes.
@@ -112,11 +124,27 @@ impl NetNamespace {
     }
 }
 
+/// The first that there is. Where there is none, the first that could not be looked at is an error: it may be that one.
+fn first<T>(all: impl Iterator<Item = io::Result<Option<T>>>) -> io::Result<Option<T>> {
+    let mut unseen = None;
+    for one in all {
+        match one {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            Err(error) => unseen = unseen.or(Some(error)),
+        }
+    }
+    unseen.map_or(Ok(None), Err)
+}
+
 /// Where a line of mountinfo says that this network namespace is mounted: its fourth word is `net:[4026532281]` (proc(5)).
 fn mounted_at(line: &str, inode: u64) -> Option<String> {
     let mut words = line.split(' ').skip(3);
     let root = words.next()?.strip_prefix("net:[")?.strip_suffix(']')?;
-    (root.parse() == Ok(inode)).then(|| words.next().map(str::to_owned))?
+    (root.parse() == Ok(inode)).then(|| {
+        let path = unescape(words.next()?.as_bytes());
+        Some(String::from_utf8_lossy(&path).into_owned())
+    })?
 }
 
 /// Whether this process, or one of its ancestors, lives in the namespace: a session that came through it would end with its links.
@@ -179,12 +207,27 @@ mod tests {
     fn one_is_found_by_whoever_lives_in_it_and_by_its_mount() {
         let ours = NetNamespace::ours().unwrap();
         assert_eq!(NetNamespace::find(ours.inode()).unwrap().unwrap().inode(), ours.inode());
-        // No namespace has this number: it is the file system's own.
-        assert!(NetNamespace::find(1).unwrap().is_none());
+        // No namespace has this number: it is the file system's own. Whoever may not look at everybody cannot say so.
+        match NetNamespace::find(1) {
+            Ok(found) => assert!(found.is_none()),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}"),
+        }
         let line = "99 40 0:4 net:[4026532281] /run/netns/blue rw shared:5 - nsfs nsfs rw";
         assert_eq!(mounted_at(line, 4_026_532_281).as_deref(), Some("/run/netns/blue"));
-        assert_eq!(mounted_at(line, 7), None);
+        let line = "99 40 0:4 net:[7] /run/my\\040own rw shared:5 - nsfs nsfs rw";
+        assert_eq!(mounted_at(line, 7).as_deref(), Some("/run/my own"));
+        assert_eq!(mounted_at(line, 8), None);
         assert_eq!(mounted_at("26 1 8:1 / / rw - ext4 /dev/root rw", 0), None);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_not_absent() {
+        let refused = || Err(io::Error::from_raw_os_error(libc::EACCES));
+        let found = |all: Vec<io::Result<Option<u32>>>| first(all.into_iter());
+        assert_eq!(found(vec![refused(), Ok(None), Ok(Some(7))]).unwrap(), Some(7));
+        assert_eq!(found(vec![Ok(None), Ok(None)]).unwrap(), None);
+        let error = found(vec![Ok(None), refused(), Ok(None)]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
     }
 
     #[test]
