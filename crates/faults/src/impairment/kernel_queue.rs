@@ -110,6 +110,8 @@ impl KernelQueue {
     }
 
     pub(super) async fn apply(&self, fault: &str, traffic: &Owned, model: &Model, cx: &Context) -> Result<()> {
+        // What was seen of the same fault on a former life of the target says nothing of this one.
+        cx.nursery.take_word(&cx.trace_name(), None);
         let failed = || "the kernel queue cannot be made".to_owned();
         let programs = Programs::of(&traffic.traffic()).or_say(&codes::FAULT_APPLY, failed)?;
         let netem = netem::netem(model).map_err(|why| Problem::new(&codes::FAULT_APPLY, failed()).since(why))?;

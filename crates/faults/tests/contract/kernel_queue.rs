@@ -19,6 +19,7 @@ tests! {
     it_hits_what_it_is_about_and_nothing_else,
     it_composes_with_packet_queues_and_not_with_itself,
     what_others_have_on_the_interface_stays,
+    what_was_seen_of_it_is_forgotten_when_it_is_made_again,
     it_is_taken_away_where_the_target_is_gone_and_others_are_not,
     it_stands_in_where_the_packet_queue_is_refused,
     it_is_refused_where_the_kernel_has_none,
@@ -290,6 +291,24 @@ async fn what_others_have_on_the_interface_stays() {
     );
     let filters = said(&place, "tc", &["filter", "show", "dev", "eth0", "egress"]);
     assert!(filters.contains("u32") && !filters.contains("bpf"), "{filters}");
+}
+
+async fn what_was_seen_of_it_is_forgotten_when_it_is_made_again() {
+    let Some((_place, loss)) = begin(&CHAT, "loss", json!({ "percent": "60%" })).await else {
+        return;
+    };
+    let name = loss.cx.trace_name();
+    let undo = on(&loss).await;
+    let dose = dose(&loss, &undo).await;
+    assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
+    assert!(
+        loss.cx.nursery.word(&name).is_some(),
+        "a share is counted from one measurement to the next"
+    );
+    off(&loss, &undo).await;
+    let undo = on(&loss).await;
+    assert_eq!(loss.cx.nursery.word(&name), None);
+    off(&loss, &undo).await;
 }
 
 async fn it_is_taken_away_where_the_target_is_gone_and_others_are_not() {
