@@ -177,9 +177,8 @@ impl KernelQueue {
 
     /// What a person types to take it away.
     pub(super) fn manual(&self) -> Vec<String> {
-        let inside = format!("nsenter --net=/proc/{}/ns/net", self.process.pid);
-        let commands = self.place.manual();
-        commands.iter().map(|command| format!("{inside} {command}")).collect()
+        self.place
+            .manual(&format!("nsenter --net=/proc/{}/ns/net", self.process.pid))
     }
 }
 

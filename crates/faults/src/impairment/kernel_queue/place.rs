@@ -205,13 +205,14 @@ impl Place {
         }
         for (device, led) in self.devices.iter().zip(led) {
             any |= led;
-            // Filters with our cookie are the last proof that it is ours where somebody took the interface away.
-            if !device.clsact && (is_there || led) && holder(netlink, device.index)?.as_deref() == Some("clsact") {
-                if has_filters(netlink, device)? {
-                    theirs.push(format!("{} has a clsact with filters of somebody else's", device.name));
-                } else {
-                    netlink.remove_qdisc(device.index, HANDLE, CLSACT)?;
-                }
+            if device.clsact || holder(netlink, device.index)?.as_deref() != Some("clsact") {
+                continue;
+            }
+            if has_filters(netlink, device)? {
+                theirs.push(format!("{} has a clsact with filters of somebody else's", device.name));
+            } else if is_there || led {
+                // Filters with our cookie are the last proof that it is ours where somebody took the interface away.
+                netlink.remove_qdisc(device.index, HANDLE, CLSACT)?;
             }
         }
         match aside {
@@ -253,24 +254,23 @@ impl Place {
         Ok(left)
     }
 
-    /// As tc(8) and ip(8) take it away.
-    pub(super) fn manual(&self) -> Vec<String> {
+    /// As tc(8) and ip(8) take it away, in the namespace that this enters. Filters go only where one with our cookie is: others may have
+    /// theirs under the same number. An empty `clsact` does nothing, and may be anybody's.
+    pub(super) fn manual(&self, inside: &str) -> Vec<String> {
         let side = match self.side {
             Side::Ingress => "ingress",
             Side::Egress => "egress",
         };
         let mut commands = Vec::new();
-        for Device { name, clsact, .. } in &self.devices {
+        for Device { name, .. } in &self.devices {
+            let ours = format!("{inside} tc filter show dev {name} {side} | grep -q {}", self.cookie);
             for handle in [PROBES, OWN] {
                 commands.push(format!(
-                    "tc filter del dev {name} {side} protocol all pref {PRIORITY} handle {handle:#x} bpf"
+                    "{ours} && {inside} tc filter del dev {name} {side} protocol all pref {PRIORITY} handle {handle:#x} bpf"
                 ));
             }
-            if !clsact {
-                commands.push(format!("tc qdisc del dev {name} clsact"));
-            }
         }
-        commands.push(format!("ip link del {}", self.aside));
+        commands.push(format!("{inside} ip link del {}", self.aside));
         commands
     }
 }
@@ -300,4 +300,33 @@ fn empty(netlink: &mut Netlink, link: u32) -> io::Result<()> {
 /// How many packets wait on the interface.
 fn waiting(netlink: &mut Netlink, link: u32) -> io::Result<u32> {
     Ok(netlink.qdiscs(link)?.iter().map(|queue| queue.waiting).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand_only_filters_with_our_cookie_are_removed_and_no_clsact() {
+        let device = |index, clsact| Device {
+            index,
+            name: format!("eth{index}"),
+            clsact,
+        };
+        let place = Place {
+            aside: "frc0".to_owned(),
+            cookie: Cookie([0xab; 16]),
+            side: Side::Egress,
+            devices: vec![device(0, false), device(1, true)],
+        };
+        let commands = place.manual("nsenter --net=/proc/7/ns/net");
+        assert_eq!(commands.len(), 5);
+        assert_eq!(commands[4], "nsenter --net=/proc/7/ns/net ip link del frc0");
+        for command in &commands[..4] {
+            let (asks, removes) = command.split_once(" && ").unwrap();
+            assert!(asks.ends_with(&format!("| grep -q {}", "ab".repeat(16))), "{command}");
+            assert!(removes.contains("tc filter del"), "{command}");
+        }
+        assert!(!commands.concat().contains("clsact"), "{commands:?}");
+    }
 }
