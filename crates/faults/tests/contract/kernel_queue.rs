@@ -19,6 +19,8 @@ tests! {
     it_hits_what_it_is_about_and_nothing_else,
     it_composes_with_packet_queues_and_not_with_itself,
     what_others_have_on_the_interface_stays,
+    it_is_known_by_another_name_and_nobody_else_by_its_own,
+    an_empty_clsact_that_was_not_there_is_told,
     what_was_seen_of_it_is_forgotten_when_it_is_made_again,
     it_is_taken_away_where_the_target_is_gone_and_others_are_not,
     it_stands_in_where_the_packet_queue_is_refused,
@@ -294,6 +296,60 @@ async fn what_others_have_on_the_interface_stays() {
     );
     let filters = said(&place, "tc", &["filter", "show", "dev", "eth0", "egress"]);
     assert!(filters.contains("u32") && !filters.contains("bpf"), "{filters}");
+}
+
+async fn it_is_known_by_another_name_and_nobody_else_by_its_own() {
+    let Some((place, delay)) = begin(&CHAT, "delay", json!({ "mean": "100ms" })).await else {
+        return;
+    };
+    let before = dump(&place);
+    let undo = on(&delay).await;
+    let name = aside(&place);
+    stranger(&place.there, &format!("ip link set dev {name} down"));
+    stranger(&place.there, &format!("ip link set dev {name} name renamed"));
+    stranger(&place.there, &format!("ip link add {name} type ifb"));
+    let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+    assert!(
+        matches!(&seen, Seen::Ours(what) if what.contains("an interface renamed")),
+        "{seen:?}"
+    );
+    let reverted = (delay.entry.revert)(&undo, &delay.cx).await.unwrap();
+    assert_eq!(reverted, Reverted::Restored);
+    for _ in 0..2 {
+        let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+        assert!(matches!(&seen, Seen::Foreign(what) if what.contains(&name)), "{seen:?}");
+        let reverted = (delay.entry.revert)(&undo, &delay.cx).await.unwrap();
+        assert!(matches!(reverted, Reverted::Foreign { .. }), "{reverted:?}");
+    }
+    stranger(&place.there, &format!("ip link del {name}"));
+    assert_eq!(dump(&place), before);
+    let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+    assert_eq!(seen, Seen::Original);
+}
+
+async fn an_empty_clsact_that_was_not_there_is_told() {
+    let Some((place, delay)) = begin(&CHAT, "delay", json!({ "mean": "100ms" })).await else {
+        return;
+    };
+    let undo = on(&delay).await;
+    // Somebody takes away all by which it is known whose it is.
+    stranger(&place.there, "tc filter del dev eth0 egress");
+    stranger(&place.there, &format!("ip link del {}", aside(&place)));
+    for _ in 0..2 {
+        let reverted = (delay.entry.revert)(&undo, &delay.cx).await.unwrap();
+        assert!(
+            matches!(&reverted, Reverted::Foreign { now, .. } if now.contains("empty clsact")),
+            "{reverted:?}"
+        );
+        let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+        assert!(
+            matches!(&seen, Seen::Foreign(what) if what.contains("empty clsact")),
+            "{seen:?}"
+        );
+    }
+    stranger(&place.there, "tc qdisc del dev eth0 clsact");
+    let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+    assert_eq!(seen, Seen::Original);
 }
 
 async fn what_was_seen_of_it_is_forgotten_when_it_is_made_again() {

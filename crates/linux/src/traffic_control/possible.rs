@@ -46,7 +46,7 @@ pub fn possible() -> io::Result<Possible> {
             redirect: clsact && has(netlink.add_redirect(at, (1, 1), &program, link, Cookie([0; 16])))?,
             ifb: match has_module("ifb")? {
                 Some(has) => has,
-                None => has(netlink.make_ifb("tried").map(drop))?,
+                None => has(netlink.make_ifb("tried", [2; 6]).map(drop))?,
             },
         })
     })
@@ -112,6 +112,6 @@ mod tests {
         assert!(found.clsact && found.redirect, "{found:?}");
         let mut netlink = NetNamespace::make().unwrap().within(Netlink::route).unwrap();
         // A kernel without it says so (`rtnl_newlink` in net/core/rtnetlink.c).
-        assert_eq!(found.ifb, netlink.make_ifb("aside").is_ok());
+        assert_eq!(found.ifb, netlink.make_ifb("aside", [2; 6]).is_ok());
     }
 }

@@ -25,7 +25,7 @@ impl Bed {
     fn make() -> Option<Self> {
         let pair = Pair::make()?;
         let mut netlink = pair.here.within(Netlink::route).unwrap();
-        let ifb = netlink.make_ifb("aside").unwrap();
+        let ifb = netlink.make_ifb("aside", [2; 6]).unwrap();
         netlink.set_up(ifb, true).unwrap();
         Some(Self { pair, netlink, ifb })
     }

@@ -131,7 +131,7 @@ impl Place {
             }
         }
         // It is the lock: whoever is second here finds its name taken, and takes nothing away.
-        let aside = netlink.make_ifb(&self.aside)?;
+        let aside = netlink.make_ifb(&self.aside, self.address())?;
         let mut begun = 0;
         let made = self.fill(netlink, aside, (netem, programs), &mut begun);
         if made.is_err() {
@@ -168,12 +168,27 @@ impl Place {
         Ok(())
     }
 
-    /// The interface that packets are led to. `Err`: somebody else has its name.
+    /// The interface that packets are led to, whatever its name is by now. `Err`: only its name is there, of somebody else's.
     pub(super) fn aside(&self, netlink: &mut Netlink) -> io::Result<Result<Option<Link>, String>> {
-        Ok(match netlink.link_by_name(&self.aside)? {
-            Some(link) if !link.is("ifb") => Err(format!("the interface {} is somebody else's", self.aside)),
-            link => Ok(link),
+        let links = netlink.links()?;
+        let has_name = links.iter().any(|link| link.name == self.aside);
+        let ours = links
+            .into_iter()
+            .find(|link| link.is("ifb") && link.address == self.address());
+        Ok(match ours {
+            None if has_name => Err(format!(
+                "the interface {} is somebody else's, or has been given another address",
+                self.aside
+            )),
+            ours => Ok(ours),
         })
+    }
+
+    /// The hardware address of that interface: no other injection draws it. Of those that nobody sells (IEEE 802: administered locally),
+    /// and of one link.
+    fn address(&self) -> [u8; 6] {
+        let [first, second, third, fourth, fifth, sixth, ..] = self.cookie.0;
+        [first & 0xfc | 2, second, third, fourth, fifth, sixth]
     }
 
     /// Our filters on an interface.
@@ -213,6 +228,8 @@ impl Place {
             } else if is_there || led {
                 // Filters with our cookie are the last proof that it is ours where somebody took the interface away.
                 netlink.remove_qdisc(device.index, HANDLE, CLSACT)?;
+            } else {
+                theirs.push(format!("{} has an empty clsact that may be anybody's", device.name));
             }
         }
         match aside {
@@ -245,11 +262,14 @@ impl Place {
             if !self.filters(netlink, device)?.is_empty() {
                 left.ours.push(format!("there are filters of ours on {}", device.name));
             }
-            let holds = holder(netlink, device.index)?;
-            if !device.clsact && holds.as_deref() == Some("clsact") && has_filters(netlink, device)? {
-                left.theirs
-                    .push(format!("{} has a clsact with filters of somebody else's", device.name));
+            if device.clsact || holder(netlink, device.index)?.as_deref() != Some("clsact") {
+                continue;
             }
+            left.theirs.push(if has_filters(netlink, device)? {
+                format!("{} has a clsact with filters of somebody else's", device.name)
+            } else {
+                format!("{} has an empty clsact that may be anybody's", device.name)
+            });
         }
         Ok(left)
     }
@@ -328,5 +348,7 @@ mod tests {
             assert!(removes.contains("tc filter del"), "{command}");
         }
         assert!(!commands.concat().contains("clsact"), "{commands:?}");
+        // One link's, and administered locally.
+        assert_eq!(place.address(), [0xaa, 0xab, 0xab, 0xab, 0xab, 0xab]);
     }
 }

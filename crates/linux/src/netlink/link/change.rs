@@ -29,10 +29,15 @@ impl Netlink {
         self.made(message, name)
     }
 
-    /// Makes a link that sends on what is sent to it as if its first link had (`ifb`): a place for a queue. It is down.
-    pub fn make_ifb(&mut self, name: &str) -> io::Result<u32> {
+    /// Makes a link that sends on what is sent to it as if its first link had (`ifb`): a place for a queue. It is down. By its hardware
+    /// address it is known again when somebody has given it another name.
+    ///
+    /// # Errors
+    /// `EADDRNOTAVAIL`: the address is none of a single link (`ifb_validate` in drivers/net/ifb.c).
+    pub fn make_ifb(&mut self, name: &str, address: [u8; 6]) -> io::Result<u32> {
         let message = Message::new(libc::RTM_NEWLINK, CREATE, &header(libc::AF_UNSPEC, 0))
             .put_text(libc::IFLA_IFNAME, checked(name)?)
+            .put(libc::IFLA_ADDRESS, &address)
             .nest(libc::IFLA_LINKINFO, |info| info.put_text(libc::IFLA_INFO_KIND, "ifb"));
         self.made(message, name)
     }
