@@ -22,7 +22,7 @@ pub use qdisc::{CLSACT, Handle, Options, Qdisc, ROOT};
 /// Reads whatever it is. For the fuzzer.
 pub(crate) fn fuzz(body: &[u8]) {
     let _refused = Qdisc::parse(body);
-    let _refused = Filter::parse(body);
+    let _refused = Filter::parse(body, Side::Egress);
 }
 
 /// `struct tcmsg`: family and padding, then the link, the handle, the parent, and what depends on the message.

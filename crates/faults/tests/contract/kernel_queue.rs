@@ -20,6 +20,7 @@ tests! {
     it_composes_with_packet_queues_and_not_with_itself,
     what_others_have_on_the_interface_stays,
     it_is_known_by_another_name_and_nobody_else_by_its_own,
+    it_stays_and_lets_all_pass_where_filters_of_others_lead_to_it,
     an_empty_clsact_that_was_not_there_is_told,
     what_was_seen_of_it_is_forgotten_when_it_is_made_again,
     it_is_taken_away_where_the_target_is_gone_and_others_are_not,
@@ -242,6 +243,9 @@ async fn it_composes_with_packet_queues_and_not_with_itself() {
     off(&packets, &second).await;
 }
 
+/// A filter of somebody else's that leads all to an interface.
+const ASIDE: &str =
+    "tc filter add dev eth0 egress pref 9 protocol ip u32 match u32 0 0 action mirred egress redirect dev";
 /// A filter of somebody else's.
 const FILTER: &str = "tc filter add dev eth0 egress pref 9 protocol ip u32 match u32 0 0 action ok";
 
@@ -325,6 +329,31 @@ async fn it_is_known_by_another_name_and_nobody_else_by_its_own() {
     assert_eq!(dump(&place), before);
     let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
     assert_eq!(seen, Seen::Original);
+}
+
+async fn it_stays_and_lets_all_pass_where_filters_of_others_lead_to_it() {
+    let Some((place, delay)) = begin(&CHAT, "delay", json!({ "mean": "300ms" })).await else {
+        return;
+    };
+    let undo = on(&delay).await;
+    let name = aside(&place);
+    stranger(&place.there, &format!("{ASIDE} {name}"));
+    for _ in 0..2 {
+        let reverted = (delay.entry.revert)(&undo, &delay.cx).await.unwrap();
+        assert!(
+            matches!(&reverted, Reverted::Foreign { now, .. } if now.contains("lead from eth0 to our interface")),
+            "{reverted:?}"
+        );
+        let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+        assert!(matches!(seen, Seen::Foreign(_)), "{seen:?}");
+    }
+    let took = place.takes(7001).unwrap();
+    assert!(took < 300 * MS, "what the stranger leads there passes: {took:?}");
+    // When nobody needs it any more, it goes.
+    stranger(&place.there, "tc filter del dev eth0 egress");
+    let seen = (delay.entry.observe)(&undo, &delay.cx).await.unwrap();
+    assert!(matches!(seen, Seen::Ours(_)), "{seen:?}");
+    off(&delay, &undo).await;
 }
 
 async fn an_empty_clsact_that_was_not_there_is_told() {

@@ -56,10 +56,11 @@ impl fmt::Display for Cookie {
     }
 }
 
-/// A filter in the `clsact` of a link. One of another kind has neither a program nor a link that packets go to, as far as is told here.
+/// A filter in the `clsact` of a link. One of another kind has no program, as far as is told here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// The number of the link whose packets it looks at.
+    /// The number of the link whose packets it looks at. Of a block of filters that several links share it is none
+    /// (`TCM_IFINDEX_MAGIC_BLOCK`).
     pub link: u32,
     /// On which side.
     pub side: Side,
@@ -71,9 +72,10 @@ pub struct Filter {
     pub kind: String,
     /// What it looks for. `None`: it does so in another way.
     pub program: Option<Program>,
-    /// The number of the link that packets are sent to. `None`: it does something else with them.
+    /// The number of the link that packets are sent to, by the first action that does so. `None`: it does something else with them, as
+    /// far as this kind of filter is known here.
     pub to: Option<u32>,
-    /// Who made its action.
+    /// Who made its action, of a `bpf` that has only one.
     pub cookie: Option<Cookie>,
     /// How many packets its action has met, each as it leaves: what is not cut up yet counts as often as it will be.
     pub packets: u64,
@@ -90,16 +92,20 @@ impl Side {
 }
 
 impl Filter {
-    /// Reads the body of an `RTM_NEWTFILTER` message. `None`: it says only that there are filters of a kind at a place, or is about
-    /// filters of another parent than `clsact`.
-    pub fn parse(body: &[u8]) -> io::Result<Option<Self>> {
+    /// Reads the body of an `RTM_NEWTFILTER` message, told when this side of a link was asked for. `None`: it says only that there are
+    /// filters of a kind at a place.
+    ///
+    /// Filters of a block that several links share have the number of the block in the place of their parent (`tcf_fill_node` in
+    /// net/sched/cls_api.c): they look at packets of this side, too.
+    pub fn parse(body: &[u8], asked: Side) -> io::Result<Option<Self>> {
         let ([link, handle, parent, info], rest) = split(body)?;
+        if handle == 0 {
+            return Ok(None);
+        }
         let side = [Side::Ingress, Side::Egress]
             .into_iter()
-            .find(|side| side.parent() == Handle(parent));
-        let (Some(side), true) = (side, handle != 0) else {
-            return Ok(None);
-        };
+            .find(|side| side.parent() == Handle(parent))
+            .unwrap_or(asked);
         let mut filter = Self {
             link,
             side,
@@ -120,26 +126,29 @@ impl Filter {
                 _ => {}
             }
         }
-        // What another kind of filter has there means something else.
-        if let (Some(options), KIND) = (options, filter.kind.as_str()) {
-            filter.read_options(&options)?;
+        // What a kind of filter that is not known here has there means something else.
+        if let (Some(options), Some(place)) = (options, place_of_actions(&filter.kind)) {
+            filter.read_options(&options, place)?;
         }
         Ok(Some(filter))
     }
 
-    fn read_options(&mut self, options: &Attribute<'_>) -> io::Result<()> {
+    fn read_options(&mut self, options: &Attribute<'_>, place: u16) -> io::Result<()> {
+        let is_program = self.kind == KIND;
         for attribute in options.nested() {
             let attribute = attribute?;
-            match attribute.kind {
-                INSTRUCTIONS => self.program = Some(Program::parse(attribute.value)?),
-                ACTIONS => {
-                    // What comes behind the first action is somebody else's idea: then it is not only a way to another link.
-                    let actions: Vec<_> = attribute.nested().collect::<io::Result<_>>()?;
-                    if let [only] = actions.as_slice() {
-                        self.read_action(only)?;
-                    }
+            if attribute.kind == place {
+                let actions: Vec<_> = attribute.nested().collect::<io::Result<_>>()?;
+                for action in &actions {
+                    self.read_action(action)?;
                 }
-                _ => {}
+                // What comes behind the first action is somebody else's idea: then it is not only a way to another link.
+                if !is_program || actions.len() != 1 {
+                    self.cookie = None;
+                    self.packets = 0;
+                }
+            } else if is_program && attribute.kind == INSTRUCTIONS {
+                self.program = Some(Program::parse(attribute.value)?);
             }
         }
         Ok(())
@@ -168,7 +177,7 @@ impl Filter {
                     let bytes = bytes.ok_or_else(|| invalid(format!("a mirred of {} bytes", attribute.value.len())));
                     bytes.map(u32::from_ne_bytes)
                 };
-                if number(20)? == REDIRECT {
+                if number(20)? == REDIRECT && self.to.is_none() {
                     self.to = Some(number(24)?);
                 }
             }
@@ -178,7 +187,7 @@ impl Filter {
 }
 
 impl Netlink {
-    /// The filters on one side of a link. None where the link has no `clsact`.
+    /// The filters on one side of a link, those of a block that it shares with others among them. None where the link has no `clsact`.
     pub fn filters(&mut self, link: u32, side: Side) -> io::Result<Vec<Filter>> {
         let what = || format!("cannot list the filters of link {link}");
         let fixed = header(link, 0, side.parent().0, 0);
@@ -186,7 +195,7 @@ impl Netlink {
             .list(&Message::new(libc::RTM_GETTFILTER, 0, &fixed))
             .context(what)?;
         let all = replies.iter().filter(|reply| reply.kind == libc::RTM_NEWTFILTER);
-        let all: io::Result<Vec<_>> = all.map(|reply| Filter::parse(&reply.body)).collect();
+        let all: io::Result<Vec<_>> = all.map(|reply| Filter::parse(&reply.body, side)).collect();
         Ok(all.context(what)?.into_iter().flatten().collect())
     }
 
@@ -238,6 +247,19 @@ impl Netlink {
         self.request(Message::new(libc::RTM_DELTFILTER, 0, &fixed).put_text(libc::TCA_KIND, KIND))
             .context(|| format!("cannot remove the filter {handle} of priority {priority} of link {link}"))
             .map(drop)
+    }
+}
+
+/// Where a kind of filter has its actions: `TCA_BPF_ACT`, `TCA_CGROUP_ACT` and so on (include/uapi/linux/pkt_cls.h). `None`: it is not
+/// known here.
+fn place_of_actions(kind: &str) -> Option<u16> {
+    match kind {
+        KIND | "cgroup" => Some(ACTIONS),
+        "matchall" => Some(2),
+        "basic" | "flower" => Some(3),
+        "fw" => Some(4),
+        "u32" => Some(7),
+        _ => None,
     }
 }
 

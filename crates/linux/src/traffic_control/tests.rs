@@ -296,17 +296,38 @@ fn there_is_one_place_for_filters_and_who_was_there_first_keeps_it() {
         );
         bed.tc(&format!("qdisc del dev near {kind}"));
     }
-    // A filter of another kind is seen, without what it means.
+    // A filter of another kind is seen, without what it looks for.
     bed.tc("qdisc add dev near clsact");
     bed.tc("filter add dev near ingress pref 9 protocol ip u32 match u32 0 0 action mirred egress redirect dev aside");
     let others = bed.netlink.filters(near, Side::Ingress).unwrap();
     assert!(
         others
             .iter()
-            .any(|one| one.kind == "u32" && one.to.is_none() && one.program.is_none()),
+            .any(|one| one.kind == "u32" && one.to == Some(bed.ifb) && one.program.is_none()),
         "{others:?}"
     );
     assert_eq!(bed.netlink.filters(near, Side::Egress).unwrap(), []);
+}
+
+#[test]
+fn where_filters_of_others_lead_is_seen_behind_another_action_and_in_a_shared_block() {
+    let Some(mut bed) = Bed::make() else { return };
+    let near = bed.pair.near;
+    bed.tc("qdisc add dev near ingress_block 7 egress_block 8 clsact");
+    bed.tc("filter add block 7 pref 9 protocol ip u32 match u32 0 0 action mirred egress redirect dev aside");
+    bed.tc(concat!(
+        "filter add block 8 pref 9 protocol ip u32 match u32 0 0 action mirred egress mirror dev aside pipe ",
+        "action mirred egress redirect dev aside",
+    ));
+    for side in [Side::Ingress, Side::Egress] {
+        let all = bed.netlink.filters(near, side).unwrap();
+        let leads = |one: &Filter| one.kind == "u32" && one.side == side && one.to == Some(bed.ifb);
+        assert!(all.iter().any(leads), "{all:?}");
+        assert!(
+            all.iter().all(|one| one.link != near && one.cookie.is_none()),
+            "{all:?}"
+        );
+    }
 }
 
 /// A share as tc makes it of a word: rint(3) of its part of 2³² - 1.
@@ -454,7 +475,7 @@ fn a_delay_meets_what_is_sent_aside_and_nobody_else_and_is_gone_with_its_queue()
 #[test]
 fn what_is_no_message_is_refused() {
     assert!(Qdisc::parse(&[0; 19]).is_err());
-    assert!(Filter::parse(&[0; 19]).is_err());
+    assert!(Filter::parse(&[0; 19], Side::Egress).is_err());
     let kind = |kind: &str| [&[(5 + kind.len()) as u8, 0, 1, 0][..], kind.as_bytes(), &[0]].concat();
     let mut netem = [header(1, 2, 3, 0).to_vec(), kind("netem")].concat();
     netem.resize(netem.len().next_multiple_of(4), 0);

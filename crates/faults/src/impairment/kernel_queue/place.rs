@@ -233,7 +233,18 @@ impl Place {
             }
         }
         match aside {
-            Ok(Some(link)) => netlink.remove_link(link.index)?,
+            Ok(Some(link)) => {
+                let others = led_by(netlink, link.index)?;
+                if others.is_empty() {
+                    netlink.remove_link(link.index)?;
+                } else {
+                    // Without it they would drop what they match (`tcf_mirred_act` in net/sched/act_mirred.c). It lets all pass.
+                    if has_netem(netlink, link.index)? {
+                        netlink.remove_qdisc(link.index, NETEM, ROOT)?;
+                    }
+                    theirs.push(needed(&link, &others));
+                }
+            }
             Ok(None) => {}
             Err(other) => theirs.push(other),
         }
@@ -254,7 +265,14 @@ impl Place {
     pub(super) fn left(&self, netlink: &mut Netlink) -> io::Result<Left> {
         let mut left = Left::default();
         match self.aside(netlink)? {
-            Ok(Some(link)) => left.ours.push(format!("there is an interface {}", link.name)),
+            Ok(Some(link)) => {
+                let others = led_by(netlink, link.index)?;
+                if others.is_empty() || has_netem(netlink, link.index)? {
+                    left.ours.push(format!("there is an interface {}", link.name));
+                } else {
+                    left.theirs.push(needed(&link, &others));
+                }
+            }
             Ok(None) => {}
             Err(other) => left.theirs.push(other),
         }
@@ -295,6 +313,33 @@ impl Place {
     }
 }
 
+/// From which interfaces filters lead to a link, whoever made them.
+fn led_by(netlink: &mut Netlink, to: u32) -> io::Result<Vec<String>> {
+    let mut from = Vec::new();
+    for link in netlink.links()? {
+        for side in [Side::Ingress, Side::Egress] {
+            let filters = netlink.filters(link.index, side)?;
+            if filters.iter().any(|filter| filter.to == Some(to)) {
+                from.push(link.name.clone());
+            }
+        }
+    }
+    Ok(from)
+}
+
+fn has_netem(netlink: &mut Netlink, link: u32) -> io::Result<bool> {
+    let all = netlink.qdiscs(link)?;
+    Ok(all.iter().any(|one| one.parent == ROOT && one.handle == NETEM))
+}
+
+fn needed(aside: &Link, from: &[String]) -> String {
+    format!(
+        "filters of somebody else's lead from {} to our interface {}, which lets all pass and stays",
+        from.join(", "),
+        aside.name
+    )
+}
+
 fn has_filters(netlink: &mut Netlink, device: &Device) -> io::Result<bool> {
     for side in [Side::Ingress, Side::Egress] {
         if !netlink.filters(device.index, side)?.is_empty() {
@@ -326,20 +371,23 @@ fn waiting(netlink: &mut Netlink, link: u32) -> io::Result<u32> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn by_hand_only_filters_with_our_cookie_are_removed_and_no_clsact() {
+    fn place() -> Place {
         let device = |index, clsact| Device {
             index,
             name: format!("eth{index}"),
             clsact,
         };
-        let place = Place {
+        Place {
             aside: "frc0".to_owned(),
             cookie: Cookie([0xab; 16]),
             side: Side::Egress,
             devices: vec![device(0, false), device(1, true)],
-        };
-        let commands = place.manual("nsenter --net=/proc/7/ns/net");
+        }
+    }
+
+    #[test]
+    fn by_hand_only_filters_with_our_cookie_are_removed_and_no_clsact() {
+        let commands = place().manual("nsenter --net=/proc/7/ns/net");
         assert_eq!(commands.len(), 5);
         assert_eq!(commands[4], "nsenter --net=/proc/7/ns/net ip link del frc0");
         for command in &commands[..4] {
@@ -348,7 +396,10 @@ mod tests {
             assert!(removes.contains("tc filter del"), "{command}");
         }
         assert!(!commands.concat().contains("clsact"), "{commands:?}");
-        // One link's, and administered locally.
-        assert_eq!(place.address(), [0xaa, 0xab, 0xab, 0xab, 0xab, 0xab]);
+    }
+
+    #[test]
+    fn the_address_is_that_of_one_link_and_administered_locally() {
+        assert_eq!(place().address(), [0xaa, 0xab, 0xab, 0xab, 0xab, 0xab]);
     }
 }
