@@ -1,11 +1,12 @@
 //! Which packets are led aside, as programs for filters.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use fracas_core::params::Traffic;
 use fracas_core::traffic::{Direction, Protocol};
 use fracas_linux::netfilter::{Match, Side, Version};
-use fracas_linux::relay::{PROBE, PROBE_PORTS};
+use fracas_linux::relay::{MARKS, PROBE, PROBE_PORTS};
 use fracas_linux::traffic_control::Program;
 
 use super::super::rules::{address, left_alone, meant, measurer, measures, numbers, peer_matches, together};
@@ -43,14 +44,17 @@ impl Programs {
             .collect();
         Ok(Self {
             probes: Program::matching(&probes, &except)?,
-            own: Program::matching(&meant, &[except, measures(traffic.direction, PROBE_PORTS)].concat())?,
+            own: Program::matching(&meant, &[except, all_probes(traffic.direction)].concat())?,
         })
     }
 }
 
 fn own_probes(direction: Direction) -> Vec<Vec<Match>> {
     match direction {
-        Direction::Egress => vec![vec![Match::Mark { mask: OWN, value: OWN }]],
+        Direction::Egress => vec![vec![Match::Mark {
+            mask: PROBE | MARKS | OWN,
+            value: PROBE | MARKS | OWN,
+        }]],
         Direction::Ingress => {
             let port = Match::Port {
                 side: Side::Destination,
@@ -64,6 +68,25 @@ fn own_probes(direction: Direction) -> Vec<Vec<Match>> {
                 .collect()
         }
     }
+}
+
+/// What a packet is like that measures this fault or another one. By one bit of the mark alone the target's own would pass, where others
+/// give it that one.
+fn all_probes(direction: Direction) -> Vec<Vec<Match>> {
+    if direction == Direction::Ingress {
+        return measures(direction, PROBE_PORTS);
+    }
+    // Of the marks of all packet queues each probe has all, or all but that of the one that it measures.
+    let lacking: BTreeSet<u32> = (0..u32::BITS).map(|bit| MARKS & (1 << bit)).collect();
+    lacking
+        .into_iter()
+        .map(|lacks| {
+            vec![Match::Mark {
+                mask: PROBE | MARKS,
+                value: PROBE | MARKS & !lacks,
+            }]
+        })
+        .collect()
 }
 
 /// Without a version of IP everything would be meant, also what the kernel asks its neighbours by ARP.
@@ -85,6 +108,30 @@ mod tests {
         let port = Match::Protocol(6);
         assert_eq!(of_ip(vec![port.clone()]).len(), 2);
         assert_eq!(of_ip(vec![Match::Version(Version::V6), port]).len(), 1);
+    }
+
+    #[test]
+    fn a_packet_that_measures_is_told_from_one_that_has_a_mark_of_others() {
+        let is = |these: &[Vec<Match>], number: u32| {
+            let mut lists = these.iter();
+            lists.any(|list| matches!(list.as_slice(), [Match::Mark { mask, value }] if number & mask == *value))
+        };
+        let (own, all) = (own_probes(Direction::Egress), all_probes(Direction::Egress));
+        assert_eq!(all.len(), 9, "one for each packet queue, and one for all others");
+        let lowest = 1 << MARKS.trailing_zeros();
+        assert!(is(&own, PROBE | MARKS | OWN) && !is(&own, PROBE | MARKS));
+        for probe in [
+            PROBE | MARKS | OWN,
+            PROBE | MARKS,
+            PROBE | MARKS & !lowest,
+            PROBE | MARKS | 7,
+        ] {
+            assert!(is(&all, probe), "{probe:#x}");
+        }
+        // What a packet queue has sent again, and what somebody else has marked.
+        for own_packet in [0, 7, MARKS, lowest, PROBE, PROBE | lowest, OWN, PROBE | OWN] {
+            assert!(!is(&all, own_packet) && !is(&own, own_packet), "{own_packet:#x}");
+        }
     }
 
     #[test]
