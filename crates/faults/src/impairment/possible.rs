@@ -43,7 +43,7 @@ fn lacks(needed: &[(bool, &str)]) -> Option<String> {
     (!lacking.is_empty()).then(|| format!("this kernel has no {}", lacking.join(", no ")))
 }
 
-/// What this kernel lacks for queues of its own that impair packets.
+/// What this kernel lacks for queues of its own that impair packets, as far as can be told before one is made.
 pub fn no_kernel_queue() -> io::Result<Option<String>> {
     static POSSIBLE: OnceLock<traffic_control::Possible> = OnceLock::new();
     let possible = match POSSIBLE.get() {
@@ -60,8 +60,17 @@ pub fn no_kernel_queue() -> io::Result<Option<String>> {
             possible.redirect,
             "filters that lead packets aside (CONFIG_NET_CLS_BPF, CONFIG_NET_ACT_MIRRED)",
         ),
-        (possible.ifb, "interfaces to lead them to (CONFIG_IFB)"),
+        (possible.ifb == Some(true), no_ifb(possible.ifb.is_some())),
     ]))
+}
+
+fn no_ifb(known: bool) -> &'static str {
+    if known {
+        "interfaces to lead them to (CONFIG_IFB)"
+    } else {
+        "interfaces to lead them to, as far as can be told: the module `ifb` is not loaded, and /lib/modules does not say whether there \
+         is one (`modprobe ifb numifbs=0` loads it)"
+    }
 }
 
 /// What this kernel lacks to give packets to a worker.
@@ -78,4 +87,21 @@ pub fn obstacle() -> io::Result<Option<String>> {
         (possible.listen, "queues that can be listened to"),
     ];
     Ok(lacks(&lacking))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_said_to_be_absent() {
+        let said = |ifb: Option<bool>| lacks(&[(ifb == Some(true), no_ifb(ifb.is_some()))]);
+        assert_eq!(said(Some(true)), None);
+        assert!(said(Some(false)).unwrap().contains("CONFIG_IFB"));
+        let unknown = said(None).unwrap();
+        assert!(
+            unknown.contains("as far as can be told") && !unknown.contains("CONFIG_IFB"),
+            "{unknown}"
+        );
+    }
 }
