@@ -76,14 +76,17 @@ macro_rules! impairment {
         /// By the kernel queue: an interface of ours in the target's network, and filters on its own interfaces, which stay until they are
         /// taken away, also when all of Fracas is killed: `fracas recover` does. Interfaces that come later are not impaired. What waits for
         /// longer than half a second when the fault ends is lost. Where the kernel's module `ifb` was not loaded, it makes two interfaces of
-        /// the machine's besides, `ifb0` and `ifb1`, which are down, and stay.
+        /// the machine's besides, `ifb0` and `ifb1`, which are down, and stay. Of what the target sends, packets with bit 28 and at least seven
+        /// of bits 20 to 27 in their mark are taken for what measures, and left alone.
         ///
         /// Refused (F001) where the target shares the machine's network, and where `to` and `ports` make more than 400 packet rules, or none.
         /// The packet queue also where routes are chosen by bits 20 to 28 of the marks of packets (`ip rule`), or packet rules ask for the
         /// user, group or control group of the sender, which packets lose that are sent again; rules that iptables made in its older way are
-        /// not seen, and the plan says so. The kernel queue also where the kernel has no `netem`; where an interface has an `ingress` qdisc,
-        /// or filters of somebody else's on the same side, which would not see what is led aside; with a `correlation`, which netem takes for
-        /// another share or spread than asked; and with a `jitter` above 2s, which netem cuts.
+        /// not seen, and the plan says so. The kernel queue also where the kernel has no `netem`; where its module `ifb` is not loaded, and
+        /// there is no /lib/modules to say that it could be; where an interface stands on another one or is a part of one (macvlan, ipvlan, a
+        /// VLAN, a port of a bridge) and there is no `device`; where one has an `ingress` qdisc, or filters of somebody else's on the same
+        /// side, which would not see what is led aside; with a `correlation`, which netem takes for another share or spread than asked; and
+        /// with a `jitter` above 2s, which netem cuts.
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {

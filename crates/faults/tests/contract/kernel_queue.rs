@@ -279,6 +279,20 @@ async fn what_others_have_on_the_interface_stays() {
     assert!(refused().await.contains("has a qdisc ingress"), "{}", refused().await);
     stranger(&place.there, "tc qdisc del dev eth0 ingress");
 
+    // What leaves by the one leaves by the other, too.
+    stranger(&place.there, "ip link add theirs type bridge");
+    stranger(&place.there, "ip link set dev eth0 master theirs");
+    assert!(
+        refused().await.contains("eth0 is one with another one"),
+        "{}",
+        refused().await
+    );
+    let named = also(&delay, "delay", by_kernel(json!({ "mean": "100ms", "device": "eth0" })));
+    (named.entry.plan)(&named.params, &named.target, &named.cx)
+        .await
+        .unwrap();
+    stranger(&place.there, "ip link del theirs");
+
     // Somebody begins to use our clsact.
     let undo = on(&delay).await;
     stranger(&place.there, FILTER);
