@@ -14,7 +14,7 @@ use crate::children;
 /// Time per target in seconds, unless said otherwise.
 pub(crate) const SECONDS: u32 = 60;
 
-/// Time per target in CI: with seven targets about two minutes.
+/// Time per target in CI: with four targets a minute.
 pub(crate) const CI_SECONDS: u32 = 15;
 
 /// What `LibFuzzer` needs from the compiler: counters at each edge, their table, and the values that are compared.
