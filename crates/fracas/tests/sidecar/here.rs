@@ -122,11 +122,10 @@ fn of_two_runs_that_begin_at_once_one_has_the_sidecar_and_neither_touches_what_i
         return;
     };
     let before = [one.look(), other.look()];
-    let benches = [Bench::new(), Bench::new()];
-    let mut runs: Vec<Run> = [&one, &other]
+    let bench = Bench::new();
+    let mut runs: Vec<Run> = [("one.yaml", &one), ("other.yaml", &other)]
         .into_iter()
-        .zip(&benches)
-        .map(|(target, bench)| {
+        .map(|(name, target)| {
             let document = Document {
                 target,
                 inject: "memory_limit: { limit: 64MiB }",
@@ -134,7 +133,9 @@ fn of_two_runs_that_begin_at_once_one_has_the_sidecar_and_neither_touches_what_i
                 on: "",
                 duration: "1500ms",
             };
-            bench.run_with(&document.text(), &["--sidecar", "always", "--format", "json"])
+            let file = bench.place().join(name);
+            std::fs::write(&file, document.text()).unwrap();
+            Run::start(&bench, &file, &["--sidecar", "always", "--format", "json"])
         })
         .collect();
     let said: Vec<_> = runs.iter_mut().map(|run| run.wait(LIMIT)).collect();
@@ -151,7 +152,7 @@ fn of_two_runs_that_begin_at_once_one_has_the_sidecar_and_neither_touches_what_i
     assert!(said.iter().any(|said| said.code == 0), "{said:?}");
     assert_eq!(left(), [""; 0]);
     assert_eq!([one.look(), other.look()], before);
-    benches.into_iter().for_each(Bench::finish);
+    bench.finish();
 }
 
 /// It is nobody's sidecar, whatever it is called.
