@@ -29,7 +29,8 @@ fn a_run_puts_its_faults_on_takes_them_off_and_leaves_nothing_of_its_sidecar() {
         duration: "1500ms",
     };
     let more = "faults:\n  - { name: pause, target: it, inject: { process_pause: {} } }\n  \
-                - { name: cpu, target: it, inject: { cpu_limit: { percent: 50% } } }\n";
+                - { name: cpu, target: it, inject: { cpu_limit: { percent: 50% } } }\n  \
+                - { name: load, target: it, inject: { memory_stress: { size: 8MiB } } }\n";
     let mut run = bench.run_with(
         &document.text().replace("faults:\n", more),
         &["--sidecar", "always", "--format", "json"],
@@ -47,7 +48,7 @@ fn a_run_puts_its_faults_on_takes_them_off_and_leaves_nothing_of_its_sidecar() {
     let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     let certified = report["certificate"]["lines"].as_array().unwrap();
     assert!(
-        certified.len() == 3 && certified.iter().all(|line| line["state"] == "clean"),
+        certified.len() == 4 && certified.iter().all(|line| line["state"] == "clean"),
         "{certified:?}"
     );
     let candidates = &report["targets"]["it"]["candidates"].to_string();
