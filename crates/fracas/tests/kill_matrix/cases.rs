@@ -11,7 +11,7 @@ pub(crate) struct Case {
     /// Its parameters in a document; `{place}` is the target's own directory, in which there is a file `victim`.
     params: &'static str,
     pub(crate) on: On,
-    irreversible: bool,
+    pub(crate) irreversible: bool,
     /// About how long it takes from planned to the end of a short run of it: within this, blows fall at random.
     pub(crate) span: Duration,
 }

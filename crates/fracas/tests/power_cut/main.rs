@@ -164,11 +164,19 @@ fn document(stricken: &[(Case, Target)]) -> String {
     let (mut targets, mut faults) = (String::new(), String::new());
     for (case, target) in stricken {
         let name = case.fault;
+        let inject = case.inject(target);
         writeln!(targets, "  - {{ alias: {name}, {} }}", target.selector).unwrap();
+        if inject.contains("from: other") {
+            writeln!(targets, "  - {{ alias: other, {} }}", target.other()).unwrap();
+        }
+        let agreed = if case.irreversible {
+            ", allow_irreversible: true"
+        } else {
+            ""
+        };
         writeln!(
             faults,
-            "  - {{ name: {name}, target: {name}, inject: {{ {} }} }}",
-            case.inject(target)
+            "  - {{ name: {name}, target: {name}, inject: {{ {inject} }}{agreed} }}"
         )
         .unwrap();
     }
