@@ -17,6 +17,11 @@ pub(crate) fn root() -> Result<PathBuf> {
         .context("xtask lies in the workspace's root")
 }
 
+/// The program, as cargo built it last for tests.
+pub(crate) fn built() -> Result<PathBuf> {
+    Ok(root()?.join("target/debug/fracas"))
+}
+
 /// Cargo, in the workspace's root.
 ///
 /// `cargo run` tells its child about xtask's own package (`CARGO_PKG_NAME`, `CARGO_MANIFEST_DIR`, …). Build scripts that watch
@@ -46,6 +51,18 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         .status()
         .with_context(|| format!("cannot start `{}`", line(command)))?;
     succeeded(status, &line(command))
+}
+
+/// As [`run`], for programs that run at the same time: what it says is shown in one piece when it has ended.
+pub(crate) fn run_apart(command: &mut Command) -> Result<()> {
+    let line = line(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    println!("  $ {line}\n{}", said.concat());
+    succeeded(output.status, &line)
 }
 
 /// Runs a program to its end and gives what it wrote on stdout; stderr is ours.

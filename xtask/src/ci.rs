@@ -31,7 +31,7 @@ fn all(steps: &mut Steps) -> Result<()> {
         children::run(cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
     })?;
     steps.step("generated", || {
-        generated::schemas(generated::Mode::Check).and_then(|()| generated::pages(generated::Mode::Check))
+        generated::schemas(generated::Mode::CheckBuilt).and_then(|()| generated::pages(generated::Mode::CheckBuilt))
     })?;
     steps.step("package", || package::run(false))?;
     let engine = steps.step("engine", Engine::start)?;

@@ -44,31 +44,52 @@ pub(crate) fn run(seconds: u32) -> Result<()> {
             .args(["build", "--release", "--target", TARGET])
             .env("RUSTFLAGS", FLAGS),
     )?;
-    for name in &names {
-        let corpus = folder.join("corpus").join(name);
-        let artifacts = folder.join("artifacts").join(name);
-        for folder in [&corpus, &artifacts] {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut left = names.iter();
+    loop {
+        // A target uses one processor. All that have begun come to their end, so that each says what it found.
+        let now: Vec<&String> = left.by_ref().take(at_once).collect();
+        if now.is_empty() {
+            return Ok(());
         }
-        let program = folder.join("target").join(TARGET).join("release").join(name);
-        let seeds = folder.join("seeds").join(name);
-        let mut command = Command::new(program);
-        command.arg(format!("-max_total_time={seconds}"));
-        // 5 s for one input, 1 GiB and 64 KiB of input: a parser that needs more has no bound.
-        command.args([
-            "-timeout=5",
-            "-rss_limit_mb=1024",
-            "-max_len=65536",
-            "-print_final_stats=1",
-        ]);
-        command.arg(format!("-artifact_prefix={}/", artifacts.display()));
-        command.arg(&corpus);
-        if seeds.is_dir() {
-            command.arg(&seeds);
-        }
-        children::run(&mut command).with_context(|| format!("fuzz target `{name}` found something"))?;
+        let ends = std::thread::scope(|scope| {
+            let begun: Vec<_> = now
+                .iter()
+                .map(|name| scope.spawn(|| one(&folder, name, seconds)))
+                .collect();
+            begun.into_iter().map(join).collect::<Vec<_>>()
+        });
+        ends.into_iter().collect::<Result<()>>()?;
     }
-    Ok(())
+}
+
+fn join(thread: std::thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn one(folder: &Path, name: &str, seconds: u32) -> Result<()> {
+    let corpus = folder.join("corpus").join(name);
+    let artifacts = folder.join("artifacts").join(name);
+    for folder in [&corpus, &artifacts] {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let program = folder.join("target").join(TARGET).join("release").join(name);
+    let seeds = folder.join("seeds").join(name);
+    let mut command = Command::new(program);
+    command.arg(format!("-max_total_time={seconds}"));
+    // 5 s for one input, 1 GiB and 64 KiB of input: a parser that needs more has no bound.
+    command.args([
+        "-timeout=5",
+        "-rss_limit_mb=1024",
+        "-max_len=65536",
+        "-print_final_stats=1",
+    ]);
+    command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.arg(&corpus);
+    if seeds.is_dir() {
+        command.arg(&seeds);
+    }
+    children::run_apart(&mut command).with_context(|| format!("fuzz target `{name}` found something"))
 }
 
 /// The names of the targets, from their files, in order.

@@ -4,6 +4,7 @@ mod page;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -30,13 +31,16 @@ pub(crate) enum Mode {
     Write,
     /// Change nothing; a file that differs is an error.
     Check,
+    /// The same, of the program that was built with the whole workspace: to build it by itself gives its dependencies other features,
+    /// and builds them all again.
+    CheckBuilt,
 }
 
 /// The schema of each format, from the binary.
 pub(crate) fn schemas(mode: Mode) -> Result<()> {
     let mut files = Vec::new();
     for format in FORMATS {
-        let text = printed(&["schema", format])?;
+        let text = printed(mode, &["schema", format])?;
         let schema: Value =
             serde_json::from_str(&text).with_context(|| format!("`fracas schema {format}` printed no JSON"))?;
         if !schema.is_object() {
@@ -59,15 +63,20 @@ pub(crate) fn pages(mode: Mode) -> Result<()> {
     }
     for (name, words) in PAGES {
         let file = children::root()?.join(format!("docs/reference/{name}.md"));
-        files.push((file, format!("{HEAD}{}", printed(words)?)));
+        files.push((file, format!("{HEAD}{}", printed(mode, words)?)));
     }
     bring(mode, &files, "cargo xtask docs")
 }
 
 /// What the program prints.
-fn printed(words: &[&str]) -> Result<String> {
-    let mut command = children::cargo()?;
-    command.args(["run", "--quiet", "--locked", "--package", "fracas", "--"]);
+fn printed(mode: Mode, words: &[&str]) -> Result<String> {
+    let mut command = if mode == Mode::CheckBuilt {
+        Command::new(children::built()?)
+    } else {
+        let mut cargo = children::cargo()?;
+        cargo.args(["run", "--quiet", "--locked", "--package", "fracas", "--"]);
+        cargo
+    };
     let text = children::output(command.args(words))?;
     String::from_utf8(text).with_context(|| format!("`fracas {}` printed no text", words.join(" ")))
 }

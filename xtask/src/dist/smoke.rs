@@ -30,7 +30,7 @@ pub(crate) fn smoke(engine: &Engine) -> Result<()> {
     let folder = Folder::make()?;
     let place = folder.0.as_path();
     let program = place.join("fracas");
-    let built = children::root()?.join("target/debug/fracas");
+    let built = children::built()?;
     // Without its lines: four fifths of the file, which nobody reads here.
     children::run(Command::new("strip").arg("-o").arg(&program).arg(&built))?;
     let files = artefacts(&Parts::gather(&program, TIME)?)?;
