@@ -1,5 +1,6 @@
 //! The clock that counts while the machine sleeps, and the one by which the kernel says when it saw a packet.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::thread::ClockId;
@@ -16,6 +17,42 @@ pub fn wall() -> Duration {
     read(ClockId::Realtime)
 }
 
+/// How far the wall clock is ahead of [`boottime`], in nanoseconds: the same as long as nobody sets the wall clock, but for what a time
+/// daemon corrects.
+pub fn lead() -> i64 {
+    let before = boottime();
+    let wall = wall();
+    // Whoever waits between the readings waits on either side of the second.
+    let middle = before + (boottime().saturating_sub(before)) / 2;
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    nanos(wall).saturating_sub(nanos(middle))
+}
+
+/// Sets the wall clock of the whole machine so many nanoseconds later, or earlier, in one step: the kernel adds to what the clock shows
+/// at that moment (`ADJ_SETOFFSET`, adjtimex(2)), so no time is lost between a reading and a writing. The clock counts as not
+/// synchronised from then on (`timekeeping_inject_offset` in `kernel/time/timekeeping.c` clears what NTP has set), and the kernel does not
+/// write such a time to the clock of the hardware (`sync_hw_clock` in `kernel/time/ntp.c`).
+///
+/// # Errors
+/// `CAP_SYS_TIME` is missing, or it would show a time before 1970 or before the machine's start.
+pub fn step(nanos: i64) -> io::Result<()> {
+    const SECOND: i64 = 1_000_000_000;
+    #[expect(unsafe_code, reason = "a structure of numbers, for which zero is a value")]
+    // SAFETY: `timex` has integers alone.
+    let mut change: libc::timex = unsafe { std::mem::zeroed() };
+    change.modes = libc::ADJ_SETOFFSET | libc::ADJ_NANO;
+    change.time.tv_sec = nanos.div_euclid(SECOND);
+    // With ADJ_NANO these are nanoseconds, and never negative: -0.3 s are -1 s and 0.7 s.
+    change.time.tv_usec = nanos.rem_euclid(SECOND);
+    #[expect(unsafe_code, reason = "rustix has no adjtimex(2)")]
+    // SAFETY: the kernel reads and writes the structure and keeps no pointer to it.
+    let result = unsafe { libc::adjtimex(&raw mut change) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// A clock that never goes back and never shows a negative time.
 pub(crate) fn read(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).unwrap_or_default()
@@ -24,6 +61,16 @@ pub(crate) fn read(clock: ClockId) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wall_clock_leads_by_the_time_of_the_start() {
+        // `btime` of proc_stat(5): when the machine started, in whole seconds since 1970.
+        let text = std::fs::read_to_string("/proc/stat").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("btime ")).unwrap();
+        let start: f64 = line.parse().unwrap();
+        let lead = lead() as f64 / 1e9;
+        assert!((lead - start).abs() < 1.5, "{lead} against {start}");
+    }
 
     #[test]
     fn it_agrees_with_proc_uptime() {

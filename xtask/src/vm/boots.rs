@@ -84,6 +84,7 @@ pub(super) fn all(programs: &Programs, full: bool) -> Result<Vec<Boot>> {
     for name in chosen(&String::from_utf8_lossy(&names), full)? {
         tests.push(Test::new(&*name, &programs.contract, &["--exact", &name]));
     }
+    tests.push(Test::new("host clock", &programs.power_cut, &["host-clock"]));
     let power_cut = |how: &str| Test::new(format!("power cut: {how}"), &programs.power_cut, &[how]);
     tests.push(power_cut("before"));
     Ok(vec![

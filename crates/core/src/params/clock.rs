@@ -14,6 +14,8 @@ use crate::units::Offset;
 /// meanwhile inherit the shift and lose it with their parents. What starts another program (exec) has the right time again, and so has
 /// whoever asks the kernel by a system call of its own: what is timed by the kernel (timers, times of files) is not shifted. Refused in
 /// the plan: processes of 32 bits, held by a debugger, or whose vDSO somebody else has changed; other machines than x86-64.
+///
+/// With `allow_host_clock` it is the clock of the whole machine instead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockSkew {
@@ -26,4 +28,11 @@ pub struct ClockSkew {
     /// Also the descendants. Default true.
     #[serde(default = "super::yes")]
     pub children: bool,
+    /// Set the clock of the machine on which the target runs, for everybody on it (`CLOCK_REALTIME`, adjtimex(2)): also what asks the
+    /// kernel itself sees it, timers by the wall clock fire, and times of files, logs, certificates and Fracas' own reports are
+    /// shifted as well. Excludes `pattern` and `children: false`. At least 10 s either way, for less cannot be told from what a time
+    /// daemon corrects. Undo: exact but for such corrections. Who sets the clock meanwhile keeps what they set, and the certificate
+    /// says so. The clock of the hardware is not touched: after a reboot there is nothing to undo. Default false.
+    #[serde(default)]
+    pub allow_host_clock: bool,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Delay, Inject, Loss, RateLimit};
+use super::{Delay, Distribution, Inject, Loss, RateLimit};
 use crate::traffic::{Direction, Peer, Service};
 use crate::units::{Percent, Rate, Span};
 
@@ -43,7 +43,12 @@ pub struct NetworkProfile {
     pub include_observers: bool,
 }
 
-/// The profiles. Delays with a jitter are uniform.
+/// The profiles. Delays with a jitter are uniform unless it is said. The first five have the values of the proxy whose names they are.
+///
+/// Of the others only the names were given. Their delay is that of a whole round trip, for a fault stands in one direction; the rates of
+/// `4g` are Apple's Network Link Conditioner's (LTE), those of `3g`, `2g` and `edge` WebPageTest's with its round trips, `satellite_leo`
+/// is what Michel et al. measured ("A First Look at Starlink Performance", IMC 2022), and the round trip of `satellite_geo` is that of RFC
+/// 2488, section 2, with what networks on the ground add. The last five are made up: what people fear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
@@ -59,14 +64,44 @@ pub enum Profile {
     Cable,
     /// 2s, 400kbit, loss of 2%.
     Dialup,
+    /// 20ms ± 5ms, 100mbit.
+    #[serde(rename = "5g")]
+    FifthGeneration,
+    /// 50ms ± 10ms, 50mbit.
+    #[serde(rename = "4g")]
+    FourthGeneration,
+    /// 300ms ± 30ms, 1.6mbit, loss of 1%.
+    #[serde(rename = "3g")]
+    ThirdGeneration,
+    /// 800ms ± 80ms, 280kbit, loss of 2%.
+    #[serde(rename = "2g")]
+    SecondGeneration,
+    /// 840ms ± 80ms, 240kbit, loss of 2%.
+    Edge,
+    /// 50ms ± 10ms normal, 150mbit, loss of 1% in bursts of 3.
+    SatelliteLeo,
+    /// 600ms ± 20ms normal, 20mbit, loss of 1%.
+    SatelliteGeo,
+    /// 200ms ± 50ms pareto, 2mbit, loss of 3% in bursts of 4.
+    Congested,
+    /// 20ms, loss of 10%.
+    Lossy,
+    /// 500ms ± 50ms normal.
+    HighLatency,
+    /// 100ms ± 30ms, loss of 20% in bursts of 50.
+    Intermittent,
+    /// 1s ± 200ms pareto, 64kbit, loss of 20% in bursts of 5.
+    ExtremelyPoor,
 }
 
 /// What a profile is made of.
 struct Line {
     mean: Span,
     jitter: Span,
+    distribution: Distribution,
     rate: Option<Rate>,
     loss: Option<Percent>,
+    burst: Option<f64>,
 }
 
 impl Profile {
@@ -74,6 +109,8 @@ impl Profile {
         let line = |mean, jitter, kbit: Option<u64>, loss: Option<f64>| Line {
             mean: Span::millis(mean),
             jitter: Span::millis(jitter),
+            distribution: Distribution::Uniform,
+            burst: None,
             rate: kbit.map(|kbit| Rate(kbit * 1000)),
             loss: loss.map(Percent),
         };
@@ -83,7 +120,38 @@ impl Profile {
             Self::FlakyWifi => line(50, 10, None, Some(5.0)),
             Self::Cable => line(20, 0, Some(80_000), None),
             Self::Dialup => line(2000, 0, Some(400), Some(2.0)),
+            Self::FifthGeneration => line(20, 5, Some(100_000), None),
+            Self::FourthGeneration => line(50, 10, Some(50_000), None),
+            Self::ThirdGeneration => line(300, 30, Some(1600), Some(1.0)),
+            Self::SecondGeneration => line(800, 80, Some(280), Some(2.0)),
+            Self::Edge => line(840, 80, Some(240), Some(2.0)),
+            Self::SatelliteLeo => line(50, 10, Some(150_000), Some(1.0))
+                .in_bursts(3.0)
+                .spread(Distribution::Normal),
+            Self::SatelliteGeo => line(600, 20, Some(20_000), Some(1.0)).spread(Distribution::Normal),
+            Self::Congested => line(200, 50, Some(2000), Some(3.0))
+                .in_bursts(4.0)
+                .spread(Distribution::Pareto),
+            Self::Lossy => line(20, 0, None, Some(10.0)),
+            Self::HighLatency => line(500, 50, None, None).spread(Distribution::Normal),
+            Self::Intermittent => line(100, 30, None, Some(20.0)).in_bursts(50.0),
+            Self::ExtremelyPoor => line(1000, 200, Some(64), Some(20.0))
+                .in_bursts(5.0)
+                .spread(Distribution::Pareto),
         }
+    }
+}
+
+impl Line {
+    fn in_bursts(self, of: f64) -> Self {
+        Self {
+            burst: Some(of),
+            ..self
+        }
+    }
+
+    fn spread(self, distribution: Distribution) -> Self {
+        Self { distribution, ..self }
     }
 }
 
@@ -107,11 +175,13 @@ impl NetworkProfile {
         let mut parts = vec![Inject::Delay(about!(Delay {
             mean: line.mean,
             jitter: line.jitter,
+            distribution: line.distribution,
             ..Delay::default()
         }))];
         parts.extend(line.loss.map(|percent| {
             Inject::Loss(about!(Loss {
                 percent,
+                burst: line.burst,
                 ..Loss::default()
             }))
         }));
@@ -139,6 +209,31 @@ mod tests {
     }
 
     #[test]
+    fn some_lose_in_bursts_and_delay_as_queues_do() {
+        let of = |name: &str, fault: &str, key: &str| {
+            let parts = parts(name);
+            let mut all = parts.as_array().unwrap().iter();
+            all.find_map(|part| part.get(fault)?.get(key).cloned())
+        };
+        for (name, distribution, burst) in [
+            ("slow_3g", "uniform", None),
+            ("satellite_leo", "normal", Some(3.0)),
+            ("satellite_geo", "normal", None),
+            ("congested", "pareto", Some(4.0)),
+            ("high_latency", "normal", None),
+            ("intermittent", "uniform", Some(50.0)),
+            ("extremely_poor", "pareto", Some(5.0)),
+        ] {
+            assert_eq!(of(name, "delay", "distribution"), Some(distribution.into()), "{name}");
+            assert_eq!(
+                of(name, "loss", "burst").and_then(|burst| burst.as_f64()),
+                burst,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn every_profile_has_its_values() {
         for (name, delay, loss, rate) in [
             ("slow_3g", ("400ms", "40ms"), Some("1%"), Some("3.2mbit")),
@@ -146,6 +241,18 @@ mod tests {
             ("flaky_wifi", ("50ms", "10ms"), Some("5%"), None),
             ("cable", ("20ms", "0s"), None, Some("80mbit")),
             ("dialup", ("2s", "0s"), Some("2%"), Some("400kbit")),
+            ("5g", ("20ms", "5ms"), None, Some("100mbit")),
+            ("4g", ("50ms", "10ms"), None, Some("50mbit")),
+            ("3g", ("300ms", "30ms"), Some("1%"), Some("1.6mbit")),
+            ("2g", ("800ms", "80ms"), Some("2%"), Some("280kbit")),
+            ("edge", ("840ms", "80ms"), Some("2%"), Some("240kbit")),
+            ("satellite_leo", ("50ms", "10ms"), Some("1%"), Some("150mbit")),
+            ("satellite_geo", ("600ms", "20ms"), Some("1%"), Some("20mbit")),
+            ("congested", ("200ms", "50ms"), Some("3%"), Some("2mbit")),
+            ("lossy", ("20ms", "0s"), Some("10%"), None),
+            ("high_latency", ("500ms", "50ms"), None, None),
+            ("intermittent", ("100ms", "30ms"), Some("20%"), None),
+            ("extremely_poor", ("1s", "200ms"), Some("20%"), Some("64kbit")),
         ] {
             let parts = parts(name);
             let of = |fault: &str, key: &str| {

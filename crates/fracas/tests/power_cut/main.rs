@@ -5,6 +5,8 @@
 //! it is time, `after` looks at the next boot. That is as soon as a fault is seen: all that is on the disk is what Fracas itself has taken
 //! care of, and that must be its way back. In `before-written` everything is on, and the disk has all of it; the
 //! power goes once more when `after-written` has recovered, and what was called clean is `still` so.
+//!
+//! `host-clock` sets the machine's clock, see [`host_clock`].
 
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +22,7 @@ mod support;
 #[path = "../kill_matrix/cases.rs"]
 #[allow(dead_code, reason = "the kill matrix uses the rest")]
 mod cases;
+mod host_clock;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
             now();
         }
         ["still"] => still(),
+        ["host-clock"] => host_clock::check(),
         _ => return libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
     ExitCode::SUCCESS

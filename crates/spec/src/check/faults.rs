@@ -186,6 +186,13 @@ impl Check<'_, '_> {
                 if let Some(pattern) = &skew.pattern {
                     self.regex(&key("pattern", "process_pattern"), pattern);
                 }
+                if skew.allow_host_clock && (skew.pattern.is_some() || !skew.children) {
+                    let key = key("allow_host_clock", "allow_host_clock");
+                    let spot = self.spot(&key);
+                    let what =
+                        format!("`{key}` sets the clock for everybody, and `pattern` and `children` choose processes");
+                    self.problems.error(&codes::CONTRADICTION, spot, what);
+                }
             }
             Inject::ProcessKill(kill) => {
                 if let Some(pattern) = &kill.pattern {

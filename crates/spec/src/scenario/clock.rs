@@ -34,6 +34,7 @@ impl Reader<'_, '_> {
             offset: params.offset,
             pattern: None,
             children: true,
+            allow_host_clock: false,
         }))
     }
 }

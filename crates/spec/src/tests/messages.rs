@@ -223,6 +223,10 @@ fn sense() {
             ),
             (
                 "memory_limit: { limit: 64MiB }",
+                "clock_skew: { offset: +1h, allow_host_clock: true, children: false }",
+            ),
+            (
+                "memory_limit: { limit: 64MiB }",
                 "network_disconnect: { network: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb }",
             ),
             (

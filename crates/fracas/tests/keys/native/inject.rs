@@ -45,6 +45,7 @@ changes! { members(), "process: { pid_file: '@PID' }";
     key_faults_inject_clock_skew_offset: "clock_skew: { offset: +5m }" => "clock_skew: { offset: -1h }", "by +5m" => "by -1h";
     key_faults_inject_clock_skew_pattern: "clock_skew: { offset: +5m, children: false, pattern: 'fork 2' }" => "clock_skew: { offset: +5m, children: false, pattern: 'exe sleep' }", "@FIRST by" => "@CHILD";
     key_faults_inject_clock_skew_children: "clock_skew: { offset: +5m, children: false }" => "clock_skew: { offset: +5m }", "@FIRST by" => "@CHILD";
+    key_faults_inject_clock_skew_allow_host_clock: "clock_skew: { offset: +5m }" => "clock_skew: { offset: +5m, allow_host_clock: true }", "@FIRST by" => "the whole machine by";
 }
 
 changes! { Stage::container(), "container: { name: '@C-1' }";

@@ -61,6 +61,7 @@ faults! {
     key_faults_inject_clock_skew_offset: "clock_skew: { offset: +5m }" => "clock_skew: { offset: -1h }", "clock_skew/offset", "+5m" => "-1h";
     key_faults_inject_clock_skew_pattern: "clock_skew: { offset: +5m, pattern: a }" => "clock_skew: { offset: +5m, pattern: b }", "clock_skew/pattern", "a" => "b";
     key_faults_inject_clock_skew_children: "clock_skew: { offset: +5m }" => "clock_skew: { offset: +5m, children: false }", "clock_skew/children", "true" => "false";
+    key_faults_inject_clock_skew_allow_host_clock: "clock_skew: { offset: +5m }" => "clock_skew: { offset: +5m, allow_host_clock: true }", "clock_skew/allow_host_clock", "false" => "true";
     key_faults_inject_container_pause: "container_stop: {}" => "container_pause: {}", "", "{\"container_stop\":{\"grace\":\"10s\"}}" => "{\"container_pause\":{}}";
     key_faults_inject_container_kill_signal: "container_kill: {}" => "container_kill: { signal: HUP }", "container_kill/signal", "KILL" => "HUP";
     key_faults_inject_container_kill_via: "container_kill: {}" => "container_kill: { via: engine }", "container_kill/via", "host" => "engine";
