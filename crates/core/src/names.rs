@@ -12,6 +12,11 @@ use crate::units::NotAQuantity;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NamePattern(String);
 
+/// The name of one host. Upper and lower case are the same. With a dot at its end it is looked for as it is, without one also in the
+/// domains that the target searches (resolv.conf(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostName(String);
+
 /// An address of IPv4 or IPv6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address(pub IpAddr);
@@ -98,6 +103,63 @@ impl FromStr for NamePattern {
     }
 }
 
+impl HostName {
+    /// The name without a dot at its end.
+    pub fn name(&self) -> &str {
+        self.0.strip_suffix('.').unwrap_or(&self.0)
+    }
+
+    /// Whether it is looked for as it is only.
+    pub fn is_absolute(&self) -> bool {
+        self.0.ends_with('.')
+    }
+}
+
+/// Whether the last part of a text is a number, as that of an address of IPv4 is and that of no name (RFC 1123, 2.1).
+pub(crate) fn ends_in_number(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl FromStr for HostName {
+    type Err = NotAQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+        let bad = |why: &str| {
+            NotAQuantity(format!(
+                "{text:?} is no name of a host: {why}; write it like db.example.com"
+            ))
+        };
+        let name = text.strip_suffix('.').unwrap_or(text);
+        if name.is_empty() {
+            return Err(bad("it is empty"));
+        }
+        if name.len() > LONGEST {
+            return Err(bad("it has more than 253 characters"));
+        }
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !name.chars().all(known) {
+            return Err(bad("it may have letters, digits, `-`, `_` and dots"));
+        }
+        if name.split('.').any(str::is_empty) {
+            return Err(bad("nothing stands before or between its dots"));
+        }
+        if name.split('.').any(|label| label.len() > LONGEST_LABEL) {
+            return Err(bad("a part of it has more than 63 characters"));
+        }
+        if ends_in_number(name) {
+            return Err(bad("it ends in a number, as an address does"));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for NamePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -126,6 +188,12 @@ as_text!(NamePattern, "a name of a host such as db.example.com or *.example.com"
     "description": "A name of a host, or with * for any number of characters all that are like it: db.example.com, *.example.com.",
     "type": "string",
     "pattern": "^[A-Za-z0-9._*-]+$",
+    "maxLength": 254
+});
+as_text!(HostName, "a name of a host such as db.example.com", {
+    "description": "A name of a host: db.example.com.",
+    "type": "string",
+    "pattern": "^[A-Za-z0-9._-]+$",
     "maxLength": 254
 });
 as_text!(Address, "an address such as 192.0.2.7", {
@@ -195,6 +263,41 @@ mod tests {
         }
         assert!("10.0.0".parse::<Address>().is_err());
         assert_eq!("2001:DB8::7".parse::<Address>().unwrap().to_string(), "2001:db8::7");
+    }
+
+    #[test]
+    fn a_name_of_a_host_is_one_that_can_be_asked_for() {
+        let (long, longer) = ("a".repeat(64), "a.".repeat(150));
+        for (text, why) in [
+            ("", "it is empty"),
+            (".", "it is empty"),
+            ("a..b", "nothing stands"),
+            (".a", "nothing stands"),
+            ("a..", "nothing stands"),
+            ("*.example.com", "it may have letters"),
+            ("a b", "it may have letters"),
+            ("a;reboot", "it may have letters"),
+            ("$(reboot)", "it may have letters"),
+            ("a\n", "it may have letters"),
+            ("bücher.example", "it may have letters"),
+            ("10.0.0.256", "ends in a number"),
+            ("10.0.0", "ends in a number"),
+            (long.as_str(), "more than 63"),
+            (longer.as_str(), "more than 253"),
+        ] {
+            let error = text.parse::<HostName>().unwrap_err().0;
+            assert!(error.contains(why) && error.contains("db.example.com"), "{error}");
+        }
+        for (text, said, absolute) in [
+            ("DB.Example.com", "db.example.com", false),
+            ("db.example.com.", "db.example.com.", true),
+            ("_a.b-c", "_a.b-c", false),
+            ("7.example", "7.example", false),
+        ] {
+            let name: HostName = text.parse().unwrap();
+            assert_eq!((name.to_string().as_str(), name.is_absolute()), (said, absolute));
+            assert_eq!(name.name(), said.trim_end_matches('.'));
+        }
     }
 
     #[test]

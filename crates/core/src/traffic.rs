@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::{HostName, ends_in_number};
 use crate::text::as_text;
 use crate::units::NotAQuantity;
 
@@ -51,16 +52,26 @@ pub struct Service {
 
 /// The other side of some packets: `HOST[:PORTS][/PROTOCOL]`.
 ///
-/// `HOST` is an address, a network such as `10.0.0.0/8`, or `*` for all; an IPv6 one before a port stands in brackets. `PORTS` is one
-/// port or a range `8000-8010`; `PROTOCOL` is `tcp`, `udp` or `icmp`. Ports without a protocol are those of TCP and UDP.
+/// `HOST` is an address, a network such as `10.0.0.0/8`, the name of a host, or `*` for all; an IPv6 address before a port stands in
+/// brackets. `PORTS` is one port or a range `8000-8010`; `PROTOCOL` is `tcp`, `udp` or `icmp`. Ports without a protocol are those of TCP
+/// and UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// Its address. `None`: any.
-    pub network: Option<Network>,
+    /// Who it is. `None`: anybody.
+    pub host: Option<Host>,
     /// Its ports. `None`: any, and what has no ports.
     pub ports: Option<Ports>,
     /// The protocol. `None`: any.
     pub protocol: Option<Protocol>,
+}
+
+/// One or several hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// All of a network, or one address.
+    Network(Network),
+    /// All addresses that a name has in the target's view.
+    Name(HostName),
 }
 
 /// In which direction packets go, seen from the target.
@@ -109,9 +120,9 @@ impl FromStr for Network {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| {
-            bad("names of hosts are not available yet; write an address such as 10.0.0.7 or 2001:db8::7, or a network such as 10.0.0.0/8")
-        })?;
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| bad("write an address such as 10.0.0.7 or 2001:db8::7, or a network such as 10.0.0.0/8"))?;
         let mut network = Self { address, prefix: 0 };
         let width = network.width();
         network.prefix = match prefix {
@@ -222,6 +233,38 @@ impl fmt::Display for Service {
     }
 }
 
+impl FromStr for Host {
+    type Err = NotAQuantity;
+
+    fn from_str(text: &str) -> Result<Self, NotAQuantity> {
+        // No name has colons or slashes, or ends in a number: whoever wrote these meant an address.
+        if text.contains([':', '/']) || ends_in_number(text) {
+            return text.parse().map(Self::Network);
+        }
+        text.parse().map(Self::Name)
+    }
+}
+
+impl From<IpAddr> for Host {
+    fn from(address: IpAddr) -> Self {
+        let network = Network { address, prefix: 0 };
+        Self::Network(Network {
+            prefix: network.width(),
+            ..network
+        })
+    }
+}
+
+impl Peer {
+    /// Its name, where it has one.
+    pub fn name(&self) -> Option<&HostName> {
+        match &self.host {
+            Some(Host::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Protocol {
     const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Icmp];
 
@@ -256,23 +299,19 @@ impl FromStr for Peer {
             }
             _ => (text, None),
         };
-        let (host, ports) = split_ports(rest).ok_or_else(|| bad("a bracket is missing"))?;
-        let network = match host {
+        let (written, ports) = split_ports(rest).ok_or_else(|| bad("a bracket is missing"))?;
+        let host = match written {
             "*" | "" => None,
-            host => Some(host.parse::<Network>()?),
+            host => Some(host.parse::<Host>()?),
         };
         let ports = ports.map(str::parse).transpose()?;
         if ports.is_some() && protocol == Some(Protocol::Icmp) {
             return Err(bad("icmp has no ports"));
         }
-        if host.is_empty() && ports.is_none() {
+        if written.is_empty() && ports.is_none() {
             return Err(bad("it names no host and no port"));
         }
-        Ok(Self {
-            network,
-            ports,
-            protocol,
-        })
+        Ok(Self { host, ports, protocol })
     }
 }
 
@@ -294,9 +333,10 @@ fn split_ports(text: &str) -> Option<(&str, Option<&str>)> {
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.network, &self.ports) {
-            (Some(network), Some(_)) if network.address.is_ipv6() => write!(f, "[{network}]")?,
-            (Some(network), _) => write!(f, "{network}")?,
+        match (&self.host, &self.ports) {
+            (Some(Host::Network(network)), Some(_)) if network.address.is_ipv6() => write!(f, "[{network}]")?,
+            (Some(Host::Network(network)), _) => write!(f, "{network}")?,
+            (Some(Host::Name(name)), _) => write!(f, "{name}")?,
             (None, _) => f.write_str("*")?,
         }
         if let Some(ports) = self.ports {
@@ -310,7 +350,7 @@ impl fmt::Display for Peer {
 }
 
 as_text!(Peer, "a peer such as 10.0.0.0/8:5432/tcp", {
-    "description": "The other side: HOST[:PORTS][/PROTOCOL], such as 10.0.0.0/8:5432/tcp, [2001:db8::7]:443 or *:53/udp.",
+    "description": "The other side: HOST[:PORTS][/PROTOCOL], such as 10.0.0.0/8:5432/tcp, [2001:db8::7]:443, db.example.com:5432 or *:53/udp.",
     "type": "string",
     "minLength": 1
 });
@@ -341,6 +381,11 @@ mod tests {
             "2001:db8::7",
             "[2001:db8::7]:443/tcp",
             "[2001:db8::/32]:443",
+            "db.internal:5432/tcp",
+            "db",
+            "db/tcp",
+            "db.example.com.:80-90",
+            "7.example",
             "*:53/udp",
             "*/icmp",
             "*",
@@ -373,8 +418,15 @@ mod tests {
             ("10.0.0.0:90-80", "ends before it begins"),
             ("10.0.0.0:+80", "from 1 to 65535"),
             ("10.0.0.0:80/icmp", "has no ports"),
-            ("db.internal:5432", "names of hosts are not available yet"),
-            ("10.0.0.1\n", "is not an address"),
+            ("db.internal/24", "is not an address"),
+            ("db internal:5432", "is no name of a host"),
+            ("db;reboot", "is no name of a host"),
+            ("db..internal:80", "nothing stands"),
+            ("10.0.0.256:80", "is not an address"),
+            ("10.0.0:80", "is not an address"),
+            ("10.0.0.1\n", "is no name of a host"),
+            ("db:80:90", "is not an address"),
+            ("db\0", "is no name of a host"),
             ("[::1", "a bracket is missing"),
             ("[::1]443", "a bracket is missing"),
         ] {

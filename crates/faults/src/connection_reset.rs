@@ -21,6 +21,7 @@ use fracas_linux::process;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::{bounded, deed};
+use crate::hosts::{self, Hosts};
 use crate::impairment::aim::{Packet, hits};
 use crate::impairment::{CAPABILITIES, no_resets, rules};
 use crate::packet_worker::{Fit, inside, lacking};
@@ -47,6 +48,9 @@ pub struct Undo {
     /// What passes between the target and those who measure it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     spared: Vec<Spared>,
+    /// Where the hosts were that it names.
+    #[serde(default, skip_serializing_if = "Hosts::is_empty")]
+    hosts: Hosts,
 }
 
 /// How often at most.
@@ -80,9 +84,11 @@ impl Fault for ConnectionReset {
         }
         let (inside, _) = inside(Self::NAME, CAPABILITIES, target, fit).await?;
         let spared = observers::of(Self::NAME, target, cx, params.include_observers).await?;
+        let names = hosts::names(params.to.iter().chain(&params.except));
+        let hosts = hosts::find(Self::NAME, target, inside, names).await?;
         let process = target.process().clone();
         let what = || format!("the connections of {target} cannot be looked at");
-        let (own, own_spared, own_process) = (params.clone(), spared.clone(), process.clone());
+        let (own, own_spared, own_process) = (at(params, &hosts), spared.clone(), process.clone());
         let look = move || {
             let Some(there) = NetNamespace::of(&own_process)?.filter(|there| there.inode() == inside) else {
                 return Ok(None);
@@ -108,6 +114,7 @@ impl Fault for ConnectionReset {
             matched: numbers(&matched),
             others: numbers(&others),
             spared,
+            hosts,
         })
     }
 
@@ -120,9 +127,10 @@ impl Fault for ConnectionReset {
         let who = rules::words(&traffic(params, &[]));
         let who = who.strip_prefix("packets ").unwrap_or(&who);
         format!(
-            "reset of {} open connections {who}, in network namespace {}{more}; nothing brings them back{}",
+            "reset of {} open connections {who}, in network namespace {}{more}; nothing brings them back{}{}",
             undo.matching,
             undo.inside,
+            hosts::words(&undo.hosts),
             observers::words(&undo.spared, params.include_observers)
         )
     }
@@ -251,6 +259,15 @@ fn traffic<'a>(params: &'a params::ConnectionReset, spared: &'a [Spared]) -> Tra
     }
 }
 
+/// The same parameters, with addresses in place of names.
+fn at(params: &params::ConnectionReset, hosts: &Hosts) -> params::ConnectionReset {
+    params::ConnectionReset {
+        to: hosts::located(&params.to, hosts),
+        except: hosts::located(&params.except, hosts),
+        ..params.clone()
+    }
+}
+
 /// Whether connections can be ended here.
 fn fit(_: &NetNamespace) -> io::Result<Fit> {
     Ok(lacking(no_resets()?).map(|()| Vec::new()))
@@ -278,7 +295,10 @@ fn reset(cx: &Context) -> Option<usize> {
 async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Result<Option<usize>> {
     let what = || format!("the connections of {} cannot be reset", undo.process);
     let (params, spared, process, inside) = (params.clone(), undo.spared.clone(), undo.process.clone(), undo.inside);
+    let mut hosts = undo.hosts.clone();
     let ended = deed(cx, what, move || {
+        hosts::look_again(&process, inside, &mut hosts);
+        let params = at(&params, &hosts);
         let Some(there) = NetNamespace::of(&process)?.filter(|there| there.inode() == inside) else {
             return Ok(None);
         };

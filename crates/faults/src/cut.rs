@@ -34,7 +34,7 @@ use crate::bounded::bounded_for;
 use crate::impairment::{self, CAPABILITIES, no_rules};
 use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_device, lacking};
 use crate::say::{missed, refuse};
-use crate::{Context, Fault, Needs, Resource, observers};
+use crate::{Context, Fault, Needs, Resource, hosts, observers};
 use worker::Order;
 
 /// The faults of this kind.
@@ -106,7 +106,7 @@ impl Cut {
         }
         if self.to.is_empty() {
             self.to.push(Peer {
-                network: None,
+                host: None,
                 ports: None,
                 protocol: None,
             });
@@ -168,15 +168,19 @@ impl<K: Kind> Fault for Rules<K> {
         let device = cut.device.clone();
         let look = move |there: &NetNamespace| fit(there, device.as_deref());
         let held = PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await?;
+        let names = hosts::names(cut.to.iter().chain(&cut.except));
+        let hosts = hosts::find(K::NAME, target, held.inside, names).await?;
+        let held = PacketWorker { hosts, ..held };
         Ok(Undo { held, cut })
     }
 
     fn change(params: &K::Params, undo: &Undo) -> String {
         let PacketWorker { table, inside, .. } = &undo.held;
         format!(
-            "{} {}, by the table {table} in network namespace {inside}, then it goes{}",
+            "{} {}, by the table {table} in network namespace {inside}, then it goes{}{}",
             K::asked(params),
             undo.cut.words(),
+            hosts::words(&undo.held.hosts),
             observers::words(&undo.cut.spared, undo.cut.include_observers)
         )
     }
@@ -193,6 +197,7 @@ impl<K: Kind> Fault for Rules<K> {
             inside: undo.held.inside,
             table: undo.held.table.clone(),
             cut: undo.cut.clone(),
+            hosts: undo.held.hosts.clone(),
             not_after: clock::boottime() + cx.at_most + LEFT_ALONE,
         };
         let job = Job {
@@ -215,13 +220,18 @@ impl<K: Kind> Fault for Rules<K> {
         let mut known: meter::Known = word
             .and_then(|word| serde_json::from_str(&word).ok())
             .unwrap_or_default();
-        let measured = bounded_for(meter::LONGEST, &codes::FAULT_MEASURE, what, move || {
-            let Some(there) = own.held.there()? else {
-                return Ok(None);
-            };
-            let seen = meter::measure(&there, &own, &mut known)?;
-            Ok(Some((seen, known)))
-        });
+        let measured = bounded_for(
+            meter::LONGEST + hosts::LOCATING,
+            &codes::FAULT_MEASURE,
+            what,
+            move || {
+                let Some(there) = own.held.there()? else {
+                    return Ok(None);
+                };
+                let seen = meter::measure(&there, &own, &mut known)?;
+                Ok(Some((seen, known)))
+            },
+        );
         let Some((seen, known)) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };
@@ -231,7 +241,8 @@ impl<K: Kind> Fault for Rules<K> {
         Ok(Dose {
             asked,
             delivered,
-            effect: (landed == Landed::Yes).then(|| format!("{} packets of the target's own", seen.own())),
+            effect: (landed == Landed::Yes)
+                .then(|| format!("{} packets of the target's own{}", seen.own(), seen.unsure())),
             landed,
         })
     }

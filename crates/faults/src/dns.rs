@@ -4,7 +4,7 @@
 //! business: it forwards nothing. See [`packet_worker`](crate::packet_worker) for how it leaves.
 
 mod answering;
-mod ask;
+pub(crate) mod ask;
 mod message;
 mod meter;
 mod rules;
@@ -12,7 +12,6 @@ mod worker;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
 use std::time::Duration;
 
 use fracas_core::names::{Address, NamePattern};
@@ -20,7 +19,7 @@ use fracas_core::params::{self, Answer};
 use fracas_core::problem::{Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::Target;
-use fracas_linux::inside::{Access, Inside, is_missing};
+use fracas_linux::inside::Inside;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
 use fracas_linux::{clock, intercept};
@@ -31,7 +30,7 @@ use crate::bounded::bounded_for;
 use crate::impairment::{CAPABILITIES, obstacle};
 use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, lacking};
 use crate::say::missed;
-use crate::{Context, Fault, Needs, Resource};
+use crate::{Context, Fault, Needs, Resource, hosts};
 use meter::Outcome;
 use worker::Order;
 
@@ -49,11 +48,6 @@ pub(crate) struct Undo {
     /// Whether answers are made up. Otherwise they are only late.
     answers: bool,
 }
-
-/// Where the C library's resolver reads whom to ask (resolv.conf(5)).
-const SERVERS: &str = "/etc/resolv.conf";
-/// A longer file names no more servers: the resolver reads three.
-const LONGEST_FILE: u64 = 64 << 10;
 
 impl Fault for Dns {
     const NAME: &'static str = "dns";
@@ -247,15 +241,7 @@ fn fit(delayed: bool) -> io::Result<Fit> {
 
 /// The name server that the C library in the target asks first, of those that are meant.
 fn server(files: &Inside, meant: &[Address]) -> io::Result<IpAddr> {
-    let text = match files.file(Path::new(SERVERS), Access::Read) {
-        Err(error) if is_missing(&error) => String::new(),
-        file => {
-            let mut text = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(file?, LONGEST_FILE), &mut text)?;
-            String::from_utf8_lossy(&text).into_owned()
-        }
-    };
-    let configured = servers(&text);
+    let configured = hosts::servers(files)?;
     let is_meant = |server: &&IpAddr| meant.is_empty() || meant.contains(&Address(**server));
     let first = configured.iter().find(is_meant).copied();
     Ok(first
@@ -264,20 +250,12 @@ fn server(files: &Inside, meant: &[Address]) -> io::Result<IpAddr> {
         .unwrap_or(IpAddr::from([127, 0, 0, 1])))
 }
 
-fn servers(text: &str) -> Vec<IpAddr> {
-    let server = |line: &str| {
-        let rest = line.strip_prefix("nameserver")?;
-        rest.starts_with([' ', '\t']).then_some(())?;
-        rest.split_ascii_whitespace().next()?.parse().ok()
-    };
-    text.lines().filter_map(server).collect()
-}
-
 /// How long whoever measures waits for an answer that is not late.
 const SOON: Duration = Duration::from_millis(500);
 
-/// Reads whatever it is, as a question and as an answer. For the fuzzer.
+/// Reads whatever it is, as a question, as an answer and as a file of the target's. For the fuzzer.
 pub fn fuzz(bytes: &[u8]) {
+    hosts::fuzz(&String::from_utf8_lossy(bytes));
     message::fuzz(bytes);
     ask::fuzz(bytes);
     answering::fuzz(bytes);
@@ -286,17 +264,6 @@ pub fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn servers_are_those_that_the_resolver_would_ask() {
-        let text = "# nameserver 10.0.0.1\nsearch a.b\nnameserver  127.0.0.11 # ours\nnameserver\t2001:db8::53\n nameserver 10.0.0.3\n\
-                    nameservers 10.0.0.2\nnameserver fe80::1%eth0\nnameserver\n";
-        assert_eq!(
-            list(&servers(text)),
-            "127.0.0.11, 2001:db8::53",
-            "one with a link is left alone"
-        );
-    }
 
     #[test]
     fn what_is_asked_is_said() {

@@ -44,7 +44,7 @@ pub use worker::packet_queue_worker_main;
 
 use crate::bounded::bounded_for;
 use crate::say::{missed, refuse};
-use crate::{Context, Fault, Needs, Resource, observers};
+use crate::{Context, Fault, Needs, Resource, hosts, observers};
 use known::Known;
 use meter::{Measured, Outcome};
 use model::Model;
@@ -165,10 +165,13 @@ impl<K: Kind> Fault for Impairment<K> {
         let what = || format!("{} cannot be measured", K::NAME);
         let (own, traffic) = (undo.clone(), Owned::from(traffic(params, undo)));
         let name = cx.trace_name();
-        let measured = bounded_for(plan.longest(), &codes::FAULT_MEASURE, what, move || {
-            own.measure(&traffic, &plan)
-        });
-        let Some(outcome) = measured.await? else {
+        let measured = bounded_for(
+            plan.longest() + hosts::LOCATING,
+            &codes::FAULT_MEASURE,
+            what,
+            move || own.measure(&traffic, &plan),
+        );
+        let Some((outcome, unsure)) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };
         let mut known = Known::of(&name, cx);
@@ -215,7 +218,7 @@ impl<K: Kind> Fault for Impairment<K> {
             delivered: format!("{delivered}; {}", measured.bystander_words()),
             landed,
             effect: Some(format!(
-                "{} packets of the target's own, by {undo}{}",
+                "{} packets of the target's own, by {undo}{}{unsure}",
                 measured.own(),
                 known.trouble()
             )),

@@ -26,6 +26,7 @@ mod entry;
 pub mod fd_exhaustion;
 pub mod file_corrupt;
 pub mod file_delete;
+mod hosts;
 pub mod impairment;
 pub mod kernel_file;
 mod life;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::Context;
 use crate::beside::{Beside, Job};
 use crate::bounded::bounded;
+use crate::hosts::Hosts;
 use crate::say::{OrSay, gone, refuse};
 
 /// Where such a worker is, and what it made: the undo of its fault.
@@ -38,6 +39,9 @@ pub(crate) struct PacketWorker {
     /// Whose packets are left alone, unless the fault hits those who measure, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) spared: Vec<Spared>,
+    /// Where the hosts were that the fault names.
+    #[serde(default, skip_serializing_if = "Hosts::is_empty")]
+    pub(crate) hosts: Hosts,
     pub(crate) beside: Beside,
 }
 
@@ -82,6 +86,7 @@ impl PacketWorker {
             table: cx.trace_name(),
             unseen,
             spared: Vec::new(),
+            hosts: Hosts::new(),
             beside: Beside::find_in(&CONTROLLERS, fault, target, cx)?,
         })
     }

@@ -1,9 +1,10 @@
-//! A name server for tests: it knows every name, by UDP and by TCP.
+//! A name server for tests: it knows every name, by UDP and by TCP; some as it is told.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,8 +13,12 @@ use std::time::Duration;
 pub struct TestNames {
     over: Arc<AtomicBool>,
     asked: Arc<AtomicU64>,
+    told: Told,
     thread: Option<JoinHandle<()>>,
 }
+
+/// Where some names are that are not where all are.
+type Told = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 
 /// How long nothing is looked at when nobody asks by UDP.
 const IDLE: Duration = Duration::from_millis(10);
@@ -34,29 +39,37 @@ impl TestNames {
         udp.set_read_timeout(Some(IDLE))?;
         tcp.set_nonblocking(true)?;
         let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (its_over, its_asked) = (Arc::clone(&over), Arc::clone(&asked));
+        let told = Told::default();
+        let (its_over, its_asked, its_told) = (Arc::clone(&over), Arc::clone(&asked), Arc::clone(&told));
         let thread = std::thread::Builder::new().spawn(move || {
             let mut buffer = [0; 1500];
             while !its_over.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = udp.recv_from(&mut buffer)
-                    && let Some(answer) = answer(&buffer[..length])
+                    && let Some(answer) = answer(&buffer[..length], &its_told)
                 {
                     its_asked.fetch_add(1, Ordering::Relaxed);
                     // Who has asked may be gone.
                     let _gone = udp.send_to(&answer, from);
                 }
                 if let Ok((stream, _)) = tcp.accept() {
-                    let asked = Arc::clone(&its_asked);
+                    let (asked, told) = (Arc::clone(&its_asked), Arc::clone(&its_told));
                     // It ends with its connection.
-                    std::thread::spawn(move || converse(stream, &asked));
+                    std::thread::spawn(move || converse(stream, &asked, &told));
                 }
             }
         })?;
         Ok(Self {
             over,
             asked,
+            told,
             thread: Some(thread),
         })
+    }
+
+    /// From now on a name is at these addresses; without any there is no such name.
+    pub fn tell(&self, name: &str, addresses: &[IpAddr]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(name.to_owned(), addresses.to_vec());
     }
 
     /// How many questions came.
@@ -76,7 +89,7 @@ impl Drop for TestNames {
 }
 
 /// Answers on a connection until it ends.
-fn converse(mut stream: TcpStream, asked: &AtomicU64) -> Option<()> {
+fn converse(mut stream: TcpStream, asked: &AtomicU64, told: &Told) -> Option<()> {
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(SILENT)).ok()?;
     loop {
@@ -85,31 +98,39 @@ fn converse(mut stream: TcpStream, asked: &AtomicU64) -> Option<()> {
         let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
         stream.read_exact(&mut message).ok()?;
         asked.fetch_add(1, Ordering::Relaxed);
-        let answer = answer(&message)?;
+        let answer = answer(&message, told)?;
         let length = (answer.len() as u16).to_be_bytes();
         stream.write_all(&[&length[..], &answer].concat()).ok()?;
     }
 }
 
 /// The answer to a question. `None`: it is none.
-fn answer(message: &[u8]) -> Option<Vec<u8>> {
-    let mut end = 12;
+fn answer(message: &[u8], told: &Told) -> Option<Vec<u8>> {
+    let (mut end, mut labels) = (12, Vec::new());
     loop {
         let length = usize::from(*message.get(end)?);
+        let label = message.get(end + 1..end + 1 + length)?;
         end += 1 + length;
         if length == 0 {
             break;
         }
+        labels.push(String::from_utf8_lossy(label).to_ascii_lowercase());
     }
     let kind = u16::from_be_bytes(*message.get(end..)?.first_chunk()?);
     let mut answer = message.get(..end + 4)?.to_vec();
-    let address = match kind {
-        1 => TestNames::V4.octets().to_vec(),
-        28 => TestNames::V6.octets().to_vec(),
-        _ => Vec::new(),
+    let told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = told.get(&labels.join(".")).cloned();
+    let all = all.unwrap_or_else(|| vec![TestNames::V4.into(), TestNames::V6.into()]);
+    let code = if all.is_empty() { 3 } else { 0 };
+    let of_kind = |address: &IpAddr| match (kind, address) {
+        (1, IpAddr::V4(address)) => Some(address.octets().to_vec()),
+        (28, IpAddr::V6(address)) => Some(address.octets().to_vec()),
+        _ => None,
     };
-    answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(!address.is_empty()), 0, 0, 0, 0]);
-    if !address.is_empty() {
+    let addresses: Vec<Vec<u8>> = all.iter().filter_map(of_kind).collect();
+    let [high, low] = (addresses.len() as u16).to_be_bytes();
+    answer[2..12].copy_from_slice(&[0x81, 0x80 | code, 0, 1, high, low, 0, 0, 0, 0]);
+    for address in addresses {
         answer.extend(
             [0xc00c, kind, 1, 0, 60, address.len() as u16]
                 .map(u16::to_be_bytes)

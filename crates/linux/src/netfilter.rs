@@ -9,12 +9,14 @@
 
 mod expression;
 mod lease;
+mod list;
 mod possible;
 mod read;
 mod rule;
 mod table;
 mod write;
 
+pub use list::List;
 pub use possible::{Possible, possible};
 pub use read::{Counter, TableInfo, older_tables};
 pub use rule::{Action, Chain, Hook, Match, Rule, Side, Version, Way};

@@ -16,8 +16,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io;
+use std::net::UdpSocket;
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,10 +27,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, errno, invalid};
-use crate::netfilter::{Chain, Hook, Table, Version};
+use crate::netfilter::{Chain, Hook, List, Table, Version};
 use crate::netlink::Netlink;
 use crate::queue::{self, Options, Packet, Queue, Verdict};
 use crate::raw::{self, Raw};
+use crate::sockets::set_option;
 
 /// The numbers of the queues, one for each relay: who listens to one has its mark, too.
 const FIRST_QUEUE: u16 = 0xf2a0;
@@ -44,6 +47,10 @@ pub const PROBE: u32 = 1 << (FIRST_MARK + MOST as u32);
 /// The ports to which packets go that measure what comes in, which brings no mark along: one for each relay, and one more for what impairs
 /// packets without a relay.
 pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST + 1;
+/// The ports from which whoever asks name servers for Fracas asks them: answers bring no mark along, and are known by these. They need no
+/// capability, are outside the range from which the kernel takes ports by itself (ip(7), `ip_local_port_range`), and none is one to which
+/// name servers refuse to answer, as BIND does to those of echo, daytime and chargen.
+pub const QUESTION_PORTS: RangeInclusive<u16> = 5310..=5317;
 /// How long a relay that is not served goes on to take packets.
 pub const LEASE: Duration = Duration::from_millis(750);
 /// By how much the kernel may be early: it counts in ticks, 10 ms where they are longest (`CONFIG_HZ=100`; `nf_msecs_to_jiffies64`).
@@ -132,6 +139,8 @@ pub struct Troubles {
 pub struct Relay {
     /// Before the queue: while that is there, no rule may be that fills it.
     table: Option<Table>,
+    /// What more is to be in the lists of the table.
+    news: Option<Receiver<List>>,
     /// When its lease was renewed.
     renewed: Instant,
     queue: Queue,
@@ -185,6 +194,14 @@ impl Relay {
     /// # Errors
     /// Eight relays are there already; the kernel refuses the queue, the rules or the sockets.
     pub fn open(table: &str, chains: impl FnOnce(Place) -> Vec<Chain>) -> io::Result<Self> {
+        Self::open_with(table, &[], chains)
+    }
+
+    /// As [`Relay::open`], with lists that the rules may ask.
+    ///
+    /// # Errors
+    /// As [`Relay::open`].
+    pub fn open_with(table: &str, lists: &[List], chains: impl FnOnce(Place) -> Vec<Chain>) -> io::Result<Self> {
         let raw = Raw::open()?;
         let netlink = Netlink::route()?;
         let taken = queue::taken(&mut Netlink::netfilter()?)?;
@@ -204,11 +221,12 @@ impl Relay {
                 later: MARKS & !((1 << (FIRST_MARK + u32::from(place) + 1)) - 1),
                 order: i32::from(place),
             };
-            let mut table = Table::make(table, &chains(place))?;
+            let mut table = Table::make_with(table, &chains(place), lists)?;
             let renewed = Instant::now();
             table.renew(LEASE)?;
             return Ok(Self {
                 table: Some(table),
+                news: None,
                 renewed,
                 queue,
                 raw,
@@ -226,6 +244,15 @@ impl Relay {
         )))
     }
 
+    /// Puts into its lists whatever comes here while it is served. Each message takes a moment; nobody sends many.
+    #[must_use]
+    pub fn hearing(self, news: Receiver<List>) -> Self {
+        Self {
+            news: Some(news),
+            ..self
+        }
+    }
+
     /// Serves the queue until `over` says so, which is told of troubles and asked 20 times a second, and until `until` can be read. `fate`
     /// is asked about each packet. At the end the rules go, and what waits goes on at once, in the order in which it would have.
     ///
@@ -241,6 +268,7 @@ impl Relay {
         let mut packets = Vec::new();
         loop {
             self.renew()?;
+            self.hear()?;
             let came = self.queue.receive(BATCH, &mut packets)?;
             let now = Instant::now();
             self.take(&mut packets, now, |packet| {
@@ -260,6 +288,17 @@ impl Relay {
             }
         }
         self.end()
+    }
+
+    /// Puts into its lists what is to be there.
+    fn hear(&mut self) -> io::Result<()> {
+        let (Some(news), Some(table)) = (&self.news, &mut self.table) else {
+            return Ok(());
+        };
+        for list in news.try_iter() {
+            table.add(&list)?;
+        }
+        Ok(())
     }
 
     /// Renews the lease when it is time.
@@ -449,6 +488,11 @@ impl Decision {
             Self::Keep => None,
         }
     }
+}
+
+/// Has whatever this socket sends go past all rules of Fracas in its namespace. Needs `CAP_NET_ADMIN`.
+pub fn go_past_all(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, &(MARKS | PROBE)).context(|| "cannot mark a socket".into())
 }
 
 /// Whether a packet is one that measures.

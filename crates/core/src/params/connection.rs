@@ -14,7 +14,7 @@ use crate::units::{Percent, Span};
 /// here the sender is the target itself, and the kernel tells it where it is no connection of TCP: sending a datagram fails with
 /// `EPERM`.
 ///
-/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise.
+/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise. Names of hosts are looked for as by `delay`.
 ///
 /// Undo: exact; the packet rules are the kernel's only as long as a worker of Fracas lives, and go with it. The target must have a
 /// network namespace of its own. Connections that were open before are affected at once, unless `connections: new`. Multicast,
@@ -97,7 +97,8 @@ pub struct Partition {
 ///
 /// All that are open and match are ended, whichever program holds them. Connections by loopback addresses are left alone.
 ///
-/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise.
+/// Left alone are those who measure, as by `delay`, unless `include_observers` says otherwise. Names of hosts are looked for as by `delay`,
+/// and again before each reset.
 ///
 /// Undo: none; a connection that was reset does not come back, only a program can make a new one. Needs `allow_irreversible: true`. The
 /// target must have a network namespace of its own.

@@ -64,6 +64,12 @@ macro_rules! impairment {
         /// Undo: exact. Connections that were open before are affected at once. Multicast, broadcast and link-local traffic is left alone.
         /// Where packets come in, ports 1 to 9 of the target are those of the meter.
         ///
+        /// A name of a host in `to` or `except` is looked for as the target's own programs would: in its `/etc/hosts`, then by the name
+        /// servers of its `/etc/resolv.conf`, in the domains that it searches. Names that are not found, or have more than 32 addresses, are
+        /// refused (F001), and so are more than 16 of them. While the fault is on each name is looked for again every second, and new
+        /// addresses are meant from then on; those that it had before are meant until the fault ends. Where a name is not found again it
+        /// stays where it was. These questions are impaired by no fault, nor is what comes back by UDP from port 53 to ports 5310 to 5317.
+        ///
         /// Left alone is what measures: what passes between the port that an `http` or `tcp` probe asks, where it is the target's, and
         /// the address from which Fracas asks it; and what passes between the target and protected containers or a Prometheus on
         /// another machine. All by the addresses that they have when the run begins; the plan says who it is. Whoever else comes to
@@ -85,8 +91,8 @@ macro_rules! impairment {
         /// not seen, and the plan says so. The kernel queue also where the kernel has no `netem`; where its module `ifb` is not loaded, and
         /// there is no /lib/modules to say that it could be; where an interface stands on another one or is a part of one (macvlan, ipvlan, a
         /// VLAN, a port of a bridge) and there is no `device`; where one has an `ingress` qdisc, or filters of somebody else's on the same
-        /// side, which would not see what is led aside; with a `correlation`, which netem takes for another share or spread than asked; and
-        /// with a `jitter` above 2s, which netem cuts.
+        /// side, which would not see what is led aside; with a `correlation`, which netem takes for another share or spread than asked; with
+        /// a `jitter` above 2s, which netem cuts; and with a name of a host.
         #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {

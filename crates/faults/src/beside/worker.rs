@@ -19,8 +19,8 @@ use crate::say::OrSay;
 pub(crate) const READY: &[u8] = b"ready\n";
 /// No more than this of what a worker says.
 pub(crate) const LONGEST: u64 = 8192;
-/// No longer order: one with all the peers that a document may name has some 16 KiB.
-const LONGEST_ORDER: u64 = 64 << 10;
+/// No longer order: one with all peers and hosts that a document may name has some 60 KiB.
+const LONGEST_ORDER: u64 = 128 << 10;
 /// How long the order may take. A worker without one has nothing to do.
 const ORDER: Duration = Duration::from_secs(10);
 

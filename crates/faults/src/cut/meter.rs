@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Undo;
 use super::rules::{OWN_PORT, PROBE};
+use crate::hosts::{self, Hosts};
 use crate::impairment::meter::{Aims, FOUND, GAP, Plan, SIZE, SOON, tag};
 use crate::impairment::range::{Inlets, Range, Shot, Ways as Sent};
 use crate::impairment::rules::Owned;
@@ -44,6 +45,8 @@ pub(super) enum Seen {
         ways: Vec<OneWay>,
         /// Packets of the target's own that were looked at since the fault is on.
         own: u64,
+        /// What could not be seen of the hosts that it names.
+        unsure: String,
     },
 }
 
@@ -68,13 +71,17 @@ pub(super) fn measure(there: &NetNamespace, undo: &Undo, known: &mut Known) -> i
     if !there.within(|| Netlink::netfilter()?.has_table(table))? {
         return Ok(Seen::Missed(format!("there is no table {table}")));
     }
+    let located = match hosts::locate(there, &undo.held)? {
+        Ok(located) => located,
+        Err(why) => return Ok(Seen::Missed(why)),
+    };
     let mut ways = Vec::new();
     if cut.ways != Ways::Egress {
-        let seen = one_way(there, undo, Direction::Ingress, known)?;
+        let seen = one_way(there, undo, &located.hosts, Direction::Ingress, known)?;
         ways.push(OneWay { name: "into it", seen });
     }
     if cut.ways != Ways::Ingress {
-        let seen = one_way(there, undo, Direction::Egress, known)?;
+        let seen = one_way(there, undo, &located.hosts, Direction::Egress, known)?;
         ways.push(OneWay {
             name: "out of it",
             seen,
@@ -85,12 +92,14 @@ pub(super) fn measure(there: &NetNamespace, undo: &Undo, known: &mut Known) -> i
     Ok(Seen::Ways {
         ways,
         own: counted.saturating_sub(known.sent),
+        unsure: located.unsure,
     })
 }
 
 fn one_way(
     there: &NetNamespace,
     undo: &Undo,
+    hosts: &Hosts,
     direction: Direction,
     known: &mut Known,
 ) -> io::Result<Result<Stopped, String>> {
@@ -98,7 +107,7 @@ fn one_way(
         Direction::Egress => None,
         Direction::Ingress => Some(Inlets::find(there)?),
     };
-    let traffic = Owned::from(undo.cut.traffic(direction));
+    let traffic = Owned::from(undo.cut.traffic(direction)).located(hosts);
     let count = if undo.cut.probability.fraction() < 1.0 {
         Plan::MOST
     } else {
@@ -171,11 +180,18 @@ impl Seen {
         }
     }
 
+    pub(super) fn unsure(&self) -> &str {
+        match self {
+            Self::Missed(_) => "",
+            Self::Ways { unsure, .. } => unsure,
+        }
+    }
+
     /// What was delivered, in words, and whether it is this share.
     pub(super) fn judge(&self, asked: f64) -> (String, Landed) {
         let (ways, own) = match self {
             Self::Missed(why) => return (why.clone(), Landed::No(why.clone())),
-            Self::Ways { ways, own } => (ways, own),
+            Self::Ways { ways, own, .. } => (ways, own),
         };
         let mut words = Vec::new();
         let mut landed = Landed::Yes;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use fracas_core::params::{self, Connections, Refusal};
 use fracas_core::problem::{Result, codes};
 use fracas_core::target::{self, ProcessIdentity, Target};
-use fracas_core::traffic::{Network, Peer};
+use fracas_core::traffic::{Host, Peer};
 use fracas_core::units::Percent;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
@@ -89,9 +89,8 @@ impl Kind for Kinds {
 }
 
 fn peer(address: IpAddr) -> Peer {
-    let prefix = if address.is_ipv4() { 32 } else { 128 };
     Peer {
-        network: Some(Network { address, prefix }),
+        host: Some(Host::from(address)),
         ports: None,
         protocol: None,
     }

@@ -6,7 +6,7 @@ use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Way};
 use fracas_linux::relay;
 
 use super::Cut;
-use crate::impairment::rules::{address, hits, left_alone, measurer, peer_matches};
+use crate::impairment::rules::{address, answers, hits, left_alone, measurer, peer_matches};
 
 /// Behind the queues of the faults on packets (-320 to -305), so that what these send again is asked once, and before connections
 /// are followed and addresses translated (-200 and -100): `to` means whom the target called.
@@ -95,6 +95,7 @@ fn passing(cut: &Cut, direction: Direction) -> Vec<Rule> {
                 let port = Match::Port { side, first, last };
                 rules.extend([TCP, UDP].map(|protocol| passes(vec![Match::Protocol(protocol), port.clone()])));
             }
+            rules.push(passes(answers()));
         }
     }
     rules.extend(left_alone(direction).map(|(side, network)| passes(vec![address(side, network)])));

@@ -1,5 +1,6 @@
 //! The worker: it holds the table until it is over.
 
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -10,12 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cut, rules};
 use crate::beside::worker::{self, READY};
+use crate::hosts::{self, Hosts};
 use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-rules`.
 pub(super) const NAME: &str = "packet-rules";
-/// How often it looks at the time.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks at the time, and for hosts that have moved.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What the worker is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub(super) struct Order {
     pub(super) inside: u64,
     pub(super) table: String,
     pub(super) cut: Cut,
+    /// Where the hosts were that it names.
+    #[serde(default)]
+    pub(super) hosts: Hosts,
     /// When it ends by itself, in CLOCK_BOOTTIME.
     pub(super) not_after: Duration,
 }
@@ -40,12 +45,18 @@ pub fn packet_rules_worker_main() -> Result<()> {
             .filter(|there| there.inode() == order.inside)
             .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{target} is gone")))?;
         let chains = rules::chains(&order.cut);
-        let table = there
-            .within(|| Table::make(&order.table, &chains))
+        let lists = hosts::lists(&order.hosts);
+        let mut table = there
+            .within(|| Table::make_with(&order.table, &chains, &lists))
             .or_say(&codes::FAULT_APPLY, failed)?;
+        let news = hosts::follow(target, order.inside, order.hosts, post.over().clone())?;
         post.say(READY)?;
         // A guardian that hangs does not keep it on.
-        while !post.over().wait(LOOK) && clock::boottime() < order.not_after {}
+        while !post.over().wait(LOOK) && clock::boottime() < order.not_after {
+            for list in news.iter().flat_map(Receiver::try_iter) {
+                table.add(&list).or_say(&codes::FAULT_APPLY, failed)?;
+            }
+        }
         // It goes with its socket.
         drop(table);
         Ok(())

@@ -1,32 +1,49 @@
-//! Questions of the meter's own, and what is answered: written and read apart from what the worker has for that.
+//! Questions of our own, of a meter and of whoever looks for a host, and what is answered: written and read apart from what the worker
+//! of `dns` has for that.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use fracas_linux::intercept::go_past;
+use fracas_linux::relay::{QUESTION_PORTS, go_past_all};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     V4,
     V6,
 }
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// Its code, 0 where all is well.
-    pub(super) code: u8,
-    pub(super) addresses: Vec<IpAddr>,
+    pub(crate) code: u8,
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether these are all that there are.
+    pub(crate) whole: bool,
     /// How long it took.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 /// A socket that asks one name server.
-pub(super) struct Line {
+pub(crate) struct Line {
     socket: UdpSocket,
+    /// Whether answers may be as long as [`LONGEST`].
+    roomy: bool,
     asked: Vec<Asked>,
+}
+
+/// Whose rules are asked about what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meets {
+    /// All.
+    All,
+    /// Those of no fault on names.
+    NoNames,
+    /// None of Fracas, also not those for the answers.
+    Nothing,
 }
 
 #[derive(Debug)]
@@ -49,31 +66,42 @@ const TYPE_AAAA: u16 = 28;
 const LEAST: Duration = Duration::from_millis(1);
 
 impl Line {
-    /// One in the network namespace of this thread. With `past`, nothing of Fracas is asked about what it sends.
-    pub(super) fn to(server: IpAddr, past: bool) -> io::Result<Self> {
+    /// One in the network namespace of this thread.
+    pub(crate) fn to(server: IpAddr, meets: Meets) -> io::Result<Self> {
         let any: IpAddr = if server.is_ipv4() {
             Ipv4Addr::UNSPECIFIED.into()
         } else {
             Ipv6Addr::UNSPECIFIED.into()
         };
-        let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-        if past {
-            go_past(&socket)?;
+        let socket = match meets {
+            Meets::Nothing => by_own_port(any)?,
+            Meets::All | Meets::NoNames => UdpSocket::bind(SocketAddr::new(any, 0))?,
+        };
+        match meets {
+            Meets::All => {}
+            Meets::NoNames => go_past(&socket)?,
+            Meets::Nothing => go_past_all(&socket)?,
         }
         socket.connect(SocketAddr::new(server, PORT))?;
         Ok(Self {
             socket,
+            roomy: meets == Meets::Nothing,
             asked: Vec::new(),
         })
     }
 
     /// Asks, and gives the number of the question. `id` is one that no other question of this line has.
-    pub(super) fn ask(&mut self, id: u16, name: &str, kind: Kind) -> io::Result<usize> {
+    pub(crate) fn ask(&mut self, id: u16, name: &str, kind: Kind) -> io::Result<usize> {
         let question = question(id, name, kind);
+        let message = if self.roomy {
+            with_room(&question)
+        } else {
+            question.clone()
+        };
         let at = Instant::now();
         // A refusal of what was sent before is told to whoever sends next (udp(7)).
-        if let Err(error) = self.socket.send(&question)
-            && (!is_refused(&error) || self.socket.send(&question).is_err_and(|error| !is_refused(&error)))
+        if let Err(error) = self.socket.send(&message)
+            && (!is_refused(&error) || self.socket.send(&message).is_err_and(|error| !is_refused(&error)))
         {
             return Err(error);
         }
@@ -86,7 +114,7 @@ impl Line {
     }
 
     /// Takes answers for so long, or until all of these questions have one.
-    pub(super) fn listen(&mut self, limit: Duration, enough: &[usize]) -> io::Result<()> {
+    pub(crate) fn listen(&mut self, limit: Duration, enough: &[usize]) -> io::Result<()> {
         let until = Instant::now() + limit;
         let mut buffer = [0; LONGEST];
         loop {
@@ -110,7 +138,7 @@ impl Line {
     }
 
     /// What was answered to a question. `None`: nothing.
-    pub(super) fn heard(&self, number: usize) -> Option<&Heard> {
+    pub(crate) fn heard(&self, number: usize) -> Option<&Heard> {
         self.asked.get(number)?.heard.as_ref()
     }
 
@@ -118,16 +146,21 @@ impl Line {
         let now = Instant::now();
         for asked in &mut self.asked {
             if asked.heard.is_none()
-                && let Some((code, addresses)) = answer(message, &asked.question)
+                && let Some(heard) = answer(message, &asked.question, now.saturating_duration_since(asked.at))
             {
-                asked.heard = Some(Heard {
-                    code,
-                    addresses,
-                    took: now.saturating_duration_since(asked.at),
-                });
+                asked.heard = Some(heard);
                 return;
             }
         }
+    }
+}
+
+/// A socket by whose port its answers are known; where others have them all, by any.
+fn by_own_port(any: IpAddr) -> io::Result<UdpSocket> {
+    let mut free = QUESTION_PORTS.filter_map(|port| UdpSocket::bind(SocketAddr::new(any, port)).ok());
+    match free.next() {
+        Some(socket) => Ok(socket),
+        None => UdpSocket::bind(SocketAddr::new(any, 0)),
     }
 }
 
@@ -152,8 +185,18 @@ fn question(id: u16, name: &str, kind: Kind) -> Vec<u8> {
     message
 }
 
-/// The code and the addresses of an answer to just this question. `None`: it is none.
-fn answer(message: &[u8], question: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
+/// The question, with a record that says how long the answer may be (RFC 6891, 6.1.2).
+fn with_room(question: &[u8]) -> Vec<u8> {
+    let mut message = question.to_vec();
+    // One more record at the end.
+    message[11] = 1;
+    message.push(0);
+    message.extend([41, LONGEST as u16, 0, 0, 0].map(u16::to_be_bytes).as_flattened());
+    message
+}
+
+/// What an answer to just this question says, which took so long. `None`: it is none.
+fn answer(message: &[u8], question: &[u8], took: Duration) -> Option<Heard> {
     let is_answer = message.get(2)? & 0x80 != 0;
     let same_question = message
         .get(HEADER..question.len())?
@@ -164,7 +207,9 @@ fn answer(message: &[u8], question: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
     let number = |at: usize| Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?));
     let code = message[3] & 0xf;
     let (mut at, mut addresses) = (question.len(), Vec::new());
-    for _ in 0..usize::from(number(6)?).min(MOST_RECORDS) {
+    let records = usize::from(number(6)?);
+    let is_cut = message[2] & 2 != 0;
+    for _ in 0..records.min(MOST_RECORDS) {
         at = behind_name(message, at)?;
         let (kind, length) = (number(at)?, usize::from(number(at + 8)?));
         let data = message.get(at + 10..at + 10 + length)?;
@@ -177,7 +222,12 @@ fn answer(message: &[u8], question: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
         at += 10 + length;
     }
     addresses.sort_unstable();
-    Some((code, addresses))
+    Some(Heard {
+        code,
+        addresses,
+        whole: !is_cut && records <= MOST_RECORDS,
+        took,
+    })
 }
 
 /// Where a name ends; what its pointers lead to is not asked.
@@ -192,9 +242,9 @@ fn behind_name(message: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Reads whatever it is. For the fuzzer.
-pub(super) fn fuzz(bytes: &[u8]) {
+pub(crate) fn fuzz(bytes: &[u8]) {
     let asked = question(0x0707, "a.example", Kind::V4);
-    let _none = answer(bytes, &asked);
+    let _none = answer(bytes, &asked, Duration::ZERO);
     // As far as the question it is right.
     let mut message = asked.clone();
     message[2] |= 0x80;
@@ -202,8 +252,8 @@ pub(super) fn fuzz(bytes: &[u8]) {
         *to = *from;
     }
     message.extend(bytes.get(HEADER - 3..).unwrap_or_default());
-    if let Some((_, addresses)) = answer(&message, &asked) {
-        assert!(addresses.len() <= MOST_RECORDS);
+    if let Some(heard) = answer(&message, &asked, Duration::ZERO) {
+        assert!(heard.addresses.len() <= MOST_RECORDS);
     }
 }
 
@@ -220,8 +270,14 @@ mod tests {
         // It is b.c, which is at 192.0.2.7.
         message.extend([0xc0, 12, 0, 5, 0, 1, 0, 0, 0, 9, 0, 5, 1, b'b', 1, b'c', 0]);
         message.extend([1, b'b', 1, b'c', 0, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 192, 0, 2, 7]);
-        let expected = (0, vec![IpAddr::from([192, 0, 2, 7])]);
-        assert_eq!(answer(&message, &asked), Some(expected));
+        let answer = |message: &[u8], question: &[u8]| answer(message, question, Duration::ZERO);
+        let expected = Heard {
+            code: 0,
+            addresses: vec![IpAddr::from([192, 0, 2, 7])],
+            whole: true,
+            took: Duration::ZERO,
+        };
+        assert_eq!(answer(&message, &asked), Some(expected.clone()));
         for length in 0..message.len() {
             assert_eq!(answer(&message[..length], &asked), None, "{length}");
         }
@@ -232,7 +288,24 @@ mod tests {
         );
         assert_eq!(answer(&message, &question(7, "db.example", Kind::V6)), None);
         assert_eq!(answer(&asked, &asked), None, "a question");
+        let mut cut = message.clone();
+        cut[2] |= 2;
+        let part = Heard {
+            whole: false,
+            ..expected
+        };
+        assert_eq!(answer(&cut, &asked), Some(part), "there was more");
         fuzz(&message);
+    }
+
+    #[test]
+    fn a_question_with_room_is_the_same_question() {
+        let asked = question(7, "db", Kind::V6);
+        let roomy = with_room(&asked);
+        assert_eq!(roomy[..11], asked[..11]);
+        assert_eq!(roomy[12..asked.len()], asked[12..]);
+        assert_eq!(roomy[11], 1);
+        assert_eq!(roomy[asked.len()..], [0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]
@@ -243,6 +316,7 @@ mod tests {
         drop(server);
         let mut line = Line {
             socket,
+            roomy: false,
             asked: Vec::new(),
         };
         for id in 0..3 {

@@ -16,7 +16,7 @@ use fracas_core::seed::Seed;
 use fracas_linux::clock;
 use fracas_linux::netlink::Netlink;
 
-use super::ask::{Heard, Kind, Line};
+use super::ask::{Heard, Kind, Line, Meets};
 use super::{SOON, asked, rules};
 use crate::impairment::verdict::{Tally, millis, share};
 
@@ -99,7 +99,7 @@ pub(super) fn measure(table: &str, server: IpAddr, params: &params::Dns, ours: &
     let is_meant = |name: &str| params.names.iter().any(|pattern| pattern.matches(name));
     let bystander = BYSTANDERS.into_iter().find(|name| !is_meant(name));
     let mut ids = ids(table);
-    let lines = Line::to(server, true).and_then(|past| Ok((past, Line::to(server, false)?)));
+    let lines = Line::to(server, Meets::NoNames).and_then(|past| Ok((past, Line::to(server, Meets::All)?)));
     let (mut past, mut line) = match lines {
         Ok(lines) => lines,
         Err(error) => {
@@ -341,7 +341,12 @@ mod tests {
 
     fn heard(code: u8, took: u32) -> Heard {
         let (addresses, took) = (Vec::new(), took * MS);
-        Heard { code, addresses, took }
+        Heard {
+            code,
+            addresses,
+            whole: true,
+            took,
+        }
     }
 
     fn all(heard: Heard) -> Vec<Option<Heard>> {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fracas_core::observer::Spared;
 use fracas_core::params::Traffic;
-use fracas_core::traffic::{Network, Peer, Ports, Protocol, Service};
+use fracas_core::traffic::{Host, Network, Peer, Ports, Protocol, Service};
 
 use super::rules::left_alone;
 
@@ -36,7 +36,13 @@ fn measures(spared: &Spared, packet: &Packet) -> bool {
 }
 
 fn is_to(peer: &Peer, packet: &Packet) -> bool {
-    peer.network.is_none_or(|network| network.contains(packet.peer))
+    let is_host = match &peer.host {
+        None => true,
+        Some(Host::Network(network)) => network.contains(packet.peer),
+        // Whoever asks has put addresses in its place.
+        Some(Host::Name(_)) => false,
+    };
+    is_host
         && peer.protocol.is_none_or(|protocol| protocol == packet.protocol)
         && peer
             .ports
@@ -58,7 +64,7 @@ fn within(ports: Ports, port: u16) -> bool {
 /// side has the port `own`.
 pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr], own: u16) -> Vec<Packet> {
     let everybody = [Peer {
-        network: None,
+        host: None,
         ports: None,
         protocol: None,
     }];
@@ -69,7 +75,7 @@ pub(crate) fn matched(traffic: &Traffic<'_>, near: &[IpAddr], own: u16) -> Vec<P
     };
     let mut found = Vec::new();
     for peer in peers {
-        for address in addresses(peer.network, near) {
+        for address in addresses(peer.host.as_ref(), near) {
             for protocol in protocols(peer.protocol) {
                 for port in candidate_ports(peer, traffic.ports) {
                     let packet = Packet {
@@ -112,8 +118,12 @@ fn candidate_ports(peer: &Peer, either: &[Service]) -> Vec<u16> {
 }
 
 /// Addresses of a network: those that are near, then some of its own.
-fn addresses(network: Option<Network>, near: &[IpAddr]) -> Vec<IpAddr> {
-    let Some(network) = network else { return near.to_vec() };
+fn addresses(host: Option<&Host>, near: &[IpAddr]) -> Vec<IpAddr> {
+    let network = match host {
+        None => return near.to_vec(),
+        Some(Host::Network(network)) => *network,
+        Some(Host::Name(_)) => return Vec::new(),
+    };
     let mut found: Vec<IpAddr> = near.iter().copied().filter(|near| network.contains(*near)).collect();
     found.extend(some_hosts(network));
     found

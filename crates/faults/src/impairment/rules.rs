@@ -1,17 +1,23 @@
 //! The traffic of a document as rules of the kernel's.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fracas_core::names::HostName;
 use fracas_core::observer::Spared;
 use fracas_core::params::Traffic;
-use fracas_core::traffic::{Direction, Network, Peer, Ports, Protocol, Service};
+use fracas_core::traffic::{Direction, Host, Network, Peer, Ports, Protocol, Service};
 use fracas_linux::netfilter::{Action, Chain, Hook, Match, Rule, Side, Version, Way};
-use fracas_linux::relay::{PROBE, PROBE_PORTS, Place};
+use fracas_linux::relay::{PROBE, PROBE_PORTS, Place, QUESTION_PORTS};
 use serde::{Deserialize, Serialize};
+
+use crate::hosts::{self, Hosts};
 
 /// Before connections are followed and addresses are translated (-200 and -100): what is taken out here and sent again has not been
 /// seen by anybody, and is seen once. Each place has two, and the last of all is before -300, where others say what is not followed.
 const PRIORITY: i32 = -320;
+/// Where name servers listen.
+const DNS: u16 = 53;
 /// The chain that fills the queue, and the one that counts what comes out of it.
 const CHAIN: &str = "queue";
 const BEHIND: &str = "behind";
@@ -41,6 +47,20 @@ impl From<Traffic<'_>> for Owned {
 }
 
 impl Owned {
+    /// The hosts that it names.
+    pub(crate) fn names(&self) -> BTreeSet<HostName> {
+        hosts::names(self.to.iter().chain(&self.except))
+    }
+
+    /// The same with addresses in place of names.
+    pub(crate) fn located(&self, hosts: &Hosts) -> Self {
+        Self {
+            to: hosts::located(&self.to, hosts),
+            except: hosts::located(&self.except, hosts),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn traffic(&self) -> Traffic<'_> {
         Traffic {
             direction: self.direction,
@@ -119,7 +139,7 @@ pub(crate) fn own_port(order: i32) -> u16 {
 
 /// What a packet is like that measures: one of these. What is sent has a mark; what comes in brings none along, and goes to a port that
 /// no service has.
-pub(super) fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16>) -> Vec<Vec<Match>> {
+fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16>) -> Vec<Vec<Match>> {
     match direction {
         Direction::Egress => vec![vec![Match::Mark {
             mask: PROBE,
@@ -138,6 +158,24 @@ pub(super) fn measures(direction: Direction, ports: std::ops::RangeInclusive<u16
                 .collect()
         }
     }
+}
+
+/// What a packet is like that measures any fault, or answers a question of ours: one of these.
+pub(super) fn of_ours(direction: Direction) -> Vec<Vec<Match>> {
+    let mut all = measures(direction, PROBE_PORTS);
+    if direction == Direction::Ingress {
+        all.push(answers());
+    }
+    all
+}
+
+/// What an answer of a name server's is like that Fracas has asked. The question has the marks of what measures.
+pub(crate) fn answers() -> Vec<Match> {
+    let port = |side, first, last| Match::Port { side, first, last };
+    let (first, last) = QUESTION_PORTS.into_inner();
+    let udp = numbers(Some(Protocol::Udp), None).into_iter().flatten();
+    let ports = [port(Side::Source, DNS, DNS), port(Side::Destination, first, last)];
+    udp.map(Match::Protocol).chain(ports).collect()
 }
 
 /// The chain that sends to the queue what the fault is about, unless it has the mark; and the one that counts what comes out of it.
@@ -183,9 +221,9 @@ pub(crate) fn chains(traffic: &Traffic<'_>, place: Place) -> Vec<Chain> {
         let both = hits.iter().filter_map(|hit| together(&measures, hit));
         before.extend(both.map(|matches| counts(matches, Action::Queue(queue))));
     }
-    let all_that_measure = || measures(traffic.direction, PROBE_PORTS).into_iter().map(passes);
+    let all_of_ours = || of_ours(traffic.direction).into_iter().map(passes);
     if traffic.direction == Direction::Ingress {
-        before.extend(all_that_measure());
+        before.extend(all_of_ours());
     }
     before.extend(hits.iter().map(|hit| counts(hit.clone(), Action::Queue(queue))));
     // What another fault behind this one sends again was counted here before.
@@ -193,7 +231,7 @@ pub(crate) fn chains(traffic: &Traffic<'_>, place: Place) -> Vec<Chain> {
         passes(vec![Match::LeaseOver]),
         passes(vec![Match::NotMark { mask: later, value: 0 }]),
     ];
-    behind.extend(all_that_measure());
+    behind.extend(all_of_ours());
     behind.extend(spared);
     behind.extend(hits.into_iter().map(|hit| counts(hit, Action::Accept)));
     let hook = match traffic.direction {
@@ -310,11 +348,26 @@ pub(crate) fn measurer(spared: &Spared, direction: Direction) -> Vec<Match> {
 /// What a packet to this peer, or from it, is like: one of these.
 pub(crate) fn peer_matches(peer: &Peer, direction: Direction) -> Vec<Vec<Match>> {
     let side = other(direction);
-    let network = peer.network.map(|network| address(side, network));
-    let version = peer.network.map(|network| match network.address {
-        IpAddr::V4(_) => Version::V4,
-        IpAddr::V6(_) => Version::V6,
-    });
+    let hosts = match &peer.host {
+        None => vec![(None, None)],
+        Some(Host::Network(network)) => {
+            let version = match network.address {
+                IpAddr::V4(_) => Version::V4,
+                IpAddr::V6(_) => Version::V6,
+            };
+            vec![(Some(address(side, *network)), Some(version))]
+        }
+        Some(Host::Name(name)) => {
+            let listed = |version| Match::Listed {
+                side,
+                version,
+                list: hosts::list_name(name),
+            };
+            [Version::V4, Version::V6]
+                .map(|version| (Some(listed(version)), Some(version)))
+                .to_vec()
+        }
+    };
     let protocols = match (peer.protocol, peer.ports) {
         (None, None) => vec![None],
         (None, Some(_)) => vec![Some(Protocol::Tcp), Some(Protocol::Udp)],
@@ -322,11 +375,13 @@ pub(crate) fn peer_matches(peer: &Peer, direction: Direction) -> Vec<Vec<Match>>
     };
     let mut all = Vec::new();
     for protocol in protocols {
-        for number in numbers(protocol, version) {
-            let mut one: Vec<Match> = network.iter().cloned().collect();
-            one.extend(number.map(Match::Protocol));
-            one.extend(peer.ports.map(|ports| port(side, ports)));
-            all.push(one);
+        for (host, version) in &hosts {
+            for number in numbers(protocol, *version) {
+                let mut one: Vec<Match> = host.iter().cloned().collect();
+                one.extend(number.map(Match::Protocol));
+                one.extend(peer.ports.map(|ports| port(side, ports)));
+                all.push(one);
+            }
         }
     }
     all
@@ -437,6 +492,8 @@ mod tests {
         assert_eq!(queued(&[], &[]).len(), 1);
         assert_eq!(queued(&["10.0.0.0/8"], &[]).len(), 1);
         assert_eq!(queued(&["10.0.0.0/8:53"], &[]).len(), 2, "TCP and UDP");
+        assert_eq!(queued(&["db"], &[]).len(), 2, "both versions");
+        assert_eq!(queued(&["db:53", "db/icmp"], &[]).len(), 6);
         assert_eq!(queued(&["*/icmp"], &[]).len(), 2, "of both versions");
         assert_eq!(queued(&["10.0.0.0/8/icmp"], &[]).len(), 1);
         assert_eq!(queued(&[], &["80"]).len(), 4, "two protocols, two sides");

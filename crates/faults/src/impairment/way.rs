@@ -18,7 +18,8 @@ use super::worker::{self, Order};
 use super::{CAPABILITIES, Kind};
 use crate::beside::{FIRST_VICTIM, Job};
 use crate::packet_worker::{LEFT_ALONE, PacketWorker};
-use crate::{Context, Resource};
+use crate::say::refuse;
+use crate::{Context, Resource, hosts};
 
 /// How it is undone: each has names of its own, so that one is told from the other, also in ledgers that knew only the packet queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,16 +42,30 @@ impl Way {
             let found = KernelQueue::plan(fault, target, &traffic, &model, spared.clone(), cx).await;
             found.map(Self::Kernel)
         };
+        let names = traffic.names();
         if mechanism == Mechanism::KernelQueue {
+            if let Some(name) = names.first() {
+                let why = format!("the kernel queue cannot follow a host such as `{name}`, whose addresses may change");
+                let next = "write addresses or networks, or `mechanism: packet_queue`";
+                return Err(refuse(fault, target, why).next(next));
+            }
             return kernel().await;
         }
         let device = traffic.device.clone();
         let look = move |there: &NetNamespace| packet_queue::fit(there, device.as_deref());
         let refused = match PacketWorker::plan(fault, CAPABILITIES, target, cx, look).await {
-            Ok(worker) => return Ok(Self::Packets(PacketWorker { spared, ..worker })),
+            Ok(worker) => {
+                let hosts = hosts::find(fault, target, worker.inside, names).await?;
+                return Ok(Self::Packets(PacketWorker {
+                    spared,
+                    hosts,
+                    ..worker
+                }));
+            }
             Err(problem) => problem,
         };
-        if mechanism == Mechanism::PacketQueue || refused.code.id != codes::FAULT_PLAN.id {
+        // The other one does not know names.
+        if mechanism == Mechanism::PacketQueue || !names.is_empty() || refused.code.id != codes::FAULT_PLAN.id {
             return Err(refused);
         }
         kernel().await.map_err(|also| joined(refused, &also))
@@ -75,8 +90,10 @@ impl Way {
                     format!("; what the rules of the older iptables there say ({tables}) is not known")
                 };
                 format!(
-                    "by the packet queue and the table {} in network namespace {}, then both go{unseen}",
-                    worker.table, worker.inside
+                    "by the packet queue and the table {} in network namespace {}, then both go{unseen}{}",
+                    worker.table,
+                    worker.inside,
+                    hosts::words(&worker.hosts)
                 )
             }
         }
@@ -108,6 +125,7 @@ impl Way {
             // What is stable between runs is the number of the injection, for a process is not.
             identity: format!("{} {}", K::NAME, cx.injection),
             traffic,
+            hosts: worker.hosts.clone(),
             not_after: clock::boottime() + cx.at_most + LEFT_ALONE,
         };
         let job = Job {
@@ -119,20 +137,27 @@ impl Way {
         worker.start(K::NAME, job, cx).await
     }
 
-    /// To be called in the network namespace of Fracas. `None`: the target is gone.
-    pub(super) fn measure(&self, traffic: &Owned, plan: &Plan) -> std::io::Result<Option<Outcome>> {
+    /// What has come of it, and what could not be seen of the hosts that it names. To be called in the network namespace of Fracas. `None`:
+    /// the target is gone.
+    pub(super) fn measure(&self, traffic: &Owned, plan: &Plan) -> std::io::Result<Option<(Outcome, String)>> {
         match self {
             Self::Kernel(queue) => {
                 let Some(there) = queue.there()? else { return Ok(None) };
-                meter::measure(&there, &OfKernel(queue), traffic, plan).map(Some)
+                let outcome = meter::measure(&there, &OfKernel(queue), traffic, plan)?;
+                Ok(Some((outcome, String::new())))
             }
             Self::Packets(worker) => {
                 let Some(there) = worker.there()? else { return Ok(None) };
+                let located = match hosts::locate(&there, worker)? {
+                    Ok(located) => located,
+                    Err(why) => return Ok(Some((Outcome::Missed(why), String::new()))),
+                };
                 let gauge = OfPackets {
                     table: &worker.table,
                     traffic,
                 };
-                meter::measure(&there, &gauge, traffic, plan).map(Some)
+                let outcome = meter::measure(&there, &gauge, &traffic.located(&located.hosts), plan)?;
+                Ok(Some((outcome, located.unsure)))
             }
         }
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Model, Stream};
 use super::rules::{self, Owned};
 use crate::beside::worker::{self, READY};
+use crate::hosts::{self, Hosts};
 use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-queue`.
@@ -30,6 +31,9 @@ pub(super) struct Order {
     pub(super) seed: u64,
     pub(super) identity: String,
     pub(super) traffic: Owned,
+    /// Where the hosts were that it names.
+    #[serde(default)]
+    pub(super) hosts: Hosts,
     /// When it ends by itself, in CLOCK_BOOTTIME.
     pub(super) not_after: Duration,
 }
@@ -46,9 +50,13 @@ pub fn packet_queue_worker_main() -> Result<()> {
             .filter(|there| there.inode() == order.inside)
             .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{target} is gone")))?;
         let traffic = order.traffic.traffic();
+        let lists = hosts::lists(&order.hosts);
         let mut relay = there
-            .within(|| Relay::open(&order.table, |place| rules::chains(&traffic, place)))
+            .within(|| Relay::open_with(&order.table, &lists, |place| rules::chains(&traffic, place)))
             .or_say(&codes::FAULT_APPLY, failed)?;
+        if let Some(news) = hosts::follow(target, order.inside, order.hosts, post.over().clone())? {
+            relay = relay.hearing(news);
+        }
         let mut stream = Stream::new(order.model, Seed(order.seed), order.identity);
         post.say(READY)?;
         let mut told = (Troubles::default(), clock::boottime());

@@ -417,7 +417,7 @@ async fn a_partition_is_between_its_sets_alone() {
 }
 
 /// The first address of a container on its network.
-fn address_in(space: &NetNamespace) -> IpAddr {
+pub fn address_in(space: &NetNamespace) -> IpAddr {
     let addresses = space.within(|| Netlink::route()?.addresses()).unwrap();
     let outer = addresses.iter().map(|one| one.address);
     outer

@@ -29,6 +29,7 @@ mod connections;
 mod files;
 mod fixture;
 mod foreign;
+mod hosts;
 mod impairments;
 mod kernel_queue;
 mod loads;
@@ -100,6 +101,7 @@ fn trials() -> Vec<Trial> {
         files::ALL,
         networks::ALL,
         observers::ALL,
+        hosts::ALL,
         impairments::ALL,
         amounts::ALL,
         clocks::ALL,

@@ -118,9 +118,15 @@ pub(super) fn between(list: Message, first: &[u8], last: &[u8]) -> Message {
     })
 }
 
-/// Looks for what is loaded in a set of the same table, and goes on if it is not there.
+/// Looks for what is loaded in a set of the same table, and goes on if it is there.
+pub(super) fn in_set(list: Message, set: &str) -> Message {
+    // `NFTA_LOOKUP_SET`, `_SREG`.
+    add(list, "lookup", |data| data.put_text(1, set).put_be32(2, REGISTER))
+}
+
+/// As [`in_set`], and goes on if it is not there.
 pub(super) fn not_in_set(list: Message, set: &str) -> Message {
-    // `NFTA_LOOKUP_SET`, `_SREG`, `_FLAGS` with `NFT_LOOKUP_F_INV`.
+    // `NFTA_LOOKUP_FLAGS` with `NFT_LOOKUP_F_INV`.
     add(list, "lookup", |data| {
         data.put_text(1, set).put_be32(2, REGISTER).put_be32(5, 1)
     })

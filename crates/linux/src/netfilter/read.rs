@@ -326,5 +326,6 @@ fn queue_target(data: &[u8]) -> io::Result<Option<(u16, u16)>> {
 /// Reads whatever it is, in every way that there is here. For the fuzzer.
 pub(crate) fn fuzz(body: &[u8]) {
     let _refused = (TableInfo::parse(body), RuleInfo::parse(body));
+    super::list::fuzz(body);
     let _none = number(body);
 }

@@ -46,6 +46,15 @@ pub enum Match {
         /// How many bits name the network.
         bits: u8,
     },
+    /// One of its addresses is in this list of the table. One of the other version is not.
+    Listed {
+        /// Which one.
+        side: Side,
+        /// The version of the packet.
+        version: Version,
+        /// The name of the list.
+        list: String,
+    },
     /// It is of this protocol (`IPPROTO_TCP` …).
     Protocol(u8),
     /// One of its ports is among these. The rule must also have a protocol that has ports. Fragments behind the first have none.
@@ -195,7 +204,7 @@ impl Rule {
         for one in &self.matches {
             self.check(one)?;
             let its = match one {
-                Match::Version(its) => *its,
+                Match::Version(its) | Match::Listed { version: its, .. } => *its,
                 Match::Address { network, .. } => version_of(*network),
                 _ => continue,
             };

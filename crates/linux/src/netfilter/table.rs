@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::list::{self, List};
 use super::read::Counter;
 use super::rule::{Chain, Rule, Version};
 use super::{Family, RULE_CHAIN, RULE_EXPRESSIONS, RULE_TABLE, RULE_USERDATA, SUBSYSTEM, header, kind, lease, write};
@@ -64,8 +65,16 @@ impl Table {
     /// What cannot be a table; `EEXIST` where one of this name is there, `EPERM` where that one belongs to a socket, too; what the kernel
     /// refused, by the rule that it refused. A kernel before 5.12 refuses the table, for it knows no owners.
     pub fn make(name: &str, chains: &[Chain]) -> io::Result<Self> {
+        Self::make_with(name, chains, &[])
+    }
+
+    /// As [`Table::make`], with these lists, which its rules may ask.
+    ///
+    /// # Errors
+    /// As [`Table::make`].
+    pub fn make_with(name: &str, chains: &[Chain], lists: &[List]) -> io::Result<Self> {
         let what = || format!("cannot make the table {name} of packet rules");
-        check(name, chains).context(what)?;
+        check(name, chains, lists).context(what)?;
         let queues = chains.iter().flat_map(|chain| &chain.rules).any(Rule::queues);
         let attempts: &[Attempt] = if queues {
             &[
@@ -77,35 +86,43 @@ impl Table {
         } else {
             &[(BOTH, QueueWay::Expression), (EACH, QueueWay::Expression)]
         };
-        Self::by_one_of(attempts, name, chains).context(what).map(|table| Self {
-            way: table.way.filter(|_| queues),
-            ..table
-        })
+        Self::by_one_of(attempts, name, chains, lists)
+            .context(what)
+            .map(|table| Self {
+                way: table.way.filter(|_| queues),
+                ..table
+            })
     }
 
     /// As [`Table::make`], with one way to give packets to queues and without a second family.
     pub(super) fn make_by(way: QueueWay, name: &str, chains: &[Chain]) -> io::Result<Self> {
-        check(name, chains)?;
-        Self::by_one_of(&[(BOTH, way)], name, chains)
+        check(name, chains, &[])?;
+        Self::by_one_of(&[(BOTH, way)], name, chains, &[])
     }
 
     /// As [`Table::make`], in these families, by whichever way to give packets to queues there is.
     #[cfg(test)]
     pub(super) fn make_in(families: &[Family], name: &str, chains: &[Chain]) -> io::Result<Self> {
+        Self::make_in_with(families, name, chains, &[])
+    }
+
+    #[cfg(test)]
+    pub(super) fn make_in_with(families: &[Family], name: &str, chains: &[Chain], lists: &[List]) -> io::Result<Self> {
         let families = if families == BOTH { BOTH } else { EACH };
         Self::by_one_of(
             &[(families, QueueWay::Expression), (families, QueueWay::Target)],
             name,
             chains,
+            lists,
         )
     }
 
-    fn by_one_of(attempts: &[Attempt], name: &str, chains: &[Chain]) -> io::Result<Self> {
+    fn by_one_of(attempts: &[Attempt], name: &str, chains: &[Chain], lists: &[List]) -> io::Result<Self> {
         let mut refused = Vec::new();
         for &(families, way) in attempts {
             // A socket for each: what a refused transaction leaves in it is nobody's.
             let mut netlink = Netlink::netfilter()?;
-            match netlink.transact(transaction(name, chains, families, way)?) {
+            match netlink.transact(transaction(name, chains, lists, families, way)?) {
                 Ok(()) => {
                     let chains = chains.iter();
                     let counted = chains.map(|chain| (chain.name.clone(), counted(chain)));
@@ -198,7 +215,13 @@ fn counted(chain: &Chain) -> Vec<bool> {
     chain.rules.iter().map(|rule| rule.counted).collect()
 }
 
-fn transaction(name: &str, chains: &[Chain], families: &[Family], way: QueueWay) -> io::Result<Transaction> {
+fn transaction(
+    name: &str,
+    chains: &[Chain],
+    lists: &[List],
+    families: &[Family],
+    way: QueueWay,
+) -> io::Result<Transaction> {
     let mut transaction = Transaction::new(SUBSYSTEM);
     for &family in families {
         let head = header(family.number());
@@ -212,6 +235,7 @@ fn transaction(name: &str, chains: &[Chain], families: &[Family], way: QueueWay)
         if chains.iter().flat_map(|chain| &chain.rules).any(Rule::asks_for_lease) {
             transaction.push(format!("the lease of {family}"), lease::set(name, family));
         }
+        list::make(&mut transaction, name, family, lists);
         for chain in chains {
             transaction.push(
                 format!("the chain {}", chain.name),
@@ -267,7 +291,7 @@ pub(super) fn number(userdata: &[u8]) -> Option<usize> {
     std::str::from_utf8(text).ok()?.strip_prefix(COMMENT)?.parse().ok()
 }
 
-fn check(name: &str, chains: &[Chain]) -> io::Result<()> {
+fn check(name: &str, chains: &[Chain], lists: &[List]) -> io::Result<()> {
     let mut seen = std::collections::BTreeSet::new();
     for name in std::iter::once(name).chain(chains.iter().map(|chain| chain.name.as_str())) {
         let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -288,5 +312,6 @@ fn check(name: &str, chains: &[Chain]) -> io::Result<()> {
                 .context(|| format!("rule {number} of the chain {}", chain.name))?;
         }
     }
-    Ok(())
+    let rules: Vec<&Rule> = chains.iter().flat_map(|chain| &chain.rules).collect();
+    list::check(&rules, lists)
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -182,6 +183,71 @@ fn a_lease_runs_out_unless_it_is_renewed() {
     let output = chain("output", Hook::Output, &[rule(&[], Action::Accept)]);
     let mut without = namespace.within(|| Table::make("without", &[output])).unwrap();
     assert!(without.renew(Duration::from_mins(1)).is_err());
+}
+
+#[test]
+fn a_list_grows_while_its_rules_go_on_counting() {
+    if !may() {
+        return;
+    }
+    let namespace = NetNamespace::make().unwrap();
+    let listed = |version| Match::Listed {
+        side: Side::Destination,
+        version,
+        list: "host-0".to_owned(),
+    };
+    let rules = [Version::V4, Version::V6].map(|version| rule(&[listed(version), UDP], Action::Accept));
+    let output = [chain("output", Hook::Output, &rules)];
+    let addresses = |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+    let list = |texts: &[&str]| List {
+        name: "host-0".to_owned(),
+        addresses: addresses(texts),
+    };
+    for families in [&[Family::Inet][..], &[Family::Ip, Family::Ip6]] {
+        let refused = namespace.within(|| Table::make("lists", &output)).unwrap_err();
+        assert!(refused.to_string().contains("which is not there"), "{refused}");
+        namespace
+            .within(|| {
+                let mut route = Netlink::route()?;
+                let loopback = route.link_by_name("lo")?.unwrap();
+                route.set_up(loopback.index, true)?;
+                let mut table = Table::make_in_with(families, "lists", &output, &[list(&["127.0.0.7"])])?;
+                let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+                let counted = |table: &mut Table, to: &str| {
+                    let packets = |table: &mut Table| table.counters().unwrap()[0][0].unwrap().packets;
+                    let before = packets(table);
+                    socket.send_to(b"x", (to, 9)).unwrap();
+                    packets(table) - before
+                };
+                assert_eq!(counted(&mut table, "127.0.0.7"), 1);
+                assert_eq!(counted(&mut table, "127.0.0.8"), 0);
+                // What is there already is no error.
+                table.add(&list(&["127.0.0.8", "127.0.0.7", "2001:db8::7"]))?;
+                table.add(&list(&[]))?;
+                assert_eq!(counted(&mut table, "127.0.0.8"), 1);
+                assert_eq!(counted(&mut table, "127.0.0.7"), 1, "it stays");
+                assert_eq!(table.counters()?[0][0].unwrap().packets, 3, "no counter began again");
+                let mut netlink = Netlink::netfilter()?;
+                let all = netlink.listed("lists", "host-0")?;
+                assert_eq!(
+                    all,
+                    addresses(&["127.0.0.7", "127.0.0.8", "2001:db8::7"])
+                        .into_iter()
+                        .collect()
+                );
+                assert!(netlink.listed("lists", "host-1")?.is_empty());
+                let unknown = List {
+                    name: "host-1".to_owned(),
+                    ..list(&["127.0.0.9"])
+                };
+                assert_eq!(
+                    table.add(&unknown).map_err(|error| errno(&error)),
+                    Err(Some(libc::ENOENT))
+                );
+                Ok(())
+            })
+            .unwrap();
+    }
 }
 
 #[test]

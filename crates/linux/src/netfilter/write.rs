@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::expression::{self as step, Compare, From};
 use super::rule::{Action, Match, Rule, Side, Version, Way, longest, version_of};
 use super::table::QueueWay;
-use super::{Family, lease};
+use super::{Family, lease, list};
 use crate::netlink::Message;
 
 /// `NF_CT_STATE_BIT(IP_CT_NEW)`, include/uapi/linux/netfilter/nf_conntrack_common.h.
@@ -26,6 +26,14 @@ fn condition(list: Message, one: &Match, family: Family) -> Message {
     match one {
         Match::Version(its) => version(list, *its, family),
         Match::Address { side, network, bits } => address(list, *side, *network, *bits, family),
+        Match::Listed {
+            side,
+            version: its,
+            list: name,
+        } => {
+            let loaded = loaded(version(list, *its, family), *side, *its);
+            step::in_set(loaded, &list::set(name, *its))
+        }
         Match::Protocol(number) => step::compare(step::meta(list, libc::NFT_META_L4PROTO), Compare::Equal, &[*number]),
         Match::Port { side, first, last } => {
             let offset = if *side == Side::Source { 0 } else { 2 };
@@ -95,22 +103,31 @@ fn version(list: Message, version: Version, family: Family) -> Message {
 
 fn address(list: Message, side: Side, network: IpAddr, bits: u8, family: Family) -> Message {
     let list = version(list, version_of(network), family);
-    let (wanted, offset) = match (network, side) {
-        (IpAddr::V4(network), Side::Source) => (network.octets().to_vec(), 12),
-        (IpAddr::V4(network), Side::Destination) => (network.octets().to_vec(), 16),
-        (IpAddr::V6(network), Side::Source) => (network.octets().to_vec(), 8),
-        (IpAddr::V6(network), Side::Destination) => (network.octets().to_vec(), 24),
+    let wanted = match network {
+        IpAddr::V4(network) => network.octets().to_vec(),
+        IpAddr::V6(network) => network.octets().to_vec(),
     };
     if bits == 0 {
         return list;
     }
-    let list = step::payload(list, From::Network, offset, wanted.len() as u32);
+    let list = loaded(list, side, version_of(network));
     if bits == longest(network) {
         return step::compare(list, Compare::Equal, &wanted);
     }
     let mask = prefix(bits, wanted.len());
     let wanted: Vec<u8> = wanted.iter().zip(&mask).map(|(byte, mask)| byte & mask).collect();
     step::compare(step::mask(list, &mask), Compare::Equal, &wanted)
+}
+
+/// Loads one of the addresses of a packet of this version.
+fn loaded(list: Message, side: Side, version: Version) -> Message {
+    let (offset, length) = match (version, side) {
+        (Version::V4, Side::Source) => (12, 4),
+        (Version::V4, Side::Destination) => (16, 4),
+        (Version::V6, Side::Source) => (8, 16),
+        (Version::V6, Side::Destination) => (24, 16),
+    };
+    step::payload(list, From::Network, offset, length)
 }
 
 /// So many bits that are set, and then none.

@@ -41,7 +41,7 @@ impl Reader<'_, '_> {
         }
         // Without ports the protocols alone say which.
         let of = |protocol| Peer {
-            network: None,
+            host: None,
             ports: None,
             protocol: Some(protocol),
         };

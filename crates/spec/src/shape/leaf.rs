@@ -42,7 +42,7 @@ fn quantity(not: &NotAQuantity) -> Wrong {
 /// Reads a scalar by the name of its definition or, without one, by its JSON type.
 pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value, Wrong> {
     let text = scalar.text.as_str();
-    if text.len() > 64 && !matches!(name, "" | "Text" | "NamePattern") {
+    if text.len() > 64 && !matches!(name, "" | "Text" | "NamePattern" | "Peer") {
         return Err(Wrong::new(format!(
             "is too long to be {}: {}",
             wanted(name, schema),

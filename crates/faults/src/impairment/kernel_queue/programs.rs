@@ -9,7 +9,7 @@ use fracas_linux::netfilter::{Match, Side, Version};
 use fracas_linux::relay::{MARKS, PROBE, PROBE_PORTS};
 use fracas_linux::traffic_control::Program;
 
-use super::super::rules::{address, left_alone, meant, measurer, measures, numbers, peer_matches, together};
+use super::super::rules::{address, left_alone, meant, measurer, numbers, of_ours, peer_matches, together};
 
 /// The mark of a packet that measures this fault: behind that of `connection_drop` (`OURS` in cut/rules.rs).
 pub(super) const OWN: u32 = PROBE << 2;
@@ -74,7 +74,7 @@ fn own_probes(direction: Direction) -> Vec<Vec<Match>> {
 /// give it that one.
 fn all_probes(direction: Direction) -> Vec<Vec<Match>> {
     if direction == Direction::Ingress {
-        return measures(direction, PROBE_PORTS);
+        return of_ours(direction);
     }
     // Of the marks of all packet queues each probe has all, or all but that of the one that it measures.
     let lacking: BTreeSet<u32> = (0..u32::BITS).map(|bit| MARKS & (1 << bit)).collect();
@@ -102,6 +102,7 @@ fn of_ip(matches: Vec<Match>) -> Vec<Vec<Match>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::impairment::rules::answers;
 
     #[test]
     fn what_is_for_everybody_is_still_ip() {
@@ -139,6 +140,10 @@ mod tests {
         assert_eq!(own_probes(Direction::Egress).len(), 1);
         assert_eq!(own_probes(Direction::Ingress).len(), 2, "TCP and UDP");
         assert!(PROBE_PORTS.contains(&OWN_PORT));
+        assert!(
+            all_probes(Direction::Ingress).contains(&answers()),
+            "nor is what name servers tell us"
+        );
         // As many as a document may say.
         let to: Vec<_> = (0..64)
             .map(|n| format!("10.0.{n}.0/24:80/tcp").parse().unwrap())

@@ -94,8 +94,8 @@ faults! {
     key_faults_inject_loss_burst: "loss: { percent: 5%, burst: 2 }" => "loss: { percent: 5%, burst: 3 }", "loss/burst", "2.0" => "3.0";
     key_faults_inject_loss_correlation: "loss: { percent: 5% }" => "loss: { percent: 5%, correlation: 25% }", "loss/correlation", "\"0%\"" => "\"25%\"";
     key_faults_inject_reorder_correlation: "reorder: { percent: 5%, delay: 20ms }" => "reorder: { percent: 5%, delay: 20ms, correlation: 25% }", "reorder/correlation", "\"0%\"" => "\"25%\"";
-    key_faults_inject_loss_to: "loss: { percent: 5%, to: [10.0.0.0/8] }" => "loss: { percent: 5%, to: [\"*:53/udp\"] }", "loss/to", "[\"10.0.0.0/8\"]" => "[\"*:53/udp\"]";
-    key_faults_inject_loss_except: "loss: { percent: 5%, except: [10.0.0.1] }" => "loss: { percent: 5%, except: [10.0.0.2] }", "loss/except", "[\"10.0.0.1\"]" => "[\"10.0.0.2\"]";
+    key_faults_inject_loss_to: "loss: { percent: 5%, to: [10.0.0.0/8] }" => "loss: { percent: 5%, to: [\"DB.example:53/udp\"] }", "loss/to", "[\"10.0.0.0/8\"]" => "[\"db.example:53/udp\"]";
+    key_faults_inject_loss_except: "loss: { percent: 5%, except: [10.0.0.1] }" => "loss: { percent: 5%, except: [db] }", "loss/except", "[\"10.0.0.1\"]" => "[\"db\"]";
     key_faults_inject_loss_ports: "loss: { percent: 5%, ports: [80] }" => "loss: { percent: 5%, ports: [8000-8010] }", "loss/ports", "[\"80\"]" => "[\"8000-8010\"]";
     key_faults_inject_loss_device: "loss: { percent: 5%, device: eth0 }" => "loss: { percent: 5%, device: eth1 }", "loss/device", "eth0" => "eth1";
     key_faults_inject_duplicate_percent: "duplicate: { percent: 5% }" => "duplicate: { percent: 6% }", "duplicate/percent", "\"5%\"" => "\"6%\"";

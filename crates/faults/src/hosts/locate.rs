@@ -1,0 +1,67 @@
+//! The eye of a meter on hosts that may have moved: a look of its own, compared with what the kernel's lists have.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netlink::Netlink;
+
+use super::follow::AGAIN;
+use super::{Hosts, joined, list_name, look};
+use crate::packet_worker::PacketWorker;
+
+/// How long the look may take: nobody waits for a meter for longer than five seconds in all.
+const ONE_LOOK: Duration = Duration::from_millis(700);
+/// How long the worker may take to see what the meter has seen.
+const FOLLOWED: Duration = AGAIN.saturating_add(Duration::from_millis(300));
+/// How long both may take.
+pub(crate) const LOCATING: Duration = ONE_LOOK.saturating_add(FOLLOWED);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where hosts are, as far as the rules know.
+#[derive(Debug, Default)]
+pub(crate) struct Located {
+    /// All addresses that the rules know, first those that are current.
+    pub(crate) hosts: Hosts,
+    /// What could not be seen, for people; nothing where all was.
+    pub(crate) unsure: String,
+}
+
+/// Looks for the hosts of a fault. Else why it does not meet one of them.
+pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<Result<Located, String>> {
+    let mut located = Located::default();
+    if worker.hosts.is_empty() {
+        return Ok(Ok(located));
+    }
+    let names = worker.hosts.keys().cloned().collect();
+    let looked = look(&worker.process, worker.inside, &names, ONE_LOOK)?.unwrap_or_default();
+    let mut netlink = there.within(Netlink::netfilter)?;
+    let until = Instant::now() + FOLLOWED;
+    for (name, found) in looked {
+        let list = list_name(&name);
+        let mut listed = netlink.listed(&worker.table, &list)?;
+        let found = found.unwrap_or_else(|why| {
+            located.unsure += &format!("; whether {name} has moved is not known: {why}");
+            BTreeSet::new()
+        });
+        while !found.is_subset(&listed) && Instant::now() < until {
+            std::thread::park_timeout(PAUSE);
+            listed = netlink.listed(&worker.table, &list)?;
+        }
+        let (current, missing): (Vec<IpAddr>, Vec<IpAddr>) =
+            found.iter().copied().partition(|one| listed.contains(one));
+        if !missing.is_empty() {
+            let where_to = joined(&missing);
+            if current.is_empty() {
+                return Ok(Err(format!("{name} is at {where_to}, which its rules do not know")));
+            }
+            located.unsure += &format!("; {name} is at {where_to}, too, which its rules do not know");
+        }
+        let former = listed.into_iter().filter(|one| !found.contains(one));
+        let all = current.into_iter().chain(former).collect();
+        located.hosts.insert(name, all);
+    }
+    Ok(Ok(located))
+}
