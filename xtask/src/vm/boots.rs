@@ -24,11 +24,15 @@ const DIFFERENT: [&str; 10] = [
     "kernel_queue",
 ];
 
-/// Those of them that the saboteurs strike.
-const STRUCK: [&str; 1] = ["loss_by_kernel_queue"];
-
-/// Tests of the contract that are about several faults, and run in the full lane.
-const OF_SEVERAL: &[&str] = &["foreign_states_around_every_fault_on_networks_stay_as_they_are"];
+/// Where the saboteurs strike: the one of [`DIFFERENT`], and in the full lane the others that only this kernel has.
+const STRUCK: [&str; 6] = [
+    "loss_by_kernel_queue",
+    "delay_by_kernel_queue",
+    "duplicate_by_kernel_queue",
+    "corrupt_by_kernel_queue",
+    "reorder_by_kernel_queue",
+    "rate_by_kernel_queue",
+];
 
 /// What is left when runner and guardian are killed, where only this kernel has it.
 const LEFT: &str = "kernel_queue::a_kernel_queue_that_both_left_is_recovered";
@@ -112,10 +116,8 @@ pub(super) fn all(programs: &Programs, lane: Lane) -> Result<Vec<Boot>> {
     for name in chosen(&list(&programs.contract)?, &DIFFERENT, full)? {
         tests.push(Test::new(&*name, &programs.contract, &["--exact", &name]));
     }
-    for name in OF_SEVERAL.iter().filter(|_| full) {
-        tests.push(Test::new(*name, &programs.contract, &["--exact", name]));
-    }
-    for name in chosen(&list(&programs.saboteurs)?, &STRUCK, full)? {
+    let struck = if full { &STRUCK[..] } else { &STRUCK[..1] };
+    for name in chosen(&list(&programs.saboteurs)?, struck, false)? {
         tests.push(Test::new(
             format!("saboteurs: {name}"),
             &programs.saboteurs,

@@ -40,11 +40,12 @@ async fn begin(mode: &[&str], fault: &str, params: Value) -> Option<(Place, Stag
 
 /// What is asked for, and what one types for the same.
 const ASKED: [(&str, &str, &str); 9] = [
-    ("delay", r#"{ "mean": "100ms" }"#, "limit 20000 delay 100ms"),
+    // Of a long delay what slow processors add is a small part.
+    ("delay", r#"{ "mean": "400ms" }"#, "limit 50000 delay 400ms"),
     (
         "delay",
-        r#"{ "mean": "100ms", "jitter": "10ms" }"#,
-        "limit 28000 delay 100ms 10ms",
+        r#"{ "mean": "200ms", "jitter": "10ms" }"#,
+        "limit 48000 delay 200ms 10ms",
     ),
     ("loss", r#"{ "percent": "60%" }"#, "limit 1000 loss random 60%"),
     (
@@ -241,7 +242,7 @@ const ASIDE: &str =
 const FILTER: &str = "tc filter add dev eth0 egress pref 9 protocol ip u32 match u32 0 0 action ok";
 
 async fn what_others_have_on_the_interface_stays() {
-    let Some((place, delay)) = begin(&CHAT, "delay", json!({ "mean": "100ms" })).await else {
+    let Some((place, delay)) = begin(&CHAT, "delay", json!({ "mean": "400ms" })).await else {
         return;
     };
     let refused = async || {
@@ -278,7 +279,7 @@ async fn what_others_have_on_the_interface_stays() {
         "{}",
         refused().await
     );
-    let named = also(&delay, "delay", by_kernel(json!({ "mean": "100ms", "device": "eth0" })));
+    let named = also(&delay, "delay", by_kernel(json!({ "mean": "400ms", "device": "eth0" })));
     (named.entry.plan)(&named.params, &named.target, &named.cx)
         .await
         .unwrap();
