@@ -117,7 +117,8 @@ struct Bench {
 impl Bench {
     /// A fault that is on, its entry replaced by this one.
     async fn with(entry: &'static Entry, on: On, saboteur: Entry) -> Option<Self> {
-        let bench = Self::on(stage(entry, on).await?, saboteur).await;
+        let stage = Box::pin(stage(entry, on)).await?;
+        let bench = Self::on(stage, saboteur).await;
         let applied = bench.hand.apply(&[INJECTION]).await;
         assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
         Some(bench)
