@@ -43,7 +43,7 @@ fn all(steps: &mut Steps) -> Result<()> {
     }
     let stopped = steps.step("engine stop", || engine.stop());
     tests.and(stopped)?;
-    steps.step("vm", || vm::run(false))?;
+    steps.step("vm", || vm::run(vm::Lane::Short))?;
     steps.step("fuzz", || fuzz::run(fuzz::CI_SECONDS))
 }
 

@@ -44,7 +44,8 @@ usage: cargo xtask TASK
   package [--verify]  packs every crate that is published; --verify also builds each from its package
   dist [--glibc | --binary FILE]  builds the static binary (with musl, or takes this one), packs a release into target/dist
   dist --smoke        packs the debug binary and lets dpkg, tar and an engine of its own read it; what CI does
-  vm [--full]         boots Debian's kernel by software and runs tests in it that need another kernel, or a loss of power
+  vm [--full|--bench] boots Debian's kernel by software and runs tests in it that need another kernel, or a loss of power; or the
+                      benchmarks of what no other kernel has, whose figures are in target/vm/console-bench.log
   fuzz [--seconds N]  runs every fuzz target for N seconds each (default 60)
 ";
 
@@ -85,8 +86,9 @@ fn run(arguments: &[String]) -> Result<()> {
         ["dist", "--glibc"] => dist::run(dist::Source::Build(dist::Libc::Glibc)),
         ["dist", "--smoke"] => dist::smoke_alone(),
         ["dist", "--binary", path] => dist::run(dist::Source::Binary(Path::new(path))),
-        ["vm"] => vm::run(false),
-        ["vm", "--full"] => vm::run(true),
+        ["vm"] => vm::run(vm::Lane::Short),
+        ["vm", "--full"] => vm::run(vm::Lane::Full),
+        ["vm", "--bench"] => vm::run(vm::Lane::Bench),
         ["fuzz"] => fuzz::run(fuzz::SECONDS),
         ["fuzz", "--seconds", seconds] => fuzz::run(number("--seconds", seconds)?),
         [] | ["help" | "--help" | "-h"] => {

@@ -29,9 +29,19 @@ use programs::Programs;
 /// Where everything of the machine lies, below the workspace's root.
 const FOLDER: &str = "target/vm";
 
-/// Runs the short lane, or with `full` the contract of every fault that needs no engine. A machine that cannot be had is an error everywhere:
-/// nobody who asks for it wants to hear that nothing was tested.
-pub(crate) fn run(full: bool) -> Result<()> {
+/// What is run in the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// What differs most, as CI does.
+    Short,
+    /// The contract of every fault that needs no engine.
+    Full,
+    /// The benchmarks of what no other kernel has.
+    Bench,
+}
+
+/// Runs a lane. A machine that cannot be had is an error everywhere: nobody who asks for it wants to hear that nothing was tested.
+pub(crate) fn run(lane: Lane) -> Result<()> {
     if std::env::consts::ARCH != "x86_64" {
         bail!(
             "the machine has a processor of x86_64, and runs no programs of {}",
@@ -44,8 +54,8 @@ pub(crate) fn run(full: bool) -> Result<()> {
     let init = folder.join("init");
     fs::copy("/proc/self/exe", &init).context("cannot copy this program")?;
     let kernel = Kernel::get(&folder)?;
-    let programs = Programs::build()?;
-    let boots = boots::all(&programs, full)?;
+    let programs = Programs::build(lane)?;
+    let boots = boots::all(&programs, lane)?;
     let disk = Disk::make(&folder, &kernel, (&programs, &init), &boots)?;
     let machine = Machine::new(&folder, &kernel, &disk)?;
     let mut failed = Vec::new();

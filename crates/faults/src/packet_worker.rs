@@ -23,6 +23,7 @@ use crate::beside::{Beside, Job};
 use crate::bounded::bounded;
 use crate::hosts::Hosts;
 use crate::say::{OrSay, gone, refuse};
+pub(crate) use watch::is_served;
 
 /// Where such a worker is, and what it made: the undo of its fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use super::Lane;
 use super::programs::Programs;
 use crate::children;
 
@@ -23,8 +24,23 @@ const DIFFERENT: [&str; 10] = [
     "kernel_queue",
 ];
 
-/// Parts of `crates/linux` that this kernel may answer in another way, each with the filters of its tests. Those of packet rules alone
-/// compare with programs that are not in the machine.
+/// Where the saboteurs strike: the one of [`DIFFERENT`], and in the full lane the others that only this kernel has.
+const STRUCK: [&str; 6] = [
+    "loss_by_kernel_queue",
+    "delay_by_kernel_queue",
+    "duplicate_by_kernel_queue",
+    "corrupt_by_kernel_queue",
+    "reorder_by_kernel_queue",
+    "rate_by_kernel_queue",
+];
+
+/// What is left when runner and guardian are killed, where only this kernel has it.
+const LEFT: &str = "kernel_queue::a_kernel_queue_that_both_left_is_recovered";
+
+/// The section of the benchmarks that only this kernel can have, and how often it is measured: its processors are slow.
+const BENCHMARK: [&str; 2] = ["FRACAS_BENCH_ONLY=kernel_queue", "FRACAS_BENCH_ROUNDS=3"];
+
+/// Parts of `crates/linux` that this kernel may answer in another way, each with the filters of its tests.
 const PARTS: &[(&str, &[&str])] = &[
     ("control groups", &["cgroup::"]),
     ("traffic control", &["traffic_control::"]),
@@ -36,6 +52,9 @@ const PARTS: &[(&str, &[&str])] = &[
             "relay::",
             "raw::",
             "packets::",
+            // How many milliseconds something takes is no matter of this kernel's, and of an emulated processor's.
+            "--skip",
+            "what_is_delayed_comes_so_much_later_and_delays_add_up",
         ],
     ),
 ];
@@ -76,15 +95,37 @@ impl Test {
 }
 
 /// All boots, in order.
-pub(super) fn all(programs: &Programs, full: bool) -> Result<Vec<Boot>> {
-    let names = children::output(Command::new(&programs.contract).args(["--list", "--format", "terse"]))?;
+pub(super) fn all(programs: &Programs, lane: Lane) -> Result<Vec<Boot>> {
+    if let Some([benchmarks, _]) = &programs.benchmarks {
+        let program = benchmarks.display().to_string();
+        let words = [&BENCHMARK[..], &[&program]].concat();
+        return Ok(vec![Boot {
+            name: "bench",
+            tests: vec![Test::new("benchmarks", Path::new("/bin/env"), &words)],
+            cut: None,
+        }]);
+    }
+    let full = lane == Lane::Full;
+    let list = |program: &Path| -> Result<String> {
+        let answer = children::output(Command::new(program).args(["--list", "--format", "terse"]))?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
     let part = |(name, filters): &(&str, &[&str])| Test::new(*name, &programs.linux, filters);
     let mut tests: Vec<Test> = PARTS.iter().map(part).collect();
     // Each in a process of its own, as outside: what one test leaves in its process is not there for the next.
-    for name in chosen(&String::from_utf8_lossy(&names), full)? {
+    for name in chosen(&list(&programs.contract)?, &DIFFERENT, full)? {
         tests.push(Test::new(&*name, &programs.contract, &["--exact", &name]));
     }
     tests.push(Test::new("host clock", &programs.power_cut, &["host-clock"]));
+    let struck = if full { &STRUCK[..] } else { &STRUCK[..1] };
+    for name in chosen(&list(&programs.saboteurs)?, struck, false)? {
+        tests.push(Test::new(
+            format!("saboteurs: {name}"),
+            &programs.saboteurs,
+            &["--exact", &name],
+        ));
+    }
+    tests.push(Test::new(LEFT, &programs.left, &["--exact", LEFT]));
     let power_cut = |how: &str| Test::new(format!("power cut: {how}"), &programs.power_cut, &[how]);
     tests.push(power_cut("before"));
     Ok(vec![
@@ -111,21 +152,21 @@ pub(super) fn all(programs: &Programs, full: bool) -> Result<Vec<Boot>> {
     ])
 }
 
-/// The tests of the contract that are run, from lines `delay::everything_twice: test`.
-fn chosen(list: &str, full: bool) -> Result<Vec<String>> {
+/// The tests of a program that are run, from lines `delay::everything_twice: test`: those of these faults, or of all.
+fn chosen(list: &str, faults: &[&str], full: bool) -> Result<Vec<String>> {
     let tests: Vec<(&str, &str)> = list
         .lines()
         .filter_map(|line| line.strip_suffix(": test")?.split_once("::"))
         .collect();
-    for fault in DIFFERENT {
-        if !tests.iter().any(|(of, _)| *of == fault) {
-            bail!("the contract has no test of {fault}");
+    for fault in faults {
+        if !tests.iter().any(|(of, _)| of == fault) {
+            bail!("there is no test of {fault}");
         }
     }
     Ok(tests
         .into_iter()
         .filter(|(_, check)| !WITH_ENGINE.contains(check))
-        .filter(|(fault, _)| DIFFERENT.contains(fault) || full && !needs_engine(fault))
+        .filter(|(fault, _)| faults.contains(fault) || full && !needs_engine(fault))
         .map(|(fault, check)| format!("{fault}::{check}"))
         .collect())
 }
@@ -145,12 +186,12 @@ mod tests {
         let list = format!(
             "{different}memory_limit::target_restarts_while_on: test\ndelay::a: test\ncontainer_kill::a: test\nx: test\n"
         );
-        let short = chosen(&list, false).unwrap();
+        let short = chosen(&list, &DIFFERENT, false).unwrap();
         assert_eq!(short.len(), DIFFERENT.len());
         assert!(short.contains(&"memory_limit::a".to_owned()));
-        let full = chosen(&list, true).unwrap();
+        let full = chosen(&list, &DIFFERENT, true).unwrap();
         assert_eq!(full.len(), DIFFERENT.len() + 1);
         assert!(full.contains(&"delay::a".to_owned()));
-        assert!(chosen("delay::a: test\n", false).is_err());
+        assert!(chosen("delay::a: test\n", &DIFFERENT, false).is_err());
     }
 }

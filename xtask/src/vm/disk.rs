@@ -19,6 +19,19 @@ use crate::children;
 /// What the kernel must have to reach the disk.
 const FOR_THE_DISK: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
 
+/// What tests call of others'. Those of iptables load what they know of each kind of rule from a folder.
+const TOOLS: &[&str] = &[
+    "tc",
+    "ip",
+    "nft",
+    "iptables",
+    "ip6tables",
+    "iptables-save",
+    "ip6tables-save",
+    "nsenter",
+];
+const KINDS_OF_RULES: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+
 /// Folders with modules that nothing in the machine has a use for.
 const NO_MODULES: &[&str] = &["kernel/drivers/gpu", "kernel/drivers/infiniband", "kernel/sound"];
 
@@ -121,19 +134,18 @@ impl Root {
         }
         self.copy(init, Path::new("/init"))?;
         self.commands()?;
-        let find =
-            |name| children::find(name).with_context(|| format!("{name} is not here: run `cargo xtask install`"));
-        let (tc, ip) = (find("tc")?, find("ip")?);
-        let of_ours = [
-            &programs.fracas,
-            &programs.contract,
-            &programs.linux,
-            &programs.power_cut,
-        ];
+        let find = |name: &&str| {
+            children::find(name).with_context(|| format!("{name} is not here: run `cargo xtask install`"))
+        };
+        let tools: Vec<PathBuf> = TOOLS.iter().map(find).collect::<Result<_>>()?;
+        for kind in fs::read_dir(KINDS_OF_RULES).context("iptables has no kinds of rules")? {
+            let kind = kind.context("cannot read a kind of rules")?.path();
+            self.copy(&kind, &kind)?;
+        }
         // That one is static.
         self.copy(&programs.app, &programs.app)?;
         let mut all = vec![init];
-        for program in of_ours.into_iter().chain([&tc, &ip]) {
+        for program in programs.of_ours().into_iter().chain(tools.iter().map(PathBuf::as_path)) {
             self.copy(program, program)?;
             all.push(program);
         }

@@ -16,8 +16,8 @@ use super::init::BOOT;
 use super::kernel::Kernel;
 use crate::children;
 
-/// How long the machine may say nothing: a test in it has a minute for what it waits for, and a boot takes ten seconds.
-const SILENCE: Duration = Duration::from_mins(4);
+/// How long the machine may say nothing: longer than any test in it waits for what never comes, which then says what that was.
+const SILENCE: Duration = Duration::from_mins(6);
 /// So many lines of the console are shown when something failed.
 const SHOWN: usize = 40;
 

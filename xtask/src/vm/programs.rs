@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::Lane;
 use crate::children;
 
 /// What cargo built.
@@ -16,41 +17,76 @@ pub(super) struct Programs {
     pub(super) fracas: PathBuf,
     /// Every fault's contract.
     pub(super) contract: PathBuf,
+    /// The saboteurs of every fault.
+    pub(super) saboteurs: PathBuf,
+    /// What runner and guardian leave.
+    pub(super) left: PathBuf,
     /// The tests of `crates/linux`.
     pub(super) linux: PathBuf,
     /// What happens before and after a loss of power.
     pub(super) power_cut: PathBuf,
     /// The program that faults are put on.
     pub(super) app: PathBuf,
+    /// The benchmarks and the program that they measure, where they are run.
+    pub(super) benchmarks: Option<[PathBuf; 2]>,
 }
 
 impl Programs {
     /// Builds them as CI does, so that there is nothing to be built where CI has been.
-    pub(super) fn build() -> Result<Self> {
-        let answer = children::output(
-            children::cargo()?
-                .args(["build", "--locked", "--workspace", "--all-targets"])
-                .args(["--message-format", "json-render-diagnostics"]),
-        )?;
-        let root = children::root()?;
-        let built = executables(&String::from_utf8_lossy(&answer), &root);
-        let find = |source: &str, test: bool| {
-            let found = built.iter().find(|one| one.source == source && one.test == test);
-            found
-                .map(|one| one.program.clone())
-                .with_context(|| format!("cargo built nothing from {source}"))
-        };
+    pub(super) fn build(lane: Lane) -> Result<Self> {
+        let built = build(&["build", "--workspace", "--all-targets"])?;
+        let find = |source: &str, test: bool| find(&built, source, test);
         let power_cut = find("crates/fracas/tests/power_cut/main.rs", true)?;
         // It knows how: the same program is built for every test that needs it.
         let app = children::output(Command::new(&power_cut).arg("app"))?;
         Ok(Self {
             fracas: find("crates/fracas/src/main.rs", false)?,
             contract: find("crates/faults/tests/contract/main.rs", true)?,
+            saboteurs: find("crates/guardian/tests/saboteurs/main.rs", true)?,
+            left: find("crates/fracas/tests/left/main.rs", true)?,
             linux: find("crates/linux/src/lib.rs", true)?,
             app: PathBuf::from(String::from_utf8_lossy(&app).trim()),
+            benchmarks: (lane == Lane::Bench).then(benchmarks).transpose()?,
             power_cut,
         })
     }
+
+    /// All that need libraries.
+    pub(super) fn of_ours(&self) -> Vec<&Path> {
+        let tests = [
+            &self.contract,
+            &self.saboteurs,
+            &self.left,
+            &self.linux,
+            &self.power_cut,
+        ];
+        let all = std::iter::once(&self.fracas).chain(tests);
+        all.chain(self.benchmarks.iter().flatten())
+            .map(PathBuf::as_path)
+            .collect()
+    }
+}
+
+/// The benchmarks and the program that they measure, both optimised as a release is.
+fn benchmarks() -> Result<[PathBuf; 2]> {
+    let built = build(&["bench", "--no-run", "--package", "fracas", "--bench", "scale"])?;
+    Ok([
+        find(&built, "crates/fracas/benches/scale/main.rs", true)?,
+        find(&built, "crates/fracas/src/main.rs", false)?,
+    ])
+}
+
+fn build(words: &[&str]) -> Result<Vec<Built>> {
+    let more = ["--locked", "--message-format", "json-render-diagnostics"];
+    let answer = children::output(children::cargo()?.args(words).args(more))?;
+    Ok(executables(&String::from_utf8_lossy(&answer), &children::root()?))
+}
+
+fn find(built: &[Built], source: &str, test: bool) -> Result<PathBuf> {
+    let found = built.iter().find(|one| one.source == source && one.test == test);
+    found
+        .map(|one| one.program.clone())
+        .with_context(|| format!("cargo built nothing from {source}"))
 }
 
 /// A program, and what it was built from.

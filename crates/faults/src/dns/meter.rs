@@ -19,6 +19,7 @@ use fracas_linux::netlink::Netlink;
 use super::ask::{Heard, Kind, Line, Meets};
 use super::{SOON, asked, rules};
 use crate::impairment::verdict::{Tally, millis, share};
+use crate::packet_worker::is_served;
 
 /// What has come of it.
 pub(super) enum Outcome {
@@ -83,7 +84,7 @@ pub(super) fn measure(table: &str, server: IpAddr, params: &params::Dns, ours: &
     if !tables.iter().any(|one| one.name == table) {
         return Ok(Outcome::Missed(format!("there is no table {table}")));
     }
-    if !netlink.has_lease(table)? {
+    if !is_served(&mut netlink, table)? {
         return Ok(Outcome::Missed("its worker does not serve the queue".to_owned()));
     }
     let alone = !tables.iter().any(|one| one.name != table && is_trace_name(&one.name));

@@ -16,7 +16,7 @@ use fracas_linux::relay;
 use super::meter::{Counted, Flow, Gauge, Probes};
 use super::obstacle;
 use super::rules::{self, Counts, Owned};
-use crate::packet_worker::{Fit, has_device, lacking};
+use crate::packet_worker::{Fit, has_device, is_served, lacking};
 
 /// The tables of others in a network that cannot be read, or why it is none for these faults.
 pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
@@ -67,7 +67,7 @@ impl Gauge for OfPackets<'_> {
         let (Some(mark), Some(order)) = (relay::mark_of(number), relay::order_of(number)) else {
             return Ok(Err(format!("queue {number} is none of Fracas")));
         };
-        if !Netlink::netfilter()?.has_lease(table)? {
+        if !is_served(&mut Netlink::netfilter()?, table)? {
             let why = "its worker does not serve the queue, and packets pass it by: it was stopped, or it hangs";
             return Ok(Err(why.to_owned()));
         }

@@ -17,6 +17,23 @@ const LOOK: Duration = Duration::from_millis(200);
 /// So often in a row the lease must be over: a worker that is late by a moment goes on.
 const OVER: u32 = 2;
 
+/// Whether a worker serves its queue, for a meter: it is judged as by who watches it. One look is not enough. A machine that has something
+/// else to do lets a worker wait for a moment; and a renewal removes the lease and makes it again in one transaction, of which a listing
+/// that began before may see the first half alone (`nf_tables_commit` in net/netfilter/nf_tables_api.c).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it looks again within a limit, in a thread that may block"
+)]
+pub(crate) fn is_served(netlink: &mut Netlink, table: &str) -> std::io::Result<bool> {
+    for _ in 1..OVER {
+        if netlink.has_lease(table)? {
+            return Ok(true);
+        }
+        std::thread::sleep(LOOK);
+    }
+    netlink.has_lease(table)
+}
+
 /// Returns when the worker is gone, or was killed.
 pub(super) async fn until_unserved(undo: PacketWorker, note: Note) {
     if let Err(error) = watch(&undo, &note).await {

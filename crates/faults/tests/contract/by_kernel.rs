@@ -1,4 +1,4 @@
-//! Faults on packets by the kernel queue: whether there is one, and strangers who change it.
+//! Faults on packets by the kernel queue: where there is one, and strangers who change it.
 
 use fracas_faults::impairment;
 use fracas_linux::namespace::NetNamespace;
@@ -6,18 +6,25 @@ use fracas_linux::netlink::Netlink;
 
 use super::Stage;
 
-/// Whether this kernel has it; if not, that was said. The machine for tests must.
-#[expect(clippy::print_stderr, reason = "a skip is printed")]
-pub fn is_here() -> bool {
-    let lacking = impairment::no_kernel_queue().unwrap();
-    if let Some(lacking) = &lacking {
-        assert!(
-            std::env::var_os("FRACAS_TEST_VM").is_none(),
-            "the machine for tests: {lacking}"
-        );
-        eprintln!("skipped: {lacking}; that of `cargo xtask vm` has it");
-    }
-    lacking.is_none()
+/// The faults on packets that know it.
+pub const FAULTS: [&str; 6] = ["delay", "loss", "duplicate", "corrupt", "reorder", "rate"];
+
+/// The stage, where this kernel has the queue. Where not, the fault was refused, which was said; the machine for tests must have it.
+#[expect(clippy::print_stderr, reason = "what is not tried is printed")]
+pub async fn or_refused(stage: Stage) -> Option<Stage> {
+    let Some(lacking) = impairment::no_kernel_queue().unwrap() else {
+        return Some(stage);
+    };
+    assert!(
+        std::env::var_os("FRACAS_TEST_VM").is_none(),
+        "the machine for tests: {lacking}"
+    );
+    let planned = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+    let refused = planned.expect_err("the kernel has no queue");
+    assert_eq!(refused.code.id, "F001", "{refused}");
+    assert!(refused.to_string().contains(&lacking), "{refused}");
+    eprintln!("refused: {lacking}; that of `cargo xtask vm` has it");
+    None
 }
 
 fn namespace(stage: &Stage) -> NetNamespace {

@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use fracas_core::record::{Reverted, Seen};
+use fracas_core::record::{Landed, Reverted, Seen};
 use fracas_core::seed::Seed;
 use fracas_faults::{Entry, FAULTS};
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
 
-use crate::fixture::{On, on_packets, stage};
+use crate::checks::Check;
+use crate::fixture::{On, by_kernel, on_packets, stage};
 
 tests! {
     foreign_states_around_every_fault_on_networks_stay_as_they_are,
@@ -21,6 +22,21 @@ const STATES: u64 = 2;
 const VARIABLE: &str = "FRACAS_TEST_STATES";
 /// What was set up at least once, all states together; other kinds of queues where a kernel has them.
 const SEEN: [&str; 7] = ["htb", "tbf", "ingress", "clsact", "nft", "iptables", "ip6tables"];
+/// These a kernel has where it has a kernel queue.
+const SEEN_THERE: [&str; 2] = ["prio", "netem"];
+/// What holds filters beside a device's queue, and the sides on which it has some. Of random states the first three.
+const HOLDERS: [(&str, &[&str]); 5] = [
+    ("", &[]),
+    ("ingress", &["ingress"]),
+    ("clsact", &["ingress", "egress"]),
+    ("clsact", &["ingress"]),
+    ("clsact", &[]),
+];
+
+/// A check of a fault by the kernel queue, beside those of every fault.
+pub const BY_KERNEL: (&str, Check) = ("foreign_states_stay_as_they_are", |entry, on| {
+    Box::pin(around_the_kernel_queue(entry, on))
+});
 
 fn on_networks(entry: &Entry) -> bool {
     on_packets(entry.name) || entry.name == "network_disconnect"
@@ -72,6 +88,81 @@ async fn foreign_states_around_every_fault_on_networks_stay_as_they_are() {
     for kind in SEEN {
         assert!(seen.contains(kind), "{kind} was never set up, but {seen:?}");
     }
+}
+
+/// The kernel queue is in the middle of it: it works beside queues, rules, and what has filters on the other side, and refuses a state in
+/// which filters would not see what it leads aside. Either way all of that stays as it is.
+async fn around_the_kernel_queue(entry: &'static Entry, on: On) {
+    let Some(stage) = stage(entry, on).await else { return };
+    let there = NetNamespace::of(stage.target.process()).unwrap().unwrap();
+    let number = by_kernel::FAULTS.iter().position(|fault| *fault == entry.name);
+    let number = number.expect("it is a fault on packets");
+    let inside = Side::new(Some(&there), "eth0");
+    let mut seen = BTreeSet::new();
+    for state in 0..HOLDERS.len() {
+        let holder = (state + number) % HOLDERS.len();
+        let mut draws = Draws {
+            seed: (1000 + HOLDERS.len() * number + state) as u64,
+            count: 0,
+        };
+        seen.extend(draws.queue(&inside, Some(state as u64)));
+        seen.extend(draws.filters(&inside, HOLDERS[holder]));
+        seen.extend(draws.rules(&inside));
+        let look = || format!("{}{}{}", inside.queues(), inside.links(), inside.rules());
+        let before = look();
+        let what = format!("{} over state {state} of {number}", entry.name);
+        let planned = (entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+        let (kind, sides) = HOLDERS[holder];
+        if kind == "ingress" || sides.contains(&"egress") {
+            let refused = planned.expect_err(&what);
+            let why = if kind == "ingress" {
+                "its interface eth0 has a qdisc ingress, where ours would have to be"
+            } else {
+                "its interface eth0 has filters of somebody else's, which would not see what is led aside"
+            };
+            assert_eq!(refused.code.id, "F001", "{what}: {refused}");
+            assert!(refused.to_string().contains(why), "{what}: {refused}");
+        } else {
+            let undo = planned.expect(&what);
+            (entry.apply)(&stage.params, &undo, &stage.cx).await.expect(&what);
+            let during = look();
+            assert!(during.contains("mirred"), "{what}: there are filters of ours: {during}");
+            same(
+                &without_ours(&during, kind == "clsact"),
+                &before,
+                &format!("{what}: while it is on"),
+            );
+            let dose = (entry.measure)(&stage.params, &undo, &stage.cx).await.expect(&what);
+            assert_eq!(dose.landed, Landed::Yes, "{what}: {dose:?}");
+            let reverted = (entry.revert)(&undo, &stage.cx).await.expect(&what);
+            assert_eq!(reverted, Reverted::Restored, "{what}");
+            let left = (entry.observe)(&undo, &stage.cx).await.expect(&what);
+            assert_eq!(left, Seen::Original, "{what}");
+        }
+        same(&look(), &before, &format!("{what}: when it is gone"));
+        inside.clear();
+    }
+    for kind in SEEN.iter().chain(&SEEN_THERE) {
+        assert!(seen.contains(kind), "{kind} was never set up, but {seen:?}");
+    }
+}
+
+/// What tc(8) and ip(8) say without a kernel queue: its filters, the interface that they lead to, and its place for them where there was none.
+fn without_ours(listing: &str, had_clsact: bool) -> String {
+    const PARTS: [&str; 5] = ["qdisc ", "class ", "filter ", "link ", "table "];
+    let (mut ours, mut kept) = (false, String::new());
+    for line in listing.lines() {
+        if PARTS.iter().any(|part| line.starts_with(part)) {
+            ours = line.starts_with("filter protocol all pref 1 bpf")
+                || line.starts_with("link frc")
+                || !had_clsact && line.starts_with("qdisc clsact");
+        }
+        if !ours {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// The name of the other end of the target's interface, which is a port of a bridge.
@@ -170,6 +261,13 @@ impl<'a> Side<'a> {
         lines
     }
 
+    /// The links there, each with its queue and its state, but not its number.
+    fn links(&self) -> String {
+        let said = self.run("ip -o link show").expect("ip is here");
+        let after_number = |line: &str| line.split_once(": ").map(|(_, line)| format!("link {line}\n"));
+        said.lines().filter_map(after_number).collect()
+    }
+
     /// Rules with their numbers, without their counters.
     fn rules(&self) -> String {
         let nft = self.run("nft --handle --stateless list ruleset").unwrap_or_default();
@@ -213,19 +311,25 @@ impl Draws {
         all[self.below(all.len() as u64) as usize]
     }
 
-    /// Queues at a device; which kinds of them this kernel has.
+    /// Queues at a device, and filters beside them; which kinds of them this kernel has.
     fn queues(&mut self, side: &Side<'_>) -> Vec<&'static str> {
+        let mut made = self.queue(side, None);
+        let holder = self.below(3);
+        made.extend(self.filters(side, HOLDERS[holder as usize]));
+        made
+    }
+
+    /// What a device sends from: of five kinds this one, or any.
+    fn queue(&mut self, side: &Side<'_>, which: Option<u64>) -> Vec<&'static str> {
         let mut made = Vec::new();
         let device = side.device;
         let mut add = |kind: &'static str, line: String| {
-            let done = side.run(&format!("tc {line}")).is_some();
-            if done {
+            if side.run(&format!("tc {line}")).is_some() {
                 made.push(kind);
             }
-            done
         };
         let handle = self.below(0xff) + 1;
-        match self.below(5) {
+        match which.unwrap_or_else(|| self.below(5)) {
             0 => {}
             1 => {
                 let (rate, burst) = (self.below(900) + 100, self.below(60) + 10);
@@ -284,26 +388,27 @@ impl Draws {
                 );
             }
         }
-        let (kind, sides): (_, &[&str]) = match self.below(3) {
-            0 => return made,
-            1 => ("ingress", &["ingress"]),
-            _ => ("clsact", &["ingress", "egress"]),
-        };
-        if add(kind, format!("qdisc add dev {device} {kind}")) {
-            for at in sides {
-                for prio in 1..=self.below(3) + 1 {
-                    let (port, action) = (self.below(1000) + 7000, self.one_of(&["drop", "ok", "continue"]));
-                    let protocol = self.one_of(&["ip", "ipv6"]);
-                    let name = if protocol == "ip" { "ip" } else { "ip6" };
-                    add(
-                        "u32",
-                        format!(
-                            "filter add dev {device} {at} protocol {protocol} prio {prio}{} u32 match {name} dport {port} 0xffff \
-                             action {action}",
-                            self.below(9)
-                        ),
-                    );
-                }
+        made
+    }
+
+    /// Filters beside a device's queue, in what holds them.
+    fn filters(&mut self, side: &Side<'_>, (kind, sides): (&'static str, &[&str])) -> Vec<&'static str> {
+        let mut made = Vec::new();
+        let device = side.device;
+        if kind.is_empty() || side.run(&format!("tc qdisc add dev {device} {kind}")).is_none() {
+            return made;
+        }
+        made.push(kind);
+        for at in sides {
+            for prio in 1..=self.below(3) + 1 {
+                let (port, action) = (self.below(1000) + 7000, self.one_of(&["drop", "ok", "continue"]));
+                let protocol = self.one_of(&["ip", "ipv6"]);
+                let name = if protocol == "ip" { "ip" } else { "ip6" };
+                let added = side.run(&format!(
+                    "tc filter add dev {device} {at} protocol {protocol} prio {prio}{} u32 match {name} dport {port} 0xffff action {action}",
+                    self.below(9)
+                ));
+                made.extend(added.map(|_| "u32"));
             }
         }
         made

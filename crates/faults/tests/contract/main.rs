@@ -42,7 +42,7 @@ mod stranger;
 
 use std::process::ExitCode;
 
-use fixture::On;
+use fixture::{On, by_kernel};
 use fracas_faults::{FAULTS, WORKERS, find};
 use libtest_mimic::{Arguments, Trial};
 
@@ -76,10 +76,11 @@ fn trials() -> Vec<Trial> {
         })
     });
     // The target lives in the same namespace as long as the kernel queue: that of a container that restarts is another one.
-    let by_kernel = kernel_queue::FAULTS.iter().flat_map(|fault| {
+    let by_kernel_queue = by_kernel::FAULTS.iter().flat_map(|fault| {
         let checks = checks::CHECKS
             .iter()
-            .filter(|(name, _)| *name != "target_restarts_while_on");
+            .filter(|(name, _)| *name != "target_restarts_while_on")
+            .chain([&foreign::BY_KERNEL]);
         checks.map(move |(name, check)| {
             Trial::test(format!("{fault}_by_kernel_queue::{name}"), move || {
                 let entry = find(fault).expect("it is a fault");
@@ -117,7 +118,7 @@ fn trials() -> Vec<Trial> {
             Ok(())
         })
     });
-    of_all.chain(by_kernel).chain(of_kernel).chain(more).collect()
+    of_all.chain(by_kernel_queue).chain(of_kernel).chain(more).collect()
 }
 
 /// One thread, as the guardian has it: the kernel ends workers with the *thread* that started them.

@@ -10,6 +10,7 @@
 mod accuracy;
 mod containers;
 mod figures;
+mod kernel_queue;
 mod limited;
 mod namespaces;
 mod packets;
@@ -38,10 +39,11 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let sections: [Section<'_>; 7] = [
+    let sections: [Section<'_>; 8] = [
         ("containers", &|| runtime.block_on(containers::section(rounds))),
         ("processes", &|| processes::section(rounds)),
         ("namespaces", &|| namespaces::section(rounds)),
+        ("kernel_queue", &|| kernel_queue::section(rounds)),
         ("struck", &|| struck::section(rounds)),
         ("accuracy", &|| accuracy::section(rounds)),
         ("packets", &|| packets::section(rounds)),

@@ -11,7 +11,7 @@ use fracas_linux::netlink::Netlink;
 use crate::figures::{Figures, cost, ratio, table};
 use crate::run::{document, timed};
 
-const NETEM: &[&str] = &["netem", "delay", "50ms"];
+pub(crate) const NETEM: &[&str] = &["netem", "delay", "50ms"];
 const TBF: &[&str] = &["tbf", "rate", "1gbit", "burst", "128kb", "latency", "50ms"];
 
 pub(crate) fn section(rounds: usize) -> String {
@@ -70,7 +70,7 @@ pub(crate) fn section(rounds: usize) -> String {
 }
 
 /// Whether all are so; those that were seen so are not looked at again.
-fn all(nodes: &[TestNode], seen: &Cell<usize>, is: impl Fn(&TestNode) -> bool) -> bool {
+pub(crate) fn all<T>(nodes: &[T], seen: &Cell<usize>, is: impl Fn(&T) -> bool) -> bool {
     while seen.get() < nodes.len() && is(&nodes[seen.get()]) {
         seen.set(seen.get() + 1);
     }
@@ -83,7 +83,7 @@ pub(crate) fn has_table(node: &TestNode) -> bool {
     !tables.unwrap().is_empty()
 }
 
-fn in_a_loop(nodes: &[TestNode], verb: &str, queue: &[&str]) -> Duration {
+pub(crate) fn in_a_loop(nodes: &[TestNode], verb: &str, queue: &[&str]) -> Duration {
     let began = Instant::now();
     for node in nodes {
         assert!(tc(node, verb, queue), "tc qdisc {verb} is refused");

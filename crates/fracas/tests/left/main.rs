@@ -23,5 +23,6 @@ mod disk;
 mod files;
 mod foreign;
 mod guardian;
+mod kernel_queue;
 mod runner;
 mod target;

@@ -127,6 +127,9 @@ fn before(written: bool) {
         soon(LIMIT, "every fault is on", || {
             alive();
             let entries = of(&directory)?.entries;
+            let over = entries.values().find(|entry| entry.state.is_over());
+            let over = over.map(|entry| (&entry.planned.fault, entry.state));
+            assert_eq!(over, None, "it does not stay on; fracas said: {}", run.err());
             let on = entries.values().filter(|entry| entry.state == State::Applied).count();
             (on == stricken.len()).then_some(())
         });

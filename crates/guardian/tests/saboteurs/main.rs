@@ -1,4 +1,4 @@
-//! The three saboteurs of §5.1, over every fault, through the guardian's own hand: an apply that does nothing must not count as
+//! The three saboteurs of §5.1, over every fault, those on packets by both mechanisms, through the guardian's own hand: an apply that does nothing must not count as
 //! landed, a revert that does nothing must be residue, an observer that errs must never be clean.
 
 #![allow(
@@ -31,17 +31,19 @@ use fixture::{On, Stage, stage};
 
 const INJECTION: InjectionId = InjectionId(0);
 
-type Check = fn(&'static Entry) -> BoxFuture<'static, ()>;
+type Check = fn(&'static Entry, On) -> BoxFuture<'static, ()>;
 
 const CHECKS: &[(&str, Check)] = &[
-    ("honest", |entry| Box::pin(honest(entry))),
-    ("apply_that_does_nothing", |entry| {
-        Box::pin(apply_that_does_nothing(entry))
+    ("honest", |entry, on| Box::pin(honest(entry, on))),
+    ("apply_that_does_nothing", |entry, on| {
+        Box::pin(apply_that_does_nothing(entry, on))
     }),
-    ("revert_that_does_nothing", |entry| {
-        Box::pin(revert_that_does_nothing(entry))
+    ("revert_that_does_nothing", |entry, on| {
+        Box::pin(revert_that_does_nothing(entry, on))
     }),
-    ("observer_that_errs", |entry| Box::pin(observer_that_errs(entry))),
+    ("observer_that_errs", |entry, on| {
+        Box::pin(observer_that_errs(entry, on))
+    }),
 ];
 
 fn main() -> ExitCode {
@@ -57,12 +59,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    let trials = FAULTS.iter().flat_map(|entry| {
+    let all = FAULTS.iter().map(|entry| (entry, On::Simplest, entry.name.to_owned()));
+    let by_kernel = fixture::by_kernel::FAULTS.iter().map(|fault| {
+        let entry = fracas_faults::find(fault).expect("it is a fault");
+        (entry, On::KernelQueue, format!("{fault}_by_kernel_queue"))
+    });
+    let trials = all.chain(by_kernel).flat_map(|(entry, on, what)| {
         CHECKS.iter().map(move |(name, check)| {
-            Trial::test(format!("{}::{name}", entry.name), move || {
+            Trial::test(format!("{what}::{name}"), move || {
                 // One thread, as the guardian has it.
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(check(entry));
+                runtime.block_on(check(entry, on));
                 runtime.shutdown_background();
                 Ok(())
             })
@@ -109,8 +116,9 @@ struct Bench {
 
 impl Bench {
     /// A fault that is on, its entry replaced by this one.
-    async fn with(entry: &'static Entry, saboteur: Entry) -> Option<Self> {
-        let bench = Self::on(stage(entry, On::Simplest).await?, saboteur).await;
+    async fn with(entry: &'static Entry, on: On, saboteur: Entry) -> Option<Self> {
+        let stage = Box::pin(stage(entry, on)).await?;
+        let bench = Self::on(stage, saboteur).await;
         let applied = bench.hand.apply(&[INJECTION]).await;
         assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
         Some(bench)
@@ -170,8 +178,8 @@ impl Bench {
 }
 
 /// The fault as it is lands, and leaves.
-async fn honest(entry: &'static Entry) {
-    let Some(bench) = Bench::with(entry, *entry).await else {
+async fn honest(entry: &'static Entry, on: On) {
+    let Some(bench) = Bench::with(entry, on, *entry).await else {
         return;
     };
     assert!(bench.landed().await);
@@ -179,12 +187,12 @@ async fn honest(entry: &'static Entry) {
     assert_eq!((line.state, line.undo.as_str()), (Stands::Clean, "restored"));
 }
 
-async fn apply_that_does_nothing(entry: &'static Entry) {
+async fn apply_that_does_nothing(entry: &'static Entry, on: On) {
     let saboteur = Entry {
         apply: |_, _, _| Box::pin(async { Ok(()) }),
         ..*entry
     };
-    let Some(bench) = Bench::with(entry, saboteur).await else {
+    let Some(bench) = Bench::with(entry, on, saboteur).await else {
         return;
     };
     assert!(!bench.landed().await, "what did nothing counts as landed");
@@ -195,12 +203,12 @@ async fn apply_that_does_nothing(entry: &'static Entry) {
     );
 }
 
-async fn revert_that_does_nothing(entry: &'static Entry) {
+async fn revert_that_does_nothing(entry: &'static Entry, on: On) {
     let saboteur = Entry {
         revert: |_, _| Box::pin(async { Ok(Reverted::Restored) }),
         ..*entry
     };
-    let Some(bench) = Bench::with(entry, saboteur).await else {
+    let Some(bench) = Bench::with(entry, on, saboteur).await else {
         return;
     };
     let line = bench.certified().await;
@@ -215,12 +223,12 @@ async fn revert_that_does_nothing(entry: &'static Entry) {
     }
 }
 
-async fn observer_that_errs(entry: &'static Entry) {
+async fn observer_that_errs(entry: &'static Entry, on: On) {
     let saboteur = Entry {
         observe: |_, _| Box::pin(async { Err(Problem::new(&codes::FAULT_OBSERVE, "it is dark")) }),
         ..*entry
     };
-    let Some(bench) = Bench::with(entry, saboteur).await else {
+    let Some(bench) = Bench::with(entry, on, saboteur).await else {
         return;
     };
     let line = bench.certified().await;
@@ -265,7 +273,7 @@ async fn cut_off() {
 /// A container that came back is nobody's but its operator's: the look at the end of the run must not start it again.
 async fn stopped_after_us() {
     let entry = fracas_faults::find("container_stop").unwrap();
-    let Some(bench) = Bench::with(entry, *entry).await else {
+    let Some(bench) = Bench::with(entry, On::Simplest, *entry).await else {
         return;
     };
     let lines = bench.hand.revert(&[INJECTION]).await;
@@ -439,7 +447,8 @@ async fn an_undo_comes_after_its_apply() {
 
 /// Takes off what a saboteur left, by a way back that is found from the target alone.
 async fn leave(entry: &'static Entry, bench: &Bench) {
-    if !fixture::has_worker(entry.name) {
+    // What is no worker's goes with the target's network.
+    if !fixture::has_worker(entry.name) || bench.stage.params["mechanism"] == "kernel_queue" {
         return;
     }
     let stage = &bench.stage;
