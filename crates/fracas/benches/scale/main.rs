@@ -8,6 +8,7 @@
 )]
 
 mod accuracy;
+mod bystanders;
 mod containers;
 mod figures;
 mod limited;
@@ -15,6 +16,7 @@ mod namespaces;
 mod packets;
 mod processes;
 mod run;
+mod sidecar;
 mod start;
 mod struck;
 
@@ -38,13 +40,15 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let sections: [Section<'_>; 7] = [
+    let sections: [Section<'_>; 9] = [
         ("containers", &|| runtime.block_on(containers::section(rounds))),
         ("processes", &|| processes::section(rounds)),
         ("namespaces", &|| namespaces::section(rounds)),
         ("struck", &|| struck::section(rounds)),
         ("accuracy", &|| accuracy::section(rounds)),
         ("packets", &|| packets::section(rounds)),
+        ("bystanders", &|| bystanders::section(rounds)),
+        ("sidecar", &|| runtime.block_on(sidecar::section(rounds))),
         ("start", &start::section),
     ];
     let only = std::env::var("FRACAS_BENCH_ONLY").ok();
