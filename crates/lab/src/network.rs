@@ -131,17 +131,18 @@ impl TestBridge {
         for (number, bridge) in bridges.iter().enumerate() {
             ports.push(bridge.join(&namespace, &format!("eth{number}"))?);
         }
+        // Before anything is sent: who asks for an address in vain asks again a second later, and all others wait for him
+        // (`neigh_timer_handler` in net/core/neighbour.c).
+        for port in &ports {
+            port.forwards()?;
+        }
         let mode: Vec<String> = mode.into_iter().map(|word| word.as_ref().to_owned()).collect();
         let process = namespace.within(|| TestProcess::run(&mode))?;
-        let node = TestNode {
+        Ok(TestNode {
             process,
             namespace,
             ports,
-        };
-        for port in &node.ports {
-            port.forwards()?;
-        }
-        Ok(node)
+        })
     }
 }
 

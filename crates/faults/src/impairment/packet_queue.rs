@@ -23,13 +23,19 @@ pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit>
     if let Err(unfit) = lacking(obstacle()?) {
         return Ok(Err(unfit));
     }
-    if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
+    // One thread for all that is asked there.
+    let (marks, senders, older) = there.within(|| {
+        let marks = Netlink::route()?.rule_marks()?;
+        let senders = Netlink::netfilter()?.rules_ask_for_sender()?;
+        Ok((marks, senders, netfilter::older_tables()?))
+    })?;
+    if marks & (relay::MARKS | relay::PROBE) != 0 {
         return Ok(Err((
             "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
             "look at bits below 0x100000 alone, with a mask",
         )));
     }
-    if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+    if senders {
         return Ok(Err((
             "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
                 .to_owned(),
@@ -39,7 +45,7 @@ pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit>
     if let Err(unfit) = has_device(there, device)? {
         return Ok(Err(unfit));
     }
-    there.within(netfilter::older_tables).map(Ok)
+    Ok(Ok(older))
 }
 
 /// What a meter asks of a packet queue.

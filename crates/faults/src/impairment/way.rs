@@ -133,6 +133,7 @@ impl Way {
             order: &order,
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
+            copied: true,
         };
         worker.start(K::NAME, job, cx).await
     }

@@ -69,6 +69,11 @@ pub(crate) fn ratio(theirs: &Figures, ours: &Figures) -> String {
     }
 }
 
+/// Whether a figure keeps a bound, which it may just reach.
+pub(crate) fn judged(figure: f64, bound: f64) -> &'static str {
+    if figure <= bound { "kept" } else { "**missed**" }
+}
+
 /// A table of Markdown.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));

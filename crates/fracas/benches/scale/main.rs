@@ -8,6 +8,7 @@
 )]
 
 mod accuracy;
+mod bystanders;
 mod containers;
 mod figures;
 mod kernel_queue;
@@ -16,6 +17,7 @@ mod namespaces;
 mod packets;
 mod processes;
 mod run;
+mod sidecar;
 mod start;
 mod struck;
 
@@ -39,7 +41,7 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let sections: [Section<'_>; 8] = [
+    let sections: [Section<'_>; 10] = [
         ("containers", &|| runtime.block_on(containers::section(rounds))),
         ("processes", &|| processes::section(rounds)),
         ("namespaces", &|| namespaces::section(rounds)),
@@ -47,6 +49,8 @@ fn main() {
         ("struck", &|| struck::section(rounds)),
         ("accuracy", &|| accuracy::section(rounds)),
         ("packets", &|| packets::section(rounds)),
+        ("bystanders", &|| bystanders::section(rounds)),
+        ("sidecar", &|| runtime.block_on(sidecar::section(rounds))),
         ("start", &start::section),
     ];
     let only = std::env::var("FRACAS_BENCH_ONLY").ok();

@@ -1,27 +1,23 @@
 //! What a queue of packets costs: the round trip and the throughput of one connection without a fault, under one that does nothing, and
-//! under a delay; and what happens to a bystander while a fault is put on and taken off.
+//! under a delay.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fracas_lab::{TestBridge, TestNode};
-use fracas_linux::netlink::Netlink;
 
 use crate::figures::{Figures, table};
 use crate::namespaces::has_table;
 use crate::run::{LIMIT, Running, document};
 
 /// Round trips of one round.
-const TRIPS: usize = 2000;
+pub(crate) const TRIPS: usize = 2000;
 /// Until a stream is as fast as it gets under a delay, and how long it is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
 const WINDOW: Duration = Duration::from_secs(3);
 /// A datagram that takes so long is lost.
-const LOST: Duration = Duration::from_secs(2);
-/// So often a fault comes and goes in one round.
-const TURNS: usize = 200;
+pub(crate) const LOST: Duration = Duration::from_secs(2);
 
 pub(crate) fn section(rounds: usize) -> String {
     let Some(bridge) = TestBridge::new().unwrap() else {
@@ -49,38 +45,16 @@ pub(crate) fn section(rounds: usize) -> String {
         }
         rows.push(vec![name.to_owned(), trips.to_string(), speeds.to_string()]);
     }
-    let beside = bystanders(&bridge, rounds).map(|row| {
-        let shift = row.meanwhile.median() - row.before.median();
-        vec![
-            row.who.to_owned(),
-            row.before.to_string(),
-            row.meanwhile.to_string(),
-            format!("{shift:+.1} µs"),
-            format!("{} of {}", row.lost, row.sent),
-        ]
-    });
     format!(
         "## Packets through the queue\n\nThe middle of {TRIPS} round trips of a datagram (20 under a delay), and one stream of \
-         TCP for {} s.\n\n{}\n## Packets: bystanders\n\nThe middle of all round trips of a datagram, before and while a `delay` comes and goes {} \
-         times, each in a run of its own.\n\n{}\n",
+         TCP for {} s.\n\n{}\n",
         WINDOW.as_secs(),
-        table(&["", "round trip", "stream"], &rows),
-        rounds * TURNS,
-        table(
-            &[
-                "round trips",
-                "before",
-                "meanwhile",
-                "shift (bound: 50 µs)",
-                "lost (bound: none)"
-            ],
-            &beside
-        )
+        table(&["", "round trip", "stream"], &rows)
     )
 }
 
 /// A process with a network of its own, which answers datagrams from outside.
-struct Place {
+pub(crate) struct Place {
     node: TestNode,
     /// The file with its pid, by which a run finds it.
     pid: tempfile::NamedTempFile,
@@ -88,7 +62,7 @@ struct Place {
 }
 
 impl Place {
-    fn new(bridge: &TestBridge) -> Self {
+    pub(crate) fn new(bridge: &TestBridge) -> Self {
         let node = TestBridge::node(&[bridge], ["chat", "100"]).unwrap();
         let [a, b, c, _] = node.ports()[0].address.octets();
         let pid = tempfile::NamedTempFile::new().unwrap();
@@ -100,7 +74,7 @@ impl Place {
         }
     }
 
-    fn put_on(&self, inject: &str) -> Running {
+    pub(crate) fn put_on(&self, inject: &str) -> Running {
         let selector = format!("process: {{ pid_file: {} }}", self.pid.path().display());
         let running = Running::start(&document(&selector, inject), None);
         running.until("a table of packet rules", &|| has_table(&self.node));
@@ -108,7 +82,7 @@ impl Place {
     }
 
     /// From the node to an address of the bridge and back, again and again.
-    fn round_trips(&self, to: (Ipv4Addr, u16)) -> impl Iterator<Item = Duration> + use<> {
+    pub(crate) fn round_trips(&self, to: (Ipv4Addr, u16)) -> impl Iterator<Item = Duration> + use<> {
         let far = UdpSocket::bind(to).unwrap();
         let near = self
             .node
@@ -140,6 +114,18 @@ impl Place {
         })
     }
 
+    /// What the kernel knows of the queues and connections there: a stream that stood still for a minute was seen once, and not why.
+    fn kernel_says(&self) -> String {
+        let files = ["netfilter/nfnetlink_queue", "tcp", "netstat", "arp"];
+        let read = || {
+            let read = files.map(|file| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")));
+            Ok(read
+                .map(|text| text.unwrap_or_else(|error| error.to_string()))
+                .join("\n"))
+        };
+        self.node.namespace().within(read).unwrap()
+    }
+
     /// How many Mbit one stream from the node carries in a second.
     fn stream(&self) -> f64 {
         let listener = TcpListener::bind((self.here, 0)).unwrap();
@@ -158,7 +144,9 @@ impl Place {
         let mut carries = |limit: Duration| {
             let (began, mut bytes) = (Instant::now(), 0);
             while began.elapsed() < limit {
-                bytes += far.read(&mut buffer).unwrap();
+                bytes += far
+                    .read(&mut buffer)
+                    .unwrap_or_else(|error| panic!("a stream stands still: {error}\n{}", self.kernel_says()));
             }
             bytes as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e6
         };
@@ -170,70 +158,8 @@ impl Place {
     }
 }
 
-/// What a bystander has noticed.
-struct Beside {
-    who: &'static str,
-    before: Figures,
-    meanwhile: Figures,
-    lost: usize,
-    sent: usize,
-}
-
-/// The round trips of two bystanders before a fault, and while it comes and goes: of the target with another address than the one that is
-/// hit, and of another namespace with that one.
-fn bystanders(bridge: &TestBridge, rounds: usize) -> [Beside; 2] {
-    let (hit, other) = (bridge.address(1), bridge.address(2));
-    Netlink::route()
-        .unwrap()
-        .add_address(bridge.index(), other, 24)
-        .unwrap();
-    let (target, beside) = (Place::new(bridge), Place::new(bridge));
-    let series = [
-        ("of the target, with another address", &target, other),
-        ("of another namespace, with the same address", &beside, hit),
-    ];
-    // Not all of a processor: what comes and goes beside it must run, too.
-    let pause = |_: &Duration| std::thread::park_timeout(Duration::from_millis(1));
-    let mut rows = series.map(|(who, ..)| Beside {
-        who,
-        before: Figures::of("µs"),
-        meanwhile: Figures::of("µs"),
-        lost: 0,
-        sent: 0,
-    });
-    for _ in 0..rounds {
-        for ((_, place, to), row) in series.iter().zip(&mut rows) {
-            row.before.add(middle(
-                place.round_trips((*to, 7002)).inspect(pause).take(TRIPS).collect(),
-            ));
-        }
-        let over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let going = series.map(|(_, place, to)| {
-                let trips = place.round_trips((to, 7003));
-                let over = &over;
-                scope.spawn(move || {
-                    let trips = trips.inspect(pause).take_while(|_| !over.load(Ordering::Relaxed));
-                    trips.collect::<Vec<_>>()
-                })
-            });
-            for _ in 0..TURNS {
-                target.put_on(&format!("delay: {{ mean: 50ms, to: [{hit}] }}")).stop();
-            }
-            over.store(true, Ordering::Relaxed);
-            for (going, row) in going.into_iter().zip(&mut rows) {
-                let trips = going.join().unwrap();
-                row.lost += trips.iter().filter(|trip| **trip >= LOST).count();
-                row.sent += trips.len();
-                row.meanwhile.add(middle(trips));
-            }
-        });
-    }
-    rows
-}
-
 /// The one in the middle, in microseconds.
-fn middle(mut all: Vec<Duration>) -> f64 {
+pub(crate) fn middle(mut all: Vec<Duration>) -> f64 {
     all.sort_unstable();
     all[all.len() / 2].as_secs_f64() * 1e6
 }

@@ -58,7 +58,7 @@ pub(crate) fn timed(document: &str, engine: Option<&str>, is_on: &dyn Fn() -> bo
 pub(crate) struct Running {
     pub(crate) runner: Process,
     child: Child,
-    began: Instant,
+    pub(crate) began: Instant,
     said: PathBuf,
     _place: tempfile::TempDir,
 }
@@ -66,6 +66,11 @@ pub(crate) struct Running {
 impl Running {
     /// The command.
     pub(crate) fn start(document: &str, engine: Option<&str>) -> Self {
+        Self::start_with(document, engine, &[])
+    }
+
+    /// The command, with these settings.
+    pub(crate) fn start_with(document: &str, engine: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("bench.yaml");
         std::fs::write(&file, document).unwrap();
@@ -81,6 +86,7 @@ impl Running {
             .arg(&file)
             .env("FRACAS_STATE", place.path().join("state"))
             .envs(engine.map(|address| ("DOCKER_HOST", address)))
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(&said).unwrap())
             .spawn()

@@ -5,7 +5,7 @@ mod figures;
 
 use std::time::Duration;
 
-use figures::{Figures, cost, ratio, replace, table};
+use figures::{Figures, cost, judged, ratio, replace, table};
 
 fn figures(rounds: &[f64]) -> Figures {
     let mut figures = Figures::of("MiB");
@@ -32,6 +32,15 @@ fn what_was_not_measured_is_no_figure() {
     assert!(none.median().is_nan());
     assert_eq!(ratio(&none, &figures(&[2.0])), "");
     assert_eq!(ratio(&figures(&[3.0]), &figures(&[2.0])), "1.5 ×");
+}
+
+#[test]
+fn a_bound_may_be_reached_and_what_was_not_measured_does_not_keep_it() {
+    assert_eq!(judged(50.0, 50.0), "kept");
+    assert_eq!(judged(-1.0, 0.0), "kept");
+    for missed in [50.1, f64::NAN] {
+        assert_eq!(judged(missed, 50.0), "**missed**");
+    }
 }
 
 #[test]
