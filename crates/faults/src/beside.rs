@@ -54,8 +54,6 @@ pub(crate) struct Job<'a, O> {
     pub(crate) order: &'a O,
     /// How gladly the kernel's memory killer takes it, from 0 to 1000: `proc_pid_oom_score_adj(5)`.
     pub(crate) oom_score_adj: i32,
-    /// Whether it may begin as a copy of one that waits for orders, which is quicker: not where its memory is what is measured.
-    pub(crate) copied: bool,
 }
 
 /// A worker that has begun, and what it said so far.
@@ -194,12 +192,7 @@ impl Beside {
             oom_score_adj: Some(job.oom_score_adj),
             ..WorkerOptions::default()
         };
-        let worker = if job.copied {
-            cx.nursery.start(job.worker, options)
-        } else {
-            start_worker(job.worker, options)
-        };
-        let worker = worker.or_say(&codes::FAULT_APPLY, failed)?;
+        let worker = start_worker(job.worker, options).or_say(&codes::FAULT_APPLY, failed)?;
         let socket = worker
             .socket
             .try_clone()

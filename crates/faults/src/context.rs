@@ -1,7 +1,7 @@
 //! What a fault gets besides its parameters and its undo.
 
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +12,9 @@ use fracas_core::problem::Result;
 use fracas_core::seed::Seed;
 use fracas_core::target::Target;
 use fracas_docker::Engine;
-use fracas_linux::child::{Template, Worker, WorkerOptions, start_worker};
+use fracas_linux::child::Worker;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-use crate::beside::worker;
 
 /// What a fault gets besides its parameters and its undo.
 #[derive(Clone)]
@@ -90,30 +88,6 @@ impl Engines {
     }
 }
 
-/// How workers of a name are started.
-enum Starts {
-    /// There was one: where a second is wanted, more may be.
-    Once,
-    /// As copies of this one, once it is ready.
-    By(Template),
-    /// Each by itself: a template failed.
-    Apart,
-}
-
-/// Begins a worker of this name that is to become others. It is not waited for.
-fn template(name: &'static str) -> io::Result<Template> {
-    let options = WorkerOptions {
-        own_session: true,
-        die_with_parent: true,
-        // Not what the guardian has, whom nobody may kill; its copies may have more, but not less.
-        oom_score_adj: Some(0),
-        ..WorkerOptions::default()
-    };
-    let worker = start_worker(name, options)?;
-    (&worker.socket).write_all(worker::TEMPLATE)?;
-    Template::of(worker, worker::READY)
-}
-
 /// What was started and goes on: workers, and what apply leaves to be done later.
 ///
 /// A worker is found by its name in the system, so that a stranger can end it; here it is only kept from becoming a zombie. What
@@ -122,7 +96,6 @@ fn template(name: &'static str) -> io::Result<Template> {
 #[derive(Clone, Default)]
 pub struct Nursery {
     workers: Arc<Mutex<Vec<Worker>>>,
-    starts: Arc<Mutex<HashMap<&'static str, Starts>>>,
     later: Arc<Mutex<HashMap<String, Later>>>,
     words: Arc<Mutex<HashMap<String, String>>>,
     /// How many threads still do what an apply has begun, by the name of the injection.
@@ -171,33 +144,6 @@ impl Note {
 }
 
 impl Nursery {
-    /// Starts one of many workers of this name. The first begins by itself; at the second a template is begun, and as soon as that is ready
-    /// they are its copies. Whatever is wrong with a template, its workers begin by themselves.
-    pub(crate) fn start(&self, name: &'static str, options: WorkerOptions) -> io::Result<Worker> {
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match starts.remove(name) {
-            None => Starts::Once,
-            Some(Starts::Once) => template(name).map_or(Starts::Apart, Starts::By),
-            Some(Starts::By(mut template)) => match template.start(&options) {
-                Ok(Some(worker)) => {
-                    starts.insert(name, Starts::By(template));
-                    return Ok(worker);
-                }
-                Ok(None) => Starts::By(template),
-                Err(_) => Starts::Apart,
-            },
-            Some(Starts::Apart) => Starts::Apart,
-        };
-        starts.insert(name, now);
-        drop(starts);
-        start_worker(name, options)
-    }
-
-    /// Ends what only waits to become workers.
-    pub fn close(&self) {
-        self.starts.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
     /// Keeps a worker until it ends.
     pub fn keep(&self, worker: Worker) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
@@ -223,13 +169,6 @@ impl Nursery {
         let length = (&worker.socket).read(&mut told).unwrap_or_default();
         told.truncate(length);
         told
-    }
-
-    /// Whether the worker with this pid goes on. `None`: it is none of those that are kept.
-    pub(crate) fn goes_on_as(&self, pid: u32) -> Option<bool> {
-        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        let worker = workers.iter_mut().find(|worker| worker.process.identity().pid == pid)?;
-        Some(matches!(worker.try_reap(), Ok(None)))
     }
 
     /// Lets go of workers that have ended.

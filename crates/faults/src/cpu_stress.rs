@@ -93,7 +93,6 @@ impl Fault for CpuStress {
             worker: worker::NAME,
             order: &order,
             oom_score_adj: FIRST_VICTIM,
-            copied: false,
         };
         undo.beside.start(Self::NAME, job, cx).await.map(drop)
     }

@@ -205,7 +205,6 @@ impl<K: Kind> Fault for Rules<K> {
             order: &order,
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
-            copied: true,
         };
         // What was seen of the same fault on a former life of the target says nothing of this one.
         cx.nursery.take_word(&cx.trace_name(), None);

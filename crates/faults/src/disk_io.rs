@@ -153,7 +153,6 @@ impl Fault for DiskIo {
             worker: worker::NAME,
             order: &order,
             oom_score_adj: FIRST_VICTIM,
-            copied: false,
         };
         undo.beside.start(Self::NAME, job, cx).await.map(drop)
     }

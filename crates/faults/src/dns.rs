@@ -124,7 +124,6 @@ impl Fault for Dns {
             order: &order,
             // Without it names are answered as before: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
-            copied: true,
         };
         undo.worker.start(Self::NAME, job, cx).await
     }

@@ -119,7 +119,6 @@ impl Fault for MemoryStress {
                 // The guardian's own is the lowest there is, and what is spared by everybody is no stress but a hostage.
                 Victim::Target => 0,
             },
-            copied: false,
         };
         let mut begun = undo.beside.start(Self::NAME, job, cx).await?;
         // It goes on filling where that takes longer; how far it came is the meter's business.

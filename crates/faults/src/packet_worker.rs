@@ -112,24 +112,15 @@ impl PacketWorker {
     pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
         cx.nursery.end(&cx.trace_name()).await;
         // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
-        let workers = self.beside.processes()?.unwrap_or_default();
-        for pid in &workers {
-            cx.nursery.hang_up(*pid);
+        for pid in self.beside.processes()?.unwrap_or_default() {
+            cx.nursery.hang_up(pid);
         }
         let begun = Instant::now();
-        while begun.elapsed() < LET_GO && self.any_goes_on(&workers, cx)? {
+        while begun.elapsed() < LET_GO && self.beside.processes()?.is_some() {
+            cx.nursery.reap();
             tokio::time::sleep(PAUSE).await;
         }
         self.beside.revert(cx).await
-    }
-
-    /// Whether one of these is there. Who has started it knows; of another's the group says so, which takes longer.
-    fn any_goes_on(&self, workers: &[u32], cx: &Context) -> Result<bool> {
-        let known: Option<Vec<bool>> = workers.iter().map(|pid| cx.nursery.goes_on_as(*pid)).collect();
-        match known {
-            Some(go_on) => Ok(go_on.contains(&true)),
-            None => Ok(self.beside.processes()?.is_some()),
-        }
     }
 
     /// Looks for the worker and its table.

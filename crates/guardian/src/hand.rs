@@ -419,7 +419,6 @@ impl Hand {
 
     /// Lets go of the ledger and of all claims: whoever hears of the end finds that it is so.
     pub fn close(&self) {
-        self.nursery.close();
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).take();
         *self.claims() = Claims::default();
     }

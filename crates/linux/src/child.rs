@@ -4,7 +4,6 @@
 //! joins its control groups and gets its session before the new program begins, so there is no moment at which it runs elsewhere.
 
 mod inner;
-mod template;
 mod worker;
 
 use std::fs::File;
@@ -23,7 +22,6 @@ use crate::cgroup::Cgroup;
 use crate::error::{Context, invalid};
 
 pub use inner::{Inner, number, start_inner, take_listener};
-pub use template::{Template, multiply};
 pub use worker::{Worker, start_worker};
 pub(crate) use worker::{before_exec, close_at_exec};
 

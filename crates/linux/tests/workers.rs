@@ -41,7 +41,7 @@ fn main() {
             _ => panic!("no worker has so many arguments"),
         };
     }
-    let tests: [(&str, fn()); 17] = [
+    let tests: [(&str, fn()); 14] = [
         ("packet_rules_and_queues_go_with_a_killed_process", packet_rules),
         ("who_moves_apart_keeps_what_listens_outside", apart),
         ("a_listener_is_taken_only_if_it_was_handed_over", not_handed_over),
@@ -52,9 +52,6 @@ fn main() {
         ),
         ("a_worker_ends_with_the_thread_that_started_it", dies_with_parent),
         ("a_worker_is_reaped", reaped),
-        ("copies_of_a_template_are_workers_of_their_own", copies),
-        ("a_copy_ends_with_the_thread_that_started_its_template", copy_dies),
-        ("a_template_that_is_gone_is_an_error", no_template),
         ("a_program_that_is_not_there_is_an_error", not_there),
         ("standard_error_and_environment_are_what_was_asked_for", stderr_and_env),
         ("a_worker_can_be_the_first_to_go", oom_score),
@@ -86,17 +83,6 @@ fn worker(name: &str) {
         "variable" => {
             eprintln!("to standard error");
             std::env::var("FRACAS_TEST").unwrap_or_default()
-        }
-        "template" => {
-            socket.write_all(b"ready\n").unwrap();
-            let Some(own) = child::multiply(socket).unwrap() else {
-                return;
-            };
-            socket = own;
-            let score = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap();
-            let own = process::status(std::process::id()).unwrap().unwrap();
-            let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
-            format!("{} {} {} {open}", score.trim(), own.identity.pid, own.parent)
         }
         "oom" => std::fs::read_to_string("/proc/self/oom_score_adj").unwrap(),
         "guardian" => return guardian(socket),
@@ -398,95 +384,6 @@ fn dies_with_parent() {
     let mut worker = std::thread::spawn(start).join().unwrap();
     let status = worker.reap(LIMIT).unwrap().expect("killed by the kernel");
     assert_eq!(status.signal(), Some(libc::SIGKILL));
-}
-
-/// A template, and how to start a copy of it.
-fn template() -> (
-    child::Template,
-    impl Fn(&mut child::Template, &WorkerOptions) -> child::Worker,
-) {
-    let options = WorkerOptions {
-        own_session: true,
-        die_with_parent: true,
-        ..WorkerOptions::default()
-    };
-    let template = child::Template::of(start_worker("template", options).unwrap(), b"ready\n").unwrap();
-    let copy = |template: &mut child::Template, options: &WorkerOptions| {
-        let begun = Instant::now();
-        loop {
-            if let Some(worker) = template.start(options).unwrap() {
-                return worker;
-            }
-            assert!(begun.elapsed() < LIMIT, "a template is ready in time");
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    };
-    (template, copy)
-}
-
-fn copies() {
-    let root = cgroup::root(Controller::Pids)
-        .unwrap()
-        .filter(|_| privileges::is_root());
-    let name = format!("fracas-test-copies-{}", std::process::id());
-    let group = root.as_ref().map(|root| root.child(&name).unwrap());
-    let options = || WorkerOptions {
-        oom_score_adj: Some(700),
-        cgroups: root
-            .iter()
-            .map(|root| root.find_child(&name).unwrap().unwrap())
-            .collect(),
-        ..WorkerOptions::default()
-    };
-    let (mut template, copy) = template();
-    let mut workers = [copy(&mut template, &options()), copy(&mut template, &options())];
-    let mut pids = Vec::new();
-    for worker in &mut workers {
-        let pid = worker.process.identity().pid;
-        // 0, 1 and 2, its socket, and the directory that is being listed.
-        assert_eq!(line(worker), format!("700 {pid} {} 5", std::process::id()));
-        let raw = rustix::process::Pid::from_raw(pid as i32).unwrap();
-        assert_eq!(rustix::process::getsid(Some(raw)).unwrap(), raw);
-        pids.push(pid);
-    }
-    pids.sort_unstable();
-    let seen = group.map(|group| group.processes().unwrap());
-    // They need their template no more.
-    drop(template);
-    for worker in workers {
-        assert!(!worker.process.has_ended().unwrap());
-        finish(worker);
-    }
-    if let (Some(root), Some(seen)) = (root, seen) {
-        assert!(root.remove_child(&name).unwrap());
-        assert_eq!(seen, pids);
-    }
-}
-
-fn copy_dies() {
-    let start = || {
-        let (mut template, copy) = template();
-        let mut worker = copy(&mut template, &WorkerOptions::default());
-        line(&mut worker);
-        assert!(!worker.process.has_ended().unwrap());
-        (worker, template)
-    };
-    let (mut worker, _template) = std::thread::spawn(start).join().unwrap();
-    let status = worker.reap(LIMIT).unwrap().expect("killed by the kernel");
-    assert_eq!(status.signal(), Some(libc::SIGKILL));
-}
-
-fn no_template() {
-    let (mut template, copy) = template();
-    let mut worker = copy(&mut template, &WorkerOptions::default());
-    line(&mut worker);
-    finish(worker);
-    let all = process::descendants(std::process::id()).unwrap();
-    let it = all.iter().find(|one| one.command.ends_with("worker template"));
-    let it = Process::open(&it.expect("there is one").identity).unwrap().unwrap();
-    it.signal(libc::SIGKILL).unwrap();
-    assert!(it.wait(LIMIT).unwrap());
-    template.start(&WorkerOptions::default()).unwrap_err();
 }
 
 fn reaped() {

@@ -17,16 +17,12 @@ use crate::say::OrSay;
 
 /// What it says when it begins; anything else is why it does not.
 pub(crate) const READY: &[u8] = b"ready\n";
-/// What it is told instead of an order when it is to become others: what these say and are told is as if each had begun by itself.
-pub(crate) const TEMPLATE: &[u8] = b"template\n";
 /// No more than this of what a worker says.
 pub(crate) const LONGEST: u64 = 8192;
 /// No longer order: one with all peers and hosts that a document may name has some 60 KiB.
 const LONGEST_ORDER: u64 = 128 << 10;
 /// How long the order may take. A worker without one has nothing to do.
 const ORDER: Duration = Duration::from_secs(10);
-
-const UNREAD: &str = "the order of the guardian cannot be read";
 
 /// What a worker is to do, and with whom it leaves.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,18 +87,7 @@ pub(crate) fn main<O: DeserializeOwned>(
     // Without its name the worker works as well.
     let _unnamed = child::set_name(name);
     signals::restore().or_say(&codes::FAULT_APPLY, failed)?;
-    let mut told = read_line(&socket);
-    if told.as_ref().is_ok_and(|line| line.as_bytes() == TEMPLATE) {
-        let heard = socket.write_all(READY).and_then(|()| child::multiply(socket));
-        let Some(own) = heard.or_say(&codes::FAULT_APPLY, failed)? else {
-            return Ok(());
-        };
-        socket = own;
-        told = read_line(&socket);
-    }
-    let done = told
-        .and_then(|line| begin(&socket, &line, what))
-        .and_then(|(order, mut post)| work(order.job, &order.target, &mut post));
+    let done = begin(&socket, what).and_then(|(order, mut post)| work(order.job, &order.target, &mut post));
     if let Err(problem) = &done {
         // Nobody may be left to hear it.
         let _nobody = socket.write_all(problem.line().as_bytes());
@@ -110,10 +95,9 @@ pub(crate) fn main<O: DeserializeOwned>(
     done
 }
 
-fn begin<O: DeserializeOwned>(socket: &UnixStream, line: &str, what: &str) -> Result<(Order<O>, Post)> {
+fn begin<O: DeserializeOwned>(socket: &UnixStream, what: &str) -> Result<(Order<O>, Post)> {
     let failed = || format!("{what} cannot be made");
-    let order: Order<O> =
-        serde_json::from_str(line).map_err(|error| Problem::new(&codes::INSIDE, UNREAD).because(&error))?;
+    let order: Order<O> = read_order(socket)?;
     let target = Process::open(&order.target)
         .or_say(&codes::FAULT_APPLY, failed)?
         .ok_or_else(|| Problem::new(&codes::TARGET_GONE, format!("{} is gone", order.target)))?;
@@ -160,9 +144,8 @@ impl Post {
     }
 }
 
-/// What it is told.
-fn read_line(socket: &UnixStream) -> Result<String> {
-    let failed = || UNREAD.to_owned();
+fn read_order<O: DeserializeOwned>(socket: &UnixStream) -> Result<Order<O>> {
+    let failed = || "the order of the guardian cannot be read".to_owned();
     socket
         .set_read_timeout(Some(ORDER))
         .or_say(&codes::FAULT_APPLY, failed)?;
@@ -171,7 +154,7 @@ fn read_line(socket: &UnixStream) -> Result<String> {
         .read_line(&mut line)
         .or_say(&codes::FAULT_APPLY, failed)?;
     socket.set_read_timeout(None).or_say(&codes::FAULT_APPLY, failed)?;
-    Ok(line)
+    serde_json::from_str(&line).map_err(|error| Problem::new(&codes::INSIDE, failed()).because(&error))
 }
 
 /// Ends the work when `wait` returns, in a thread that does nothing else.

@@ -23,19 +23,13 @@ pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit>
     if let Err(unfit) = lacking(obstacle()?) {
         return Ok(Err(unfit));
     }
-    // One thread for all that is asked there.
-    let (marks, senders, older) = there.within(|| {
-        let marks = Netlink::route()?.rule_marks()?;
-        let senders = Netlink::netfilter()?.rules_ask_for_sender()?;
-        Ok((marks, senders, netfilter::older_tables()?))
-    })?;
-    if marks & (relay::MARKS | relay::PROBE) != 0 {
+    if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
         return Ok(Err((
             "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
             "look at bits below 0x100000 alone, with a mask",
         )));
     }
-    if senders {
+    if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
         return Ok(Err((
             "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
                 .to_owned(),
@@ -45,7 +39,7 @@ pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit>
     if let Err(unfit) = has_device(there, device)? {
         return Ok(Err(unfit));
     }
-    Ok(Ok(older))
+    there.within(netfilter::older_tables).map(Ok)
 }
 
 /// What a meter asks of a packet queue.

@@ -133,7 +133,6 @@ impl Way {
             order: &order,
             // Without it packets pass: of all, it is the one that nobody misses.
             oom_score_adj: FIRST_VICTIM,
-            copied: true,
         };
         worker.start(K::NAME, job, cx).await
     }

@@ -10,7 +10,6 @@ use fracas_faults::find;
 use fracas_lab::{TestBridge, TestNode, eventually, eventually_async, skip};
 use fracas_linux::cgroup::Controller;
 use fracas_linux::namespace::NetNamespace;
-use fracas_linux::process;
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, Stage, on_process, signal};
@@ -27,7 +26,6 @@ tests! {
     impairments_leave_rules_of_others_as_they_are,
     impairments_report_a_bystander_that_is_hit,
     impairments_by_a_stopped_worker_are_no_outage,
-    impairments_by_copies_of_a_worker_are_as_by_one_that_began_by_itself,
     impairments_that_nobody_ends_end_by_themselves,
     impairments_of_small_shares_say_when_they_cannot_tell,
     impairments_do_not_take_probes_for_packets_of_the_target,
@@ -62,7 +60,6 @@ fn namespace(process: &ProcessIdentity) -> NetNamespace {
     NetNamespace::of(process).unwrap().unwrap()
 }
 
-const SIGKILL: i32 = 9;
 const SIGSTOP: i32 = 19;
 pub const CHAT: [&str; 2] = ["chat", "20"];
 
@@ -486,62 +483,6 @@ async fn impairments_by_a_stopped_worker_are_no_outage() {
     stage.cx.nursery.reap();
     off(&stage, &undo).await;
     place.asserts(7001, 0);
-}
-
-/// Where the code of a process begins: nobody else has it there but its copies.
-fn begins(pid: u32) -> String {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    maps.split('-').next().unwrap_or_default().to_owned()
-}
-
-/// Whoever waits to become a worker.
-fn template(stage: &Stage) -> Option<u32> {
-    let all = process::descendants(std::process::id()).unwrap();
-    let group = stage.group(Controller::Blkio).find_child(&stage.cx.trace_name());
-    let workers = group.unwrap().map_or(Vec::new(), |group| group.processes().unwrap());
-    let mut waits = all
-        .into_iter()
-        .filter(|one| one.command.ends_with("worker packet-queue"));
-    let found = waits.find(|one| !workers.contains(&one.identity.pid));
-    found.map(|one| one.identity.pid)
-}
-
-/// Puts the fault on and takes it off until it is on by a copy of this one.
-async fn on_by_copy(stage: &Stage) -> (Value, u32) {
-    let begun = Instant::now();
-    loop {
-        let undo = on(stage).await;
-        if let (Some(waits), [worker]) = (template(stage), &workers(stage)[..])
-            && begins(*worker) == begins(waits)
-        {
-            return (undo, waits);
-        }
-        off(stage, &undo).await;
-        assert!(begun.elapsed() < LIMIT, "no worker is a copy");
-    }
-}
-
-async fn impairments_by_copies_of_a_worker_are_as_by_one_that_began_by_itself() {
-    let Some((place, node)) = place(&CHAT) else { return };
-    let mut stage = stage(node, "delay", json!({ "mean": "40ms" })).await;
-    let (undo, waits) = on_by_copy(&stage).await;
-    place.asserts(7001, 40);
-    let copied = dose(&stage, &undo).await;
-    assert_eq!(copied.landed, Landed::Yes, "{copied:?}");
-    // Who only waits is needed by nobody.
-    signal(waits, SIGKILL);
-    place.asserts(7001, 40);
-    off(&stage, &undo).await;
-    place.asserts(7001, 0);
-    let undo = on(&stage).await;
-    place.asserts(7001, 40);
-    off(&stage, &undo).await;
-    // Who waits goes when nothing is to be put on any more, and not only with the guardian.
-    stage.cx.nursery = fracas_faults::Nursery::default();
-    let (undo, _) = on_by_copy(&stage).await;
-    off(&stage, &undo).await;
-    stage.cx.nursery.close();
-    assert_eq!(template(&stage), None);
 }
 
 /// A guardian that hangs hangs up on nobody.

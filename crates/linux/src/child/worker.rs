@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, Signal, WaitOptions, getppid, set_parent_process_death_signal, setsid, waitpid};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setsid};
 
 use super::{Stderr, WorkerOptions};
 use crate::error::Context;
@@ -29,44 +29,21 @@ pub struct Worker {
 
 /// A child that does not stay as a zombie if it has ended by the time it is dropped.
 #[derive(Debug)]
-struct Reaped {
-    pid: Pid,
-    /// How it ended, once it was reaped: from then on the pid may be another's.
-    ended: Option<ExitStatus>,
-}
-
-impl Reaped {
-    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        if self.ended.is_none() {
-            let ended = rustix::io::retry_on_intr(|| waitpid(Some(self.pid), WaitOptions::NOHANG))?;
-            self.ended = ended.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
-        }
-        Ok(self.ended)
-    }
-}
+struct Reaped(Child);
 
 impl Drop for Reaped {
     fn drop(&mut self) {
         // Nobody is left to whom an error could matter: the worst is a zombie until we end.
-        drop(self.try_wait());
+        drop(self.0.try_wait());
     }
 }
 
 impl Worker {
-    /// Of a child of ours that was not reaped yet, with our end of its socket.
-    pub(super) fn of(process: Process, socket: UnixStream) -> io::Result<Self> {
-        let pid = process.raw()?;
-        Ok(Self {
-            process,
-            socket,
-            child: Reaped { pid, ended: None },
-        })
-    }
-
     /// How it ended, and reaps it. `None`: it still runs. May be asked again.
     pub fn try_reap(&mut self) -> io::Result<Option<ExitStatus>> {
         let process = &self.process;
         self.child
+            .0
             .try_wait()
             .context(|| format!("cannot reap {}", process.identity()))
     }
@@ -92,7 +69,18 @@ struct Entry {
 
 impl Entry {
     fn enter(&self) -> io::Result<()> {
-        join(&self.doors, self.oom_score_adj.as_deref())?;
+        // 0 is the process that writes, see cgroups(7).
+        for door in &self.doors {
+            rustix::io::write(door, b"0")?;
+        }
+        if let Some(value) = &self.oom_score_adj {
+            let file = open(
+                c"/proc/self/oom_score_adj",
+                OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            rustix::io::write(&file, value.as_bytes())?;
+        }
         if self.own_session {
             setsid()?;
         }
@@ -105,23 +93,6 @@ impl Entry {
         }
         close_at_exec()
     }
-}
-
-/// Joins groups, by their `cgroup.procs`, and sets the `oom_score_adj` of this process. Neither allocates nor locks.
-pub(super) fn join(doors: &[OwnedFd], oom_score_adj: Option<&str>) -> io::Result<()> {
-    // 0 is the process that writes, see cgroups(7).
-    for door in doors {
-        rustix::io::write(door, b"0")?;
-    }
-    if let Some(value) = oom_score_adj {
-        let file = open(
-            c"/proc/self/oom_score_adj",
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        rustix::io::write(&file, value.as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Closes all descriptors from 3 on, at exec: by then what Rust still needs of them to tell of a failed exec has done its work.
@@ -185,9 +156,12 @@ pub fn start_worker(name: &str, options: WorkerOptions) -> io::Result<Worker> {
     before_exec(&mut command, move || entry.enter());
     let mut child = command.spawn().context(start)?;
     // Not reaped yet, so its pid is its own.
-    let found = Process::find(child.id()).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()));
-    match found.and_then(|process| Worker::of(process, ours)) {
-        Ok(worker) => Ok(worker),
+    match Process::find(child.id()).and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into())) {
+        Ok(process) => Ok(Worker {
+            process,
+            socket: ours,
+            child: Reaped(child),
+        }),
         Err(error) => {
             // A worker that cannot be held must not run.
             child.kill().and_then(|()| child.wait()).context(start)?;
