@@ -114,7 +114,7 @@ fn lock_file(state: &State, key: &str) -> Result<PathBuf> {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
-    match locks.create_new(&name) {
+    match locks.create_new_for_now(&name) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => {

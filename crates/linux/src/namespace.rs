@@ -159,7 +159,7 @@ pub fn is_around_us(namespace: &NetNamespace) -> io::Result<bool> {
             Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
             _ => {}
         }
-        next = process::status(next)?.map_or(0, |status| status.parent);
+        next = process::parent(next)?.unwrap_or(0);
     }
     Ok(false)
 }

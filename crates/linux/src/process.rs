@@ -25,8 +25,8 @@ pub use listeners::listeners;
 pub use marked::marked;
 pub use offspring::offspring;
 pub use reaction::{Reaction, reaction};
-pub(crate) use status::leads_session;
 pub use status::{Status, all, descendants, status};
+pub(crate) use status::{leads_session, parent};
 pub use stopping::{Stop, stop};
 
 use crate::error::{Context, invalid, is_gone};

@@ -1,6 +1,7 @@
 //! The eye of a meter on hosts that may have moved: a look of its own, compared with what the kernel's lists have.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -29,6 +30,13 @@ pub(crate) struct Located {
     pub(crate) unsure: String,
 }
 
+impl Located {
+    fn add(&mut self, unsure: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let _ = self.unsure.write_fmt(unsure);
+    }
+}
+
 /// Looks for the hosts of a fault. Else why it does not meet one of them.
 pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<Result<Located, String>> {
     let mut located = Located::default();
@@ -43,7 +51,7 @@ pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<
         let list = list_name(&name);
         let mut listed = netlink.listed(&worker.table, &list)?;
         let found = found.unwrap_or_else(|why| {
-            located.unsure += &format!("; whether {name} has moved is not known: {why}");
+            located.add(format_args!("; whether {name} has moved is not known: {why}"));
             BTreeSet::new()
         });
         while !found.is_subset(&listed) && Instant::now() < until {
@@ -57,7 +65,9 @@ pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<
             if current.is_empty() {
                 return Ok(Err(format!("{name} is at {where_to}, which its rules do not know")));
             }
-            located.unsure += &format!("; {name} is at {where_to}, too, which its rules do not know");
+            located.add(format_args!(
+                "; {name} is at {where_to}, too, which its rules do not know"
+            ));
         }
         let former = listed.into_iter().filter(|one| !found.contains(one));
         let all = current.into_iter().chain(former).collect();

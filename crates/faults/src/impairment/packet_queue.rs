@@ -18,18 +18,30 @@ use super::obstacle;
 use super::rules::{self, Counts, Owned};
 use crate::packet_worker::{Fit, has_device, is_served, lacking};
 
+/// The marks that are given to packets.
+const OURS: u32 = relay::MARKS | relay::PROBE;
+
 /// The tables of others in a network that cannot be read, or why it is none for these faults.
 pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
     if let Err(unfit) = lacking(obstacle()?) {
         return Ok(Err(unfit));
     }
-    if there.within(|| Netlink::route()?.rule_marks())? & (relay::MARKS | relay::PROBE) != 0 {
+    // One thread for all that is asked there.
+    let (marks, senders, older) = there.within(|| {
+        let marks = Netlink::route()?.rule_marks()?;
+        if marks & OURS != 0 {
+            return Ok((marks, false, Vec::new()));
+        }
+        let senders = Netlink::netfilter()?.rules_ask_for_sender()?;
+        Ok((marks, senders, netfilter::older_tables()?))
+    })?;
+    if marks & OURS != 0 {
         return Ok(Err((
             "its routes are chosen by marks, among them those that Fracas gives to packets (ip rule)".to_owned(),
             "look at bits below 0x100000 alone, with a mask",
         )));
     }
-    if there.within(|| Netlink::netfilter()?.rules_ask_for_sender())? {
+    if senders {
         return Ok(Err((
             "its packet rules ask for the user, group or control group of whoever sends, which packets lose that are sent again"
                 .to_owned(),
@@ -39,7 +51,7 @@ pub(super) fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit>
     if let Err(unfit) = has_device(there, device)? {
         return Ok(Err(unfit));
     }
-    there.within(netfilter::older_tables).map(Ok)
+    Ok(Ok(older))
 }
 
 /// What a meter asks of a packet queue.

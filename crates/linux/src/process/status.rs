@@ -102,6 +102,11 @@ pub fn status(pid: u32) -> io::Result<Option<Status>> {
     }))
 }
 
+/// The pid of the parent of a process, 0 for the first process of a pid namespace. `None`: there is no such process.
+pub(crate) fn parent(pid: u32) -> io::Result<Option<u32>> {
+    Ok(stat(pid)?.map(|stat| stat.parent))
+}
+
 /// Whether this process is the leader of its session.
 pub(crate) fn leads_session() -> io::Result<bool> {
     let own = std::process::id();

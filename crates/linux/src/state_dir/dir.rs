@@ -67,6 +67,11 @@ impl PrivateDir {
         self.create(name, OFlags::empty())
     }
 
+    /// As [`Self::create_new`], for an empty file that is there to be locked: it may be gone with the machine's power, as all locks are.
+    pub fn create_new_for_now(&self, name: &str) -> io::Result<File> {
+        self.create_unsynced(name, OFlags::empty())
+    }
+
     /// As [`Self::create_new`]; each write returns when its bytes are on disk (`O_DSYNC`), as a ledger needs it.
     pub fn create_new_dsync(&self, name: &str) -> io::Result<File> {
         self.create(name, OFlags::DSYNC)
