@@ -34,16 +34,18 @@ impl Lead {
 pub(crate) fn check() {
     let bench = Bench::new();
     let target = TestProcess::run(["sleep"]).unwrap();
+    let file = bench.place().join("pid");
+    std::fs::write(&file, target.pid().to_string()).unwrap();
     let document = |duration: &str| {
         format!(
             "apiVersion: fracas.dev/v1\n\
              kind: Experiment\n\
              metadata: {{ name: host-clock }}\n\
              hypothesis: {{ interval: 1s, warmup: 0s, recovery: {{ within: 1s, stable_for: 0s }} }}\n\
-             targets:\n  - {{ alias: it, process: {{ pid: {} }} }}\n\
+             targets:\n  - {{ alias: it, process: {{ pid_file: {} }} }}\n\
              faults:\n  - {{ name: skew, target: it, inject: {{ clock_skew: {{ offset: +1h, allow_host_clock: true }} }} }}\n\
              duration: {duration}\n",
-            target.pid()
+            file.display()
         )
     };
     let on = || {
