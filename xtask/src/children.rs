@@ -19,7 +19,8 @@ pub(crate) fn root() -> Result<PathBuf> {
 
 /// The program, as cargo built it last for tests.
 pub(crate) fn built() -> Result<PathBuf> {
-    Ok(root()?.join("target/debug/fracas"))
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    Ok(root()?.join(folder).join("debug/fracas"))
 }
 
 /// Cargo, in the workspace's root.

@@ -13,7 +13,7 @@ use fracas_core::params::Traffic;
 use fracas_core::problem::{Code, Problem, Result, codes};
 use fracas_core::record::{Dose, Landed, Reverted, Seen, UndoClass};
 use fracas_core::target::{ProcessIdentity, Target};
-use fracas_core::traffic::{Direction, Protocol};
+use fracas_core::traffic::{Direction, Host, Protocol};
 use fracas_linux::connections::Connection;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
@@ -297,7 +297,16 @@ async fn once(params: &params::ConnectionReset, undo: &Undo, cx: &Context) -> Re
     let (params, spared, process, inside) = (params.clone(), undo.spared.clone(), undo.process.clone(), undo.inside);
     let mut hosts = undo.hosts.clone();
     let ended = deed(cx, what, move || {
-        hosts::look_again(&process, inside, &mut hosts);
+        let lost = hosts::look_again(&process, inside, &mut hosts)?;
+        // What is reset stays reset: nobody is hit who may be one of those.
+        let excepted = params.except.iter().find_map(|peer| match &peer.host {
+            Some(Host::Name(name)) if lost.contains(name) => Some(name),
+            _ => None,
+        });
+        if let Some(name) = excepted {
+            let why = format!("nothing is reset: where {name} is, which is excepted, cannot be found out now");
+            return Err(io::Error::other(why));
+        }
         let params = at(&params, &hosts);
         let Some(there) = NetNamespace::of(&process)?.filter(|there| there.inode() == inside) else {
             return Ok(None);

@@ -144,19 +144,28 @@ pub(crate) fn look(
     looked.map(Some)
 }
 
-/// Looks for hosts where they are now, besides where they were.
-pub(crate) fn look_again(process: &ProcessIdentity, inside: u64, hosts: &mut Hosts) {
+/// Looks for hosts where they are now, besides where they were. Gives those that were not found.
+///
+/// # Errors
+/// The target cannot be looked at.
+pub(crate) fn look_again(process: &ProcessIdentity, inside: u64, hosts: &mut Hosts) -> io::Result<BTreeSet<HostName>> {
+    let mut lost = BTreeSet::new();
     if hosts.is_empty() {
-        return;
+        return Ok(lost);
     }
     let names = hosts.keys().cloned().collect();
-    let looked = look(process, inside, &names, AGAIN).ok().flatten();
-    for (name, found) in looked.unwrap_or_default() {
-        if let (Ok(found), Some(all)) = (found, hosts.get_mut(&name)) {
-            let new: Vec<IpAddr> = found.into_iter().filter(|one| !all.contains(one)).collect();
-            all.extend(new);
+    for (name, found) in look(process, inside, &names, AGAIN)?.unwrap_or_default() {
+        match (found, hosts.get_mut(&name)) {
+            (Ok(found), Some(all)) => {
+                let new: Vec<IpAddr> = found.into_iter().filter(|one| !all.contains(one)).collect();
+                all.extend(new);
+            }
+            _ => {
+                lost.insert(name);
+            }
         }
     }
+    Ok(lost)
 }
 
 fn not_too_many(found: BTreeSet<IpAddr>) -> std::result::Result<BTreeSet<IpAddr>, String> {

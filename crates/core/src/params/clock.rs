@@ -30,9 +30,10 @@ pub struct ClockSkew {
     pub children: bool,
     /// Set the clock of the machine on which the target runs, for everybody on it (`CLOCK_REALTIME`, adjtimex(2)): also what asks the
     /// kernel itself sees it, timers by the wall clock fire, and times of files, logs, certificates and Fracas' own reports are
-    /// shifted as well. Excludes `pattern` and `children: false`. At least 10 s either way, for less cannot be told from what a time
-    /// daemon corrects. Undo: exact but for such corrections. Who sets the clock meanwhile keeps what they set, and the certificate
-    /// says so. The clock of the hardware is not touched: after a reboot there is nothing to undo. Default false.
+    /// shifted as well. Excludes `pattern`, `children: false` and `log` probes, which ask for lines by the time. At least 10 s either way.
+    /// Refused while a time daemon keeps the clock (adjtimex(2) does not say `STA_UNSYNC`): it would correct what is not wrong. Undo:
+    /// exact. Who sets the clock meanwhile keeps what they set, and the certificate says so. The clock of the hardware is not touched:
+    /// after a reboot there is nothing to undo, but a program that keeps the last time on disk may start with ours. Default false.
     #[serde(default)]
     pub allow_host_clock: bool,
 }

@@ -37,6 +37,10 @@ const SLACK: u64 = 1_500_000_000;
 const CORRECTION: u64 = 1000;
 /// Nanoseconds in a second.
 const SECOND: i64 = 1_000_000_000;
+/// Nanoseconds in a microsecond. Offsets are whole milliseconds.
+const MICRO: i64 = 1000;
+/// What is locked while the clock is ours: there is one for the whole machine, in whichever directory the state lies.
+const OBJECT: &str = "/sys/devices/system/clocksource";
 
 /// What the clock shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,13 @@ pub(super) fn plan(params: &params::ClockSkew, target: &Target, cx: &Context) ->
         let next = format!("shift it by at least {} s", least.div_ceil(SECOND.unsigned_abs()));
         return Err(refuse(ClockSkew::NAME, target, why).next(next));
     }
+    if clock::is_kept().or_say(&codes::FAULT_PLAN, || "the clock's state cannot be read".to_owned())? {
+        let why = "a time daemon keeps the machine's clock: it would set it right step by step, and what is ours could not be told from what \
+                   it did";
+        let next = "stop it first (chronyd, ntpd or systemd-timesyncd); its last word is forgotten some hours later, or at once by \
+                    `adjtimex --status 64`";
+        return Err(refuse(ClockSkew::NAME, target, why).next(next));
+    }
     let boot = process::boot_id().or_say(&codes::FAULT_PLAN, || "the boot's id cannot be read".to_owned())?;
     Ok(Undo {
         lead: clock::lead(),
@@ -82,14 +93,14 @@ pub(super) fn change(params: &params::ClockSkew) -> String {
 pub(super) fn resources() -> Vec<Resource> {
     vec![Resource {
         key: "clock of the machine".to_owned(),
-        object: None,
+        object: Some(OBJECT.to_owned()),
     }]
 }
 
 pub(super) fn apply(undo: &Undo) -> Result<()> {
     let what = || "the machine's clock cannot be set".to_owned();
     match undo.shows() {
-        Shows::Original => clock::step(undo.offset).or_say(&codes::FAULT_APPLY, what),
+        Shows::Original => clock::step(undo.offset / MICRO).or_say(&codes::FAULT_APPLY, what),
         Shows::Ours => Ok(()),
         Shows::Other(by) => {
             let why = format!("{}: somebody has set it by {} meanwhile", what(), seconds(by));
@@ -120,7 +131,7 @@ pub(super) fn revert(undo: &Undo) -> Result<Reverted> {
     match undo.shows() {
         Shows::Original => Ok(Reverted::AlreadyGone),
         Shows::Ours => {
-            clock::step(-undo.offset).or_say(&codes::FAULT_REVERT, what)?;
+            clock::step(-undo.offset / MICRO).or_say(&codes::FAULT_REVERT, what)?;
             Ok(Reverted::Restored)
         }
         Shows::Other(by) => Ok(Reverted::Foreign {

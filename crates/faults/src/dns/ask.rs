@@ -215,7 +215,10 @@ fn answer(message: &[u8], question: &[u8], took: Duration) -> Option<Heard> {
         let data = message.get(at + 10..at + 10 + length)?;
         match (kind, data.len()) {
             (TYPE_A, 4) => addresses.extend(data.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes))),
-            (TYPE_AAAA, 16) => addresses.extend(data.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes))),
+            (TYPE_AAAA, 16) => addresses.extend(
+                data.first_chunk::<16>()
+                    .map(|bytes| IpAddr::from(*bytes).to_canonical()),
+            ),
             // The other name that it is, and whatever else.
             _ => {}
         }

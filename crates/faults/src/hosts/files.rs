@@ -127,7 +127,7 @@ impl Known {
             let mut words = line.split('#').next()?.split_ascii_whitespace();
             let address: IpAddr = words.next()?.parse().ok()?;
             let is_it = |word: &str| word.strip_suffix('.').unwrap_or(word).eq_ignore_ascii_case(name);
-            words.any(is_it).then_some(address)
+            words.any(is_it).then(|| address.to_canonical())
         };
         self.hosts.lines().filter_map(address).collect()
     }

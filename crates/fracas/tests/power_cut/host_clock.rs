@@ -78,16 +78,16 @@ pub(crate) fn check() {
     lead.is(0, "after `fracas recover`");
 
     let (run, directory, guardian) = on();
-    clock::step(HOUR).unwrap();
+    clock::step(HOUR / 1000).unwrap();
     Blow::Kill.strike(&run, &guardian, None);
     let found = proven(&directory, run, &guardian);
     assert!(format!("{found:?}").contains("+7200.0 s"), "{found:?}");
     lead.is(2, "after a stranger has set it: what they set stays");
-    clock::step(-2 * HOUR).unwrap();
+    clock::step(-2 * HOUR / 1000).unwrap();
 
     // Somebody has put it right: there is nothing to undo, and it is not set twice.
     let (run, directory, guardian) = on();
-    clock::step(-HOUR).unwrap();
+    clock::step(-HOUR / 1000).unwrap();
     Blow::Kill.strike(&run, &guardian, None);
     assert!(proven(&directory, run, &guardian).is_clean());
     lead.is(0, "after a stranger has put it right");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use fracas_core::experiment::{Execution, FaultSpec};
 use fracas_core::params::{FileCorrupt, Inject};
+use fracas_core::probe::{Probe, Source};
 use fracas_core::problem::codes;
 use fracas_core::units::{Percent, Size, Span};
 
@@ -191,6 +192,14 @@ impl Check<'_, '_> {
                     let spot = self.spot(&key);
                     let what =
                         format!("`{key}` sets the clock for everybody, and `pattern` and `children` choose processes");
+                    self.problems.error(&codes::CONTRADICTION, spot, what);
+                }
+                let reads_logs = |probe: &Probe| matches!(probe.source, Source::Log(_));
+                if skew.allow_host_clock && self.experiment.probes.iter().any(reads_logs) {
+                    let key = key("allow_host_clock", "allow_host_clock");
+                    let spot = self.spot(&key);
+                    let what =
+                        format!("`{key}` sets the clock by which `log` probes ask for lines: they would read nothing");
                     self.problems.error(&codes::CONTRADICTION, spot, what);
                 }
             }

@@ -60,6 +60,22 @@ fn table(base: &str, cases: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn who_sets_the_machine_s_clock_reads_no_logs() {
+    let logs = swap(
+        GOOD,
+        "prometheus: { query: \"rate(x[1m])\" }",
+        "log: { pattern: a, target: web }",
+    );
+    let skew = |more: &str| {
+        let inject = format!("clock_skew: {{ offset: +1h{more} }}");
+        said(&plain(&swap(&logs, "memory_limit: { limit: 64MiB }", &inject)))
+    };
+    assert_eq!(skew(""), "");
+    let refused = skew(", allow_host_clock: true");
+    assert!(refused.contains("they would read nothing"), "{refused}");
+}
+
+#[test]
 fn syntax() {
     let all = table(
         GOOD,
