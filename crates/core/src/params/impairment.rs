@@ -67,8 +67,10 @@ macro_rules! impairment {
         /// A name of a host in `to` or `except` is looked for as the target's own programs would: in its `/etc/hosts`, then by the name
         /// servers of its `/etc/resolv.conf`, in the domains that it searches. Names that are not found, or have more than 32 addresses, are
         /// refused (F001), and so are more than 16 of them. While the fault is on each name is looked for again every second, and new
-        /// addresses are meant from then on; those that it had before are meant until the fault ends. Where a name is not found again it
-        /// stays where it was. These questions are impaired by no fault, nor is what comes back by UDP from port 53 to ports 5310 to 5317.
+        /// addresses are meant from then on, up to 256 of a name; those that it had before are meant until the fault ends. Where a name
+        /// is not found again it stays where it was. These questions are impaired by no fault, nor is what comes back by UDP from port 53
+        /// to ports 5310 to 5317; but where the server is Docker's own (127.0.0.11), what that asks of others are packets of the container, which are. A server
+        /// that gives each asker other addresses may have given the target one that Fracas was not told: name such a host by its network.
         ///
         /// Left alone is what measures: what passes between the port that an `http` or `tcp` probe asks, where it is the target's, and
         /// the address from which Fracas asks it; and what passes between the target and protected containers or a Prometheus on

@@ -88,7 +88,8 @@ pub enum Profile {
     Lossy,
     /// 500ms ± 50ms normal.
     HighLatency,
-    /// 100ms ± 30ms, loss of 20% in bursts of 50.
+    /// 100ms ± 30ms, loss of 20% in bursts of 50. Probes are few for so long bursts: whether it
+    /// landed may be told by the target's own packets alone.
     Intermittent,
     /// 1s ± 200ms pareto, 64kbit, loss of 20% in bursts of 5.
     ExtremelyPoor,

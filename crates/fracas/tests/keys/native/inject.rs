@@ -45,7 +45,27 @@ changes! { members(), "process: { pid_file: '@PID' }";
     key_faults_inject_clock_skew_offset: "clock_skew: { offset: +5m }" => "clock_skew: { offset: -1h }", "by +5m" => "by -1h";
     key_faults_inject_clock_skew_pattern: "clock_skew: { offset: +5m, children: false, pattern: 'fork 2' }" => "clock_skew: { offset: +5m, children: false, pattern: 'exe sleep' }", "@FIRST by" => "@CHILD";
     key_faults_inject_clock_skew_children: "clock_skew: { offset: +5m, children: false }" => "clock_skew: { offset: +5m }", "@FIRST by" => "@CHILD";
-    key_faults_inject_clock_skew_allow_host_clock: "clock_skew: { offset: +5m }" => "clock_skew: { offset: +5m, allow_host_clock: true }", "@FIRST by" => "the whole machine by";
+}
+
+/// Where a time daemon keeps the machine's clock, the plan is refused.
+#[test]
+fn key_faults_inject_clock_skew_allow_host_clock() {
+    let stage = members();
+    let base = inject!("process: { pid_file: '@PID' }", "clock_skew: { offset: +5m }");
+    let own = look(&stage, Look::Plan, base).to_string();
+    let host = look(
+        &stage,
+        Look::Plan,
+        &swap(base, "+5m }", "+5m, allow_host_clock: true }"),
+    )
+    .to_string();
+    let expected = if fracas_linux::clock::is_kept().unwrap() {
+        "a time daemon keeps the machine's clock"
+    } else {
+        "the clock of the whole machine by +5m"
+    };
+    assert!(host.contains(expected) && !own.contains(expected), "{own} {host}");
+    assert!(own.contains("then as the machine's"), "{own}");
 }
 
 changes! { Stage::container(), "container: { name: '@C-1' }";
