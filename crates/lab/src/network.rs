@@ -55,6 +55,10 @@ impl TestBridge {
         sweep(&mut netlink)?;
         let name = unique_link();
         let index = netlink.make_bridge(&name)?;
+        // Ports go with their namespaces, in the kernel's own time, while the next test is at work.
+        if let Some(link) = netlink.link(index)? {
+            netlink.set_hardware_address(index, &link.address)?;
+        }
         let bridge = Self { name, index };
         netlink.add_address(index, bridge.address(1), 24)?;
         netlink.set_up(index, true)?;

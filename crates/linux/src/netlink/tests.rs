@@ -200,6 +200,24 @@ fn messages_that_lie_about_their_length_are_errors() {
 }
 
 #[test]
+fn a_bridge_keeps_an_address_that_was_given() {
+    let Some((_namespace, mut netlink)) = apart() else {
+        return;
+    };
+    let other = NetNamespace::make().unwrap();
+    let bridge = netlink.make_bridge("a-bridge").unwrap();
+    let pair = netlink.make_pair("a-pair", "its-other", &other).unwrap();
+    // Less than every one that is drawn.
+    netlink.set_hardware_address(pair, &[2, 0, 0, 0, 0, 0]).unwrap();
+    let address = |netlink: &mut Netlink| netlink.link(bridge).unwrap().unwrap().address;
+    let given = address(&mut netlink);
+    netlink.set_hardware_address(bridge, &given).unwrap();
+    netlink.set_master(pair, Some(bridge)).unwrap();
+    assert_eq!(address(&mut netlink), given);
+    assert!(netlink.set_hardware_address(bridge, &[1; 6]).is_err());
+}
+
+#[test]
 fn links_are_made_listed_changed_and_removed() {
     let Some((_namespace, mut netlink)) = apart() else {
         return;

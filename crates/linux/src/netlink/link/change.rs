@@ -29,6 +29,20 @@ impl Netlink {
         self.made(message, name)
     }
 
+    /// Gives a link a hardware address. A bridge keeps it then. Without one that was given, it takes the least of its ports' whenever one comes
+    /// or goes (`br_stp_recalculate_bridge_id` in net/bridge/br_stp_if.c), and whoever has learned the old one sends to nobody until that is
+    /// old.
+    ///
+    /// # Errors
+    /// `ENODEV`: there is no link of this number; `EADDRNOTAVAIL`: the address is none of a single link.
+    pub fn set_hardware_address(&mut self, index: u32, address: &[u8]) -> io::Result<()> {
+        let message =
+            Message::new(libc::RTM_SETLINK, 0, &header(libc::AF_UNSPEC, index)).put(libc::IFLA_ADDRESS, address);
+        self.request(message)
+            .context(|| format!("cannot set the hardware address of link {index}"))
+            .map(drop)
+    }
+
     /// Makes a link that sends on what is sent to it as if its first link had (`ifb`): a place for a queue. It is down. By its hardware
     /// address it is known again when somebody has given it another name.
     ///
