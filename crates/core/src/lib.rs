@@ -1,6 +1,7 @@
 //! The words of Fracas, as types: ids, units, seed, parameters of faults, targets, probes, experiments, events, statistics, and the
 //! run as a pure machine. No input or output, no clock, no async: whatever is here can be tested with values alone.
 
+pub mod chaos;
 pub mod event;
 pub mod experiment;
 pub mod ids;

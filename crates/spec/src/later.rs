@@ -16,3 +16,26 @@ pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {
 pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
     None
 }
+
+/// What a proxy will do in a later version.
+const BLOCKS: &[&str] = &["traffic_shaping", "circuit_breaker", "bulkhead"];
+const FAULTS_OF_A_PROXY: &[&str] = &[
+    "partial_responses",
+    "partial_response_probability",
+    "payload_corruption",
+    "payload_corruption_probability",
+    "corruption_type",
+    "error_pattern",
+    "mockai_enabled",
+    "request_matcher",
+];
+
+/// Keys of a proxy's configuration. The document itself has no name.
+pub(crate) fn chaos(definition: &str, key: &str) -> Option<&'static str> {
+    let what = "this version of the proxy does not do it";
+    match definition {
+        "" if BLOCKS.contains(&key) => Some(what),
+        "" | "FaultInjection" if FAULTS_OF_A_PROXY.contains(&key) => Some(what),
+        _ => None,
+    }
+}

@@ -4,6 +4,7 @@
 //! made from the Rust types of the format, reads it; then the parts are checked against each other. All problems are found, not
 //! the first, and each has its file, line and column. Nothing here touches the system, but for [`read_file`].
 
+mod chaos;
 mod check;
 mod file;
 mod later;
@@ -27,8 +28,9 @@ use fracas_core::experiment::{Experiment, Format};
 use fracas_core::problem::{Problem, codes};
 use fracas_core::units::Span;
 
+pub use chaos::{Chaos, chaos};
 pub use file::{LARGEST, read_file};
-pub use schema::schema;
+pub use schema::{chaos_schema, schema};
 pub use template::template;
 pub use typed::{Typed, typed};
 

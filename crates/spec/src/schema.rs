@@ -1,5 +1,6 @@
 //! The JSON schemas of the formats, for editors and for the reference. The same schema reads the documents.
 
+use fracas_core::chaos::ChaosConfig;
 use fracas_core::experiment::Format;
 use serde_json::{Value, json};
 
@@ -21,6 +22,13 @@ pub fn schema(format: Format) -> Value {
             schema
         }
     }
+}
+
+/// The JSON schema of what a proxy does to traffic.
+pub fn chaos_schema() -> Value {
+    let mut schema = crate::chaos::shape::<ChaosConfig>().json().clone();
+    schema["title"] = json!("ChaosConfig");
+    schema
 }
 
 /// Adds the names of signals with `SIG`, which are read too.

@@ -186,6 +186,14 @@ impl Shape {
                 problems.error(&codes::WRONG_VALUE, node.spot, format!("{at} must not be empty"));
                 return None;
             }
+            let bounds = (part.schema["minItems"].as_u64(), part.schema["maxItems"].as_u64());
+            if let (Some(least), Some(most)) = bounds
+                && !(least..=most).contains(&(items.len() as u64))
+            {
+                let what = format!("{at} must hold {most} values, not {}", items.len());
+                problems.error(&codes::WRONG_VALUE, node.spot, what);
+                return None;
+            }
             let read: Vec<_> = items
                 .iter()
                 .enumerate()

@@ -135,6 +135,9 @@ codes! {
     NO_LISTENER = "N002", "nobody could ask for metrics",
         "The address of `--metrics-listen` (setting `telemetry.metrics_listen`) cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege. It is taken before anything else, so nothing was touched.",
         "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
+    NO_PROXY = "N003", "the proxy cannot listen",
+        "The address of `--listen` or `--api-listen` cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege.",
+        "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
 
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",

@@ -1,12 +1,13 @@
-//! Every key of both formats has a test of its name: two documents that differ only in that key give experiments that differ in
+//! Every key of every format has a test of its name: two documents that differ only in that key give experiments that differ in
 //! what the key means, and in nothing else.
 
 use serde_json::Value;
 
 use super::{experiment, swap};
-use crate::schema;
+use crate::{chaos_schema, schema};
 use fracas_core::experiment::Format;
 
+mod chaos;
 mod native;
 mod native_inject;
 mod profile;
@@ -39,10 +40,10 @@ fn meant(text: &str) -> Value {
     serde_json::to_value(experiment).unwrap()
 }
 
-/// Tests of keys: name, base document, `old => new` in it, and where the experiment changes from what to what.
+/// Tests of keys: name, base document, `old => new` in it, and where what is meant changes from what to what, by the caller's `differ`.
 macro_rules! keys {
     ($($name:ident: $base:expr, $old:literal => $new:literal, $at:literal, $before:literal => $after:literal;)*) => {
-        $(#[test] fn $name() { super::differ($base, $old, $new, $at, $before, $after); })*
+        $(#[test] fn $name() { differ($base, $old, $new, $at, $before, $after); })*
     };
 }
 use keys;
@@ -88,9 +89,10 @@ fn leaves(root: &Value, schema: &Value, path: &str, out: &mut Vec<String>) {
 
 #[test]
 fn every_key_has_its_test() {
-    for (format, tests, least) in [
+    for (format, schema, tests, least) in [
         (
-            Format::Native,
+            "experiment",
+            schema(Format::Native),
             concat!(
                 include_str!("keys/native.rs"),
                 include_str!("keys/native_inject.rs"),
@@ -99,9 +101,14 @@ fn every_key_has_its_test() {
             ),
             80,
         ),
-        (Format::ChaosScenario, include_str!("keys/scenario.rs"), 50),
+        (
+            "scenario",
+            schema(Format::ChaosScenario),
+            include_str!("keys/scenario.rs"),
+            50,
+        ),
+        ("proxy", chaos_schema(), include_str!("keys/chaos.rs"), 20),
     ] {
-        let schema = schema(format);
         let mut keys = Vec::new();
         leaves(&schema, &schema, "", &mut keys);
         keys.dedup();

@@ -1,4 +1,4 @@
-use super::keys;
+use super::{differ, keys};
 use crate::tests::{experiment, plain, said, swap};
 
 /// Every key, with a value that is not its default.

@@ -1,0 +1,203 @@
+//! What a proxy does to the traffic that goes through it: one document, for files, for REST, and for whoever starts a proxy.
+//!
+//! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the proxy does to requests and their answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChaosConfig {
+    /// Whether anything is done at all. `false` lets everything pass, and keeps the rest for later.
+    pub enabled: bool,
+    /// Answers come later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// Requests fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault_injection: Option<FaultInjection>,
+    /// Too many requests are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// Holds a request before it goes on.
+///
+/// One of `fixed_delay_ms`, `random_delay_range_ms` and `distribution` says for how long. The answer says it in its headers
+/// `x-fracas-latency-ms` and `x-fracas-jitter-ms`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Latency {
+    /// Whether this block is on.
+    pub enabled: bool,
+    /// The same for each, in milliseconds; parts of one are kept. At most an hour, 3600000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fixed_delay_ms: Option<f64>,
+    /// Uniform between a least and a most, in milliseconds: `[100, 500]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub random_delay_range_ms: Option<[f64; 2]>,
+    /// By another distribution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<Distribution>,
+    /// Uniform between nothing and this share of the delay, added or taken away with equal chance: 0 to 100 percent.
+    pub jitter_percent: f64,
+    /// Of how many requests, from 0 to 1.
+    pub probability: f64,
+}
+
+/// How delays are spread. What is drawn below zero is zero, and what is above an hour an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Distribution {
+    /// The normal distribution.
+    Normal(Normal),
+    /// The exponential distribution.
+    Exponential(Exponential),
+}
+
+/// The normal distribution, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normal {
+    /// Its mean.
+    pub mean_ms: f64,
+    /// Its standard deviation.
+    pub std_dev_ms: f64,
+}
+
+/// The exponential distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exponential {
+    /// Its rate per millisecond: the mean delay is `1 / lambda` milliseconds.
+    pub lambda: f64,
+}
+
+/// Makes requests fail. Each kind is decided by itself; of those that hit the same request the first acts: an error of HTTP, one of the
+/// connection, a time-out. The answer names it in its header `x-fracas-fault`; what ends a connection has no answer, and is counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct FaultInjection {
+    /// Whether this block is on.
+    pub enabled: bool,
+    /// The statuses of errors, from 400 to 599; each comes equally often. Empty: no errors of HTTP.
+    pub http_errors: Vec<u16>,
+    /// How many requests are answered with one of `http_errors` and never reach the upstream, from 0 to 1.
+    pub http_error_probability: f64,
+    /// Whether connections fail.
+    pub connection_errors: bool,
+    /// How many requests meet a failing connection, from 0 to 1.
+    pub connection_error_probability: f64,
+    /// How they fail.
+    pub connection_error_kind: ConnectionErrorKind,
+    /// Whether requests time out.
+    pub timeout_errors: bool,
+    /// After how many milliseconds: the answer is then 504. At most an hour.
+    pub timeout_ms: u64,
+    /// How many requests time out, from 0 to 1.
+    pub timeout_probability: f64,
+}
+
+/// How a connection fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum ConnectionErrorKind {
+    /// Not at all: the answer is 503.
+    #[default]
+    #[serde(rename = "http_503")]
+    Http503,
+    /// By a reset (RST), with all that goes on in the same connection.
+    #[serde(rename = "tcp_reset")]
+    TcpReset,
+    /// By its end (FIN), with all that goes on in the same connection.
+    #[serde(rename = "tcp_close")]
+    TcpClose,
+}
+
+/// Answers 429 to what is too much. A bucket holds `burst_size` tokens, gets `requests_per_second` of them in a second, and gives one to
+/// each request. All requests share one, unless each address or each path has one; with both, a request needs a token of each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimit {
+    /// Whether this block is on.
+    pub enabled: bool,
+    /// How many requests pass in a second, in the long run. At least 1.
+    pub requests_per_second: u32,
+    /// How many pass at once after a silence. At least 1.
+    pub burst_size: u32,
+    /// Whether each address of a client has a bucket of its own.
+    pub per_ip: bool,
+    /// Whether each path, without its query, has a bucket of its own.
+    pub per_endpoint: bool,
+}
+
+impl ChaosConfig {
+    /// The latency block, if it acts.
+    pub fn latency(&self) -> Option<&Latency> {
+        self.latency.as_ref().filter(|block| self.enabled && block.enabled)
+    }
+
+    /// The block of faults, if it acts.
+    pub fn fault_injection(&self) -> Option<&FaultInjection> {
+        self.fault_injection
+            .as_ref()
+            .filter(|block| self.enabled && block.enabled)
+    }
+
+    /// The block of the rate limit, if it acts.
+    pub fn rate_limit(&self) -> Option<&RateLimit> {
+        self.rate_limit.as_ref().filter(|block| self.enabled && block.enabled)
+    }
+}
+
+impl Default for ChaosConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            latency: None,
+            fault_injection: None,
+            rate_limit: None,
+        }
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            fixed_delay_ms: None,
+            random_delay_range_ms: None,
+            distribution: None,
+            jitter_percent: 0.0,
+            probability: 1.0,
+        }
+    }
+}
+
+impl Default for FaultInjection {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            http_errors: vec![500, 502, 503, 504],
+            http_error_probability: 0.1,
+            connection_errors: false,
+            connection_error_probability: 0.05,
+            connection_error_kind: ConnectionErrorKind::default(),
+            timeout_errors: false,
+            timeout_ms: 5000,
+            timeout_probability: 0.05,
+        }
+    }
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            requests_per_second: 100,
+            burst_size: 10,
+            per_ip: false,
+            per_endpoint: false,
+        }
+    }
+}

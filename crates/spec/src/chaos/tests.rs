@@ -1,0 +1,118 @@
+use super::*;
+
+fn read<T: Chaos>(text: &str) -> Result<T, Vec<Box<Problem>>> {
+    let source = Source {
+        name: "chaos.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    chaos(&source, &|name| (name == "STATUS").then(|| "503".to_owned()))
+}
+
+/// The codes of all problems, with line and column.
+fn said<T: Chaos + std::fmt::Debug>(text: &str) -> Vec<(&'static str, usize, usize)> {
+    let problems = read::<T>(text).unwrap_err();
+    let place = |problem: &Problem| {
+        problem
+            .place
+            .as_ref()
+            .map_or((0, 0), |place| (place.line, place.column))
+    };
+    let all = problems.iter().map(|problem| (problem.code.id, place(problem)));
+    all.map(|(code, (line, column))| (code, line, column)).collect()
+}
+
+#[test]
+fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
+    let config: ChaosConfig = read("fault_injection: {}\nrate_limit: {}\nlatency: { fixed_delay_ms: 500 }\n").unwrap();
+    let expected = serde_json::json!({
+        "enabled": true,
+        "latency": { "enabled": true, "fixed_delay_ms": 500.0, "jitter_percent": 0.0, "probability": 1.0 },
+        "fault_injection": {
+            "enabled": true, "http_errors": [500, 502, 503, 504], "http_error_probability": 0.1,
+            "connection_errors": false, "connection_error_probability": 0.05, "connection_error_kind": "http_503",
+            "timeout_errors": false, "timeout_ms": 5000, "timeout_probability": 0.05,
+        },
+        "rate_limit": {
+            "enabled": true, "requests_per_second": 100, "burst_size": 10, "per_ip": false, "per_endpoint": false,
+        },
+    });
+    assert_eq!(serde_json::to_value(&config).unwrap(), expected);
+    // What is written can be read, also as JSON.
+    assert_eq!(read::<ChaosConfig>(&expected.to_string()).unwrap(), config);
+    assert_eq!(read::<ChaosConfig>("{}").unwrap(), ChaosConfig::default());
+}
+
+#[test]
+fn a_block_can_be_read_alone() {
+    let latency: Latency = read(r#"{"random_delay_range_ms": [100, 500], "probability": 0.7}"#).unwrap();
+    assert_eq!(latency.random_delay_range_ms, Some([100.0, 500.0]));
+    let faults: FaultInjection = read("http_errors:\n  - ${STATUS}\n").unwrap();
+    assert_eq!(faults.http_errors, [503]);
+    assert_eq!(said::<RateLimit>("requests: 5"), [("D003", 1, 1)]);
+}
+
+#[test]
+fn unknown_keys_and_wrong_values_are_told_with_their_places() {
+    let text = "latency:\n  fixed_delay: 5\nfault_injection:\n  http_error_probability: 10\n  http_errors: [200]\n";
+    assert_eq!(said::<ChaosConfig>(text), [("D003", 2, 3)]);
+    let text = text.replace("fixed_delay:", "fixed_delay_ms:");
+    assert_eq!(said::<ChaosConfig>(&text), [("D004", 4, 27), ("D004", 5, 17)]);
+    let problem = &read::<ChaosConfig>("latencyy: {}").unwrap_err()[0];
+    assert_eq!(problem.next.as_deref(), Some("did you mean `latency`?"));
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_by_name() {
+    for key in ["traffic_shaping", "circuit_breaker", "bulkhead"] {
+        assert_eq!(said::<ChaosConfig>(&format!("{key}: {{}}")), [("D010", 1, 1)], "{key}");
+    }
+    for key in [
+        "partial_responses",
+        "payload_corruption",
+        "corruption_type",
+        "error_pattern",
+        "mockai_enabled",
+        "request_matcher",
+    ] {
+        let text = format!("fault_injection:\n  {key}: true");
+        assert_eq!(said::<ChaosConfig>(&text), [("D010", 2, 3)], "{key}");
+        assert_eq!(
+            said::<FaultInjection>(&format!("{key}: true")),
+            [("D010", 1, 1)],
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let two = "latency: { fixed_delay_ms: 5, distribution: { exponential: { lambda: 1 } } }";
+    assert_eq!(said::<ChaosConfig>(two)[0].0, "D009");
+    assert_eq!(said::<ChaosConfig>("latency: {}")[0].0, "D005");
+    assert!(read::<ChaosConfig>("latency: { enabled: false }").is_ok());
+    for wrong in [
+        "random_delay_range_ms: [500, 100]",
+        "random_delay_range_ms: [100]",
+        "random_delay_range_ms: [1, 2, 3]",
+        "fixed_delay_ms: -1",
+        "fixed_delay_ms: 3600001",
+        "fixed_delay_ms: 1\njitter_percent: 101",
+        "fixed_delay_ms: 1\nprobability: 1.1",
+        "distribution: { exponential: { lambda: 0 } }",
+        "distribution: { normal: { mean_ms: -1, std_dev_ms: 1 } }",
+        "distribution: { normal: { mean_ms: 1 } }",
+        "distribution: fixed",
+    ] {
+        assert!(read::<Latency>(wrong).is_err(), "{wrong}");
+    }
+    for wrong in [
+        "requests_per_second: 0",
+        "burst_size: 0",
+        "burst_size: 1.5",
+        "per_ip: 1",
+    ] {
+        assert_eq!(said::<RateLimit>(wrong).len(), 1, "{wrong}");
+    }
+    assert_eq!(said::<FaultInjection>("timeout_ms: 3600001")[0].0, "D004");
+    assert_eq!(said::<FaultInjection>("connection_error_kind: tcp_rst")[0].0, "D004");
+}

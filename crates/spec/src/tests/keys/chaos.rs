@@ -1,0 +1,79 @@
+//! Keys of a proxy's configuration. Without one an effect is left out; each is changed alone.
+
+use serde_json::Value;
+
+use fracas_core::chaos::ChaosConfig;
+
+use super::keys;
+use crate::{Source, chaos};
+
+const FIXED: &str = "enabled: true
+latency: { enabled: true, fixed_delay_ms: 100, jitter_percent: 0, probability: 1.0 }
+";
+const RANGE: &str = "latency: { random_delay_range_ms: [100, 500] }
+";
+const NORMAL: &str = "latency: { distribution: { normal: { mean_ms: 100, std_dev_ms: 10 } } }
+";
+const EXPONENTIAL: &str = "latency: { distribution: { exponential: { lambda: 0.01 } } }
+";
+const FAULTS: &str = "fault_injection:
+  enabled: true
+  http_errors: [500]
+  http_error_probability: 0.2
+  connection_errors: false
+  connection_error_probability: 0.3
+  connection_error_kind: http_503
+  timeout_errors: false
+  timeout_ms: 5000
+  timeout_probability: 0.4
+";
+const LIMIT: &str =
+    "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
+";
+
+fn config(text: &str) -> Value {
+    let source = Source {
+        name: "a.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let config: ChaosConfig = chaos(&source, &|_| None).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+    serde_json::to_value(config).unwrap()
+}
+
+/// As its namesake for experiments: the two differ at `at` and nowhere else.
+fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
+    assert_eq!(base.matches(old).count(), 1, "{old:?} must be there once");
+    let (one, other) = (config(base), config(&base.replace(old, new)));
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
+    assert_eq!(one.pointer(at), Some(&json(before)));
+    assert_eq!(other.pointer(at), Some(&json(after)));
+    let mut same = one;
+    *same.pointer_mut(at).unwrap() = json(after);
+    assert_eq!(same, other, "more than {at} differs");
+}
+
+keys! {
+    key_enabled: FIXED, "enabled: true\nlatency" => "enabled: false\nlatency", "/enabled", "true" => "false";
+    key_latency_enabled: FIXED, "{ enabled: true" => "{ enabled: false", "/latency/enabled", "true" => "false";
+    key_latency_fixed_delay_ms: FIXED, "100" => "0.5", "/latency/fixed_delay_ms", "100.0" => "0.5";
+    key_latency_random_delay_range_ms: RANGE, "[100, 500]" => "[100, 200]", "/latency/random_delay_range_ms", "[100.0, 500.0]" => "[100.0, 200.0]";
+    key_latency_distribution_normal_mean_ms: NORMAL, "100" => "50", "/latency/distribution/normal/mean_ms", "100.0" => "50.0";
+    key_latency_distribution_normal_std_dev_ms: NORMAL, "10 }" => "20 }", "/latency/distribution/normal/std_dev_ms", "10.0" => "20.0";
+    key_latency_distribution_exponential_lambda: EXPONENTIAL, "0.01" => "0.1", "/latency/distribution/exponential/lambda", "0.01" => "0.1";
+    key_latency_jitter_percent: FIXED, "jitter_percent: 0" => "jitter_percent: 20", "/latency/jitter_percent", "0.0" => "20.0";
+    key_latency_probability: FIXED, "1.0" => "0.8", "/latency/probability", "1.0" => "0.8";
+    key_fault_injection_enabled: FAULTS, "enabled: true" => "enabled: false", "/fault_injection/enabled", "true" => "false";
+    key_fault_injection_http_errors: FAULTS, "[500]" => "[502, 503]", "/fault_injection/http_errors", "[500]" => "[502, 503]";
+    key_fault_injection_http_error_probability: FAULTS, "0.2" => "0.9", "/fault_injection/http_error_probability", "0.2" => "0.9";
+    key_fault_injection_connection_errors: FAULTS, "connection_errors: false" => "connection_errors: true", "/fault_injection/connection_errors", "false" => "true";
+    key_fault_injection_connection_error_probability: FAULTS, "0.3" => "0.9", "/fault_injection/connection_error_probability", "0.3" => "0.9";
+    key_fault_injection_connection_error_kind: FAULTS, "http_503" => "tcp_reset", "/fault_injection/connection_error_kind", "http_503" => "tcp_reset";
+    key_fault_injection_timeout_errors: FAULTS, "timeout_errors: false" => "timeout_errors: true", "/fault_injection/timeout_errors", "false" => "true";
+    key_fault_injection_timeout_ms: FAULTS, "5000" => "50", "/fault_injection/timeout_ms", "5000" => "50";
+    key_fault_injection_timeout_probability: FAULTS, "0.4" => "0.9", "/fault_injection/timeout_probability", "0.4" => "0.9";
+    key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", "/rate_limit/enabled", "true" => "false";
+    key_rate_limit_requests_per_second: LIMIT, "50" => "100", "/rate_limit/requests_per_second", "50" => "100";
+    key_rate_limit_burst_size: LIMIT, "size: 5" => "size: 10", "/rate_limit/burst_size", "5" => "10";
+    key_rate_limit_per_ip: LIMIT, "per_ip: false" => "per_ip: true", "/rate_limit/per_ip", "false" => "true";
+    key_rate_limit_per_endpoint: LIMIT, "per_endpoint: false" => "per_endpoint: true", "/rate_limit/per_endpoint", "false" => "true";
+}
