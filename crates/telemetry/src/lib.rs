@@ -2,13 +2,15 @@
 //!
 //! All of it is folded from the same [`Event`](fracas_core::event::Event)s as the report; there is no second bookkeeping. Whatever is
 //! sent goes through a bounded queue with a time limit: a collector that hangs delays no rollback and fails no run. What could not be
-//! sent is said in one warning. Whoever asks for metrics is answered by a thread that nothing else waits for.
+//! sent is said in one warning. Whoever asks for metrics is answered by a thread that nothing else waits for. What a proxy counts is here,
+//! too: it has no run, and no events.
 
 pub mod ids;
 pub mod listen;
 pub mod metrics;
 pub mod otlp;
 pub mod outlets;
+pub mod proxy;
 pub mod span;
 pub mod trace;
 pub mod webhook;

@@ -42,6 +42,11 @@ impl Listen {
     pub fn is_any_port(self) -> bool {
         self.0.port() == 0
     }
+
+    /// The address.
+    pub fn address(self) -> SocketAddr {
+        self.0
+    }
 }
 
 impl FromStr for Listen {

@@ -7,7 +7,7 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 /// The metrics as they are at the moment, for whoever asks. Cheap to clone; to read it holds up nobody who counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Page(Arc<Registry>);
 
 /// A format of metrics.
@@ -20,7 +20,7 @@ pub enum Form {
 }
 
 impl Page {
-    pub(super) fn new(registry: Registry) -> Self {
+    pub(crate) fn new(registry: Registry) -> Self {
         Self(Arc::new(registry))
     }
 

@@ -1,0 +1,174 @@
+//! The metrics of a proxy: what passed, what was done to it. Labels have values of ours alone: no path, no name of a client.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::metrics::{Described, Page};
+
+/// Upper bounds in seconds, for delays from half a millisecond to an hour.
+const BUCKETS: [f64; 14] = [
+    0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 3600.0,
+];
+
+/// Every family, in the order in which they are served.
+pub const ALL: &[Described] = &[
+    Described {
+        name: "fracas_proxy_requests_total",
+        kind: "counter",
+        labels: "class",
+        help: "Requests that were answered, by the class of the status, whoever gave it; those of the API are not counted",
+    },
+    Described {
+        name: "fracas_proxy_faults_total",
+        kind: "counter",
+        labels: "fault",
+        help: "Requests that met a fault; one may meet several",
+    },
+    Described {
+        name: "fracas_proxy_latency_seconds",
+        kind: "histogram",
+        labels: "",
+        help: "For how long requests were held, as it was decided",
+    },
+    Described {
+        name: "fracas_proxy_connections",
+        kind: "gauge",
+        labels: "",
+        help: "Connections of clients that are open",
+    },
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfClass {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFault {
+    fault: &'static str,
+}
+
+/// What a proxy counts. Whoever counts holds up nobody.
+#[derive(Debug)]
+pub struct Traffic {
+    requests: Family<OfClass, Counter>,
+    faults: Family<OfFault, Counter>,
+    latency: Histogram,
+    connections: Gauge,
+    page: Page,
+}
+
+/// A connection that is open; it is counted until this is dropped.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Traffic {
+    /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
+    pub fn new(faults: &[&'static str]) -> Self {
+        let mut registry = Registry::with_prefix("fracas_proxy");
+        let [requests, met, latency, connections] = [0, 1, 2, 3].map(|index| ALL[index].help);
+        let all = Self {
+            requests: Family::default(),
+            faults: Family::default(),
+            latency: Histogram::new(BUCKETS),
+            connections: Gauge::default(),
+            page: Page::default(),
+        };
+        registry.register("requests", requests, all.requests.clone());
+        registry.register("faults", met, all.faults.clone());
+        registry.register_with_unit("latency", latency, Unit::Seconds, all.latency.clone());
+        registry.register("connections", connections, all.connections.clone());
+        for fault in faults {
+            drop(all.faults.get_or_create(&OfFault { fault }));
+        }
+        Self {
+            page: Page::new(registry),
+            ..all
+        }
+    }
+
+    /// What is shown of them, now and from now on.
+    pub fn page(&self) -> Page {
+        self.page.clone()
+    }
+
+    /// A request was answered with this status.
+    pub fn answered(&self, status: u16) {
+        let class = match status / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&OfClass { class }).inc();
+    }
+
+    /// A request met this fault.
+    pub fn met(&self, fault: &'static str) {
+        self.faults.get_or_create(&OfFault { fault }).inc();
+    }
+
+    /// A request is held for so many seconds.
+    pub fn held(&self, seconds: f64) {
+        self.latency.observe(seconds);
+    }
+
+    /// A connection was opened.
+    pub fn opened(&self) -> Open {
+        self.connections.inc();
+        Open(self.connections.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Form;
+
+    #[test]
+    fn every_family_is_described_as_it_is_served() {
+        let traffic = Traffic::new(&["latency"]);
+        traffic.answered(204);
+        traffic.held(0.002);
+        let open = traffic.opened();
+        traffic.met("latency");
+        let text = traffic.page().text(Form::Text).unwrap();
+        for family in ALL {
+            let (name, kind, help) = (family.name, family.kind, family.help);
+            assert!(text.contains(&format!("# HELP {name} {help}.\n")), "{name}: {text}");
+            assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name}: {text}");
+        }
+        assert_eq!(text.matches("# TYPE ").count(), ALL.len());
+        for sample in [
+            "fracas_proxy_requests_total{class=\"2xx\"} 1\n",
+            "fracas_proxy_faults_total{fault=\"latency\"} 1\n",
+            "fracas_proxy_latency_seconds_bucket{le=\"0.005\"} 1\n",
+            "fracas_proxy_connections 1\n",
+        ] {
+            assert!(text.contains(sample), "{sample}: {text}");
+        }
+        drop(open);
+        let text = traffic.page().text(Form::Text).unwrap();
+        assert!(text.contains("fracas_proxy_connections 0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_fault_that_was_not_met_is_shown_with_zero() {
+        let text = Traffic::new(&["timeout"]).page().text(Form::Text).unwrap();
+        assert!(
+            text.contains("fracas_proxy_faults_total{fault=\"timeout\"} 0\n"),
+            "{text}"
+        );
+    }
+}
