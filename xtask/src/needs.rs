@@ -71,6 +71,11 @@ const NEEDS: &[Need] = &[
         package: "dnsutils",
     },
     Need {
+        // A real client of the proxy, of HTTP/1.1 and HTTP/2.
+        program: "curl",
+        package: "curl",
+    },
+    Need {
         program: "ping",
         package: "iputils-ping",
     },

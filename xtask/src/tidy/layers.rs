@@ -10,7 +10,7 @@ const LINES: &[&[&str]] = &[
     &["fracas-engine"],
     &["fracas-guardian"],
     &["fracas-faults"],
-    &["fracas-targets", "fracas-probe", "fracas-lab"],
+    &["fracas-targets", "fracas-probe", "fracas-proxy", "fracas-lab"],
     &["fracas-docker", "fracas-spec", "fracas-report", "fracas-telemetry"],
     &["fracas-linux"],
     &["fracas-core", "fracas-lab-app", "fracas-example-key-value"],

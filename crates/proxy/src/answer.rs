@@ -1,0 +1,62 @@
+//! Answers that the proxy gives itself.
+
+use bytes::Bytes;
+use fracas_core::problem::{Problem, Said};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+/// The body of an answer: the upstream's, as it comes, or one of ours.
+pub(crate) type Body = Either<Incoming, Full<Bytes>>;
+
+/// Problem details (RFC 9457). Without a type of its own a problem has the title of its status.
+#[derive(Debug, Serialize)]
+struct Details<'d> {
+    title: &'d str,
+    status: u16,
+    detail: &'d str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'d [Said],
+}
+
+/// An answer with this body.
+pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Either::Right(Full::new(body.into())));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(value) {
+        Ok(body) => with(StatusCode::OK, "application/json", body),
+        Err(_) => with(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "a value has no form\n"),
+    }
+}
+
+/// That something went wrong, and what.
+pub(crate) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    details(status, detail, &[])
+}
+
+/// That something was asked for that is wrong.
+pub(crate) fn refused(detail: &str, problems: &[Box<Problem>]) -> Response<Body> {
+    let said: Vec<Said> = problems.iter().map(|problem| Said::from(&**problem)).collect();
+    details(StatusCode::UNPROCESSABLE_ENTITY, detail, &said)
+}
+
+fn details(status: StatusCode, detail: &str, problems: &[Said]) -> Response<Body> {
+    let details = Details {
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
+        detail,
+        problems,
+    };
+    let body = serde_json::to_vec(&details).unwrap_or_default();
+    with(status, "application/problem+json", body)
+}

@@ -1,0 +1,287 @@
+//! The API beneath `/api/chaos/`: what is done to traffic, read and changed while it passes.
+//!
+//! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone; and a
+//! page that somebody's browser shows cannot use it: the host must be a name of ours, and what changes something must be JSON, which browsers
+//! send to other sites only after asking.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use fracas_core::chaos::ChaosConfig;
+use fracas_core::problem::Problem;
+use fracas_spec::{Chaos, Source, chaos};
+use fracas_telemetry::metrics::Form;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::http::uri::Authority;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::answer::{self, Body};
+use crate::connection::{Connection, Door};
+use crate::service::Shared;
+use crate::upload::Upload;
+
+/// What stands before every path of ours.
+const ROOT: &str = "/api/chaos";
+/// For a body of the API.
+const BODY: Duration = Duration::from_secs(10);
+/// In bytes.
+const LARGEST: usize = 1 << 20;
+
+#[derive(Debug, Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+/// What is on.
+#[derive(Debug, Serialize)]
+struct Status {
+    enabled: bool,
+    active_scenarios: [String; 0],
+    latency_enabled: bool,
+    fault_injection_enabled: bool,
+    rate_limit_enabled: bool,
+    traffic_shaping_enabled: bool,
+    seed: u64,
+}
+
+/// Whether a path is one of the API.
+pub(crate) fn is_path(path: &str) -> bool {
+    path.strip_prefix(ROOT)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Answers a request to the API.
+pub(crate) async fn answer(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+    let does = match admit(connection, &request) {
+        Ok(does) => does,
+        Err(refused) => {
+            return *refused;
+        }
+    };
+    if *request.method() == Method::GET {
+        return does(shared, None);
+    }
+    match body(request).await {
+        Ok(text) => does(shared, Some(text)),
+        Err(refused) => *refused,
+    }
+}
+
+/// What a request asks for, if it may.
+fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box<Response<Body>>> {
+    let refused = |status, why| Err(Box::new(answer::problem(status, why)));
+    if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
+        let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
+        return refused(StatusCode::FORBIDDEN, why);
+    }
+    if let Some(why) = foreign(request.headers(), request.uri().authority()) {
+        return refused(StatusCode::FORBIDDEN, why);
+    }
+    let route = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
+    let Some((_, methods, does)) = ROUTES.iter().find(|(known, ..)| *known == route) else {
+        return refused(StatusCode::NOT_FOUND, "the API has no such path");
+    };
+    if !methods.contains(request.method()) {
+        let mut refused = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method");
+        let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+            refused.headers_mut().insert(ALLOW, allowed);
+        }
+        return Err(Box::new(refused));
+    }
+    if *request.method() == Method::PUT && !is_json(request.headers()) {
+        let why = "what is changed is JSON: send `content-type: application/json`";
+        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
+    }
+    Ok(*does)
+}
+
+/// What a path does. `None`: it is only read.
+type Does = fn(&Shared, Option<String>) -> Response<Body>;
+
+static ROUTES: &[(&str, &[Method], Does)] = &[
+    ("/config", &[Method::GET, Method::PUT], |shared, text| match text {
+        None => answer::json(&shared.live.now().config),
+        Some(text) => put(
+            shared,
+            text,
+            "Chaos configuration updated",
+            |config, new: ChaosConfig| *config = new,
+        ),
+    }),
+    ("/config/latency", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Latency configuration updated",
+            |config, new| {
+                config.latency = Some(new);
+            },
+        )
+    }),
+    ("/config/faults", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Fault injection configuration updated",
+            |config, new| {
+                config.fault_injection = Some(new);
+            },
+        )
+    }),
+    ("/config/rate-limit", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Rate limit configuration updated",
+            |config, new| {
+                config.rate_limit = Some(new);
+            },
+        )
+    }),
+    ("/enable", &[Method::POST], |shared, _| {
+        shared.live.change(|config| config.enabled = true);
+        done("Chaos engineering enabled")
+    }),
+    ("/disable", &[Method::POST], |shared, _| {
+        shared.live.change(|config| config.enabled = false);
+        done("Chaos engineering disabled")
+    }),
+    ("/reset", &[Method::POST], |shared, _| {
+        shared.live.change(|config| *config = ChaosConfig::default());
+        done("Chaos configuration reset")
+    }),
+    ("/status", &[Method::GET], |shared, _| status(shared)),
+    ("/metrics", &[Method::GET], |shared, _| {
+        match shared.metrics.page().text(Form::Text) {
+            Ok(text) => answer::with(StatusCode::OK, Form::Text.content_type(), text),
+            Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "a value has no form"),
+        }
+    }),
+];
+
+fn status(shared: &Shared) -> Response<Body> {
+    let active = shared.live.now();
+    let config = &active.config;
+    answer::json(&Status {
+        enabled: config.enabled,
+        active_scenarios: [],
+        latency_enabled: config.latency().is_some(),
+        fault_injection_enabled: config.fault_injection().is_some(),
+        rate_limit_enabled: config.rate_limit().is_some(),
+        traffic_shaping_enabled: false,
+        seed: shared.seed.0,
+    })
+}
+
+fn done(message: &'static str) -> Response<Body> {
+    answer::json(&Message { message })
+}
+
+/// Reads the configuration or block that was sent, and changes what acts.
+fn put<T: Chaos>(
+    shared: &Shared,
+    text: String,
+    message: &'static str,
+    set: impl FnOnce(&mut ChaosConfig, T),
+) -> Response<Body> {
+    let source = Source {
+        name: "the body of the request".to_owned(),
+        text,
+    };
+    // What comes from the network reads no variable of ours.
+    match chaos::<T>(&source, &|_| None) {
+        Ok(new) => {
+            shared.live.change(|config| set(config, new));
+            done(message)
+        }
+        Err(problems) => refused(&problems),
+    }
+}
+
+fn refused(problems: &[Box<Problem>]) -> Response<Body> {
+    let first = problems.first().map_or_else(String::new, |problem| problem.line());
+    answer::refused(&first, problems)
+}
+
+/// Why this request may be that of a page of somebody else's.
+fn foreign(headers: &HeaderMap, authority: Option<&Authority>) -> Option<&'static str> {
+    let host = authority
+        .cloned()
+        .or_else(|| headers.get(HOST)?.to_str().ok()?.parse().ok());
+    let Some(host) = host else {
+        return Some("the request does not say to which host it goes");
+    };
+    // A name that somebody else's server gives may lead here (DNS rebinding); an address may not.
+    let bare = host.host().trim_start_matches('[').trim_end_matches(']');
+    if !bare.eq_ignore_ascii_case("localhost") && bare.parse::<IpAddr>().is_err() {
+        return Some("the API is called by an address or as localhost, not by another name");
+    }
+    let ours = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| origin == format!("http://{host}"));
+    let foreign = headers.get_all(ORIGIN).iter().any(|origin| !ours(origin));
+    foreign.then_some("a page of another site may not use the API")
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+}
+
+async fn body(request: Request<Upload>) -> Result<String, Box<Response<Body>>> {
+    let refused = |status, why| Err(Box::new(answer::problem(status, why)));
+    let read = timeout(BODY, Limited::new(request.into_body(), LARGEST).collect()).await;
+    let Ok(read) = read else {
+        return refused(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+    };
+    let bytes = match read {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB");
+        }
+        Err(_) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
+    };
+    match String::from_utf8(bytes.into()) {
+        Ok(text) => Ok(text),
+        Err(_) => refused(StatusCode::BAD_REQUEST, "the body is no text in UTF-8"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_beneath_the_root_is_ours() {
+        for path in ["/api/chaos", "/api/chaos/", "/api/chaos/config"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["/", "/api", "/api/chaoss", "/api/chaos-config", "/x/api/chaos/config"] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn pages_of_others_are_kept_out() {
+        let headers = |host: &str, origin: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, origin.parse().unwrap());
+            }
+            foreign(&headers, None)
+        };
+        for host in ["127.0.0.1:3000", "localhost", "[::1]:3000", "10.0.0.7:80"] {
+            assert_eq!(headers(host, None), None, "{host}");
+        }
+        assert_eq!(headers("localhost:3000", Some("http://localhost:3000")), None);
+        assert!(headers("rebound.example", None).is_some());
+        for origin in ["null", "http://localhost:3001", "https://evil.example"] {
+            assert!(headers("localhost:3000", Some(origin)).is_some(), "{origin}");
+        }
+        assert!(foreign(&HeaderMap::new(), None).is_some());
+    }
+}

@@ -1,0 +1,159 @@
+//! One connection of a client, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use crate::service::{Shared, answer};
+use crate::wire::Wire;
+
+/// In bytes, for the line and the headers of a request.
+const LARGEST_HEAD: usize = 64 << 10;
+const HEADERS: usize = 128;
+/// Requests at a time in a connection of HTTP/2.
+const STREAMS: u32 = 256;
+/// What a client of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A connection of a client.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The how-manieth of this proxy.
+    pub(crate) number: u64,
+    pub(crate) peer: SocketAddr,
+    /// What part of the proxy it came to.
+    pub(crate) door: Door,
+    requests: AtomicU64,
+    reset: AtomicBool,
+    cut: Notify,
+}
+
+/// To what a client came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Traffic alone.
+    Traffic,
+    /// Traffic, and the API for those of this machine.
+    Both,
+    /// The API alone.
+    Api,
+}
+
+impl Connection {
+    pub(crate) fn new(number: u64, peer: SocketAddr, door: Door) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            peer,
+            door,
+            requests: AtomicU64::new(0),
+            reset: AtomicBool::new(false),
+            cut: Notify::new(),
+        })
+    }
+
+    /// The how-manieth request of the connection this one is.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ends the connection at once, whatever else goes on in it: by a reset, or as its owner would.
+    pub(crate) fn end(&self, reset: bool) {
+        self.reset.store(reset, Ordering::Release);
+        self.cut.notify_one();
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Acquire)
+    }
+}
+
+/// Drives a connection to its end: that of the client, that of a fault, or, once `draining`, that of its last request.
+macro_rules! drive {
+    ($served:expr, $connection:expr, $draining:expr) => {{
+        let served = $served;
+        tokio::pin!(served);
+        let mut told = false;
+        loop {
+            tokio::select! {
+                // Whether it was served, broke off or was too slow: it is over, and there is nobody to be told.
+                _over = &mut served => break,
+                () = $connection.cut.notified() => break,
+                // Gone with the proxy: the same.
+                _ = $draining.wait_for(|draining| *draining), if !told => {
+                    told = true;
+                    served.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }};
+}
+
+/// Serves a connection.
+pub(crate) async fn serve(
+    mut stream: TcpStream,
+    connection: Arc<Connection>,
+    shared: Arc<Shared>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let _open = shared.metrics.opened();
+    let limit = shared.limits.head;
+    // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
+    let _held_back = stream.set_nodelay(true);
+    let begun = tokio::select! {
+        begun = timeout(limit, begin(&mut stream)) => begun,
+        _ = draining.wait_for(|draining| *draining) => return,
+    };
+    let Ok(Some((head, is_http2))) = begun else { return };
+    let service = service_fn({
+        let connection = Arc::clone(&connection);
+        move |request| {
+            let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
+            async move { Ok::<_, Infallible>(answer(shared, connection, request).await) }
+        }
+    });
+    let wire = TokioIo::new(Wire::new(head, stream, Arc::clone(&connection)));
+    if is_http2 {
+        let served = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(LARGEST_HEAD as u32)
+            .keep_alive_interval(limit)
+            .keep_alive_timeout(limit)
+            .serve_connection(wire, service);
+        drive!(served, connection, draining);
+    } else {
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limit)
+            .max_headers(HEADERS)
+            .max_buf_size(LARGEST_HEAD)
+            .serve_connection(wire, service)
+            .with_upgrades();
+        drive!(served, connection, draining);
+    }
+}
+
+/// Reads until it is sure whether this is HTTP/2, and gives what was read. `None`: it ended before.
+async fn begin(stream: &mut TcpStream) -> Option<(Bytes, bool)> {
+    let mut head = BytesMut::with_capacity(PREFACE.len());
+    while head.len() < PREFACE.len() && PREFACE.starts_with(&head) {
+        let mut more = [0; PREFACE.len()];
+        let room = PREFACE.len() - head.len();
+        match stream.read(&mut more[..room]).await {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => head.extend_from_slice(&more[..count]),
+        }
+    }
+    let is_http2 = head == PREFACE;
+    Some((head.freeze(), is_http2))
+}

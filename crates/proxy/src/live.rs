@@ -1,0 +1,50 @@
+//! What is done to traffic at the moment. Who changes it acts from the next request on; a request keeps to what was when it came.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use fracas_core::chaos::ChaosConfig;
+
+use crate::faults::rate_limit::Limiter;
+
+/// The configuration, with what it has counted so far.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) config: ChaosConfig,
+    pub(crate) limiter: Option<Arc<Limiter>>,
+}
+
+/// The configuration that acts.
+#[derive(Debug)]
+pub(crate) struct Live(RwLock<Arc<Active>>);
+
+impl Live {
+    pub(crate) fn new(config: ChaosConfig) -> Self {
+        Self(RwLock::new(Arc::new(Active::new(config, None))))
+    }
+
+    /// What acts now.
+    pub(crate) fn now(&self) -> Arc<Active> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes it, with nobody between the reading and the writing.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut ChaosConfig)) {
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut config = now.config.clone();
+        change(&mut config);
+        *now = Arc::new(Active::new(config, now.limiter.clone()));
+    }
+}
+
+impl Active {
+    /// Buckets go on as they are if what fills them has not changed.
+    fn new(config: ChaosConfig, before: Option<Arc<Limiter>>) -> Self {
+        let limiter = config.rate_limit().map(|block| {
+            before
+                .filter(|limiter| limiter.is_of(block))
+                .unwrap_or_else(|| Arc::new(Limiter::new(block.clone(), Instant::now())))
+        });
+        Self { config, limiter }
+    }
+}

@@ -1,0 +1,171 @@
+//! One request, from its head to the head of its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fracas_core::chaos::ConnectionErrorKind;
+use fracas_core::seed::Seed;
+use fracas_telemetry::proxy::Traffic;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::answer::{self, Body};
+use crate::connection::{Connection, Door};
+use crate::faults::failure::{self, Failure};
+use crate::faults::latency::{self, Delay};
+use crate::forward::Forward;
+use crate::identity::Chance;
+use crate::live::Live;
+use crate::timer::Timer;
+use crate::upload::{Upload, finish};
+use crate::{Limits, api, responder};
+
+/// The names of the faults that a request met.
+const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
+/// For how long it was held, in milliseconds, without the jitter.
+const LATENCY: HeaderName = HeaderName::from_static("x-fracas-latency-ms");
+/// By how much longer, or shorter.
+const JITTER: HeaderName = HeaderName::from_static("x-fracas-jitter-ms");
+
+/// For a connection that a fault ends.
+const CLOSES: Duration = Duration::from_secs(1);
+
+/// What all connections of a proxy share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) live: Live,
+    pub(crate) forward: Option<Forward>,
+    pub(crate) metrics: Traffic,
+    pub(crate) timer: Timer,
+    pub(crate) seed: Seed,
+    pub(crate) limits: Limits,
+}
+
+/// What was done to a request so far.
+#[derive(Debug, Default)]
+struct Met {
+    faults: Vec<&'static str>,
+    delay: Option<Delay>,
+}
+
+/// Answers a request.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let request = Upload::of(request);
+    let is_ours = api::is_path(request.uri().path());
+    match connection.door {
+        Door::Api => return api::answer(&shared, &connection, request).await,
+        Door::Both if is_ours => return api::answer(&shared, &connection, request).await,
+        Door::Both | Door::Traffic => {}
+    }
+    let mut met = Met::default();
+    let mut response = traffic(&shared, &connection, request, &mut met).await;
+    met.show(response.headers_mut());
+    shared.metrics.answered(response.status().as_u16());
+    response
+}
+
+async fn traffic(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
+    let active = shared.live.now();
+    let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    if let Some(limiter) = &active.limiter {
+        let path = request.uri().path();
+        if let Err(wait) = limiter.take(connection.peer.ip(), path, Instant::now()) {
+            met.fault(shared, "rate_limit");
+            let mut refused = answer::problem(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+            refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            return refused;
+        }
+    }
+    if let Some(delay) = active
+        .config
+        .latency()
+        .and_then(|block| latency::decide(block, &chance))
+    {
+        met.fault(shared, "latency");
+        met.delay = Some(delay);
+        shared.metrics.held(delay.total().as_secs_f64());
+        shared.timer.until(Instant::now() + delay.total()).await;
+    }
+    let failure = active
+        .config
+        .fault_injection()
+        .and_then(|block| failure::decide(block, &chance));
+    if let Some(failure) = failure {
+        met.fault(shared, failure.name());
+        return fail(shared, connection, request, failure).await;
+    }
+    pass(shared, request).await
+}
+
+/// Makes a request fail.
+async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>, failure: Failure) -> Response<Body> {
+    match failure {
+        Failure::Http(status) => {
+            // The configuration was checked when it was read: only statuses that exist are in it.
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            answer::problem(status, "this error was made by Fracas")
+        }
+        Failure::Connection(ConnectionErrorKind::Http503) => answer::problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this error of a connection was made by Fracas",
+        ),
+        Failure::Connection(kind) => {
+            if kind == ConnectionErrorKind::TcpClose {
+                // Data that nobody has read makes close(2) a reset.
+                finish(request.into_body()).await;
+            }
+            connection.end(kind == ConnectionErrorKind::TcpReset);
+            // With the connection this goes, too. If it stays, that is better than a request without an end.
+            tokio::time::sleep(CLOSES).await;
+            answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the connection could not be ended")
+        }
+        Failure::Timeout(after) => {
+            shared.timer.until(Instant::now() + after).await;
+            answer::problem(StatusCode::GATEWAY_TIMEOUT, "this time-out was made by Fracas")
+        }
+    }
+}
+
+/// Lets a request go where it wants to.
+async fn pass(shared: &Shared, request: Request<Upload>) -> Response<Body> {
+    if request.method() == Method::CONNECT {
+        return answer::problem(
+            StatusCode::NOT_IMPLEMENTED,
+            "this proxy opens no tunnels to other hosts",
+        );
+    }
+    let Some(forward) = &shared.forward else {
+        return responder::answer(request).await;
+    };
+    match forward.pass(request).await {
+        Ok(response) => response,
+        Err(failed) => answer::problem(failed.status, &format!("no answer of the upstream: {}", failed.why)),
+    }
+}
+
+impl Met {
+    fn fault(&mut self, shared: &Shared, name: &'static str) {
+        self.faults.push(name);
+        shared.metrics.met(name);
+    }
+
+    /// Says it in the headers of the answer. What an upstream says in the same headers is another proxy's, and stays.
+    fn show(&self, headers: &mut HeaderMap) {
+        for fault in &self.faults {
+            headers.append(FAULT, HeaderValue::from_static(fault));
+        }
+        if let Some(delay) = self.delay {
+            for (name, millis) in [(LATENCY, delay.base), (JITTER, delay.jitter)] {
+                if let Ok(value) = HeaderValue::from_str(&format!("{millis:.3}")) {
+                    headers.append(name, value);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::{mpsc, watch};
+
+/// Where tunnels are known, so that the proxy does not end before them.
+#[derive(Debug, Clone)]
+pub(crate) struct Tunnels {
+    /// Nothing is sent: the proxy knows by their end that no tunnel is left.
+    pub(crate) alive: mpsc::Sender<()>,
+    /// True when patience is over.
+    pub(crate) over: watch::Receiver<bool>,
+}
+
+impl Tunnels {
+    /// Begins to carry, as soon as both have gone over.
+    pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade) {
+        let Self { alive, mut over } = self.clone();
+        tokio::spawn(async move {
+            let carried = async {
+                let (client, upstream) = tokio::try_join!(client, upstream)?;
+                let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+                // That it broke off is what both sides see; there is nobody else to be told.
+                let _broke_off = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+                Ok::<_, hyper::Error>(())
+            };
+            tokio::select! {
+                _done = carried => {}
+                _over = over.wait_for(|over| *over) => {}
+            }
+            drop(alive);
+        });
+    }
+}

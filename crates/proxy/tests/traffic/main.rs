@@ -1,0 +1,18 @@
+//! The proxy between real clients and a real server, on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests are tests"
+)]
+
+mod api;
+mod client;
+mod ends;
+mod faults;
+mod hostile;
+mod seeded;
+mod stand;
+mod unharmed;
+mod upstream;
