@@ -13,5 +13,5 @@ mod stops;
 
 pub use order::{Confirm, Dry, Ended, Order, Settings, Sidecar};
 pub use prepare::{Prepared, ready_to_run};
-pub use run::run;
+pub use run::{random, run};
 pub use sidecar::site;

@@ -185,7 +185,10 @@ async fn close(
 }
 
 /// A number that nobody foresees, for ids and seeds that are not given.
-fn random() -> Result<u64> {
+///
+/// # Errors
+/// S005 if the kernel gives none.
+pub fn random() -> Result<u64> {
     use std::io::Read;
     let mut bytes = [0; 8];
     std::fs::File::open("/dev/urandom")

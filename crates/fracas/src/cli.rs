@@ -6,12 +6,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod inject;
 mod look;
+mod proxy;
 
 pub(crate) use inject::{Fault, Inject};
 pub(crate) use look::{
     Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
     SchemaOf, Targets, Template, Validate,
 };
+pub(crate) use proxy::{Chaos, Proxy};
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
 #[derive(Debug, Parser)]
@@ -72,6 +74,8 @@ pub(crate) enum Command {
     Inject(Box<Inject>),
     /// Break a small service of its own, to show what Fracas does; takes less than a minute
     Demo,
+    /// Stand between clients and a server, and put faults on what passes
+    Proxy(Box<Proxy>),
     /// Undo what runs left whose processes died
     Recover(Recover),
     /// Show what is running and what was left

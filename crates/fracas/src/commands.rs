@@ -12,6 +12,7 @@ mod freeze;
 mod inject;
 mod man;
 mod plan;
+mod proxy;
 mod recover;
 mod report;
 mod run;
@@ -43,6 +44,7 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(run) => self::run::command(common, run),
         Command::Inject(inject) => self::inject::command(common, *inject),
         Command::Demo => self::demo::command(common),
+        Command::Proxy(proxy) => self::proxy::command(common, &proxy),
         Command::Recover(recover) => self::recover::command(common, &recover),
         Command::Status(status) => self::status::command(common, &status),
         Command::Stop(stop) => self::stop::command(common, &stop),

@@ -32,16 +32,20 @@ fn one(read: Result<Loaded, Vec<Box<Problem>>>, document: &Document) -> Result<L
             }
             _ => Ok(loaded),
         },
-        Err(problems) => {
-            let mut problems = problems.into_iter();
-            let last = problems.next_back();
-            for problem in problems {
-                tell_problem(&problem);
-                tell("");
-            }
-            Err(last.unwrap_or_else(|| Problem::new(&codes::INSIDE, "the document was refused without a reason")))
-        }
+        Err(problems) => Err(last(problems)),
     }
+}
+
+/// Of several problems all but the last are told, and that is the error.
+#[expect(clippy::vec_box, reason = "the form in which the rest of Fracas has problems")]
+pub(crate) fn last(problems: Vec<Box<Problem>>) -> Box<Problem> {
+    let mut problems = problems.into_iter();
+    let last = problems.next_back();
+    for problem in problems {
+        tell_problem(&problem);
+        tell("");
+    }
+    last.unwrap_or_else(|| Problem::new(&codes::INSIDE, "the document was refused without a reason"))
 }
 
 /// Reads a document, with all problems at once.

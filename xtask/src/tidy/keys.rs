@@ -18,7 +18,11 @@ const PREFIXES: &[&str] = &["", "native", "experiment", "scenario", "chaosscenar
 const SEEN: &str = "crates/fracas/tests/keys/";
 
 /// The part of that folder for each schema.
-const FORMATS: &[(&str, &str)] = &[("experiment", "native"), ("chaos-scenario", "scenario")];
+const FORMATS: &[(&str, &str)] = &[
+    ("experiment", "native"),
+    ("chaos-scenario", "scenario"),
+    ("chaos-config", "chaos"),
+];
 
 /// The table of the settings.
 const SETTINGS: &str = "docs/reference/settings.md";

@@ -181,6 +181,8 @@ pub(crate) enum SchemaOf {
     /// A `ChaosScenario`
     #[value(alias = "chaos-scenario")]
     Scenario,
+    /// What a proxy does to traffic
+    ChaosConfig,
     /// `report.json`
     Report,
     /// A line of `events.ndjson`

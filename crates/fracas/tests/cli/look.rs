@@ -53,6 +53,7 @@ fn schemas_are_json_schemas() {
         "experiment",
         "scenario",
         "chaos-scenario",
+        "chaos-config",
         "report",
         "events",
         "settings",

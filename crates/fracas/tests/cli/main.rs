@@ -15,6 +15,10 @@ mod documents;
 mod inject;
 mod look;
 mod podman;
+#[allow(dead_code, reason = "the tests of keys use the rest")]
+#[path = "../support/proxied.rs"]
+mod proxied;
+mod proxy;
 mod reports;
 mod rootless;
 mod servers;

@@ -18,9 +18,14 @@ mod support;
 #[path = "../cli/cli.rs"]
 mod cli;
 
+#[allow(dead_code, reason = "the tests of the command line use the rest")]
+#[path = "../support/proxied.rs"]
+mod proxied;
+
 #[path = "../../../telemetry/tests/support/receiver.rs"]
 mod receiver;
 
+mod chaos;
 mod examples;
 mod native;
 mod parts;

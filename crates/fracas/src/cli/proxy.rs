@@ -1,0 +1,69 @@
+//! `fracas proxy`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fracas_core::units::Span;
+use fracas_proxy::Upstream;
+use fracas_telemetry::Listen;
+
+/// `fracas proxy`
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER)]
+pub(crate) struct Proxy {
+    /// Address and port to which clients come; a port alone is on 127.0.0.1, 0 is a free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: Listen,
+    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it; without it the proxy answers them itself
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream: Option<Upstream>,
+    /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chaos_config: Option<PathBuf>,
+    /// Address and port of the API, and of nothing else [default: those of clients, for this machine alone]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) api_listen: Option<Listen>,
+    /// The root of every decision: same seed, same `x-request-id`, same faults [default: drawn, and said]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// How long open requests may take when the proxy is asked to stop
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    pub(crate) drain: Span,
+    #[command(flatten)]
+    pub(crate) chaos: Chaos,
+}
+
+const AFTER: &str = "The configuration is read and changed beneath /api/chaos/ while requests pass. Each fault is named in the header \
+x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen.";
+
+/// Keys of the configuration, by the names that seed 3's original gives them. They win over the file.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Faults")]
+pub(crate) struct Chaos {
+    /// Holds requests for so many milliseconds
+    #[arg(long, value_name = "MS", conflicts_with = "chaos_latency_range")]
+    pub(crate) chaos_latency_ms: Option<f64>,
+    /// Holds requests for as long as is drawn between two, in milliseconds: `100-500`
+    #[arg(long, value_name = "A-B", value_parser = range)]
+    pub(crate) chaos_latency_range: Option<[f64; 2]>,
+    /// How many requests are held, from 0 to 1 [default: 1, or what the file says]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) chaos_latency_probability: Option<f64>,
+    /// Answers requests with one of these errors: `500,503`
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub(crate) chaos_http_errors: Option<Vec<u16>>,
+    /// How many requests are, from 0 to 1 [default: 0.1, or what the file says]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) chaos_http_error_probability: Option<f64>,
+    /// Lets so many requests pass in a second, and twice as many at once
+    #[arg(long, value_name = "RATE")]
+    pub(crate) chaos_rate_limit: Option<u32>,
+}
+
+fn range(text: &str) -> Result<[f64; 2], String> {
+    let two = text.split_once('-').and_then(|(least, most)| {
+        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+        Some([number(least)?, number(most)?])
+    });
+    two.ok_or_else(|| "is no range: write it like 100-500".to_owned())
+}

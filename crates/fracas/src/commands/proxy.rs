@@ -1,0 +1,142 @@
+//! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
+
+use std::process::ExitCode;
+
+use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit};
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_core::seed::Seed;
+use fracas_linux::signals::Stops;
+use fracas_proxy::{Limits, Order};
+use fracas_spec::Source;
+use fracas_telemetry::{Endpoint, Listen};
+
+use crate::cli::{Chaos, Common, Proxy};
+use crate::document::last;
+use crate::output::tell;
+use crate::settings::{Settings, env};
+
+pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
+    let settings = Settings::load(common)?;
+    let order = Order {
+        listen: proxy.listen.address(),
+        upstream: proxy.upstream.clone(),
+        api_listen: proxy.api_listen.map(Listen::address),
+        seed: match proxy.seed {
+            Some(seed) => Seed(seed),
+            None => Seed(fracas_engine::random()?),
+        },
+        config: config(proxy)?,
+        limits: Limits::default(),
+    };
+    super::runtime()?.block_on(serve(common, proxy, &settings, order))
+}
+
+async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order) -> Result<ExitCode> {
+    let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
+    let mut stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
+    let (seed, upstream) = (order.seed, order.upstream.clone());
+    let proxy = fracas_proxy::Proxy::bind(order).await?;
+    let whose = |error| system("cannot tell where the proxy listens", &error);
+    let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
+    let metrics = match settings.metrics_listen() {
+        Some(at) => {
+            let endpoint = Endpoint::bind(at)?;
+            tell(&format!("metrics: http://{}/metrics", endpoint.address()));
+            Some(endpoint.serve(proxy.page())?)
+        }
+        None => None,
+    };
+    // Nobody can know a port that the kernel chose, or a seed that was drawn.
+    if !common.quiet || asked.listen.is_any_port() {
+        tell(&format!("proxy: http://{at}"));
+    }
+    if !common.quiet {
+        let to = upstream.map_or_else(|| "itself".to_owned(), |upstream| upstream.to_string());
+        tell(&format!("upstream: {to}"));
+    }
+    if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
+        tell(&format!("api: http://{api}/api/chaos/"));
+    }
+    if !common.quiet || asked.seed.is_none() {
+        tell(&format!("seed: {}", seed.0));
+    }
+    let stop = async {
+        stops.next().await;
+        if !common.quiet {
+            tell("asked to stop: no new connections; open requests go on");
+        }
+    };
+    let drained = proxy.serve(stop, asked.drain.0).await;
+    drop(metrics);
+    if drained.cut > 0 {
+        let what = format!(
+            "{} connections had not ended within {} and were cut off",
+            drained.cut, asked.drain
+        );
+        tell(&what);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is done to traffic at first: what the file says, and then what the flags say.
+fn config(proxy: &Proxy) -> Result<ChaosConfig> {
+    let mut config = match &proxy.chaos_config {
+        Some(file) => {
+            let source = Source {
+                name: file.display().to_string(),
+                text: fracas_spec::read_file(file)?,
+            };
+            fracas_spec::chaos::<ChaosConfig>(&source, &env).map_err(last)?
+        }
+        None => ChaosConfig::default(),
+    };
+    if !apply(&proxy.chaos, &mut config) {
+        return Ok(config);
+    }
+    // Flags obey the same rules as a file, so they are read as one.
+    let text = serde_json::to_string(&config)
+        .map_err(|error| Problem::new(&codes::INSIDE, "a configuration has no JSON form").because(&error))?;
+    let source = Source {
+        name: "the command line".to_owned(),
+        text,
+    };
+    fracas_spec::chaos(&source, &|_| None).map_err(last)
+}
+
+/// Puts what the flags say in its place, and tells whether they say anything.
+fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
+    let Chaos {
+        chaos_latency_ms,
+        chaos_latency_range,
+        chaos_latency_probability,
+        chaos_http_errors,
+        chaos_http_error_probability,
+        chaos_rate_limit,
+    } = flags;
+    let mut said = false;
+    if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
+        said = true;
+        let latency = config.latency.get_or_insert_with(Latency::default);
+        if chaos_latency_ms.is_some() || chaos_latency_range.is_some() {
+            latency.fixed_delay_ms = *chaos_latency_ms;
+            latency.random_delay_range_ms = *chaos_latency_range;
+            latency.distribution = None;
+        }
+        latency.probability = chaos_latency_probability.unwrap_or(latency.probability);
+    }
+    if chaos_http_errors.is_some() || chaos_http_error_probability.is_some() {
+        said = true;
+        let faults = config.fault_injection.get_or_insert_with(FaultInjection::default);
+        if let Some(statuses) = chaos_http_errors {
+            faults.http_errors.clone_from(statuses);
+        }
+        faults.http_error_probability = chaos_http_error_probability.unwrap_or(faults.http_error_probability);
+    }
+    if let Some(rate) = chaos_rate_limit {
+        said = true;
+        let limit = config.rate_limit.get_or_insert_with(RateLimit::default);
+        limit.requests_per_second = *rate;
+        limit.burst_size = rate.saturating_mul(2);
+    }
+    said
+}

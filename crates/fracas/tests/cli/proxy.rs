@@ -1,0 +1,157 @@
+//! `fracas proxy`: its flags, its words and its end. What it does to traffic is tested beside it.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::Cli;
+use crate::proxied::{Proxied, address, get};
+use crate::support::{LIMIT, signal, soon};
+
+/// signal(7)
+const TERM: i32 = 15;
+
+#[test]
+fn it_says_where_it_listens_and_ends_in_order_when_asked_to() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--seed", "7"]);
+    let got = proxy.get("/x", "a");
+    assert_eq!(
+        (got.status(), got.body.as_str()),
+        ("200", r#"{"method":"GET","path":"/x","body":0}"#)
+    );
+    signal(proxy.going.process(), TERM);
+    let port = proxy.address.port();
+    let said = proxy.going.end();
+    assert_eq!((said.code, said.out.as_str()), (0, ""));
+    assert_eq!(
+        said.err.replace(&port.to_string(), "PORT"),
+        "proxy: http://127.0.0.1:PORT\nupstream: itself\napi: http://127.0.0.1:PORT/api/chaos/\nseed: 7\n\
+         asked to stop: no new connections; open requests go on\n"
+    );
+}
+
+#[test]
+fn it_passes_requests_on_and_counts_on_an_address_of_its_own() {
+    let cli = Cli::new();
+    let upstream = Proxied::start(&cli, &[]);
+    let to = format!("http://{}/base", upstream.address);
+    let proxy = Proxied::start(&cli, &["--upstream", &to, "--api-listen", "0", "--metrics-listen", "0"]);
+    assert!(proxy.get("/x", "a").body.contains("\"/base/x\""));
+    let err = proxy.going.err();
+    let metrics = address(&err, "metrics: http://").unwrap();
+    let text = get(metrics, Ipv4Addr::LOCALHOST, "/metrics", "a").body;
+    assert!(
+        text.contains("fracas_proxy_requests_total{class=\"2xx\"} 1\n"),
+        "{text}"
+    );
+    let mut api = None;
+    soon(LIMIT, "it says where its API is", || {
+        api = address(&proxy.going.err(), "api: http://");
+        api
+    });
+    let status = get(api.unwrap(), Ipv4Addr::LOCALHOST, "/api/chaos/status", "a");
+    assert_eq!(serde_json::from_str::<Value>(&status.body).unwrap()["enabled"], true);
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let cli = Cli::new();
+    let text = "latency: { random_delay_range_ms: [1, 2], probability: 0 }\nfault_injection: { http_errors: [500] }\n";
+    let file = cli.file("chaos.yaml", text);
+    for (words, seen) in [
+        (
+            &["--chaos-latency-probability", "1", "--chaos-latency-ms", "3"][..],
+            "3.000",
+        ),
+        (
+            &["--chaos-latency-probability", "1", "--chaos-latency-range", "0.5-0.5"],
+            "0.500",
+        ),
+        (&["--chaos-latency-ms", "3"], "none"),
+    ] {
+        let proxy = Proxied::start(&cli, &[&["--chaos-config", &file], words].concat());
+        assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), seen, "{words:?}");
+    }
+    let words = [
+        "--chaos-config",
+        &file,
+        "--chaos-http-errors",
+        "503,503",
+        "--chaos-http-error-probability",
+        "1",
+    ];
+    assert_eq!(Proxied::start(&cli, &words).get("/", "a").status(), "503");
+    // A burst of twice the rate, as the original has it.
+    let proxy = Proxied::start(&cli, &["--chaos-rate-limit", "1"]);
+    let statuses: Vec<String> = (0..3).map(|_| proxy.get("/", "a").status().to_owned()).collect();
+    assert_eq!(statuses, ["200", "200", "429"]);
+}
+
+#[test]
+fn a_drawn_seed_is_said_and_repeats() {
+    let cli = Cli::new();
+    let words = ["--chaos-http-errors", "500", "--chaos-http-error-probability", "0.5"];
+    let statuses = |proxy: &Proxied| -> Vec<String> {
+        (0..64)
+            .map(|n| proxy.get("/", &format!("r{n}")).status().to_owned())
+            .collect()
+    };
+    let drawn = Proxied::start(&cli, &words);
+    let status: Value = serde_json::from_str(&drawn.get("/api/chaos/status", "a").body).unwrap();
+    let seed = status["seed"].to_string();
+    assert!(
+        drawn.going.err().ends_with(&format!("seed: {seed}")),
+        "{}",
+        drawn.going.err()
+    );
+    let again = Proxied::start(&cli, &[&words[..], &["--seed", &seed]].concat());
+    let seen = statuses(&drawn);
+    assert_eq!(seen, statuses(&again));
+    assert!(seen.iter().any(|status| status == "500") && seen.iter().any(|status| status == "200"));
+}
+
+#[test]
+fn what_is_wrong_is_refused_before_anything_listens() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", "latency:\n  fixed_delay: 5\nbulkhead: {}\n");
+    let said = cli.refused(&["proxy", "--listen", "0", "--chaos-config", &file]);
+    assert!(said.contains("D003") && said.contains("chaos.yaml:2:3"), "{said}");
+    assert!(said.contains("D010") && said.contains("chaos.yaml:3:1"), "{said}");
+    let said = cli.refused(&["proxy", "--listen", "0", "--chaos-latency-ms", "3600001"]);
+    assert!(said.contains("D004") && said.contains("the command line"), "{said}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    assert!(cli.refused(&["proxy", "--listen", &at]).contains("N003"));
+    for upstream in ["https://127.0.0.1:1", "127.0.0.1:1"] {
+        let said = cli.run(&["proxy", "--listen", "0", "--upstream", upstream]);
+        assert_eq!(said.code, 2, "{}", said.err);
+    }
+}
+
+#[test]
+fn patience_with_open_requests_has_an_end() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--drain", "100ms", "--chaos-latency-ms", "3600000"]);
+    let at = proxy.address;
+    let waits = std::thread::spawn(move || get(at, Ipv4Addr::LOCALHOST, "/", "a"));
+    let metrics = || get(at, Ipv4Addr::LOCALHOST, "/api/chaos/metrics", "a").body;
+    soon(LIMIT, "the request is held", || {
+        metrics()
+            .contains("fracas_proxy_faults_total{fault=\"latency\"} 1\n")
+            .then_some(())
+    });
+    signal(proxy.going.process(), TERM);
+    let said = proxy.going.end();
+    assert_eq!(said.code, 0);
+    assert!(
+        said.err
+            .contains("1 connections had not ended within 100ms and were cut off"),
+        "{}",
+        said.err
+    );
+    let got = waits.join().unwrap();
+    assert_eq!(got.head, "");
+    assert!(got.took < Duration::from_mins(1));
+}

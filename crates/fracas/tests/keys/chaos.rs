@@ -1,0 +1,186 @@
+//! Keys of a proxy's configuration, seen by its clients.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use crate::cli::Cli;
+use crate::proxied::{Proxied, get};
+use crate::seen::swap;
+
+const FIXED: &str = "enabled: true
+latency: { enabled: true, fixed_delay_ms: 2, jitter_percent: 0, probability: 1.0 }
+";
+const RANGE: &str = "latency: { random_delay_range_ms: [1, 1] }
+";
+const NORMAL: &str = "latency: { distribution: { normal: { mean_ms: 3, std_dev_ms: 0 } } }
+";
+const EXPONENTIAL: &str = "latency: { distribution: { exponential: { lambda: 1 } } }
+";
+const FAULTS: &str = "fault_injection:
+  enabled: true
+  http_errors: [500]
+  http_error_probability: 1
+";
+const CONNECTIONS: &str = "fault_injection:
+  http_errors: []
+  connection_errors: true
+  connection_error_probability: 1.0
+  connection_error_kind: tcp_close
+";
+const TIMEOUTS: &str = "fault_injection:
+  http_errors: []
+  timeout_errors: true
+  timeout_ms: 1
+  timeout_probability: 1.0
+";
+const LIMIT: &str =
+    "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 2, per_ip: false, per_endpoint: false }
+";
+
+/// A way to look at a proxy.
+type Look = fn(&Proxied) -> String;
+
+fn status(proxy: &Proxied) -> String {
+    proxy.get("/", "a").status().to_owned()
+}
+
+fn latency(proxy: &Proxied) -> String {
+    proxy.get("/", "a").header("x-fracas-latency-ms").to_owned()
+}
+
+fn jitter(proxy: &Proxied) -> String {
+    let got = proxy.get("/", "a");
+    if got.header("x-fracas-jitter-ms") == "0.000" {
+        "no"
+    } else {
+        "some"
+    }
+    .to_owned()
+}
+
+/// Whether delays are below their mean, above, or all the same.
+fn spread(proxy: &Proxied) -> String {
+    let delays: Vec<String> = (0..5)
+        .map(|n| proxy.get("/", &n.to_string()).header("x-fracas-latency-ms").to_owned())
+        .collect();
+    if delays.iter().all(|delay| *delay == delays[0]) {
+        "one"
+    } else {
+        "many"
+    }
+    .to_owned()
+}
+
+/// The mean of some delays against three milliseconds.
+fn mean(proxy: &Proxied) -> String {
+    let delays = (0..40).map(|n| {
+        proxy
+            .get("/", &n.to_string())
+            .header("x-fracas-latency-ms")
+            .parse::<f64>()
+            .unwrap()
+    });
+    if delays.sum::<f64>() / 40.0 > 3.0 {
+        "long"
+    } else {
+        "short"
+    }
+    .to_owned()
+}
+
+/// How many of some requests meet a fault.
+fn share(proxy: &Proxied) -> String {
+    let met = |n: &u32| {
+        let got = proxy.get("/", &n.to_string());
+        got.head.is_empty() || got.header("x-fracas-fault") != "none"
+    };
+    match (0..20).filter(met).count() {
+        0 => "none",
+        20 => "all",
+        _ => "some",
+    }
+    .to_owned()
+}
+
+fn end(proxy: &Proxied) -> String {
+    let got = proxy.get("/", "a");
+    assert_eq!(got.head, "");
+    if got.reset { "reset" } else { "end" }.to_owned()
+}
+
+/// The time is told apart by two seconds.
+fn took(proxy: &Proxied) -> String {
+    let got = proxy.get("/", "a");
+    assert_eq!(got.status(), "504");
+    if got.took < Duration::from_secs(2) {
+        "short"
+    } else {
+        "long"
+    }
+    .to_owned()
+}
+
+/// How many of six requests pass, from two addresses to two paths; more than a second between them would give a token.
+fn passes(proxy: &Proxied) -> String {
+    let (one, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
+    let asks = [
+        (one, "/a"),
+        (one, "/a"),
+        (one, "/a"),
+        (one, "/b"),
+        (other, "/a"),
+        (other, "/b"),
+    ];
+    let passed = |(from, path): &(Ipv4Addr, &str)| get(proxy.address, *from, path, "a").status() == "200";
+    asks.iter().map(|ask| if passed(ask) { 'y' } else { 'n' }).collect()
+}
+
+/// When a limit says that there may be a token.
+fn wait(proxy: &Proxied) -> String {
+    let got: Vec<String> = (0..4).map(|_| proxy.get("/", "a").status().to_owned()).collect();
+    got.join(" ")
+}
+
+#[track_caller]
+fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &str) {
+    let cli = Cli::new();
+    let shown = |config: &str| {
+        let file = cli.file("chaos.yaml", config);
+        look(&Proxied::start(&cli, &["--seed", "1", "--chaos-config", &file]))
+    };
+    assert_eq!(shown(base), before, "{base}");
+    let other = swap(base, old, new);
+    assert_eq!(shown(&other), after, "{other}");
+}
+
+macro_rules! keys {
+    ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
+        $(#[test] fn $name() { differ($base, $old, $new, $look, $before, $after); })*
+    };
+}
+
+keys! {
+    key_enabled: FIXED, "enabled: true\nlatency" => "enabled: false\nlatency", latency, "2.000" => "none";
+    key_latency_enabled: FIXED, "{ enabled: true" => "{ enabled: false", latency, "2.000" => "none";
+    key_latency_fixed_delay_ms: FIXED, "_ms: 2" => "_ms: 0.5", latency, "2.000" => "0.500";
+    key_latency_random_delay_range_ms: RANGE, "[1, 1]" => "[2.5, 2.5]", latency, "1.000" => "2.500";
+    key_latency_distribution_normal_mean_ms: NORMAL, "3" => "4", latency, "3.000" => "4.000";
+    key_latency_distribution_normal_std_dev_ms: NORMAL, "dev_ms: 0" => "dev_ms: 1", spread, "one" => "many";
+    key_latency_distribution_exponential_lambda: EXPONENTIAL, "lambda: 1" => "lambda: 0.1", mean, "short" => "long";
+    key_latency_jitter_percent: FIXED, "percent: 0" => "percent: 100", jitter, "no" => "some";
+    key_latency_probability: FIXED, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_enabled: FAULTS, "enabled: true" => "enabled: false", status, "500" => "200";
+    key_fault_injection_http_errors: FAULTS, "[500]" => "[502]", status, "500" => "502";
+    key_fault_injection_http_error_probability: FAULTS, "probability: 1" => "probability: 0.5", share, "all" => "some";
+    key_fault_injection_connection_errors: CONNECTIONS, "true" => "false", share, "all" => "none";
+    key_fault_injection_connection_error_probability: CONNECTIONS, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_connection_error_kind: CONNECTIONS, "tcp_close" => "tcp_reset", end, "end" => "reset";
+    key_fault_injection_timeout_errors: TIMEOUTS, "true" => "false", share, "all" => "none";
+    key_fault_injection_timeout_ms: TIMEOUTS, "_ms: 1" => "_ms: 2000", took, "short" => "long";
+    key_fault_injection_timeout_probability: TIMEOUTS, "1.0" => "0.5", share, "all" => "some";
+    key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", wait, "200 200 429 429" => "200 200 200 200";
+    key_rate_limit_requests_per_second: LIMIT, "second: 1" => "second: 100000", wait, "200 200 429 429" => "200 200 200 200";
+    key_rate_limit_burst_size: LIMIT, "size: 2" => "size: 3", wait, "200 200 429 429" => "200 200 200 429";
+    key_rate_limit_per_ip: LIMIT, "ip: false" => "ip: true", passes, "yynnnn" => "yynnyy";
+    key_rate_limit_per_endpoint: LIMIT, "endpoint: false" => "endpoint: true", passes, "yynnnn" => "yynyny";
+}
