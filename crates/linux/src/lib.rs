@@ -36,7 +36,7 @@ pub mod queue;
 pub mod raw;
 pub mod relay;
 pub mod signals;
-mod sockets;
+pub mod sockets;
 pub mod state_dir;
 pub mod terminal;
 #[cfg(test)]

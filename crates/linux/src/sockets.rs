@@ -2,6 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
+};
 
 use crate::error::invalid;
 
@@ -9,6 +14,26 @@ use crate::error::invalid;
 const HEADER: usize = size_of::<usize>() + 8;
 /// So many words are more than all that is asked for here.
 const WORDS: usize = 24;
+
+/// Has the kernel look after a connection of TCP: when nothing came for `silence` it asks whether the other machine is there, again three times
+/// with a third of that between, and it ends the connection when what was sent is not acknowledged, or the other side takes nothing, for
+/// `unheard` (tcp(7), `TCP_USER_TIMEOUT`; for those that take nothing since Linux 5.11, `tcp_probe_timer` in net/ipv4/tcp_timer.c). Whoever
+/// takes a little at times is not ended. Both are rounded to what the kernel counts in, seconds and milliseconds.
+///
+/// # Errors
+/// It is no socket of TCP.
+pub fn look_after(socket: impl AsFd, silence: Duration, unheard: Duration) -> io::Result<()> {
+    let socket = socket.as_fd();
+    let second = Duration::from_secs(1);
+    set_socket_keepalive(socket, true)?;
+    set_tcp_keepidle(socket, silence.max(second))?;
+    set_tcp_keepintvl(socket, (silence / 3).max(second))?;
+    set_tcp_keepcnt(socket, 3)?;
+    // Of 0 the kernel knows no end.
+    let millis = u32::try_from(unheard.as_millis()).unwrap_or(u32::MAX).max(1);
+    set_tcp_user_timeout(socket, millis)?;
+    Ok(())
+}
 
 /// Sets an option of a socket. The type of the value is the one that the option has.
 pub(crate) fn set_option<T: Copy>(socket: impl AsFd, level: i32, option: i32, value: &T) -> io::Result<()> {

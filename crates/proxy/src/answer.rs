@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use fracas_core::problem::{Problem, Said};
 use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -29,6 +29,18 @@ pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// The answer to a HEAD: what was said to it, and no body. In HTTP/1 hyper leaves the body away by itself, in HTTP/2 it does not.
+pub(crate) fn to_head(mut response: Response<Body>) -> Response<Body> {
+    let length = match response.body() {
+        Either::Right(ours) => ours.size_hint().exact(),
+        Either::Left(_) => None,
+    };
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response.map(|_| Either::Right(Full::default()))
 }
 
 /// A value as JSON.

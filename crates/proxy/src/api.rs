@@ -1,8 +1,9 @@
 //! The API beneath `/api/chaos/`: what is done to traffic, read and changed while it passes.
 //!
-//! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone; and a
-//! page that somebody's browser shows cannot use it: the host must be a name of ours, and what changes something must be JSON, which browsers
-//! send to other sites only after asking.
+//! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone, and not
+//! what a proxy before this one passed on: that is of this machine, too, whoever asked. A page of another site that somebody's browser shows
+//! cannot use it: the host must be a name of ours and the origin this one, and a configuration must be JSON, which browsers send to other
+//! sites only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -29,6 +30,8 @@ const ROOT: &str = "/api/chaos";
 const BODY: Duration = Duration::from_secs(10);
 /// In bytes.
 const LARGEST: usize = 1 << 20;
+/// Besides those that begin with `x-forwarded-`: what says that a request was passed on.
+const PASSED_ON: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 
 #[derive(Debug, Serialize)]
 struct Message {
@@ -75,6 +78,10 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     let refused = |status, why| Err(Box::new(answer::problem(status, why)));
     if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
         let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
+        return refused(StatusCode::FORBIDDEN, why);
+    }
+    if connection.door == Door::Both && is_passed_on(request.headers()) {
+        let why = "somebody passed the request on, perhaps for another machine; `--api-listen` gives the API an address of its own";
         return refused(StatusCode::FORBIDDEN, why);
     }
     if let Some(why) = foreign(request.headers(), request.uri().authority()) {
@@ -207,6 +214,12 @@ fn refused(problems: &[Box<Problem>]) -> Response<Body> {
     answer::refused(&first, problems)
 }
 
+/// Whether a proxy before this one says that it passed the request on.
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    let says = |name: &str| name.starts_with("x-forwarded-") || PASSED_ON.contains(&name);
+    headers.keys().any(|name| says(name.as_str()))
+}
+
 /// Why this request may be that of a page of somebody else's.
 fn foreign(headers: &HeaderMap, authority: Option<&Authority>) -> Option<&'static str> {
     let host = authority
@@ -221,7 +234,10 @@ fn foreign(headers: &HeaderMap, authority: Option<&Authority>) -> Option<&'stati
         return Some("the API is called by an address or as localhost, not by another name");
     }
     let ours = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| origin == format!("http://{host}"));
-    let foreign = headers.get_all(ORIGIN).iter().any(|origin| !ours(origin));
+    // Browsers say it also where they say no origin (Fetch Metadata, 2.1). `none`: somebody typed the address.
+    let from_here = |site: &HeaderValue| site == "same-origin" || site == "none";
+    let foreign = headers.get_all(ORIGIN).iter().any(|origin| !ours(origin))
+        || headers.get_all("sec-fetch-site").iter().any(|site| !from_here(site));
     foreign.then_some("a page of another site may not use the API")
 }
 
@@ -283,5 +299,16 @@ mod tests {
             assert!(headers("localhost:3000", Some(origin)).is_some(), "{origin}");
         }
         assert!(foreign(&HeaderMap::new(), None).is_some());
+        for (site, is_foreign) in [
+            ("same-origin", false),
+            ("none", false),
+            ("same-site", true),
+            ("cross-site", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "localhost:3000".parse().unwrap());
+            headers.insert("sec-fetch-site", site.parse().unwrap());
+            assert_eq!(foreign(&headers, None).is_some(), is_foreign, "{site}");
+        }
     }
 }

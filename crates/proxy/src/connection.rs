@@ -4,16 +4,19 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use fracas_telemetry::proxy::Open;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::time::{sleep, timeout};
 
+use crate::link::Kept;
 use crate::service::{Shared, answer};
 use crate::wire::Wire;
 
@@ -22,6 +25,11 @@ const LARGEST_HEAD: usize = 64 << 10;
 const HEADERS: usize = 128;
 /// Requests at a time in a connection of HTTP/2.
 const STREAMS: u32 = 256;
+/// In bytes, what a client may send of one request before it is passed on. The connection takes as much of all of them: a request that is
+/// held holds up no other.
+const WINDOW: u32 = 64 << 10;
+/// When the proxy ends, for the first byte of a connection that was just taken: it may be on its way.
+const LATE: Duration = Duration::from_millis(100);
 /// What a client of HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -36,6 +44,11 @@ pub(crate) struct Connection {
     requests: AtomicU64,
     reset: AtomicBool,
     cut: Notify,
+    /// Its own connection to an upstream of HTTP/2.
+    pub(crate) link: Kept,
+    /// It is counted, and has its place, as long as anybody has its socket: also as a tunnel.
+    _open: Open,
+    _place: OwnedSemaphorePermit,
 }
 
 /// To what a client came.
@@ -50,7 +63,7 @@ pub(crate) enum Door {
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, peer: SocketAddr, door: Door) -> Arc<Self> {
+    pub(crate) fn new(number: u64, peer: SocketAddr, door: Door, open: Open, place: OwnedSemaphorePermit) -> Arc<Self> {
         Arc::new(Self {
             number,
             peer,
@@ -58,6 +71,9 @@ impl Connection {
             requests: AtomicU64::new(0),
             reset: AtomicBool::new(false),
             cut: Notify::new(),
+            link: Kept::default(),
+            _open: open,
+            _place: place,
         })
     }
 
@@ -85,6 +101,8 @@ macro_rules! drive {
         let mut told = false;
         loop {
             tokio::select! {
+                // In this order: a connection that is to end before it was looked at is closed by hyper, although its request may be there.
+                biased;
                 // Whether it was served, broke off or was too slow: it is over, and there is nobody to be told.
                 _over = &mut served => break,
                 () = $connection.cut.notified() => break,
@@ -105,13 +123,14 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
 ) {
-    let _open = shared.metrics.opened();
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
     let begun = tokio::select! {
+        // In this order: what both have come at the same moment is there.
+        biased;
         begun = timeout(limit, begin(&mut stream)) => begun,
-        _ = draining.wait_for(|draining| *draining) => return,
+        () = late(&mut draining) => return,
     };
     let Ok(Some((head, is_http2))) = begun else { return };
     let service = service_fn({
@@ -126,6 +145,8 @@ pub(crate) async fn serve(
         let served = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW * STREAMS)
             .max_header_list_size(LARGEST_HEAD as u32)
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
@@ -141,6 +162,13 @@ pub(crate) async fn serve(
             .with_upgrades();
         drive!(served, connection, draining);
     }
+}
+
+/// When the proxy has begun to end, and a while has passed.
+async fn late(draining: &mut watch::Receiver<bool>) {
+    // Gone with the proxy: the same.
+    drop(draining.wait_for(|draining| *draining).await);
+    sleep(LATE).await;
 }
 
 /// Reads until it is sure whether this is HTTP/2, and gives what was read. `None`: it ended before.

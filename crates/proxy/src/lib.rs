@@ -6,20 +6,25 @@
 //!
 //! The proxy has sockets of its own alone, so there is nothing to be undone but its own end.
 
+mod accept;
 mod answer;
 mod api;
 mod connection;
 mod faults;
 mod forward;
+mod head;
 mod headers;
 mod identity;
+mod link;
 mod live;
+mod progress;
 mod responder;
 mod serve;
 mod service;
 mod timer;
 mod tunnel;
 mod upload;
+mod upstream;
 mod wire;
 
 use std::net::SocketAddr;
@@ -29,8 +34,8 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
 
 pub use faults::NAMES;
-pub use forward::Upstream;
 pub use serve::{Drained, Proxy};
+pub use upstream::Upstream;
 
 /// What a proxy is to do.
 #[derive(Debug, Clone)]
@@ -39,28 +44,37 @@ pub struct Order {
     pub listen: SocketAddr,
     /// Where requests go. `None`: the proxy answers them itself.
     pub upstream: Option<Upstream>,
-    /// Where the API is. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine.
+    /// Where the API is. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
+    /// passed on.
     pub api_listen: Option<SocketAddr>,
     /// The root of every decision.
     pub seed: Seed,
     /// What is done to traffic at first.
     pub config: ChaosConfig,
-    /// How long clients may take.
+    /// How long others may take.
     pub limits: Limits,
 }
 
-/// How long clients may take.
+/// How long others may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// For the head of a request, and between two requests of HTTP/1.1. A silent connection of HTTP/2 is asked so often whether anybody is
     /// there, and has as long to answer.
     pub head: Duration,
+    /// How long a client may send nothing of a body that it has begun, and take nothing of what is there for it. It is five minutes unless
+    /// something else is said.
+    pub silence: Duration,
+    /// For the head of the upstream's answer, from the last part of the request on that it took. It is five minutes unless something else is
+    /// said.
+    pub answer: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(30),
+            silence: Duration::from_mins(5),
+            answer: Duration::from_mins(5),
         }
     }
 }

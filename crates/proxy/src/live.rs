@@ -11,7 +11,8 @@ use crate::faults::rate_limit::Limiter;
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) config: ChaosConfig,
-    pub(crate) limiter: Option<Arc<Limiter>>,
+    /// Of the block, also while that is off.
+    kept: Option<Arc<Limiter>>,
 }
 
 /// The configuration that acts.
@@ -33,18 +34,23 @@ impl Live {
         let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut config = now.config.clone();
         change(&mut config);
-        *now = Arc::new(Active::new(config, now.limiter.clone()));
+        *now = Arc::new(Active::new(config, now.kept.clone()));
     }
 }
 
 impl Active {
     /// Buckets go on as they are if what fills them has not changed.
     fn new(config: ChaosConfig, before: Option<Arc<Limiter>>) -> Self {
-        let limiter = config.rate_limit().map(|block| {
+        let kept = config.rate_limit.as_ref().map(|block| {
             before
                 .filter(|limiter| limiter.is_of(block))
                 .unwrap_or_else(|| Arc::new(Limiter::new(block.clone(), Instant::now())))
         });
-        Self { config, limiter }
+        Self { config, kept }
+    }
+
+    /// The buckets, if they act.
+    pub(crate) fn limiter(&self) -> Option<&Limiter> {
+        self.config.rate_limit().and(self.kept.as_deref())
     }
 }

@@ -22,6 +22,10 @@ pub(crate) async fn answer(request: Request<Upload>) -> Response<Body> {
     while let Some(frame) = body.frame().await {
         match frame {
             Ok(frame) => length += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Err(_) if body.progress().is_silent() => {
+                let why = "the client sent nothing of its body for too long";
+                return answer::problem(StatusCode::REQUEST_TIMEOUT, why);
+            }
             Err(_) => return answer::problem(StatusCode::BAD_REQUEST, "the body of the request broke off"),
         }
     }

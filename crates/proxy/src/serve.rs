@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::metrics::Page;
 use fracas_telemetry::proxy::Traffic;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
 
-use crate::connection::{Connection, Door, serve};
+use crate::accept::{self, Entrance};
+use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::live::Live;
 use crate::service::Shared;
@@ -22,17 +22,14 @@ use crate::timer::Timer;
 use crate::tunnel::Tunnels;
 use crate::{NAMES, Order};
 
-/// So many connections at a time to each address; who finds no room waits in the kernel's queue.
-const CONNECTIONS: usize = 16_384;
-/// After a connection could not be taken, mostly for want of descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// A proxy whose ports are taken, and that answers nobody yet.
 #[derive(Debug)]
 pub struct Proxy {
     traffic: TcpListener,
     api: Option<TcpListener>,
     shared: Arc<Shared>,
+    /// With this one all tunnels are one more.
+    alive: mpsc::Sender<()>,
     /// Ends when the last tunnel has.
     tunnels: mpsc::Receiver<()>,
     over: watch::Sender<bool>,
@@ -50,20 +47,22 @@ impl Proxy {
     ///
     /// # Errors
     /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer.
-    pub async fn bind(order: Order) -> Result<Self> {
-        let traffic = listen(order.listen).await?;
-        let api = match order.api_listen {
-            Some(at) => Some(listen(at).await?),
-            None => None,
-        };
+    pub fn bind(order: Order) -> Result<Self> {
+        let unheard = order.limits.silence;
+        let traffic = listen(order.listen, unheard)?;
+        let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
         let timer = Timer::start()
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
         let (over, heard) = watch::channel(false);
-        let carry = Tunnels { alive, over: heard };
+        let carry = Tunnels {
+            alive: alive.downgrade(),
+            over: heard,
+        };
+        let limit = order.limits.answer;
         let shared = Shared {
             live: Live::new(order.config),
-            forward: order.upstream.map(|upstream| Forward::new(upstream, carry)),
+            forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics: Traffic::new(NAMES),
             timer,
             seed: order.seed,
@@ -73,6 +72,7 @@ impl Proxy {
             traffic,
             api,
             shared: Arc::new(shared),
+            alive,
             tunnels,
             over,
         })
@@ -99,85 +99,83 @@ impl Proxy {
         self.shared.metrics.page()
     }
 
-    /// Answers until `stop`; then takes no more connections, and lets those that are open end with their last request, for as long as
-    /// `patience`.
-    pub async fn serve(self, stop: impl Future<Output = ()>, patience: Duration) -> Drained {
+    /// Answers until `stop`; then takes no more connections, and lets those that are open end with their last request, until `patience`
+    /// ends, which begins then.
+    pub async fn serve(self, stop: impl Future<Output = ()>, patience: impl Future<Output = ()>) -> Drained {
         let Self {
             traffic,
             api,
             shared,
+            alive,
             mut tunnels,
             over,
         } = self;
         let (drain, draining) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        let mut doors = JoinSet::new();
         let (sender, mut opened) = mpsc::channel(64);
+        let mut entrances = JoinSet::new();
         let number = Arc::new(AtomicU64::new(0));
         let door = if api.is_some() { Door::Traffic } else { Door::Both };
-        doors.spawn(accept(traffic, door, Arc::clone(&number), sender.clone()));
-        if let Some(api) = api {
-            doors.spawn(accept(api, Door::Api, number, sender));
+        let listeners = [Some((traffic, door)), api.map(|api| (api, Door::Api))];
+        for (listener, door) in listeners.into_iter().flatten() {
+            let entrance = Entrance::new(door, Arc::clone(&number), Arc::clone(&shared));
+            entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
+        // The entrances have theirs, and nothing more comes when they have ended.
+        drop(sender);
+        let mut connections = JoinSet::new();
+        let mut stopping = false;
         tokio::pin!(stop);
+        tokio::pin!(patience);
+        let mut in_time = true;
         loop {
             tokio::select! {
-                () = &mut stop => break,
-                Some((stream, connection, place)) = opened.recv() => {
-                    let served = serve(stream, connection, Arc::clone(&shared), draining.clone());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
+                () = &mut stop, if !stopping => {
+                    stopping = true;
+                    // There is always somebody who hears it: ourselves.
+                    let _heard = drain.send(true);
+                }
+                taken = opened.recv() => match taken {
+                    Some((stream, connection)) => {
+                        connections.spawn(serve(stream, connection, Arc::clone(&shared), draining.clone()));
+                    }
+                    None => break,
+                },
+                () = &mut patience, if stopping => {
+                    in_time = false;
+                    break;
                 }
                 // Those that are over are let go.
                 Some(_over) = connections.join_next(), if !connections.is_empty() => {}
             }
         }
-        doors.shutdown().await;
-        drop(opened);
-        // There is always somebody who hears it: ourselves.
-        let _heard = drain.send(true);
-        drop(shared);
-        let until = Instant::now() + patience;
-        let quiet = async { while connections.join_next().await.is_some() {} };
-        let all = timeout_at(until, quiet).await;
-        let mut cut = if all.is_err() { connections.len() } else { 0 };
-        connections.shutdown().await;
-        if timeout_at(until, tunnels.recv()).await.is_err() {
-            cut += tunnels.sender_strong_count();
-            let _heard = over.send(true);
-            let _ended = tunnels.recv().await;
+        entrances.shutdown().await;
+        drop((shared, opened));
+        let mut alive = Some(alive);
+        let quiet = async {
+            while connections.join_next().await.is_some() {}
+            drop(alive.take());
+            let _none_is_left = tunnels.recv().await;
+        };
+        let all = tokio::select! {
+            () = quiet, if in_time => true,
+            () = &mut patience, if in_time => false,
+            else => false,
+        };
+        if all {
+            return Drained { cut: 0 };
         }
+        while connections.try_join_next().is_some() {}
+        let carried = tunnels.sender_strong_count() - usize::from(alive.is_some());
+        let cut = connections.len() + carried;
+        connections.shutdown().await;
+        drop(alive);
+        let _heard = over.send(true);
+        let _none_is_left = tunnels.recv().await;
         Drained { cut }
     }
 }
 
-async fn listen(at: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(at)
-        .await
+fn listen(at: SocketAddr, unheard: Duration) -> Result<TcpListener> {
+    accept::listen(at, unheard)
         .map_err(|error| Problem::new(&codes::NO_PROXY, format!("cannot listen on {at} for the proxy")).because(&error))
-}
-
-type Opened = (
-    tokio::net::TcpStream,
-    Arc<Connection>,
-    tokio::sync::OwnedSemaphorePermit,
-);
-
-async fn accept(listener: TcpListener, door: Door, number: Arc<AtomicU64>, opened: mpsc::Sender<Opened>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    // Nobody closes it, so this never ends by itself.
-    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let number = number.fetch_add(1, Ordering::Relaxed);
-                let connection = Connection::new(number, peer, door);
-                if opened.send((stream, connection, place)).await.is_err() {
-                    return;
-                }
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
-    }
 }

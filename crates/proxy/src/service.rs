@@ -19,7 +19,7 @@ use crate::identity::Chance;
 use crate::live::Live;
 use crate::timer::Timer;
 use crate::upload::{Upload, finish};
-use crate::{Limits, api, responder};
+use crate::{Limits, api, head, responder};
 
 /// The names of the faults that a request met.
 const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
@@ -55,15 +55,31 @@ pub(crate) async fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let request = Upload::of(request);
-    let is_ours = api::is_path(request.uri().path());
-    match connection.door {
-        Door::Api => return api::answer(&shared, &connection, request).await,
-        Door::Both if is_ours => return api::answer(&shared, &connection, request).await,
-        Door::Both | Door::Traffic => {}
+    let request = Upload::of(request, shared.limits.silence);
+    let is_head = request.method() == Method::HEAD;
+    let response = whole(&shared, &connection, request).await;
+    if is_head { answer::to_head(response) } else { response }
+}
+
+/// The answer to a request, as if it were no HEAD.
+async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+    let is_of_api = match connection.door {
+        Door::Api => true,
+        Door::Both => api::is_path(request.uri().path()),
+        Door::Traffic => false,
+    };
+    let wrong = head::wrong(&request);
+    if is_of_api {
+        return match wrong {
+            Some((status, why)) => answer::problem(status, why),
+            None => api::answer(shared, connection, request).await,
+        };
     }
     let mut met = Met::default();
-    let mut response = traffic(&shared, &connection, request, &mut met).await;
+    let mut response = match wrong {
+        Some((status, why)) => answer::problem(status, why),
+        None => traffic(shared, connection, request, &mut met).await,
+    };
     met.show(response.headers_mut());
     shared.metrics.answered(response.status().as_u16());
     response
@@ -72,7 +88,7 @@ pub(crate) async fn answer(
 async fn traffic(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
     let active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
-    if let Some(limiter) = &active.limiter {
+    if let Some(limiter) = active.limiter() {
         let path = request.uri().path();
         if let Err(wait) = limiter.take(connection.peer.ip(), path, Instant::now()) {
             met.fault(shared, "rate_limit");
@@ -100,7 +116,7 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
         met.fault(shared, failure.name());
         return fail(shared, connection, request, failure).await;
     }
-    pass(shared, request).await
+    pass(shared, connection, request).await
 }
 
 /// Makes a request fail.
@@ -133,7 +149,7 @@ async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>
 }
 
 /// Lets a request go where it wants to.
-async fn pass(shared: &Shared, request: Request<Upload>) -> Response<Body> {
+async fn pass(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
     if request.method() == Method::CONNECT {
         return answer::problem(
             StatusCode::NOT_IMPLEMENTED,
@@ -143,7 +159,7 @@ async fn pass(shared: &Shared, request: Request<Upload>) -> Response<Body> {
     let Some(forward) = &shared.forward else {
         return responder::answer(request).await;
     };
-    match forward.pass(request).await {
+    match forward.pass(&connection.link, request).await {
         Ok(response) => response,
         Err(failed) => answer::problem(failed.status, &format!("no answer of the upstream: {}", failed.why)),
     }

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
 pub(crate) struct Tunnels {
-    /// Nothing is sent: the proxy knows by their end that no tunnel is left.
-    pub(crate) alive: mpsc::Sender<()>,
+    /// Nothing is sent: the proxy knows by their end that no tunnel is left, and by their number how many are.
+    pub(crate) alive: mpsc::WeakSender<()>,
     /// True when patience is over.
     pub(crate) over: watch::Receiver<bool>,
 }
@@ -16,7 +16,9 @@ pub(crate) struct Tunnels {
 impl Tunnels {
     /// Begins to carry, as soon as both have gone over.
     pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade) {
-        let Self { alive, mut over } = self.clone();
+        let mut over = self.over.clone();
+        // Without the proxy there is nobody to carry for.
+        let Some(alive) = self.alive.upgrade() else { return };
         tokio::spawn(async move {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;

@@ -1,8 +1,10 @@
 //! The body of a request, on its way up. Whoever takes it may let it go before its end, as an upstream does that answers at once; but a body
 //! that nobody holds ends the connection in HTTP/1, and in HTTP/2 the stream, in either case perhaps before the client has read the answer.
 
+use std::error::Error;
+use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +13,22 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use hyper::{Request, Version};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
+
+use crate::progress::Progress;
 
 /// In bytes, what is read of a body that nobody wants.
 const UNWANTED: usize = 1 << 20;
-/// For how long.
-const READS: Duration = Duration::from_secs(1);
+/// For how long a part of it is waited for, and for how long all of it is read.
+const PART: Duration = Duration::from_secs(5);
+const ALL: Duration = Duration::from_secs(30);
+
+/// Why a message did not arrive.
+pub(crate) type Broken = Box<dyn Error + Send + Sync>;
+
+/// The client sent nothing for too long.
+#[derive(Debug)]
+struct Silent;
 
 /// A body that is read for a while after it was dropped.
 #[derive(Debug)]
@@ -24,32 +36,57 @@ pub(crate) struct Upload {
     body: Option<Incoming>,
     /// The client sends it only when it is asked to.
     waits: bool,
+    /// How long the client may send nothing of it.
+    silence: Duration,
+    /// The end of that, while nothing comes.
+    silent: Option<Pin<Box<Sleep>>>,
+    progress: Progress,
 }
 
 impl Upload {
     /// The request with its body as one of these.
-    pub(crate) fn of(request: Request<Incoming>) -> Request<Self> {
+    pub(crate) fn of(request: Request<Incoming>, silence: Duration) -> Request<Self> {
         let waits = request.version() < Version::HTTP_2 && request.headers().contains_key(EXPECT);
         request.map(|body| Self {
             body: Some(body),
             waits,
+            silence,
+            silent: None,
+            progress: Progress::new(),
         })
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 }
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broken;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
         // Asked for it, the client is sending.
-        self.waits = false;
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(None),
+        this.waits = false;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                this.silent = None;
+                this.progress.moved();
+                Poll::Ready(frame.map(|frame| frame.map_err(Broken::from)))
+            }
+            Poll::Pending => {
+                this.progress.awaits();
+                let silence = this.silence;
+                let silent = this.silent.get_or_insert_with(|| Box::pin(sleep(silence)));
+                ready!(silent.as_mut().poll(cx));
+                this.progress.set_silent();
+                Poll::Ready(Some(Err(Silent.into())))
+            }
         }
     }
 
@@ -78,13 +115,21 @@ impl Drop for Upload {
 pub(crate) async fn finish(mut body: impl Body<Data = Bytes> + Unpin) {
     let reads = async {
         let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
+        // What is not there by then is not waited for.
+        while let Ok(Some(Ok(frame))) = timeout(PART, body.frame()).await {
             read += frame.data_ref().map_or(0, Bytes::len);
             if read > UNWANTED {
                 return;
             }
         }
     };
-    // What is not there by then is not waited for.
-    let _done = timeout(READS, reads).await;
+    let _done = timeout(ALL, reads).await;
 }
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client sent nothing of its body for too long")
+    }
+}
+
+impl Error for Silent {}

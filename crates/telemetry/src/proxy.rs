@@ -38,7 +38,7 @@ pub const ALL: &[Described] = &[
         name: "fracas_proxy_connections",
         kind: "gauge",
         labels: "",
-        help: "Connections of clients that are open",
+        help: "Connections of clients that are open, also as tunnels",
     },
 ];
 

@@ -20,13 +20,20 @@ pub(crate) struct Proxy {
     /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`
     #[arg(long, value_name = "FILE")]
     pub(crate) chaos_config: Option<PathBuf>,
-    /// Address and port of the API, and of nothing else [default: those of clients, for this machine alone]
+    /// Address and port of the API, and of nothing else; needed behind another proxy (nginx, HAProxy) or a forwarded port on this machine, for
+    /// there everybody seems to be of this machine [default: those of clients, for this machine alone]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) api_listen: Option<Listen>,
     /// The root of every decision: same seed, same `x-request-id`, same faults [default: drawn, and said]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
-    /// How long open requests may take when the proxy is asked to stop
+    /// How long the upstream may take for the head of its answer, from the last part of the request on that it took; then the answer is 504
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) upstream_timeout: Span,
+    /// How long a client may send nothing of a body that it has begun, or take nothing of its answer
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) client_timeout: Span,
+    /// How long open requests may take when the proxy is asked to stop; asked once more, it does not wait
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(crate) drain: Span,
     #[command(flatten)]
@@ -36,7 +43,8 @@ pub(crate) struct Proxy {
 const AFTER: &str = "The configuration is read and changed beneath /api/chaos/ while requests pass. Each fault is named in the header \
 x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen.";
 
-/// Keys of the configuration, by the names that seed 3's original gives them. They win over the file.
+/// Keys of the configuration, by the names that seed 3's original gives them. They win over the file, also where it says that their block,
+/// or all of it, is off.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Faults")]
 pub(crate) struct Chaos {

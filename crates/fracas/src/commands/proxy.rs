@@ -9,6 +9,7 @@ use fracas_linux::signals::Stops;
 use fracas_proxy::{Limits, Order};
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Listen};
+use tokio::sync::Mutex;
 
 use crate::cli::{Chaos, Common, Proxy};
 use crate::document::last;
@@ -16,6 +17,15 @@ use crate::output::tell;
 use crate::settings::{Settings, env};
 
 pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
+    for (flag, limit) in [
+        ("--client-timeout", proxy.client_timeout),
+        ("--upstream-timeout", proxy.upstream_timeout),
+    ] {
+        if limit.0.is_zero() {
+            let what = format!("`{flag}` is 0, so that nobody would ever be in time");
+            return Err(Problem::new(&codes::USAGE, what).next("leave it out for five minutes"));
+        }
+    }
     let settings = Settings::load(common)?;
     let order = Order {
         listen: proxy.listen.address(),
@@ -26,16 +36,23 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             None => Seed(fracas_engine::random()?),
         },
         config: config(proxy)?,
-        limits: Limits::default(),
+        limits: Limits {
+            silence: proxy.client_timeout.0,
+            answer: proxy.upstream_timeout.0,
+            ..Limits::default()
+        },
     };
     super::runtime()?.block_on(serve(common, proxy, &settings, order))
 }
 
 async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
-    let mut stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
+    let stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
+    // Two for each connection. The usual soft limit is 1024.
+    fracas_linux::limits::raise_own_descriptor_limit()
+        .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
     let (seed, upstream) = (order.seed, order.upstream.clone());
-    let proxy = fracas_proxy::Proxy::bind(order).await?;
+    let proxy = fracas_proxy::Proxy::bind(order)?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
     let metrics = match settings.metrics_listen() {
@@ -60,20 +77,30 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
     if !common.quiet || asked.seed.is_none() {
         tell(&format!("seed: {}", seed.0));
     }
+    if asked.api_listen.is_some() && !api.ip().to_canonical().is_loopback() {
+        tell(&format!(
+            "warning: whoever reaches {api} can change what is done to traffic: the API asks for no password"
+        ));
+    }
+    // They are asked for one after the other.
+    let stops = Mutex::new(stops);
     let stop = async {
-        stops.next().await;
+        stops.lock().await.next().await;
         if !common.quiet {
             tell("asked to stop: no new connections; open requests go on");
         }
     };
-    let drained = proxy.serve(stop, asked.drain.0).await;
+    let patience = async {
+        let again = async { stops.lock().await.next().await };
+        tokio::select! {
+            () = tokio::time::sleep(asked.drain.0) => {}
+            _ = again => tell("asked once more: nothing is waited for"),
+        }
+    };
+    let drained = proxy.serve(stop, patience).await;
     drop(metrics);
     if drained.cut > 0 {
-        let what = format!(
-            "{} connections had not ended within {} and were cut off",
-            drained.cut, asked.drain
-        );
-        tell(&what);
+        tell(&format!("{} connections had not ended and were cut off", drained.cut));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -117,6 +144,7 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
         said = true;
         let latency = config.latency.get_or_insert_with(Latency::default);
+        latency.enabled = true;
         if chaos_latency_ms.is_some() || chaos_latency_range.is_some() {
             latency.fixed_delay_ms = *chaos_latency_ms;
             latency.random_delay_range_ms = *chaos_latency_range;
@@ -127,6 +155,7 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     if chaos_http_errors.is_some() || chaos_http_error_probability.is_some() {
         said = true;
         let faults = config.fault_injection.get_or_insert_with(FaultInjection::default);
+        faults.enabled = true;
         if let Some(statuses) = chaos_http_errors {
             faults.http_errors.clone_from(statuses);
         }
@@ -135,8 +164,11 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     if let Some(rate) = chaos_rate_limit {
         said = true;
         let limit = config.rate_limit.get_or_insert_with(RateLimit::default);
+        limit.enabled = true;
         limit.requests_per_second = *rate;
         limit.burst_size = rate.saturating_mul(2);
     }
+    // Who says on the command line what is to be done wants it done.
+    config.enabled |= said;
     said
 }

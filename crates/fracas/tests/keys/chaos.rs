@@ -34,7 +34,7 @@ const TIMEOUTS: &str = "fault_injection:
   timeout_probability: 1.0
 ";
 const LIMIT: &str =
-    "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 2, per_ip: false, per_endpoint: false }
+    "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 20, per_ip: false, per_endpoint: false }
 ";
 
 /// A way to look at a proxy.
@@ -120,25 +120,34 @@ fn took(proxy: &Proxied) -> String {
     .to_owned()
 }
 
-/// How many of six requests pass, from two addresses to two paths; more than a second between them would give a token.
-fn passes(proxy: &Proxied) -> String {
-    let (one, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
-    let asks = [
-        (one, "/a"),
-        (one, "/a"),
-        (one, "/a"),
-        (one, "/b"),
-        (other, "/a"),
-        (other, "/b"),
-    ];
-    let passed = |(from, path): &(Ipv4Addr, &str)| get(proxy.address, *from, path, "a").status() == "200";
-    asks.iter().map(|ask| if passed(ask) { 'y' } else { 'n' }).collect()
+/// How many of so many requests pass. A bucket gets a token each second, so that full ones are told from empty ones, and no closer.
+fn passed(proxy: &Proxied, from: Ipv4Addr, path: &str, count: usize) -> usize {
+    let passes = |_: &usize| get(proxy.address, from, path, "a").status() == "200";
+    (0..count).filter(passes).count()
 }
 
-/// When a limit says that there may be a token.
-fn wait(proxy: &Proxied) -> String {
-    let got: Vec<String> = (0..4).map(|_| proxy.get("/", "a").status().to_owned()).collect();
-    got.join(" ")
+/// Whether another path and another address have a bucket of their own, when the first of both has spent its.
+fn own(proxy: &Proxied) -> String {
+    let (one, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
+    passed(proxy, one, "/a", 40);
+    let has = |from, path| {
+        if passed(proxy, from, path, 20) > 10 {
+            "its own"
+        } else {
+            "none"
+        }
+    };
+    format!("path {}, address {}", has(one, "/b"), has(other, "/a"))
+}
+
+/// How many pass at once.
+fn burst(proxy: &Proxied) -> String {
+    match passed(proxy, Ipv4Addr::LOCALHOST, "/", 100) {
+        100 => "all",
+        50.. => "most",
+        _ => "few",
+    }
+    .to_owned()
 }
 
 #[track_caller]
@@ -178,9 +187,9 @@ keys! {
     key_fault_injection_timeout_errors: TIMEOUTS, "true" => "false", share, "all" => "none";
     key_fault_injection_timeout_ms: TIMEOUTS, "_ms: 1" => "_ms: 2000", took, "short" => "long";
     key_fault_injection_timeout_probability: TIMEOUTS, "1.0" => "0.5", share, "all" => "some";
-    key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", wait, "200 200 429 429" => "200 200 200 200";
-    key_rate_limit_requests_per_second: LIMIT, "second: 1" => "second: 100000", wait, "200 200 429 429" => "200 200 200 200";
-    key_rate_limit_burst_size: LIMIT, "size: 2" => "size: 3", wait, "200 200 429 429" => "200 200 200 429";
-    key_rate_limit_per_ip: LIMIT, "ip: false" => "ip: true", passes, "yynnnn" => "yynnyy";
-    key_rate_limit_per_endpoint: LIMIT, "endpoint: false" => "endpoint: true", passes, "yynnnn" => "yynyny";
+    key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", burst, "few" => "all";
+    key_rate_limit_requests_per_second: LIMIT, "second: 1" => "second: 100000", burst, "few" => "all";
+    key_rate_limit_burst_size: LIMIT, "size: 20" => "size: 60", burst, "few" => "most";
+    key_rate_limit_per_ip: LIMIT, "ip: false" => "ip: true", own, "path none, address none" => "path none, address its own";
+    key_rate_limit_per_endpoint: LIMIT, "endpoint: false" => "endpoint: true", own, "path none, address none" => "path its own, address none";
 }

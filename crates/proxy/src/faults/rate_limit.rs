@@ -10,6 +10,8 @@ use fracas_core::chaos::RateLimit;
 
 /// So many addresses and paths have a bucket at a time; what finds no room shares one.
 const MOST: usize = 10_000;
+/// So often room is looked for: all buckets are looked at for it, and everybody waits meanwhile.
+const SWEEPS: Duration = Duration::from_secs(1);
 
 /// The buckets of a rate limit.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ struct Buckets {
     /// Of all requests, or of those that found no room in `own`.
     shared: Bucket,
     own: HashMap<Own, Bucket>,
+    /// When there was no room the last time.
+    swept: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,14 +55,20 @@ impl Limiter {
             buckets: Mutex::new(Buckets {
                 shared: full,
                 own: HashMap::new(),
+                swept: None,
             }),
             hash: RandomState::new(),
         }
     }
 
-    /// Whether its block is still this one.
+    /// Whether its block is still this one, on or off.
     pub(crate) fn is_of(&self, block: &RateLimit) -> bool {
-        self.block == *block
+        let enabled = self.block.enabled;
+        self.block
+            == RateLimit {
+                enabled,
+                ..block.clone()
+            }
     }
 
     /// Takes a token of each bucket that the request needs one of, or none.
@@ -77,19 +87,15 @@ impl Limiter {
         };
         // What is in there is whole at every moment.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let Buckets { shared, own } = &mut *buckets;
+        buckets.make_room(keys, rate, burst, now);
+        let Buckets { shared, own, .. } = &mut *buckets;
         shared.fill(rate, burst, now);
         let mut least = if keys == [None, None] { shared.tokens } else { burst };
+        let mut sharing = 0.0;
         for key in keys.into_iter().flatten() {
-            if own.len() >= MOST && !own.contains_key(&key) {
-                // A full bucket is as none.
-                own.retain(|_, bucket| {
-                    bucket.fill(rate, burst, now);
-                    bucket.tokens < burst
-                });
-            }
             let tokens = if own.len() >= MOST && !own.contains_key(&key) {
-                shared.tokens
+                sharing += 1.0;
+                shared.tokens + 1.0 - sharing
             } else {
                 let bucket = own.entry(key).or_insert(Bucket { tokens: burst, at: now });
                 bucket.fill(rate, burst, now);
@@ -107,6 +113,25 @@ impl Limiter {
             own.get_mut(&key).unwrap_or(&mut *shared).tokens -= 1.0;
         }
         Ok(())
+    }
+}
+
+impl Buckets {
+    /// Before any bucket of a request is made: one that is new is full, and would be forgotten for the next.
+    fn make_room(&mut self, keys: [Option<Own>; 2], rate: f64, burst: f64, now: Instant) {
+        let new = keys.iter().flatten().filter(|key| !self.own.contains_key(*key)).count();
+        let rests = self
+            .swept
+            .is_some_and(|swept| now.saturating_duration_since(swept) < SWEEPS);
+        if self.own.len() + new <= MOST || rests {
+            return;
+        }
+        self.swept = Some(now);
+        // A full bucket is as none.
+        self.own.retain(|_, bucket| {
+            bucket.fill(rate, burst, now);
+            bucket.tokens < burst
+        });
     }
 }
 
@@ -184,5 +209,75 @@ mod tests {
         let later = begun + Duration::from_secs(5);
         limiter.take(HERE, "/", later).unwrap();
         assert_eq!(limiter.buckets.lock().unwrap().own.len(), 1);
+    }
+
+    #[test]
+    fn a_bucket_that_was_just_made_is_not_forgotten_for_the_next() {
+        let begun = Instant::now();
+        let block = RateLimit {
+            per_ip: true,
+            per_endpoint: true,
+            ..limit(1, 10)
+        };
+        let limiter = Limiter::new(block, begun);
+        // One place is left.
+        for n in 0..MOST as u32 - 2 {
+            limiter.take(IpAddr::V4(Ipv4Addr::from(n)), "/", begun).unwrap();
+            limiter
+                .buckets
+                .lock()
+                .unwrap()
+                .own
+                .get_mut(&Own::Path(limiter.hash.hash_one("/")))
+                .unwrap()
+                .tokens = 9.0;
+        }
+        assert_eq!(limiter.buckets.lock().unwrap().own.len(), MOST - 1);
+        limiter.take(HERE, "/new", begun).unwrap();
+        let buckets = limiter.buckets.lock().unwrap();
+        assert_eq!(buckets.own[&Own::Address(HERE)].tokens as u32, 9);
+        assert_eq!(buckets.shared.tokens as u32, 9);
+    }
+
+    #[test]
+    fn two_that_find_no_room_need_two_tokens_of_the_shared_bucket() {
+        let begun = Instant::now();
+        let block = RateLimit {
+            per_ip: true,
+            per_endpoint: true,
+            ..limit(1, 3)
+        };
+        let limiter = Limiter::new(block, begun);
+        for n in 0..MOST as u32 / 2 {
+            let address = IpAddr::V4(Ipv4Addr::from(n));
+            limiter.take(address, &n.to_string(), begun).unwrap();
+        }
+        let strange = IpAddr::V4(Ipv4Addr::BROADCAST);
+        limiter.take(strange, "/new", begun).unwrap();
+        // One is left, and two are needed.
+        assert!(limiter.take(strange, "/new", begun).is_err());
+    }
+
+    #[test]
+    fn room_is_looked_for_once_in_a_while() {
+        let begun = Instant::now();
+        let block = RateLimit {
+            per_ip: true,
+            ..limit(1_000_000, 1_000_000)
+        };
+        let limiter = Limiter::new(block, begun);
+        let take = |n: usize, millis| {
+            let from = IpAddr::V4(Ipv4Addr::from(n as u32));
+            limiter.take(from, "/", begun + Duration::from_millis(millis)).unwrap();
+        };
+        for n in 0..=MOST {
+            take(n, 0);
+        }
+        let own = || limiter.buckets.lock().unwrap().own.len();
+        // By now all are full again.
+        take(MOST, 999);
+        assert_eq!(own(), MOST);
+        take(MOST, 1000);
+        assert_eq!(own(), 1);
     }
 }

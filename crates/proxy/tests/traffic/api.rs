@@ -33,7 +33,7 @@ async fn get(proxy: &Stand, path: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_block_acts_from_the_next_request_on_in_connections_that_are_open() {
-    let proxy = wish("{}").start().await;
+    let proxy = wish("{}").start();
     let mut client = Raw::to(proxy.address).await;
     let head = client.ask(GET).await;
     assert!(!head.contains("x-fracas-fault"), "{head}");
@@ -86,30 +86,46 @@ async fn every_block_acts_from_the_next_request_on_in_connections_that_are_open(
     }
 }
 
+/// How many of a hundred requests pass a limit. Buckets get a token each second, so that half a bucket is told from a whole one.
+async fn passed(client: &mut Raw) -> usize {
+    let mut passed = 0;
+    for _ in 0..100 {
+        let head = client.ask(GET).await;
+        if head.starts_with("HTTP/1.1 200 ") {
+            passed += 1;
+        } else {
+            assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+        }
+    }
+    passed
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_changed_acts_and_one_that_is_not_goes_on() {
-    let proxy = wish("rate_limit: { requests_per_second: 1, burst_size: 2 }")
-        .start()
-        .await;
+    let proxy = wish("rate_limit: { requests_per_second: 1, burst_size: 60 }").start();
     let mut client = Raw::to(proxy.address).await;
-    client.ask(GET).await;
+    assert!((60..100).contains(&passed(&mut client).await));
     // Another block does not fill the bucket.
     put(&proxy, "/config/faults", r#"{"http_errors": []}"#).await;
-    client.ask(GET).await;
-    assert!(client.ask(GET).await.starts_with("HTTP/1.1 429 "));
+    assert!(passed(&mut client).await < 30);
+    // Nor does a while without it.
+    post(&proxy, "/disable").await;
+    assert_eq!(passed(&mut client).await, 100);
+    post(&proxy, "/enable").await;
+    assert!(passed(&mut client).await < 30);
     put(
         &proxy,
         "/config/rate-limit",
-        r#"{"requests_per_second": 1, "burst_size": 3}"#,
+        r#"{"requests_per_second": 1, "burst_size": 61}"#,
     )
     .await;
-    assert!(client.ask(GET).await.starts_with("HTTP/1.1 200 "));
+    assert!(passed(&mut client).await > 60);
 }
 
 // `enable` did nothing where the original was started without chaos, and `disable` left the faults of TCP on.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_switched_on_and_off() {
-    let proxy = wish("{}").start().await;
+    let proxy = wish("{}").start();
     let faults = r#"{"http_errors": [], "connection_errors": true, "connection_error_probability": 1, "connection_error_kind": "tcp_reset"}"#;
     assert_eq!(
         post(&proxy, "/disable").await.text(),
@@ -141,9 +157,7 @@ async fn all_is_switched_on_and_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_can_be_written() {
-    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}")
-        .start()
-        .await;
+    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}").start();
     let config = get(&proxy, "/config").await;
     assert_eq!(config["fault_injection"]["http_errors"], json!([500, 502, 503, 504]));
     post(&proxy, "/reset").await;
@@ -154,7 +168,7 @@ async fn what_is_read_can_be_written() {
 // Every error of the original's was a 404.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_error_has_its_status() {
-    let proxy = wish("{}").start().await;
+    let proxy = wish("{}").start();
     let api = |path: &str| proxy.url(&format!("/api/chaos{path}"));
     assert_eq!(curl(&[&api("/nothing")]).await.status(), 404);
     assert_eq!(curl(&[&api("/orchestration/status")]).await.status(), 404);
@@ -195,20 +209,51 @@ async fn each_error_has_its_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_sites_are_kept_out() {
-    let proxy = wish("{}").start().await;
+    let proxy = wish("{}").start();
     let url = proxy.url("/api/chaos/disable");
     for header in ["origin: http://evil.example", "origin: null", "host: rebound.example"] {
         let said = curl(&["-X", "POST", "-H", header, &url]).await;
         assert_eq!(said.status(), 403, "{header}: {said:?}");
     }
+    let said = curl(&["-X", "POST", "-H", "sec-fetch-site: cross-site", &url]).await;
+    assert_eq!(said.status(), 403, "{said:?}");
     assert_eq!(get(&proxy, "/status").await["enabled"], true);
+}
+
+// What a server of this machine passes on comes from this machine, whoever asked it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_proxy_passed_on_is_kept_out() {
+    let headers = [
+        "forwarded: for=192.0.2.1",
+        "x-forwarded-for: 192.0.2.1",
+        "x-forwarded-host: a",
+        "x-real-ip: 192.0.2.1",
+        "via: 1.1 other",
+    ];
+    let proxy = wish("{}").start();
+    for header in headers {
+        let said = curl(&["-X", "POST", "-H", header, &proxy.url("/api/chaos/disable")]).await;
+        assert_eq!(said.status(), 403, "{header}: {said:?}");
+        assert!(said.text().contains("--api-listen"), "{}", said.text());
+    }
+    // And so another proxy of ours before this one.
+    let before = wish("{}").to(&proxy.url("")).api_elsewhere().start();
+    let said = curl(&["-X", "POST", &before.url("/api/chaos/disable")]).await;
+    assert_eq!(said.status(), 403, "{said:?}");
+    assert_eq!(get(&proxy, "/status").await["enabled"], true);
+    // An address of its own is for whoever reaches it.
+    let proxy = wish("{}").api_elsewhere().start();
+    let url = format!("http://{}/api/chaos/status", proxy.api);
+    for header in headers {
+        assert_eq!(curl(&["-H", header, &url]).await.status(), 200, "{header}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_hits_the_api_and_its_requests_count_for_nothing() {
     let config = "latency: { fixed_delay_ms: 3600000 }\nrate_limit: { requests_per_second: 1, burst_size: 1 }\n\
                   fault_injection: { http_error_probability: 1 }";
-    let proxy = wish(config).start().await;
+    let proxy = wish(config).start();
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         let said = curl(&[version, &proxy.url("/api/chaos/status")]).await;
         assert_eq!((said.status(), said.header("x-fracas-fault").as_str()), (200, ""));
@@ -220,7 +265,7 @@ async fn no_fault_hits_the_api_and_its_requests_count_for_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_elsewhere_leaves_the_path_to_the_upstream() {
     let upstream = Upstream::start().await;
-    let proxy = wish("{}").to(&upstream.url()).api_elsewhere().start().await;
+    let proxy = wish("{}").to(&upstream.url()).api_elsewhere().start();
     assert_eq!(curl(&[&proxy.url("/api/chaos/status")]).await.text(), "hello\n");
     assert_eq!(get(&proxy, "/status").await["enabled"], true);
     assert_eq!(curl(&[&format!("http://{}/", proxy.api)]).await.status(), 404);

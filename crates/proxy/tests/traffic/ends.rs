@@ -4,13 +4,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::client::Raw;
-use crate::stand::{soon, wish};
+use crate::kernel::{Socket, sockets};
+use crate::stand::{LIMIT, soon, wish};
 use crate::upstream::Upstream;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn open_requests_end_in_peace_and_nobody_new_is_taken() {
     let upstream = Upstream::start().await;
-    let mut proxy = wish("{}").to(&upstream.url()).start().await;
+    let mut proxy = wish("{}").to(&upstream.url()).start();
     let mut silent = Raw::to(proxy.address).await;
     silent.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut client = Raw::to(proxy.address).await;
@@ -33,8 +34,7 @@ async fn patience_has_an_end() {
     let proxy = wish("{}")
         .to(&upstream.url())
         .patience(Duration::from_millis(100))
-        .start()
-        .await;
+        .start();
     let mut endless = Raw::to(proxy.address).await;
     endless.send("GET /two HTTP/1.1\r\nhost: a\r\n\r\n").await;
     endless.until("first").await;
@@ -50,23 +50,50 @@ async fn patience_has_an_end() {
     assert_eq!(tunnel.said().await, "");
 }
 
+// Whose connection is in the kernel's queue has sent its request, and knows nothing of the end.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_are_counted_while_they_are_open() {
-    let proxy = wish("{}").api_elsewhere().start().await;
+async fn who_came_before_the_end_is_answered() {
+    let proxy = wish("{}").bind();
+    let address = proxy.address().unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let mut client = Raw::to(address).await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    soon("they wait", || {
+        let here = |socket: &&Socket| socket.port == address.port() && socket.listens();
+        sockets().iter().find(here).is_some_and(|socket| socket.waiting == 100)
+    })
+    .await;
+    // It is asked to stop before it has begun.
+    let drained = proxy.serve(async {}, tokio::time::sleep(LIMIT)).await;
+    assert_eq!(drained.cut, 0);
+    for client in clients {
+        let said = client.said().await;
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_counted_while_they_are_open_also_as_tunnels() {
+    let upstream = Upstream::start().await;
+    let proxy = wish("{}").to(&upstream.url()).start();
     let mut client = Raw::to(proxy.address).await;
     client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let count = || {
-        let mut asks = std::net::TcpStream::connect(proxy.api).unwrap();
-        let ask = "GET /api/chaos/metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        std::io::Write::write_all(&mut asks, ask.as_bytes()).unwrap();
-        let text = std::io::read_to_string(asks).unwrap();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("fracas_proxy_connections "));
-        line.unwrap().parse::<u32>().unwrap()
-    };
-    // Ours, and that of who asks.
-    soon("two are open", || count() == 2).await;
+    assert_eq!(proxy.connections(), 1);
+    let mut tunnel = Raw::to(proxy.address).await;
+    tunnel
+        .send("GET /upgrade HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: shout\r\n\r\n")
+        .await;
+    tunnel.until("\r\n\r\n").await;
+    for _ in 0..100 {
+        tunnel.send("x").await;
+        tunnel.until("x").await;
+        assert_eq!(proxy.connections(), 2);
+    }
     drop(client);
-    soon("one is open", || count() == 1).await;
+    soon("the tunnel is left", || proxy.connections() == 1).await;
+    drop(tunnel);
+    soon("none is left", || proxy.connections() == 0).await;
 }

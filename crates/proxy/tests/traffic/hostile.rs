@@ -9,7 +9,7 @@ use crate::upstream::Upstream;
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_without_one_meaning_are_refused() {
     let upstream = Upstream::start().await;
-    let proxy = wish("{}").to(&upstream.url()).start().await;
+    let proxy = wish("{}").to(&upstream.url()).start();
     let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(70_000));
     let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: 1\r\n".repeat(200));
     for (what, request, status) in [
@@ -35,6 +35,32 @@ async fn messages_without_one_meaning_are_refused() {
             "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             "400",
         ),
+        (
+            "a coding besides chunks",
+            "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "501",
+        ),
+        (
+            "two hosts",
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+            "400",
+        ),
+        ("no host", "GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "400"),
+        (
+            "a host that is none",
+            "GET / HTTP/1.1\r\nhost: a/b\r\nconnection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            "a host alone",
+            "GET a:80 HTTP/1.1\r\nhost: a:80\r\nconnection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            "a user",
+            "GET http://u@a/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+            "400",
+        ),
         ("a long header", &long, "431"),
         ("many headers", &many, "431"),
     ] {
@@ -49,7 +75,7 @@ async fn messages_without_one_meaning_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_that_is_none_reaches_nobody() {
     let upstream = Upstream::start().await;
-    let proxy = wish("{}").to(&upstream.url()).start().await;
+    let proxy = wish("{}").to(&upstream.url()).start();
     for chunk in [
         "zz\r\nhello\r\n",
         "-1\r\nhello\r\n",
@@ -69,7 +95,7 @@ async fn a_chunk_that_is_none_reaches_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_length_beside_chunks_smuggles_nothing() {
     let upstream = Upstream::start().await;
-    let proxy = wish("{}").to(&upstream.url()).start().await;
+    let proxy = wish("{}").to(&upstream.url()).start();
     for framing in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
@@ -94,7 +120,7 @@ async fn a_length_beside_chunks_smuggles_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_heads_and_silent_connections_are_ended() {
-    let proxy = wish("{}").head(Duration::from_millis(200)).start().await;
+    let proxy = wish("{}").head(Duration::from_millis(200)).start();
     for begin in [
         "",
         "P",
@@ -107,6 +133,8 @@ async fn slow_heads_and_silent_connections_are_ended() {
         // That it ends is what is seen; the limit of the helper is a hundred times longer.
         client.said().await;
     }
+    // Here the limit is also for a request of ours, so it is one that we keep.
+    let proxy = wish("{}").head(Duration::from_secs(5)).start();
     let mut client = Raw::to(proxy.address).await;
     client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     client.said().await;

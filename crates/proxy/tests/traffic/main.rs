@@ -7,12 +7,18 @@
     reason = "helpers of tests are tests"
 )]
 
+mod answers;
 mod api;
+mod canned;
 mod client;
 mod ends;
 mod faults;
 mod hostile;
+mod http2;
+mod kernel;
+mod limits;
 mod seeded;
 mod stand;
 mod unharmed;
 mod upstream;
+mod windows;

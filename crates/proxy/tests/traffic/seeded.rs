@@ -26,7 +26,7 @@ async fn failed_of(proxy: &Stand, ids: Vec<usize>, name: &str) -> BTreeSet<usize
 
 async fn failed(seed: u64, connections: usize, name: &'static str) -> BTreeSet<usize> {
     let config = "fault_injection: { http_errors: [500], http_error_probability: 0.1 }";
-    let proxy = Arc::new(wish(config).seed(seed).start().await);
+    let proxy = Arc::new(wish(config).seed(seed).start());
     let clients: Vec<_> = (0..connections)
         .map(|client| {
             let proxy = Arc::clone(&proxy);

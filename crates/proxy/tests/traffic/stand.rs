@@ -7,6 +7,7 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
 use fracas_proxy::{Drained, Limits, Order, Proxy};
 use fracas_spec::{Source, chaos};
+use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -17,6 +18,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Stand {
     pub(crate) address: SocketAddr,
     pub(crate) api: SocketAddr,
+    page: Page,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
 }
@@ -63,6 +65,16 @@ impl Wish {
         self
     }
 
+    pub(crate) fn silence(mut self, limit: Duration) -> Self {
+        self.order.limits.silence = limit;
+        self
+    }
+
+    pub(crate) fn answer(mut self, limit: Duration) -> Self {
+        self.order.limits.answer = limit;
+        self
+    }
+
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -73,18 +85,26 @@ impl Wish {
         self
     }
 
-    pub(crate) async fn start(self) -> Stand {
-        let proxy = Proxy::bind(self.order).await.unwrap();
+    /// One whose ports are taken, and that answers nobody yet.
+    pub(crate) fn bind(self) -> Proxy {
+        Proxy::bind(self.order).unwrap()
+    }
+
+    pub(crate) fn start(self) -> Stand {
+        let patience = self.patience;
+        let proxy = self.bind();
         let (address, api) = (proxy.address().unwrap(), proxy.api_address().unwrap());
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             // Dropped is stopped, too.
             let _said = stopped.await;
         };
-        let served = tokio::spawn(proxy.serve(stopped, self.patience));
+        let page = proxy.page();
+        let served = tokio::spawn(proxy.serve(stopped, async move { tokio::time::sleep(patience).await }));
         Stand {
             address,
             api,
+            page,
             stop: Some(stop),
             served,
         }
@@ -94,6 +114,14 @@ impl Wish {
 impl Stand {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// How many connections it says are open.
+    pub(crate) fn connections(&self) -> u32 {
+        let text = self.page.text(Form::Text).unwrap();
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("fracas_proxy_connections "));
+        count.unwrap().parse().unwrap()
     }
 
     /// Asks it to stop, and does not wait.
@@ -107,11 +135,14 @@ impl Stand {
     }
 }
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// Looks again and again.
 pub(crate) async fn soon(what: &str, mut look: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !look() {
         assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -12,7 +12,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 type Body = Either<Full<Bytes>, Either<Channel<Bytes, hyper::Error>, Incoming>>;
@@ -21,6 +21,8 @@ type Body = Either<Full<Bytes>, Either<Channel<Bytes, hyper::Error>, Incoming>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) line: String,
+    /// Of an address that is whole, as HTTP/2 has it.
+    pub(crate) authority: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
@@ -32,6 +34,7 @@ struct Notes {
     /// Bytes of `/endless` that somebody took.
     sent: AtomicUsize,
     go_on: Notify,
+    hang_up: Notify,
 }
 
 /// A server.
@@ -64,17 +67,11 @@ impl Upstream {
                 let (stream, _) = listener.accept().await.unwrap();
                 notes.connections.fetch_add(1, Ordering::SeqCst);
                 let notes = Arc::clone(&notes);
-                let service = service_fn(move |request| answer(Arc::clone(&notes), request));
                 tokio::spawn(async move {
-                    let io = TokioIo::new(stream);
                     // How it ends is seen by the client.
-                    if http2 {
-                        let _end = http2::Builder::new(TokioExecutor::new())
-                            .serve_connection(io, service)
-                            .await;
-                    } else {
-                        let served = http1::Builder::new().serve_connection(io, service);
-                        let _end = served.with_upgrades().await;
+                    tokio::select! {
+                        () = serve(stream, Arc::clone(&notes), http2) => {}
+                        () = notes.hang_up.notified() => {}
                     }
                 });
             }
@@ -85,6 +82,10 @@ impl Upstream {
     pub(crate) fn url(&self) -> String {
         let scheme = if self.http2 { "h2c" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -99,16 +100,47 @@ impl Upstream {
         self.notes.sent.load(Ordering::SeqCst)
     }
 
-    /// Lets `/two` send its second part.
+    /// Forgets what it was asked so far.
+    pub(crate) fn forget(&self) {
+        self.notes.seen.lock().unwrap().clear();
+    }
+
+    /// Ends all connections.
+    pub(crate) fn hang_up(&self) {
+        self.notes.hang_up.notify_waiters();
+    }
+
+    /// Lets `/two` send its second part, and `/hold` answer.
     pub(crate) fn go_on(&self) {
         self.notes.go_on.notify_one();
     }
 }
 
+async fn serve(stream: TcpStream, notes: Arc<Notes>, http2: bool) {
+    let service = service_fn(move |request| answer(Arc::clone(&notes), request));
+    let io = TokioIo::new(stream);
+    if http2 {
+        let _end = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service)
+            .await;
+    } else {
+        let served = http1::Builder::new().serve_connection(io, service);
+        let _end = served.with_upgrades().await;
+    }
+}
+
 async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
+    let authority = request.uri().authority().map(ToString::to_string);
     let headers = request.headers().clone();
-    let note = |body| notes.seen.lock().unwrap().push(Seen { line, headers, body });
+    let note = |body| {
+        notes.seen.lock().unwrap().push(Seen {
+            line,
+            authority,
+            headers,
+            body,
+        });
+    };
     let path = request.uri().path().to_owned();
     if path == "/upgrade" {
         let upgrade = hyper::upgrade::on(&mut request);
@@ -131,6 +163,12 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
         return Ok(refused
             .body(Either::Left(Full::new(Bytes::from_static(b"too large"))))
             .unwrap());
+    }
+    if path == "/hold" {
+        // Nothing of its body is taken until somebody says so.
+        notes.go_on.notified().await;
+        drop(request);
+        return Ok(Response::new(Either::Left(Full::default())));
     }
     if path == "/stream" {
         note(Bytes::new());

@@ -1,0 +1,139 @@
+//! Connections to an upstream of HTTP/2: one for each of a client's.
+
+use std::io;
+use std::time::Duration;
+
+use fracas_linux::sockets::look_after;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::http::uri::Authority;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::accept::SILENCE;
+use crate::upload::{Broken, Upload};
+
+/// In bytes, what an upstream may send of one answer before its client has taken it.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// In bytes, the same of all answers of one client together: as many as it may ask for at once.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 256;
+
+/// For what was sent and is not acknowledged: then the machine is gone.
+pub(crate) const UNHEARD: Duration = Duration::from_secs(30);
+
+/// The way to an upstream of HTTP/2.
+#[derive(Debug)]
+pub(crate) struct Link {
+    host: String,
+    port: u16,
+    /// For a connection, with all who wait for it at the same time.
+    connect: Duration,
+    /// In bytes, for the head of an answer.
+    largest_head: u32,
+}
+
+/// The connection to the upstream that a connection of a client has: opened by its first request, and anew when it has ended. It ends with
+/// the client's. So what one client does not take, or sends and is not taken, holds up no other.
+#[derive(Debug, Default)]
+pub(crate) struct Kept(Mutex<Option<Sender>>);
+
+#[derive(Debug, Clone)]
+struct Sender {
+    /// The how-manieth of its client.
+    number: u64,
+    sender: SendRequest<Upload>,
+    /// Whether it was opened for the request that asks for it.
+    is_new: bool,
+}
+
+impl Link {
+    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32) -> Self {
+        Self {
+            host: upstream.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: upstream.port_u16().unwrap_or(80),
+            connect,
+            largest_head,
+        }
+    }
+
+    /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there.
+    pub(crate) async fn send(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
+        let mut ended = None;
+        loop {
+            let Ok(sender) = timeout(self.connect, self.sender(kept, ended)).await else {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            };
+            let Sender { number, sender, is_new } = sender?;
+            match sender.clone().try_send_request(request).await {
+                Ok(response) => return Ok(response),
+                Err(mut failed) => match failed.take_message() {
+                    // The connection had ended already, and nothing of the request was sent.
+                    Some(unsent) if !is_new => request = unsent,
+                    _ => return Err(failed.into_error().into()),
+                },
+            }
+            ended = Some(number);
+        }
+    }
+
+    /// The connection, which is not the one of this number.
+    async fn sender(&self, kept: &Kept, ended: Option<u64>) -> Result<Sender, Broken> {
+        let mut kept = kept.0.lock().await;
+        let open = |kept: &&Sender| Some(kept.number) != ended && !kept.sender.is_closed();
+        if let Some(sender) = kept.as_ref().filter(open) {
+            return Ok(Sender {
+                is_new: false,
+                ..sender.clone()
+            });
+        }
+        let number = kept.as_ref().map_or(0, |last| last.number + 1);
+        let sender = self.open().await?;
+        let sender = Sender {
+            number,
+            sender,
+            is_new: true,
+        };
+        *kept = Some(sender.clone());
+        Ok(sender)
+    }
+
+    // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
+    // machines that are gone.
+    async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
+        let stream = connect(&self.host, self.port).await?;
+        stream.set_nodelay(true)?;
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(self.largest_head);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            // How it ends is seen by those whose requests are in it.
+            let _ended = connection.await;
+        });
+        Ok(sender)
+    }
+}
+
+/// To the first address of a name that answers.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = None;
+    for address in lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        look_after(&socket, SILENCE, UNHEARD)?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = Some(error),
+        }
+    }
+    Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name of the upstream has no address")))
+}
