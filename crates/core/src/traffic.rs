@@ -97,6 +97,15 @@ impl Network {
         }
     }
 
+    /// The network of IPv4 that this is, if it is one that is mapped into IPv6 (RFC 4291, 2.5.5.2).
+    #[must_use]
+    pub fn to_canonical(&self) -> Self {
+        match (self.address.to_canonical(), self.prefix.checked_sub(96)) {
+            (address @ IpAddr::V4(_), Some(prefix)) => Self { address, prefix },
+            _ => *self,
+        }
+    }
+
     fn width(&self) -> u8 {
         match self.address {
             IpAddr::V4(_) => 32,
@@ -354,6 +363,11 @@ as_text!(Peer, "a peer such as 10.0.0.0/8:5432/tcp", {
     "type": "string",
     "minLength": 1
 });
+as_text!(Network, "an address or a network such as 10.0.0.0/8", {
+    "description": "An address or a network: 10.0.0.7, 10.0.0.0/8, 2001:db8::7, 2001:db8::/32.",
+    "type": "string",
+    "minLength": 1
+});
 as_text!(Service, "a port such as 5432, a range such as 8000-8010, or 53/udp", {
     "description": "A port, or a range, of TCP and UDP or of one of them: 5432, 8000-8010, 53/udp.",
     "anyOf": [
@@ -450,6 +464,21 @@ mod tests {
         ] {
             let network: Network = network.parse().unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), is, "{network} {address}");
+        }
+    }
+
+    #[test]
+    fn what_is_mapped_into_ipv6_is_of_ipv4() {
+        for (written, meant) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.7", "10.0.0.7"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:db8::/32", "2001:db8::/32"),
+            ("10.0.0.0/8", "10.0.0.0/8"),
+        ] {
+            let network: Network = written.parse().unwrap();
+            assert_eq!(network.to_canonical().to_string(), meant);
         }
     }
 

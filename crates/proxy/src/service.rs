@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fracas_core::chaos::ConnectionErrorKind;
+use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 use fracas_core::seed::Seed;
 use fracas_telemetry::proxy::Traffic;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -14,6 +14,7 @@ use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
 use crate::faults::failure::{self, Failure};
 use crate::faults::latency::{self, Delay};
+use crate::faults::matcher;
 use crate::forward::Forward;
 use crate::identity::Chance;
 use crate::live::Live;
@@ -111,12 +112,22 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
     let failure = active
         .config
         .fault_injection()
+        .filter(|block| is_about(block, connection, &request))
         .and_then(|block| failure::decide(block, &chance));
     if let Some(failure) = failure {
         met.fault(shared, failure.name());
         return fail(shared, connection, request, failure).await;
     }
     pass(shared, connection, request).await
+}
+
+/// Whether the block of faults is about this request.
+fn is_about(block: &FaultInjection, connection: &Connection, request: &Request<Upload>) -> bool {
+    block.request_matcher.as_ref().is_none_or(|matcher| {
+        // 0 without a body, none in chunks, and in HTTP/2 none without a length.
+        let size = request.body().size_hint().exact();
+        matcher::meets(matcher, connection.peer.ip(), request.headers(), size)
+    })
 }
 
 /// Makes a request fail.

@@ -1,5 +1,7 @@
 //! The configuration of a proxy, whole or one block of it. Files and bodies of REST requests are read by the same lines.
 
+mod scope;
+
 use fracas_core::chaos::{ChaosConfig, Distribution, FaultInjection, Latency, RateLimit};
 use fracas_core::problem::{Problem, codes};
 use schemars::JsonSchema;
@@ -80,6 +82,11 @@ impl Finds<'_, '_> {
             .error(&codes::WRONG_VALUE, spot, format!("`{path}` {what}"));
     }
 
+    fn contradiction(&mut self, path: &str, what: &str, next: &str) {
+        let spot = self.root.nearest(path).spot;
+        self.problems.error_next(&codes::CONTRADICTION, spot, what, next);
+    }
+
     fn probability(&mut self, path: &str, value: f64) {
         if !(0.0..=1.0).contains(&value) {
             let next = "a probability is a number from 0 to 1: 0.1 is one in ten";
@@ -123,10 +130,8 @@ impl Chaos for Latency {
         let said: Vec<&str> = kinds.iter().filter(|(_, said)| *said).map(|(key, _)| *key).collect();
         if let [first, second, ..] = said[..] {
             let path = format!("{at}{second}");
-            let spot = finds.root.nearest(&path).spot;
             let what = format!("`{path}` and `{at}{first}` both say how long a delay is");
-            let next = "remove one of the two";
-            finds.problems.error_next(&codes::CONTRADICTION, spot, what, next);
+            finds.contradiction(&path, &what, "remove one of the two");
         }
         if said.is_empty() && self.enabled {
             let path = at.trim_end_matches('.');
@@ -185,6 +190,9 @@ impl Chaos for FaultInjection {
             finds.probability(&format!("{at}{key}"), probability);
         }
         finds.millis(&format!("{at}timeout_ms"), self.timeout_ms as f64);
+        if let Some(matcher) = &self.request_matcher {
+            scope::matcher(matcher, finds, &format!("{at}request_matcher"));
+        }
     }
 }
 

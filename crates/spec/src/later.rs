@@ -27,7 +27,6 @@ const FAULTS_OF_A_PROXY: &[&str] = &[
     "corruption_type",
     "error_pattern",
     "mockai_enabled",
-    "request_matcher",
 ];
 
 /// Keys of a proxy's configuration. The document itself has no name.

@@ -33,6 +33,26 @@ const TIMEOUTS: &str = "fault_injection:
   timeout_ms: 1
   timeout_probability: 1.0
 ";
+const SOURCES: &str = "fault_injection:
+  http_errors: [500]
+  http_error_probability: 1
+  request_matcher: { source_ips: [127.0.0.1] }
+";
+const HEADERS: &str = "fault_injection:
+  http_errors: [500]
+  http_error_probability: 1
+  request_matcher: { headers: [{ name: x-request-id, value: a }] }
+";
+const SIZES: &str = "fault_injection:
+  http_errors: [500]
+  http_error_probability: 1
+  request_matcher: { min_body_size_bytes: 5, max_body_size_bytes: 5 }
+";
+const CHUNKED: &str = "fault_injection:
+  http_errors: [500]
+  http_error_probability: 1
+  request_matcher: { chunked_only: false }
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 20, per_ip: false, per_endpoint: false }
 ";
@@ -42,6 +62,16 @@ type Look = fn(&Proxied) -> String;
 
 fn status(proxy: &Proxied) -> String {
     proxy.get("/", "a").status().to_owned()
+}
+
+/// The answers to bodies of four to six bytes.
+fn sized(proxy: &Proxied) -> String {
+    let status = |body: &&str| proxy.post(body).status().to_owned();
+    ["xxxx", "xxxxx", "xxxxxx"]
+        .iter()
+        .map(status)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn latency(proxy: &Proxied) -> String {
@@ -187,6 +217,12 @@ keys! {
     key_fault_injection_timeout_errors: TIMEOUTS, "true" => "false", share, "all" => "none";
     key_fault_injection_timeout_ms: TIMEOUTS, "_ms: 1" => "_ms: 2000", took, "short" => "long";
     key_fault_injection_timeout_probability: TIMEOUTS, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_request_matcher_source_ips: SOURCES, "[127.0.0.1]" => "[127.0.0.2]", status, "500" => "200";
+    key_fault_injection_request_matcher_headers_name: HEADERS, "x-request-id" => "x-tenant", status, "500" => "200";
+    key_fault_injection_request_matcher_headers_value: HEADERS, "value: a" => "value: b", status, "500" => "200";
+    key_fault_injection_request_matcher_min_body_size_bytes: SIZES, "min_body_size_bytes: 5" => "min_body_size_bytes: 4", sized, "200 500 200" => "500 500 200";
+    key_fault_injection_request_matcher_max_body_size_bytes: SIZES, "max_body_size_bytes: 5" => "max_body_size_bytes: 6", sized, "200 500 200" => "200 500 500";
+    key_fault_injection_request_matcher_chunked_only: CHUNKED, "only: false" => "only: true", status, "500" => "200";
     key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", burst, "few" => "all";
     key_rate_limit_requests_per_second: LIMIT, "second: 1" => "second: 100000", burst, "few" => "all";
     key_rate_limit_burst_size: LIMIT, "size: 20" => "size: 60", burst, "few" => "most";

@@ -41,6 +41,15 @@ impl Proxied {
     pub(crate) fn get(&self, path: &str, id: &str) -> Got {
         get(self.address, Ipv4Addr::LOCALHOST, path, id)
     }
+
+    pub(crate) fn post(&self, body: &str) -> Got {
+        let begun = Instant::now();
+        let length = body.len();
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        exchange(TcpStream::connect(self.address).unwrap(), &request, begun)
+    }
 }
 
 impl Got {
@@ -76,12 +85,12 @@ pub(crate) fn get(to: SocketAddr, from: Ipv4Addr, path: &str, id: &str) -> Got {
         socket.connect(to).await.unwrap().into_std().unwrap()
     });
     stream.set_nonblocking(false).unwrap();
-    exchange(stream, path, id, begun)
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
+    exchange(stream, &request, begun)
 }
 
-fn exchange(mut stream: TcpStream, path: &str, id: &str, begun: Instant) -> Got {
+fn exchange(mut stream: TcpStream, request: &str, begun: Instant) -> Got {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     let read = stream.read_to_string(&mut text);

@@ -17,6 +17,7 @@ mod hostile;
 mod http2;
 mod kernel;
 mod limits;
+mod matcher;
 mod seeded;
 mod stand;
 mod unharmed;

@@ -72,7 +72,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
         "corruption_type",
         "error_pattern",
         "mockai_enabled",
-        "request_matcher",
     ] {
         let text = format!("fault_injection:\n  {key}: true");
         assert_eq!(said::<ChaosConfig>(&text), [("D010", 2, 3)], "{key}");
@@ -115,4 +114,32 @@ fn what_contradicts_itself_is_refused() {
     }
     assert_eq!(said::<FaultInjection>("timeout_ms: 3600001")[0].0, "D004");
     assert_eq!(said::<FaultInjection>("connection_error_kind: tcp_rst")[0].0, "D004");
+}
+
+#[test]
+fn a_matcher_that_nothing_can_meet_is_refused_with_its_place() {
+    let at = |rest: &str| said::<FaultInjection>(&format!("request_matcher: {{ {rest} }}"));
+    for (rest, code, column) in [
+        ("source_ips: [10.0.0.1/8]", "D004", 33),
+        ("source_ips: [localhost]", "D004", 33),
+        ("headers: [{ name: 'a b' }]", "D004", 38),
+        ("headers: [{ name: '' }]", "D004", 38),
+        ("headers: [{ name: a, value: ' b' }]", "D004", 48),
+        ("headers: [{ value: b }]", "D005", 30),
+        ("headers: [{ name: a, values: b }]", "D003", 41),
+        ("min_body_size_bytes: 2, max_body_size_bytes: 1", "D009", 65),
+        ("min_body_size_bytes: 0, chunked_only: true", "D009", 41),
+        ("max_body_size_bytes: 9, chunked_only: true", "D009", 41),
+        ("min_body_size_bytes: -1", "D004", 41),
+    ] {
+        assert_eq!(at(rest), [(code, 1, column)], "{rest}");
+    }
+    let block: FaultInjection =
+        read("request_matcher: { source_ips: ['::ffff:10.0.0.0/104', '2001:db8::/32'] }").unwrap();
+    assert_eq!(block.request_matcher.unwrap().source_ips.len(), 2);
+    let empty: FaultInjection = read("request_matcher: {}").unwrap();
+    assert_eq!(
+        empty.request_matcher,
+        Some(fracas_core::chaos::RequestMatcher::default())
+    );
 }

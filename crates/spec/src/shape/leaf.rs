@@ -2,7 +2,7 @@
 
 use fracas_core::names::{Address, NamePattern};
 use fracas_core::probe::Expect;
-use fracas_core::traffic::{Peer, Service};
+use fracas_core::traffic::{Network, Peer, Service};
 use fracas_core::units::{NotAQuantity, Percent, Rate, Size, Span};
 use serde_json::Value;
 
@@ -54,6 +54,7 @@ pub(super) fn read(name: &str, schema: &Value, scalar: &Scalar) -> Result<Value,
         "Size" => text.parse::<Size>().map(drop),
         "Percent" => text.parse::<Percent>().map(drop),
         "Rate" => text.parse::<Rate>().map(drop),
+        "Network" => text.parse::<Network>().map(drop),
         "Peer" => text.parse::<Peer>().map(drop),
         "Service" => text.parse::<Service>().map(drop),
         "NamePattern" => text.parse::<NamePattern>().map(drop),
@@ -151,6 +152,7 @@ pub(super) fn wanted(name: &str, schema: &Value) -> &'static str {
         "Span" => "a duration",
         "Size" => "a size",
         "Percent" => "a percentage",
+        "Network" => "an address or a network",
         "Expect" => "a comparison",
         "Signal" => "a signal",
         "Number" | "Whole" => "a number",

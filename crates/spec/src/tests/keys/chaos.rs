@@ -27,6 +27,15 @@ const FAULTS: &str = "fault_injection:
   timeout_ms: 5000
   timeout_probability: 0.4
 ";
+const MATCHER: &str = "fault_injection:
+  request_matcher:
+    source_ips: [10.0.0.0/8]
+    headers: [{ name: x-tenant, value: a }]
+    min_body_size_bytes: 1
+    max_body_size_bytes: 9
+";
+const CHUNKED: &str = "fault_injection: { request_matcher: { chunked_only: false } }
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
 ";
@@ -71,6 +80,12 @@ keys! {
     key_fault_injection_timeout_errors: FAULTS, "timeout_errors: false" => "timeout_errors: true", "/fault_injection/timeout_errors", "false" => "true";
     key_fault_injection_timeout_ms: FAULTS, "5000" => "50", "/fault_injection/timeout_ms", "5000" => "50";
     key_fault_injection_timeout_probability: FAULTS, "0.4" => "0.9", "/fault_injection/timeout_probability", "0.4" => "0.9";
+    key_fault_injection_request_matcher_source_ips: MATCHER, "[10.0.0.0/8]" => "[10.0.0.7, 2001:db8::/32]", "/fault_injection/request_matcher/source_ips", r#"["10.0.0.0/8"]"# => r#"["10.0.0.7", "2001:db8::/32"]"#;
+    key_fault_injection_request_matcher_headers_name: MATCHER, "x-tenant" => "x-canary", "/fault_injection/request_matcher/headers/0/name", "x-tenant" => "x-canary";
+    key_fault_injection_request_matcher_headers_value: MATCHER, "value: a" => "value: b", "/fault_injection/request_matcher/headers/0/value", "a" => "b";
+    key_fault_injection_request_matcher_min_body_size_bytes: MATCHER, "_bytes: 1" => "_bytes: 2", "/fault_injection/request_matcher/min_body_size_bytes", "1" => "2";
+    key_fault_injection_request_matcher_max_body_size_bytes: MATCHER, "_bytes: 9" => "_bytes: 8", "/fault_injection/request_matcher/max_body_size_bytes", "9" => "8";
+    key_fault_injection_request_matcher_chunked_only: CHUNKED, "false" => "true", "/fault_injection/request_matcher/chunked_only", "false" => "true";
     key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", "/rate_limit/enabled", "true" => "false";
     key_rate_limit_requests_per_second: LIMIT, "50" => "100", "/rate_limit/requests_per_second", "50" => "100";
     key_rate_limit_burst_size: LIMIT, "size: 5" => "size: 10", "/rate_limit/burst_size", "5" => "10";
