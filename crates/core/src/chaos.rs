@@ -3,11 +3,13 @@
 //! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
 
 mod matcher;
+mod pattern;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use matcher::{HeaderMatch, RequestMatcher};
+pub use pattern::{ErrorPattern, PatternKind};
 
 /// What the proxy does to requests and their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -101,6 +103,9 @@ pub struct FaultInjection {
     pub timeout_ms: u64,
     /// How many requests time out, from 0 to 1.
     pub timeout_probability: f64,
+    /// Which requests meet an error of HTTP, in the place of `http_error_probability`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_pattern: Option<ErrorPattern>,
     /// Which requests this block is about. Others meet none of its faults. Without it: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_matcher: Option<RequestMatcher>,
@@ -193,6 +198,7 @@ impl Default for FaultInjection {
             timeout_errors: false,
             timeout_ms: 5000,
             timeout_probability: 0.05,
+            error_pattern: None,
             request_matcher: None,
         }
     }

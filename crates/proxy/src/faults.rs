@@ -3,6 +3,7 @@
 pub(crate) mod failure;
 pub(crate) mod latency;
 pub(crate) mod matcher;
+pub(crate) mod pattern;
 pub(crate) mod rate_limit;
 
 /// The names of all faults, as they stand in headers and metrics.

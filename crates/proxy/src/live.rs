@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use fracas_core::chaos::ChaosConfig;
 
+use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
 
 /// The configuration, with what it has counted so far.
@@ -12,7 +13,9 @@ use crate::faults::rate_limit::Limiter;
 pub(crate) struct Active {
     pub(crate) config: ChaosConfig,
     /// Of the block, also while that is off.
-    kept: Option<Arc<Limiter>>,
+    limiter: Option<Arc<Limiter>>,
+    /// The same.
+    pattern: Option<Arc<Pattern>>,
 }
 
 /// The configuration that acts.
@@ -34,23 +37,38 @@ impl Live {
         let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut config = now.config.clone();
         change(&mut config);
-        *now = Arc::new(Active::new(config, now.kept.clone()));
+        let next = Active::new(config, Some(&**now));
+        *now = Arc::new(next);
     }
 }
 
 impl Active {
-    /// Buckets go on as they are if what fills them has not changed.
-    fn new(config: ChaosConfig, before: Option<Arc<Limiter>>) -> Self {
-        let kept = config.rate_limit.as_ref().map(|block| {
-            before
-                .filter(|limiter| limiter.is_of(block))
+    /// Buckets go on as they are if what fills them has not changed, and so does a pattern.
+    fn new(config: ChaosConfig, before: Option<&Self>) -> Self {
+        let limiter = config.rate_limit.as_ref().map(|block| {
+            let kept = before.and_then(|before| before.limiter.clone());
+            kept.filter(|limiter| limiter.is_of(block))
                 .unwrap_or_else(|| Arc::new(Limiter::new(block.clone(), Instant::now())))
         });
-        Self { config, kept }
+        let block = config.fault_injection.as_ref();
+        let pattern = block.and_then(|block| block.error_pattern.as_ref()).map(|block| {
+            let kept = before.and_then(|before| before.pattern.clone());
+            kept.filter(|pattern| pattern.is_of(block))
+                .unwrap_or_else(|| Arc::new(Pattern::new(block.clone())))
+        });
+        Self {
+            config,
+            limiter,
+            pattern,
+        }
     }
 
     /// The buckets, if they act.
     pub(crate) fn limiter(&self) -> Option<&Limiter> {
-        self.config.rate_limit().and(self.kept.as_deref())
+        self.config.rate_limit().and(self.limiter.as_deref())
+    }
+    /// The pattern of the block of faults, if that acts.
+    pub(crate) fn pattern(&self) -> Option<&Pattern> {
+        self.config.fault_injection().and(self.pattern.as_deref())
     }
 }

@@ -99,6 +99,12 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
             return refused;
         }
     }
+    // Before it is held: a pattern goes by the order in which requests come.
+    let failure = active
+        .config
+        .fault_injection()
+        .filter(|block| is_about(block, connection, &request))
+        .and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
     if let Some(delay) = active
         .config
         .latency()
@@ -109,11 +115,6 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
         shared.metrics.held(delay.total().as_secs_f64());
         shared.timer.until(Instant::now() + delay.total()).await;
     }
-    let failure = active
-        .config
-        .fault_injection()
-        .filter(|block| is_about(block, connection, &request))
-        .and_then(|block| failure::decide(block, &chance));
     if let Some(failure) = failure {
         met.fault(shared, failure.name());
         return fail(shared, connection, request, failure).await;

@@ -190,6 +190,9 @@ impl Chaos for FaultInjection {
             finds.probability(&format!("{at}{key}"), probability);
         }
         finds.millis(&format!("{at}timeout_ms"), self.timeout_ms as f64);
+        if let Some(pattern) = &self.error_pattern {
+            scope::pattern(pattern, &self.http_errors, finds, &format!("{at}error_pattern"));
+        }
         if let Some(matcher) = &self.request_matcher {
             scope::matcher(matcher, finds, &format!("{at}request_matcher"));
         }

@@ -25,7 +25,6 @@ const FAULTS_OF_A_PROXY: &[&str] = &[
     "payload_corruption",
     "payload_corruption_probability",
     "corruption_type",
-    "error_pattern",
     "mockai_enabled",
 ];
 

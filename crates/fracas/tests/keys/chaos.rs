@@ -33,6 +33,13 @@ const TIMEOUTS: &str = "fault_injection:
   timeout_ms: 1
   timeout_probability: 1.0
 ";
+const BURST: &str =
+    "fault_injection: { http_errors: [500], error_pattern: { type: burst, count: 1, interval_ms: 3600000 } }
+";
+const RANDOM: &str = "fault_injection: { http_errors: [500], error_pattern: { type: random, probability: 1 } }
+";
+const SEQUENCE: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 503] } }
+";
 const SOURCES: &str = "fault_injection:
   http_errors: [500]
   http_error_probability: 1
@@ -62,6 +69,22 @@ type Look = fn(&Proxied) -> String;
 
 fn status(proxy: &Proxied) -> String {
     proxy.get("/", "a").status().to_owned()
+}
+
+/// The answers to some requests, one after the other.
+fn statuses(proxy: &Proxied) -> String {
+    let status = |n: u32| proxy.get("/", &n.to_string()).status().to_owned();
+    (0..6).map(status).collect::<Vec<_>>().join(" ")
+}
+
+/// How many of so many requests fail that an interval of a millisecond is over before the last of them.
+fn failures(proxy: &Proxied) -> String {
+    let failed = (0..100).filter(|n: &u32| proxy.get("/", &n.to_string()).status() == "500");
+    match failed.count() {
+        1 => "one",
+        _ => "several",
+    }
+    .to_owned()
 }
 
 /// The answers to bodies of four to six bytes.
@@ -217,6 +240,11 @@ keys! {
     key_fault_injection_timeout_errors: TIMEOUTS, "true" => "false", share, "all" => "none";
     key_fault_injection_timeout_ms: TIMEOUTS, "_ms: 1" => "_ms: 2000", took, "short" => "long";
     key_fault_injection_timeout_probability: TIMEOUTS, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_error_pattern_type: BURST, "burst, count: 1, interval_ms: 3600000" => "random, probability: 1", statuses, "500 200 200 200 200 200" => "500 500 500 500 500 500";
+    key_fault_injection_error_pattern_count: BURST, "count: 1" => "count: 2", statuses, "500 200 200 200 200 200" => "500 500 200 200 200 200";
+    key_fault_injection_error_pattern_interval_ms: BURST, "3600000" => "1", failures, "one" => "several";
+    key_fault_injection_error_pattern_probability: RANDOM, "probability: 1" => "probability: 0.5", share, "all" => "some";
+    key_fault_injection_error_pattern_sequence: SEQUENCE, "[500, 503]" => "[500, 200, 502]", statuses, "500 503 500 503 500 503" => "500 200 502 500 200 502";
     key_fault_injection_request_matcher_source_ips: SOURCES, "[127.0.0.1]" => "[127.0.0.2]", status, "500" => "200";
     key_fault_injection_request_matcher_headers_name: HEADERS, "x-request-id" => "x-tenant", status, "500" => "200";
     key_fault_injection_request_matcher_headers_value: HEADERS, "value: a" => "value: b", status, "500" => "200";

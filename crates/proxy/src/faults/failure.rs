@@ -1,9 +1,10 @@
 //! Whether and how a request fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 
+use crate::faults::pattern::Pattern;
 use crate::identity::Chance;
 
 /// How a request fails.
@@ -29,12 +30,22 @@ impl Failure {
     }
 }
 
-/// Decides. `None`: it does not fail.
-pub(crate) fn decide(block: &FaultInjection, chance: &Chance) -> Option<Failure> {
+/// Decides. `None`: it does not fail. The pattern is the one of the block, and takes the request for its next.
+pub(crate) fn decide(
+    block: &FaultInjection,
+    pattern: Option<&Pattern>,
+    chance: &Chance,
+    now: Instant,
+) -> Option<Failure> {
     let statuses = &block.http_errors;
-    if !statuses.is_empty() && chance.happens("proxy http_error", block.http_error_probability) {
-        let index = (chance.uniform("proxy http_error status") * statuses.len() as f64) as usize;
-        return statuses.get(index).copied().map(Failure::Http);
+    let happens = || chance.happens("proxy http_error", block.http_error_probability);
+    let status = match pattern {
+        Some(pattern) => pattern.next(statuses, chance, now),
+        None if happens() => one_of(statuses, chance),
+        None => None,
+    };
+    if let Some(status) = status {
+        return Some(Failure::Http(status));
     }
     if block.connection_errors && chance.happens("proxy connection_error", block.connection_error_probability) {
         return Some(Failure::Connection(block.connection_error_kind));
@@ -43,6 +54,12 @@ pub(crate) fn decide(block: &FaultInjection, chance: &Chance) -> Option<Failure>
         return Some(Failure::Timeout(Duration::from_millis(block.timeout_ms)));
     }
     None
+}
+
+/// One of these, each equally often. `None`: there is none.
+pub(crate) fn one_of(statuses: &[u16], chance: &Chance) -> Option<u16> {
+    let index = (chance.uniform("proxy http_error status") * statuses.len() as f64) as usize;
+    statuses.get(index).copied()
 }
 
 #[cfg(test)]
@@ -54,7 +71,8 @@ mod tests {
     fn counts(block: &FaultInjection, seed: u64) -> BTreeMap<String, u32> {
         let mut counts = BTreeMap::new();
         for n in 0..10_000 {
-            if let Some(failure) = decide(block, &Chance::named(seed, &format!("request {n}"))) {
+            let chance = Chance::named(seed, &format!("request {n}"));
+            if let Some(failure) = decide(block, None, &chance, Instant::now()) {
                 *counts.entry(format!("{failure:?}")).or_default() += 1;
             }
         }

@@ -18,6 +18,7 @@ mod http2;
 mod kernel;
 mod limits;
 mod matcher;
+mod patterns;
 mod seeded;
 mod stand;
 mod unharmed;

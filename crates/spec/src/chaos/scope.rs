@@ -1,6 +1,7 @@
-//! Which requests a block is about.
+//! Which requests a block is about, and which of them meet an error of HTTP.
 
-use fracas_core::chaos::RequestMatcher;
+use fracas_core::chaos::{ErrorPattern, PatternKind, RequestMatcher};
+use fracas_core::problem::codes;
 
 use super::Finds;
 
@@ -35,6 +36,63 @@ pub(super) fn matcher(matcher: &RequestMatcher, finds: &mut Finds<'_, '_>, at: &
         let what =
             format!("`{path}` bounds a size, and of a body in chunks (`{at}.chunked_only`) nobody knows it in time");
         finds.contradiction(&path, &what, "remove one of the two");
+    }
+}
+
+/// Notes what is wrong with a pattern. `at` is its path, `statuses` are those of its block.
+pub(super) fn pattern(pattern: &ErrorPattern, statuses: &[u16], finds: &mut Finds<'_, '_>, at: &str) {
+    let kind = pattern.kind.name();
+    let needed: &[&str] = match pattern.kind {
+        PatternKind::Burst => &["count", "interval_ms"],
+        PatternKind::Random => &["probability"],
+        PatternKind::Sequential => &["sequence"],
+    };
+    for (key, is_said) in [
+        ("count", pattern.count.is_some()),
+        ("interval_ms", pattern.interval_ms.is_some()),
+        ("probability", pattern.probability.is_some()),
+        ("sequence", pattern.sequence.is_some()),
+    ] {
+        match (needed.contains(&key), is_said) {
+            (true, false) => {
+                let spot = finds.root.nearest(at).spot;
+                let what = format!("`{at}` has no `{key}`, which a pattern of type `{kind}` needs");
+                finds.problems.error(&codes::MISSING_KEY, spot, what);
+            }
+            (false, true) => {
+                let path = format!("{at}.{key}");
+                let what = format!("`{path}` means nothing to a pattern of type `{kind}`");
+                finds.contradiction(&path, &what, "remove it, or change the type");
+            }
+            _ => {}
+        }
+    }
+    if pattern.count == Some(0) {
+        finds.wrong(&format!("{at}.count"), "must be at least 1: nothing would ever fail");
+    }
+    if let Some(interval) = pattern.interval_ms {
+        let path = format!("{at}.interval_ms");
+        if interval == 0 {
+            finds.wrong(&path, "must be at least 1 millisecond");
+        }
+        finds.millis(&path, interval as f64);
+    }
+    if let Some(probability) = pattern.probability {
+        finds.probability(&format!("{at}.probability"), probability);
+    }
+    let sequence = pattern.sequence.as_deref();
+    for (index, status) in sequence.into_iter().flatten().enumerate() {
+        if !(400..=599).contains(status) && *status != 200 {
+            let what = format!("must be the status of an error, from 400 to 599, or 200 to let one pass, not {status}");
+            finds.wrong(&format!("{at}.sequence[{index}]"), &what);
+        }
+    }
+    if sequence.is_some_and(|sequence| sequence.iter().all(|status| *status == 200)) {
+        finds.wrong(&format!("{at}.sequence"), "has no error in it: nothing would ever fail");
+    }
+    if statuses.is_empty() && pattern.kind != PatternKind::Sequential {
+        let what = format!("`{at}` says which requests meet one of `http_errors`, and that is empty");
+        finds.contradiction(at, &what, "name a status in `http_errors`, or remove the pattern");
     }
 }
 

@@ -70,7 +70,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
         "partial_responses",
         "payload_corruption",
         "corruption_type",
-        "error_pattern",
         "mockai_enabled",
     ] {
         let text = format!("fault_injection:\n  {key}: true");
@@ -142,4 +141,32 @@ fn a_matcher_that_nothing_can_meet_is_refused_with_its_place() {
         empty.request_matcher,
         Some(fracas_core::chaos::RequestMatcher::default())
     );
+}
+
+#[test]
+fn a_pattern_has_what_its_type_needs_and_nothing_else() {
+    let at = |rest: &str| said::<FaultInjection>(&format!("error_pattern: {{ {rest} }}"));
+    for (rest, code, column) in [
+        ("type: burst, count: 2", "D005", 16),
+        ("type: random", "D005", 16),
+        ("type: sequential", "D005", 16),
+        ("count: 2, interval_ms: 5", "D005", 16),
+        ("type: bursts, count: 2, interval_ms: 5", "D004", 24),
+        ("type: random, probability: 0.5, count: 2", "D009", 57),
+        ("type: random, probability: 2", "D004", 45),
+        ("type: burst, count: 0, interval_ms: 5", "D004", 38),
+        ("type: burst, count: 2, interval_ms: 0", "D004", 54),
+        ("type: burst, count: 2, interval_ms: 3600001", "D004", 54),
+        ("type: sequential, sequence: [500, 302]", "D004", 52),
+        ("type: sequential, sequence: [200, 200]", "D004", 46),
+        ("type: sequential, sequence: []", "D004", 46),
+        ("type: sequential, sequences: [500], sequence: [500]", "D003", 36),
+    ] {
+        assert_eq!(at(rest), [(code, 1, column)], "{rest}");
+    }
+    assert!(
+        read::<FaultInjection>("error_pattern: { type: sequential, sequence: [500, 200] }\nhttp_errors: []").is_ok()
+    );
+    let none = "error_pattern: { type: random, probability: 1 }\nhttp_errors: []";
+    assert_eq!(said::<FaultInjection>(none), [("D009", 1, 16)]);
 }

@@ -27,6 +27,12 @@ const FAULTS: &str = "fault_injection:
   timeout_ms: 5000
   timeout_probability: 0.4
 ";
+const BURST: &str = "fault_injection: { error_pattern: { type: burst, count: 3, interval_ms: 1000 } }
+";
+const RANDOM: &str = "fault_injection: { error_pattern: { type: random, probability: 0.6 } }
+";
+const SEQUENCE: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500] } }
+";
 const MATCHER: &str = "fault_injection:
   request_matcher:
     source_ips: [10.0.0.0/8]
@@ -80,6 +86,11 @@ keys! {
     key_fault_injection_timeout_errors: FAULTS, "timeout_errors: false" => "timeout_errors: true", "/fault_injection/timeout_errors", "false" => "true";
     key_fault_injection_timeout_ms: FAULTS, "5000" => "50", "/fault_injection/timeout_ms", "5000" => "50";
     key_fault_injection_timeout_probability: FAULTS, "0.4" => "0.9", "/fault_injection/timeout_probability", "0.4" => "0.9";
+    key_fault_injection_error_pattern_type: BURST, "burst, count: 3, interval_ms: 1000" => "random, probability: 0.5", "/fault_injection/error_pattern", r#"{"type": "burst", "count": 3, "interval_ms": 1000}"# => r#"{"type": "random", "probability": 0.5}"#;
+    key_fault_injection_error_pattern_count: BURST, "3" => "4", "/fault_injection/error_pattern/count", "3" => "4";
+    key_fault_injection_error_pattern_interval_ms: BURST, "1000" => "2000", "/fault_injection/error_pattern/interval_ms", "1000" => "2000";
+    key_fault_injection_error_pattern_probability: RANDOM, "0.6" => "0.7", "/fault_injection/error_pattern/probability", "0.6" => "0.7";
+    key_fault_injection_error_pattern_sequence: SEQUENCE, "[500]" => "[503, 200]", "/fault_injection/error_pattern/sequence", "[500]" => "[503, 200]";
     key_fault_injection_request_matcher_source_ips: MATCHER, "[10.0.0.0/8]" => "[10.0.0.7, 2001:db8::/32]", "/fault_injection/request_matcher/source_ips", r#"["10.0.0.0/8"]"# => r#"["10.0.0.7", "2001:db8::/32"]"#;
     key_fault_injection_request_matcher_headers_name: MATCHER, "x-tenant" => "x-canary", "/fault_injection/request_matcher/headers/0/name", "x-tenant" => "x-canary";
     key_fault_injection_request_matcher_headers_value: MATCHER, "value: a" => "value: b", "/fault_injection/request_matcher/headers/0/value", "a" => "b";
