@@ -2,12 +2,14 @@
 //!
 //! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
 
+mod breaker;
 mod matcher;
 mod pattern;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use breaker::CircuitBreaker;
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use pattern::{ErrorPattern, PatternKind};
 
@@ -26,6 +28,9 @@ pub struct ChaosConfig {
     /// Too many requests are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Requests are refused while too many fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
 }
 
 /// Holds a request before it goes on.
@@ -160,6 +165,13 @@ impl ChaosConfig {
     pub fn rate_limit(&self) -> Option<&RateLimit> {
         self.rate_limit.as_ref().filter(|block| self.enabled && block.enabled)
     }
+
+    /// The block of the circuit breaker, if it acts.
+    pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
+        self.circuit_breaker
+            .as_ref()
+            .filter(|block| self.enabled && block.enabled)
+    }
 }
 
 impl Default for ChaosConfig {
@@ -169,6 +181,7 @@ impl Default for ChaosConfig {
             latency: None,
             fault_injection: None,
             rate_limit: None,
+            circuit_breaker: None,
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::faults::circuit::Phase;
 use crate::service::Shared;
 use crate::upload::Upload;
 
@@ -47,6 +48,9 @@ struct Status {
     fault_injection_enabled: bool,
     rate_limit_enabled: bool,
     traffic_shaping_enabled: bool,
+    circuit_breaker_enabled: bool,
+    /// Also while it is off: it goes on from there.
+    circuit_breaker_state: &'static str,
     seed: u64,
 }
 
@@ -149,6 +153,16 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
             },
         )
     }),
+    ("/config/circuit-breaker", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Circuit breaker configuration updated",
+            |config, new| {
+                config.circuit_breaker = Some(new);
+            },
+        )
+    }),
     ("/enable", &[Method::POST], |shared, _| {
         shared.live.change(|config| config.enabled = true);
         done("Chaos engineering enabled")
@@ -180,6 +194,12 @@ fn status(shared: &Shared) -> Response<Body> {
         fault_injection_enabled: config.fault_injection().is_some(),
         rate_limit_enabled: config.rate_limit().is_some(),
         traffic_shaping_enabled: false,
+        circuit_breaker_enabled: config.circuit_breaker().is_some(),
+        circuit_breaker_state: match shared.live.breaker().phase() {
+            Phase::Closed => "closed",
+            Phase::Open => "open",
+            Phase::HalfOpen => "half_open",
+        },
         seed: shared.seed.0,
     })
 }

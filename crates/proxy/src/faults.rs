@@ -1,13 +1,17 @@
 //! The faults: each a decision about one request, in a file of its own.
 
+pub(crate) mod breaker;
+pub(crate) mod circuit;
 pub(crate) mod failure;
 pub(crate) mod latency;
 pub(crate) mod matcher;
 pub(crate) mod pattern;
 pub(crate) mod rate_limit;
+mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
 pub const NAMES: &[&str] = &[
+    "circuit_breaker",
     "connection_error",
     "http_error",
     "latency",

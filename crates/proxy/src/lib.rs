@@ -12,6 +12,7 @@ mod api;
 mod connection;
 mod faults;
 mod forward;
+mod guarded;
 mod head;
 mod headers;
 mod identity;

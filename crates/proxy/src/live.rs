@@ -4,7 +4,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use fracas_core::chaos::ChaosConfig;
+use fracas_telemetry::proxy::Traffic;
 
+use crate::faults::breaker::Breaker;
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
 
@@ -20,23 +22,36 @@ pub(crate) struct Active {
 
 /// The configuration that acts.
 #[derive(Debug)]
-pub(crate) struct Live(RwLock<Arc<Active>>);
+pub(crate) struct Live {
+    now: RwLock<Arc<Active>>,
+    /// It goes by the block of the configuration, and has in it what was let pass under another.
+    breaker: Arc<Breaker>,
+}
 
 impl Live {
-    pub(crate) fn new(config: ChaosConfig) -> Self {
-        Self(RwLock::new(Arc::new(Active::new(config, None))))
+    pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
+        Self {
+            breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
+            now: RwLock::new(Arc::new(Active::new(config, None))),
+        }
+    }
+
+    /// The circuit breaker, on or off.
+    pub(crate) fn breaker(&self) -> &Arc<Breaker> {
+        &self.breaker
     }
 
     /// What acts now.
     pub(crate) fn now(&self) -> Arc<Active> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes it, with nobody between the reading and the writing.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ChaosConfig)) {
-        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let mut config = now.config.clone();
         change(&mut config);
+        self.breaker.configure(config.circuit_breaker.as_ref());
         let next = Active::new(config, Some(&**now));
         *now = Arc::new(next);
     }

@@ -60,10 +60,11 @@ impl Proxy {
             over: heard,
         };
         let limit = order.limits.answer;
+        let metrics = Traffic::new(NAMES);
         let shared = Shared {
-            live: Live::new(order.config),
+            live: Live::new(order.config, &metrics),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
-            metrics: Traffic::new(NAMES),
+            metrics,
             timer,
             seed: order.seed,
             limits: order.limits,

@@ -12,10 +12,13 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::faults::breaker::Passing;
+use crate::faults::circuit::Outcome;
 use crate::faults::failure::{self, Failure};
 use crate::faults::latency::{self, Delay};
 use crate::faults::matcher;
 use crate::forward::Forward;
+use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
 use crate::timer::Timer;
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
 struct Met {
     faults: Vec<&'static str>,
     delay: Option<Delay>,
+    /// Let pass by the circuit breaker.
+    passing: Option<Passing>,
 }
 
 /// Answers a request.
@@ -55,15 +60,17 @@ pub(crate) async fn answer(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
-) -> Response<Body> {
+) -> Response<Guarded<Body>> {
     let request = Upload::of(request, shared.limits.silence);
     let is_head = request.method() == Method::HEAD;
-    let response = whole(&shared, &connection, request).await;
-    if is_head { answer::to_head(response) } else { response }
+    let mut met = Met::default();
+    let response = whole(&shared, &connection, request, &mut met).await;
+    let response = if is_head { answer::to_head(response) } else { response };
+    response.map(|body| Guarded::new(body, met.passing.take()))
 }
 
 /// The answer to a request, as if it were no HEAD.
-async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
     let is_of_api = match connection.door {
         Door::Api => true,
         Door::Both => api::is_path(request.uri().path()),
@@ -76,27 +83,35 @@ async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload
             None => api::answer(shared, connection, request).await,
         };
     }
-    let mut met = Met::default();
     let mut response = match wrong {
         Some((status, why)) => answer::problem(status, why),
-        None => traffic(shared, connection, request, &mut met).await,
+        None => traffic(shared, connection, request, met).await,
     };
     met.show(response.headers_mut());
-    shared.metrics.answered(response.status().as_u16());
+    let status = response.status();
+    shared.metrics.answered(status.as_u16());
+    met.passing = met.passing.take().and_then(|passing| passing.answered(status));
     response
 }
 
 async fn traffic(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
     let active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    if active.config.circuit_breaker().is_some() {
+        match shared.live.breaker().admit() {
+            Ok(passing) => met.passing = Some(passing),
+            Err(wait) => {
+                met.fault(shared, "circuit_breaker");
+                let why = "the circuit breaker lets nothing pass: too many requests failed";
+                return refuse(StatusCode::SERVICE_UNAVAILABLE, why, wait);
+            }
+        }
+    }
     if let Some(limiter) = active.limiter() {
         let path = request.uri().path();
         if let Err(wait) = limiter.take(connection.peer.ip(), path, Instant::now()) {
             met.fault(shared, "rate_limit");
-            let mut refused = answer::problem(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
-            refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-            return refused;
+            return refuse(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded", wait);
         }
     }
     // Before it is held: a pattern goes by the order in which requests come.
@@ -117,9 +132,22 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
     }
     if let Some(failure) = failure {
         met.fault(shared, failure.name());
+        if failure.is_an_end()
+            && let Some(passing) = met.passing.take()
+        {
+            passing.ended(Outcome::Failure);
+        }
         return fail(shared, connection, request, failure).await;
     }
     pass(shared, connection, request).await
+}
+
+/// An answer that says when to come again.
+fn refuse(status: StatusCode, why: &str, wait: Duration) -> Response<Body> {
+    let mut refused = answer::problem(status, why);
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    refused
 }
 
 /// Whether the block of faults is about this request.

@@ -1,5 +1,6 @@
 //! The configuration of a proxy, whole or one block of it. Files and bodies of REST requests are read by the same lines.
 
+mod gates;
 mod scope;
 
 use fracas_core::chaos::{ChaosConfig, Distribution, FaultInjection, Latency, RateLimit};
@@ -87,6 +88,12 @@ impl Finds<'_, '_> {
         self.problems.error_next(&codes::CONTRADICTION, spot, what, next);
     }
 
+    fn at_least_one(&mut self, path: &str, value: u32, why: &str) {
+        if value == 0 {
+            self.wrong(path, &format!("must be at least 1: {why}"));
+        }
+    }
+
     fn probability(&mut self, path: &str, value: f64) {
         if !(0.0..=1.0).contains(&value) {
             let next = "a probability is a number from 0 to 1: 0.1 is one in ten";
@@ -116,6 +123,9 @@ impl Chaos for ChaosConfig {
         }
         if let Some(limit) = &self.rate_limit {
             limit.check(finds, &format!("{at}rate_limit."));
+        }
+        if let Some(breaker) = &self.circuit_breaker {
+            breaker.check(finds, &format!("{at}circuit_breaker."));
         }
     }
 }
@@ -205,9 +215,7 @@ impl Chaos for RateLimit {
             ("requests_per_second", self.requests_per_second),
             ("burst_size", self.burst_size),
         ] {
-            if value == 0 {
-                finds.wrong(&format!("{at}{key}"), "must be at least 1: nothing would ever pass");
-            }
+            finds.at_least_one(&format!("{at}{key}"), value, "nothing would ever pass");
         }
     }
 }

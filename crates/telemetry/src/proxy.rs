@@ -40,6 +40,12 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Connections of clients that are open, also as tunnels",
     },
+    Described {
+        name: "fracas_proxy_circuit_breaker_state",
+        kind: "gauge",
+        labels: "",
+        help: "State of the circuit breaker: 0 closed, 1 open, 2 half-open; open until a request comes when its time is over",
+    },
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,7 +65,19 @@ pub struct Traffic {
     faults: Family<OfFault, Counter>,
     latency: Histogram,
     connections: Gauge,
+    circuit_breaker: Level,
     page: Page,
+}
+
+/// A number that is shown. Copies are of the same.
+#[derive(Debug, Clone, Default)]
+pub struct Level(Gauge);
+
+impl Level {
+    /// Shows another.
+    pub fn set(&self, value: i64) {
+        self.0.set(value);
+    }
 }
 
 /// A connection that is open; it is counted until this is dropped.
@@ -76,18 +94,20 @@ impl Traffic {
     /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
     pub fn new(faults: &[&'static str]) -> Self {
         let mut registry = Registry::with_prefix("fracas_proxy");
-        let [requests, met, latency, connections] = [0, 1, 2, 3].map(|index| ALL[index].help);
+        let [requests, met, latency, connections, breaker] = [0, 1, 2, 3, 4].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
             latency: Histogram::new(BUCKETS),
             connections: Gauge::default(),
+            circuit_breaker: Level::default(),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
         registry.register("faults", met, all.faults.clone());
         registry.register_with_unit("latency", latency, Unit::Seconds, all.latency.clone());
         registry.register("connections", connections, all.connections.clone());
+        registry.register("circuit_breaker_state", breaker, all.circuit_breaker.0.clone());
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -124,6 +144,11 @@ impl Traffic {
         self.latency.observe(seconds);
     }
 
+    /// The state of the circuit breaker: 0 closed, 1 open, 2 half-open.
+    pub fn circuit_breaker(&self) -> Level {
+        self.circuit_breaker.clone()
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         self.connections.inc();
@@ -143,6 +168,7 @@ mod tests {
         traffic.held(0.002);
         let open = traffic.opened();
         traffic.met("latency");
+        traffic.circuit_breaker().set(2);
         let text = traffic.page().text(Form::Text).unwrap();
         for family in ALL {
             let (name, kind, help) = (family.name, family.kind, family.help);
@@ -155,6 +181,7 @@ mod tests {
             "fracas_proxy_faults_total{fault=\"latency\"} 1\n",
             "fracas_proxy_latency_seconds_bucket{le=\"0.005\"} 1\n",
             "fracas_proxy_connections 1\n",
+            "fracas_proxy_circuit_breaker_state 2\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

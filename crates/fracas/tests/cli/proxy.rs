@@ -196,10 +196,13 @@ fn a_drawn_seed_is_said_and_repeats() {
 #[test]
 fn what_is_wrong_is_refused_before_anything_listens() {
     let cli = Cli::new();
-    let file = cli.file("chaos.yaml", "latency:\n  fixed_delay: 5\nbulkhead: {}\n");
+    let file = cli.file(
+        "chaos.yaml",
+        "latency:\n  fixed_delay: 5\nfault_injection: { mockai_enabled: true }\n",
+    );
     let said = cli.refused(&["proxy", "--listen", "0", "--chaos-config", &file]);
     assert!(said.contains("D003") && said.contains("chaos.yaml:2:3"), "{said}");
-    assert!(said.contains("D010") && said.contains("chaos.yaml:3:1"), "{said}");
+    assert!(said.contains("D010") && said.contains("chaos.yaml:3:20"), "{said}");
     let said = cli.refused(&["proxy", "--listen", "0", "--chaos-latency-ms", "3600001"]);
     assert!(said.contains("D004") && said.contains("the command line"), "{said}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::Cli;
 use crate::proxied::{Proxied, get};
 use crate::seen::swap;
+use crate::support::{LIMIT as LONGEST, soon};
 
 const FIXED: &str = "enabled: true
 latency: { enabled: true, fixed_delay_ms: 2, jitter_percent: 0, probability: 1.0 }
@@ -60,6 +61,29 @@ const CHUNKED: &str = "fault_injection:
   http_error_probability: 1
   request_matcher: { chunked_only: false }
 ";
+/// Opens by a row of failures.
+const ROW: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 500, 200, 500, 500, 500] } }
+circuit_breaker: { enabled: true, failure_threshold: 2, success_threshold: 1, timeout_ms: 3600000 }
+";
+/// The same, and what comes then is a trial.
+const TRIED: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 500, 200] } }
+circuit_breaker: { failure_threshold: 2, success_threshold: 1, timeout_ms: 0 }
+";
+/// The same, and nobody answers the trials.
+const TRIALS: &str = "fault_injection:
+  error_pattern: { type: sequential, sequence: [500, 200, 200, 200] }
+  timeout_errors: true
+  timeout_probability: 1
+  timeout_ms: 3600000
+circuit_breaker: { failure_threshold: 1, timeout_ms: 0, half_open_max_requests: 1 }
+";
+/// Opens by a share of failures.
+const SHARE: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 200] } }
+circuit_breaker: { failure_threshold: 1000, failure_rate_threshold: 50, min_requests_for_rate: 4 }
+";
+const WINDOW: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 200] } }
+circuit_breaker: { failure_threshold: 1000, min_requests_for_rate: 50, rolling_window_ms: 3600000 }
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 20, per_ip: false, per_endpoint: false }
 ";
@@ -85,6 +109,42 @@ fn failures(proxy: &Proxied) -> String {
         _ => "several",
     }
     .to_owned()
+}
+
+/// The state of the circuit breaker after three requests.
+fn state(proxy: &Proxied) -> String {
+    for n in 0..3 {
+        proxy.get("/", &n.to_string());
+    }
+    let status = proxy.get("/api/chaos/status", "a").body;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    status["circuit_breaker_state"].as_str().unwrap().to_owned()
+}
+
+/// Whether there is a second trial beside the first.
+fn trials(proxy: &Proxied) -> String {
+    assert_eq!(proxy.get("/", "a").status(), "500");
+    together(proxy, &[("timeout\"} 2", "two"), ("circuit_breaker\"} 1", "one")])
+}
+
+/// Sends two requests at the same time, of which one is not answered, and waits for one of the metrics.
+fn together(proxy: &Proxied, wanted: &[(&str, &str)]) -> String {
+    let at = proxy.address;
+    for id in ["one", "other"] {
+        // They end with the proxy.
+        std::thread::spawn(move || get(at, Ipv4Addr::LOCALHOST, "/", id));
+    }
+    soon(LONGEST, "both have come", || {
+        let metrics = proxy.get("/api/chaos/metrics", "a").body;
+        let found = wanted.iter().find(|(line, _)| metrics.contains(&format!("{line}\n")));
+        found.map(|(_, word)| (*word).to_owned())
+    })
+}
+
+/// Whether so many requests that the window of a millisecond has moved on open the breaker.
+fn opens(proxy: &Proxied) -> String {
+    let refused = |n: u32| proxy.get("/", &n.to_string()).status() == "503";
+    if (0..100).any(refused) { "opens" } else { "stays closed" }.to_owned()
 }
 
 /// The answers to bodies of four to six bytes.
@@ -256,4 +316,12 @@ keys! {
     key_rate_limit_burst_size: LIMIT, "size: 20" => "size: 60", burst, "few" => "most";
     key_rate_limit_per_ip: LIMIT, "ip: false" => "ip: true", own, "path none, address none" => "path none, address its own";
     key_rate_limit_per_endpoint: LIMIT, "endpoint: false" => "endpoint: true", own, "path none, address none" => "path its own, address none";
+    key_circuit_breaker_enabled: ROW, "enabled: true" => "enabled: false", statuses, "500 500 503 503 503 503" => "500 500 200 500 500 500";
+    key_circuit_breaker_failure_threshold: ROW, "failure_threshold: 2" => "failure_threshold: 3", statuses, "500 500 503 503 503 503" => "500 500 200 500 500 500";
+    key_circuit_breaker_timeout_ms: ROW, "3600000" => "0", statuses, "500 500 503 503 503 503" => "500 500 200 500 500 500";
+    key_circuit_breaker_success_threshold: TRIED, "success_threshold: 1" => "success_threshold: 2", state, "closed" => "half_open";
+    key_circuit_breaker_half_open_max_requests: TRIALS, "requests: 1" => "requests: 2", trials, "one" => "two";
+    key_circuit_breaker_failure_rate_threshold: SHARE, "threshold: 50" => "threshold: 70", statuses, "500 200 500 200 503 503" => "500 200 500 200 500 200";
+    key_circuit_breaker_min_requests_for_rate: SHARE, "rate: 4" => "rate: 2", statuses, "500 200 500 200 503 503" => "500 200 503 503 503 503";
+    key_circuit_breaker_rolling_window_ms: WINDOW, "3600000" => "1", opens, "opens" => "stays closed";
 }

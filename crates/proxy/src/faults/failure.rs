@@ -19,6 +19,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Whether it ends the connection, so that there is no answer.
+    pub(crate) fn is_an_end(self) -> bool {
+        matches!(
+            self,
+            Self::Connection(ConnectionErrorKind::TcpReset | ConnectionErrorKind::TcpClose)
+        )
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http(_) => "http_error",

@@ -8,7 +8,7 @@ use crate::upstream::Upstream;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-async fn put(proxy: &Stand, path: &str, body: &str) -> Curl {
+pub(crate) async fn put(proxy: &Stand, path: &str, body: &str) -> Curl {
     let url = format!("http://{}/api/chaos{path}", proxy.api);
     curl(&[
         "-X",
@@ -22,11 +22,11 @@ async fn put(proxy: &Stand, path: &str, body: &str) -> Curl {
     .await
 }
 
-async fn post(proxy: &Stand, path: &str) -> Curl {
+pub(crate) async fn post(proxy: &Stand, path: &str) -> Curl {
     curl(&["-X", "POST", &format!("http://{}/api/chaos{path}", proxy.api)]).await
 }
 
-async fn get(proxy: &Stand, path: &str) -> Value {
+pub(crate) async fn get(proxy: &Stand, path: &str) -> Value {
     let said = curl(&[&format!("http://{}/api/chaos{path}", proxy.api)]).await;
     serde_json::from_slice(&said.body).unwrap_or_else(|_| panic!("{said:?}"))
 }
@@ -67,6 +67,18 @@ async fn every_block_acts_from_the_next_request_on_in_connections_that_are_open(
             r#"{"http_errors": [599], "http_error_probability": 1}"#,
             "Fault injection configuration updated",
             "HTTP/1.1 599 ",
+        ),
+        (
+            "/config/circuit-breaker",
+            r#"{"failure_threshold": 1}"#,
+            "Circuit breaker configuration updated",
+            "HTTP/1.1 599 ",
+        ),
+        (
+            "/config/faults",
+            r#"{"enabled": false}"#,
+            "Fault injection configuration updated",
+            "x-fracas-fault: circuit_breaker\r\n",
         ),
         (
             "/config",
@@ -141,7 +153,8 @@ async fn all_is_switched_on_and_off() {
     assert_eq!(curl(&[&proxy.url("/")]).await.code, 56);
     let status = json!({
         "enabled": true, "active_scenarios": [], "latency_enabled": false, "fault_injection_enabled": true,
-        "rate_limit_enabled": false, "traffic_shaping_enabled": false, "seed": 42,
+        "rate_limit_enabled": false, "traffic_shaping_enabled": false, "circuit_breaker_enabled": false,
+        "circuit_breaker_state": "closed", "seed": 42,
     });
     assert_eq!(get(&proxy, "/status").await, status);
     post(&proxy, "/disable").await;
@@ -157,7 +170,9 @@ async fn all_is_switched_on_and_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_can_be_written() {
-    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}").start();
+    let proxy =
+        wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}")
+            .start();
     let config = get(&proxy, "/config").await;
     assert_eq!(config["fault_injection"]["http_errors"], json!([500, 502, 503, 504]));
     post(&proxy, "/reset").await;
@@ -179,7 +194,7 @@ async fn each_error_has_its_status() {
     let said = put(
         &proxy,
         "/config",
-        "{\n  \"latency\": { \"fixed_delay\": 5 },\n  \"bulkhead\": {}\n}",
+        "{\n  \"latency\": { \"fixed_delay\": 5 },\n  \"fault_injection\": { \"mockai_enabled\": true }\n}",
     )
     .await;
     assert_eq!(
@@ -196,7 +211,7 @@ async fn each_error_has_its_status() {
         )
     };
     assert_eq!(place(0), (&json!("D003"), &json!(2), &json!(16)), "{details:#}");
-    assert_eq!(place(1), (&json!("D010"), &json!(3), &json!(3)), "{details:#}");
+    assert_eq!(place(1), (&json!("D010"), &json!(3), &json!(24)), "{details:#}");
     let large = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&large, "x".repeat((1 << 20) + 1)).unwrap();
     let said = put(&proxy, "/config", &format!("@{}", large.path().display())).await;

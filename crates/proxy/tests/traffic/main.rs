@@ -9,6 +9,7 @@
 
 mod answers;
 mod api;
+mod breaker;
 mod canned;
 mod client;
 mod ends;

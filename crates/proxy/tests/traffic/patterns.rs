@@ -94,7 +94,11 @@ async fn a_pattern_that_is_not_changed_goes_on() {
     let url = proxy.url("/api/chaos/config/faults");
     let put = async |body: &str| {
         let json = ["-X", "PUT", "-H", "content-type: application/json", "--data-binary"];
-        assert_eq!(curl(&[&json[..], &[body, &url]].concat()).await.status(), 200, "{body}");
+        assert_eq!(
+            curl(&[&json[..], &[body, url.as_str()]].concat()).await.status(),
+            200,
+            "{body}"
+        );
     };
     put(r#"{"timeout_ms": 1, "error_pattern": {"type": "sequential", "sequence": [500, 501, 502, 503]}}"#).await;
     assert_eq!(statuses(&mut client, 1, "").await, ["502"]);

@@ -1,3 +1,5 @@
+use fracas_core::chaos::CircuitBreaker;
+
 use super::*;
 
 fn read<T: Chaos>(text: &str) -> Result<T, Vec<Box<Problem>>> {
@@ -23,7 +25,8 @@ fn said<T: Chaos + std::fmt::Debug>(text: &str) -> Vec<(&'static str, usize, usi
 
 #[test]
 fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
-    let config: ChaosConfig = read("fault_injection: {}\nrate_limit: {}\nlatency: { fixed_delay_ms: 500 }\n").unwrap();
+    let config: ChaosConfig =
+        read("fault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nlatency: { fixed_delay_ms: 500 }\n").unwrap();
     let expected = serde_json::json!({
         "enabled": true,
         "latency": { "enabled": true, "fixed_delay_ms": 500.0, "jitter_percent": 0.0, "probability": 1.0 },
@@ -34,6 +37,11 @@ fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
         },
         "rate_limit": {
             "enabled": true, "requests_per_second": 100, "burst_size": 10, "per_ip": false, "per_endpoint": false,
+        },
+        "circuit_breaker": {
+            "enabled": true, "failure_threshold": 5, "success_threshold": 2, "timeout_ms": 60000,
+            "half_open_max_requests": 3, "failure_rate_threshold": 50.0, "min_requests_for_rate": 10,
+            "rolling_window_ms": 10000,
         },
     });
     assert_eq!(serde_json::to_value(&config).unwrap(), expected);
@@ -63,7 +71,7 @@ fn unknown_keys_and_wrong_values_are_told_with_their_places() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    for key in ["traffic_shaping", "circuit_breaker", "bulkhead"] {
+    for key in ["traffic_shaping", "bulkhead"] {
         assert_eq!(said::<ChaosConfig>(&format!("{key}: {{}}")), [("D010", 1, 1)], "{key}");
     }
     for key in [
@@ -169,4 +177,30 @@ fn a_pattern_has_what_its_type_needs_and_nothing_else() {
     );
     let none = "error_pattern: { type: random, probability: 1 }\nhttp_errors: []";
     assert_eq!(said::<FaultInjection>(none), [("D009", 1, 16)]);
+}
+
+#[test]
+fn a_breaker_that_could_not_work_is_refused() {
+    for wrong in [
+        "failure_threshold: 0",
+        "success_threshold: 0",
+        "timeout_ms: 3600001",
+        "half_open_max_requests: 0",
+        "failure_rate_threshold: 0",
+        "failure_rate_threshold: 100.5",
+        "failure_rate_threshold: .nan",
+        "min_requests_for_rate: 0",
+        "rolling_window_ms: 0",
+        "rolling_window_ms: 3600001",
+        "failure_threshold: 1.5",
+    ] {
+        let found = said::<CircuitBreaker>(wrong);
+        let column = wrong.find(' ').unwrap() + 2;
+        assert_eq!(found, [("D004", 1, column)], "{wrong}");
+    }
+    assert!(read::<CircuitBreaker>("failure_rate_threshold: 100\ntimeout_ms: 0").is_ok());
+    assert_eq!(
+        said::<ChaosConfig>("circuit_breaker: { failure_threshold: 0 }"),
+        [("D004", 1, 39)]
+    );
 }

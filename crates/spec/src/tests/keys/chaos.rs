@@ -42,6 +42,16 @@ const MATCHER: &str = "fault_injection:
 ";
 const CHUNKED: &str = "fault_injection: { request_matcher: { chunked_only: false } }
 ";
+const BREAKER: &str = "circuit_breaker:
+  enabled: true
+  failure_threshold: 3
+  success_threshold: 4
+  timeout_ms: 50
+  half_open_max_requests: 6
+  failure_rate_threshold: 70
+  min_requests_for_rate: 8
+  rolling_window_ms: 90
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
 ";
@@ -102,4 +112,12 @@ keys! {
     key_rate_limit_burst_size: LIMIT, "size: 5" => "size: 10", "/rate_limit/burst_size", "5" => "10";
     key_rate_limit_per_ip: LIMIT, "per_ip: false" => "per_ip: true", "/rate_limit/per_ip", "false" => "true";
     key_rate_limit_per_endpoint: LIMIT, "per_endpoint: false" => "per_endpoint: true", "/rate_limit/per_endpoint", "false" => "true";
+    key_circuit_breaker_enabled: BREAKER, "true" => "false", "/circuit_breaker/enabled", "true" => "false";
+    key_circuit_breaker_failure_threshold: BREAKER, "3" => "1", "/circuit_breaker/failure_threshold", "3" => "1";
+    key_circuit_breaker_success_threshold: BREAKER, "4" => "1", "/circuit_breaker/success_threshold", "4" => "1";
+    key_circuit_breaker_timeout_ms: BREAKER, "50" => "1", "/circuit_breaker/timeout_ms", "50" => "1";
+    key_circuit_breaker_half_open_max_requests: BREAKER, "6" => "1", "/circuit_breaker/half_open_max_requests", "6" => "1";
+    key_circuit_breaker_failure_rate_threshold: BREAKER, "70" => "0.5", "/circuit_breaker/failure_rate_threshold", "70.0" => "0.5";
+    key_circuit_breaker_min_requests_for_rate: BREAKER, "8" => "1", "/circuit_breaker/min_requests_for_rate", "8" => "1";
+    key_circuit_breaker_rolling_window_ms: BREAKER, "90" => "1", "/circuit_breaker/rolling_window_ms", "90" => "1";
 }

@@ -1,0 +1,45 @@
+//! What lets requests pass, or not, by how others fare.
+
+use fracas_core::chaos::CircuitBreaker;
+
+use super::{Chaos, Finds};
+
+impl Chaos for CircuitBreaker {
+    fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
+        for (key, value, why) in [
+            (
+                "failure_threshold",
+                self.failure_threshold,
+                "it would open without a failure",
+            ),
+            (
+                "success_threshold",
+                self.success_threshold,
+                "it would close without a success",
+            ),
+            (
+                "half_open_max_requests",
+                self.half_open_max_requests,
+                "it would never close",
+            ),
+            (
+                "min_requests_for_rate",
+                self.min_requests_for_rate,
+                "there is no share of nothing",
+            ),
+        ] {
+            finds.at_least_one(&format!("{at}{key}"), value, why);
+        }
+        finds.millis(&format!("{at}timeout_ms"), self.timeout_ms as f64);
+        let rate = self.failure_rate_threshold;
+        if rate == 0.0 || !(0.0..=100.0).contains(&rate) {
+            let what = format!("must be more than 0 and at most 100 percent, not {rate}");
+            finds.wrong(&format!("{at}failure_rate_threshold"), &what);
+        }
+        let window = format!("{at}rolling_window_ms");
+        if self.rolling_window_ms == 0 {
+            finds.wrong(&window, "must be at least 1 millisecond");
+        }
+        finds.millis(&window, self.rolling_window_ms as f64);
+    }
+}
