@@ -3,6 +3,7 @@
 //! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
 
 mod breaker;
+mod bulkhead;
 mod matcher;
 mod pattern;
 
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::CircuitBreaker;
+pub use bulkhead::Bulkhead;
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use pattern::{ErrorPattern, PatternKind};
 
@@ -31,6 +33,9 @@ pub struct ChaosConfig {
     /// Requests are refused while too many fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Only so many requests pass at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bulkhead: Option<Bulkhead>,
 }
 
 /// Holds a request before it goes on.
@@ -166,6 +171,11 @@ impl ChaosConfig {
         self.rate_limit.as_ref().filter(|block| self.enabled && block.enabled)
     }
 
+    /// The block of the bulkhead, if it acts.
+    pub fn bulkhead(&self) -> Option<&Bulkhead> {
+        self.bulkhead.as_ref().filter(|block| self.enabled && block.enabled)
+    }
+
     /// The block of the circuit breaker, if it acts.
     pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
         self.circuit_breaker
@@ -182,6 +192,7 @@ impl Default for ChaosConfig {
             fault_injection: None,
             rate_limit: None,
             circuit_breaker: None,
+            bulkhead: None,
         }
     }
 }

@@ -51,6 +51,10 @@ struct Status {
     circuit_breaker_enabled: bool,
     /// Also while it is off: it goes on from there.
     circuit_breaker_state: &'static str,
+    bulkhead_enabled: bool,
+    /// Also those that came while it was on, when it is off.
+    bulkhead_concurrent_requests: usize,
+    bulkhead_queued_requests: usize,
     seed: u64,
 }
 
@@ -163,6 +167,16 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
             },
         )
     }),
+    ("/config/bulkhead", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Bulkhead configuration updated",
+            |config, new| {
+                config.bulkhead = Some(new);
+            },
+        )
+    }),
     ("/enable", &[Method::POST], |shared, _| {
         shared.live.change(|config| config.enabled = true);
         done("Chaos engineering enabled")
@@ -187,6 +201,7 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
 fn status(shared: &Shared) -> Response<Body> {
     let active = shared.live.now();
     let config = &active.config;
+    let [inside, queued] = shared.live.places().counts();
     answer::json(&Status {
         enabled: config.enabled,
         active_scenarios: [],
@@ -200,6 +215,9 @@ fn status(shared: &Shared) -> Response<Body> {
             Phase::Open => "open",
             Phase::HalfOpen => "half_open",
         },
+        bulkhead_enabled: config.bulkhead().is_some(),
+        bulkhead_concurrent_requests: inside,
+        bulkhead_queued_requests: queued,
         seed: shared.seed.0,
     })
 }

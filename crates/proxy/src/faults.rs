@@ -1,6 +1,7 @@
 //! The faults: each a decision about one request, in a file of its own.
 
 pub(crate) mod breaker;
+pub(crate) mod bulkhead;
 pub(crate) mod circuit;
 pub(crate) mod failure;
 pub(crate) mod latency;
@@ -11,6 +12,7 @@ mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
 pub const NAMES: &[&str] = &[
+    "bulkhead",
     "circuit_breaker",
     "connection_error",
     "http_error",

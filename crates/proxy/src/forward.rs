@@ -1,5 +1,6 @@
 //! The way to the upstream and back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Either;
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::accept::SILENCE;
 use crate::answer::Body;
+use crate::faults::bulkhead::Place;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
 use crate::tunnel::Tunnels;
@@ -51,6 +53,8 @@ enum Way {
 struct Offer {
     protocol: HeaderValue,
     client: OnUpgrade,
+    /// In the bulkhead.
+    place: Option<Arc<Place>>,
 }
 
 /// Why there is no answer of the upstream.
@@ -78,11 +82,13 @@ impl Forward {
     /// Passes a request on, and gives the answer as soon as its head is there.
     pub(crate) async fn pass(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Body>, NoAnswer> {
         let version = request.version();
+        let place = request.extensions_mut().remove::<Arc<Place>>();
         let asked =
             headers::upgrade(request.headers()).filter(|_| version == Version::HTTP_11 && !self.upstream.is_http2());
         let offer = asked.map(|protocol| Offer {
             protocol,
             client: hyper::upgrade::on(&mut request),
+            place,
         });
         self.readdress(&mut request)?;
         headers::strip(request.headers_mut());
@@ -172,7 +178,7 @@ impl Forward {
             };
             let upstream = hyper::upgrade::on(&mut response);
             headers::set_upgrade(response.headers_mut(), protocol);
-            self.tunnels.carry(offer.client, upstream);
+            self.tunnels.carry(offer.client, upstream, offer.place);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;

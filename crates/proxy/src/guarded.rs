@@ -1,12 +1,14 @@
 //! The body of an answer, with what ends when it does.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::faults::breaker::Passing;
+use crate::faults::bulkhead::Place;
 use crate::faults::circuit::Outcome;
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
@@ -14,11 +16,17 @@ use crate::faults::circuit::Outcome;
 pub(crate) struct Guarded<B> {
     body: B,
     passing: Option<Passing>,
+    /// In the bulkhead. Whoever takes the body drops it at its end, or when the client has gone.
+    _place: Option<Arc<Place>>,
 }
 
 impl<B: Body> Guarded<B> {
-    pub(crate) fn new(body: B, passing: Option<Passing>) -> Self {
-        let mut guarded = Self { body, passing };
+    pub(crate) fn new(body: B, passing: Option<Passing>, place: Option<Arc<Place>>) -> Self {
+        let mut guarded = Self {
+            body,
+            passing,
+            _place: place,
+        };
         guarded.look(false);
         guarded
     }

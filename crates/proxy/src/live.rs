@@ -7,6 +7,7 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_telemetry::proxy::Traffic;
 
 use crate::faults::breaker::Breaker;
+use crate::faults::bulkhead::Places;
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
 
@@ -26,12 +27,15 @@ pub(crate) struct Live {
     now: RwLock<Arc<Active>>,
     /// It goes by the block of the configuration, and has in it what was let pass under another.
     breaker: Arc<Breaker>,
+    /// The same.
+    places: Arc<Places>,
 }
 
 impl Live {
     pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
         Self {
             breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
+            places: Places::new(config.bulkhead(), metrics.bulkhead()),
             now: RwLock::new(Arc::new(Active::new(config, None))),
         }
     }
@@ -39,6 +43,11 @@ impl Live {
     /// The circuit breaker, on or off.
     pub(crate) fn breaker(&self) -> &Arc<Breaker> {
         &self.breaker
+    }
+
+    /// The places of the bulkhead, on or off.
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// What acts now.
@@ -52,6 +61,7 @@ impl Live {
         let mut config = now.config.clone();
         change(&mut config);
         self.breaker.configure(config.circuit_breaker.as_ref());
+        self.places.configure(config.bulkhead());
         let next = Active::new(config, Some(&**now));
         *now = Arc::new(next);
     }

@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
 use crate::faults::breaker::Passing;
+use crate::faults::bulkhead::{NoPlace, Place};
 use crate::faults::circuit::Outcome;
 use crate::faults::failure::{self, Failure};
 use crate::faults::latency::{self, Delay};
@@ -53,6 +54,8 @@ struct Met {
     delay: Option<Delay>,
     /// Let pass by the circuit breaker.
     passing: Option<Passing>,
+    /// In the bulkhead.
+    place: Option<Arc<Place>>,
 }
 
 /// Answers a request.
@@ -66,7 +69,7 @@ pub(crate) async fn answer(
     let mut met = Met::default();
     let response = whole(&shared, &connection, request, &mut met).await;
     let response = if is_head { answer::to_head(response) } else { response };
-    response.map(|body| Guarded::new(body, met.passing.take()))
+    response.map(|body| Guarded::new(body, met.passing.take(), met.place.take()))
 }
 
 /// The answer to a request, as if it were no HEAD.
@@ -94,7 +97,12 @@ async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload
     response
 }
 
-async fn traffic(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
+async fn traffic(
+    shared: &Shared,
+    connection: &Connection,
+    mut request: Request<Upload>,
+    met: &mut Met,
+) -> Response<Body> {
     let active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
     if active.config.circuit_breaker().is_some() {
@@ -104,6 +112,25 @@ async fn traffic(shared: &Shared, connection: &Connection, request: Request<Uplo
                 met.fault(shared, "circuit_breaker");
                 let why = "the circuit breaker lets nothing pass: too many requests failed";
                 return refuse(StatusCode::SERVICE_UNAVAILABLE, why, wait);
+            }
+        }
+    }
+    if let Some(block) = active.config.bulkhead() {
+        let limit = Duration::from_millis(block.queue_timeout_ms);
+        match shared.live.places().enter(limit).await {
+            Ok(place) => {
+                let place = Arc::new(place);
+                // Should it become a tunnel, that has no body to hold it.
+                request.extensions_mut().insert(Arc::clone(&place));
+                met.place = Some(place);
+            }
+            Err(none) => {
+                met.fault(shared, "bulkhead");
+                let why = match none {
+                    NoPlace::Full => "the bulkhead is full, and so is its queue",
+                    NoPlace::Late => "the bulkhead is full, and no place was free in time",
+                };
+                return answer::problem(StatusCode::SERVICE_UNAVAILABLE, why);
             }
         }
     }

@@ -1,8 +1,12 @@
 //! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
 
+use std::sync::Arc;
+
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
+
+use crate::faults::bulkhead::Place;
 
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
@@ -14,8 +18,8 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over.
-    pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade) {
+    /// Begins to carry, as soon as both have gone over. It has its place in the bulkhead until it ends.
+    pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade, place: Option<Arc<Place>>) {
         let mut over = self.over.clone();
         // Without the proxy there is nobody to carry for.
         let Some(alive) = self.alive.upgrade() else { return };
@@ -31,7 +35,7 @@ impl Tunnels {
                 _done = carried => {}
                 _over = over.wait_for(|over| *over) => {}
             }
-            drop(alive);
+            drop((place, alive));
         });
     }
 }

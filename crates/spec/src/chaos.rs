@@ -127,6 +127,9 @@ impl Chaos for ChaosConfig {
         if let Some(breaker) = &self.circuit_breaker {
             breaker.check(finds, &format!("{at}circuit_breaker."));
         }
+        if let Some(bulkhead) = &self.bulkhead {
+            bulkhead.check(finds, &format!("{at}bulkhead."));
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
 }
 
 /// What a proxy will do in a later version.
-const BLOCKS: &[&str] = &["traffic_shaping", "bulkhead"];
+const BLOCKS: &[&str] = &["traffic_shaping"];
 const FAULTS_OF_A_PROXY: &[&str] = &[
     "partial_responses",
     "partial_response_probability",

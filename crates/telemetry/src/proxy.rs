@@ -46,6 +46,18 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "State of the circuit breaker: 0 closed, 1 open, 2 half-open; open until a request comes when its time is over",
     },
+    Described {
+        name: "fracas_proxy_bulkhead_concurrent_requests",
+        kind: "gauge",
+        labels: "",
+        help: "Requests that have a place of the bulkhead",
+    },
+    Described {
+        name: "fracas_proxy_bulkhead_queued_requests",
+        kind: "gauge",
+        labels: "",
+        help: "Requests that wait for a place of the bulkhead",
+    },
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -66,6 +78,7 @@ pub struct Traffic {
     latency: Histogram,
     connections: Gauge,
     circuit_breaker: Level,
+    bulkhead: [Level; 2],
     page: Page,
 }
 
@@ -94,13 +107,15 @@ impl Traffic {
     /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
     pub fn new(faults: &[&'static str]) -> Self {
         let mut registry = Registry::with_prefix("fracas_proxy");
-        let [requests, met, latency, connections, breaker] = [0, 1, 2, 3, 4].map(|index| ALL[index].help);
+        let [requests, met, latency, connections, breaker, inside, queued] =
+            [0, 1, 2, 3, 4, 5, 6].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
             latency: Histogram::new(BUCKETS),
             connections: Gauge::default(),
             circuit_breaker: Level::default(),
+            bulkhead: [Level::default(), Level::default()],
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -108,6 +123,9 @@ impl Traffic {
         registry.register_with_unit("latency", latency, Unit::Seconds, all.latency.clone());
         registry.register("connections", connections, all.connections.clone());
         registry.register("circuit_breaker_state", breaker, all.circuit_breaker.0.clone());
+        let [has_a_place, waits] = &all.bulkhead;
+        registry.register("bulkhead_concurrent_requests", inside, has_a_place.0.clone());
+        registry.register("bulkhead_queued_requests", queued, waits.0.clone());
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -149,6 +167,11 @@ impl Traffic {
         self.circuit_breaker.clone()
     }
 
+    /// How many requests have a place of the bulkhead, and how many wait for one.
+    pub fn bulkhead(&self) -> [Level; 2] {
+        self.bulkhead.clone()
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         self.connections.inc();
@@ -169,6 +192,9 @@ mod tests {
         let open = traffic.opened();
         traffic.met("latency");
         traffic.circuit_breaker().set(2);
+        let [inside, queued] = traffic.bulkhead();
+        inside.set(3);
+        queued.set(1);
         let text = traffic.page().text(Form::Text).unwrap();
         for family in ALL {
             let (name, kind, help) = (family.name, family.kind, family.help);
@@ -182,6 +208,8 @@ mod tests {
             "fracas_proxy_latency_seconds_bucket{le=\"0.005\"} 1\n",
             "fracas_proxy_connections 1\n",
             "fracas_proxy_circuit_breaker_state 2\n",
+            "fracas_proxy_bulkhead_concurrent_requests 3\n",
+            "fracas_proxy_bulkhead_queued_requests 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

@@ -84,6 +84,13 @@ circuit_breaker: { failure_threshold: 1000, failure_rate_threshold: 50, min_requ
 const WINDOW: &str = "fault_injection: { error_pattern: { type: sequential, sequence: [500, 200] } }
 circuit_breaker: { failure_threshold: 1000, min_requests_for_rate: 50, rolling_window_ms: 3600000 }
 ";
+/// All that come in stay there.
+const BULKHEAD: &str = "latency: { fixed_delay_ms: 3600000 }
+bulkhead: { enabled: true, max_concurrent_requests: 1, max_queue_size: 0, queue_timeout_ms: 3600000 }
+";
+const QUEUE: &str = "latency: { fixed_delay_ms: 3600000 }
+bulkhead: { max_concurrent_requests: 1, max_queue_size: 1, queue_timeout_ms: 1 }
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 20, per_ip: false, per_endpoint: false }
 ";
@@ -139,6 +146,30 @@ fn together(proxy: &Proxied, wanted: &[(&str, &str)]) -> String {
         let found = wanted.iter().find(|(line, _)| metrics.contains(&format!("{line}\n")));
         found.map(|(_, word)| (*word).to_owned())
     })
+}
+
+/// What becomes of the second of two.
+fn second(proxy: &Proxied) -> String {
+    let (both, queued, refused) = ("latency\"} 2", "queued_requests 1", "bulkhead\"} 1");
+    together(proxy, &[(both, "passes"), (queued, "waits"), (refused, "is refused")])
+}
+
+/// How long the second of two waits until it is refused.
+fn waits(proxy: &Proxied) -> String {
+    let at = proxy.address;
+    std::thread::spawn(move || get(at, Ipv4Addr::LOCALHOST, "/", "first"));
+    soon(LONGEST, "the first is held", || {
+        let metrics = proxy.get("/api/chaos/metrics", "a").body;
+        metrics.contains("latency\"} 1\n").then_some(())
+    });
+    let got = proxy.get("/", "second");
+    assert_eq!(got.status(), "503");
+    if got.took < Duration::from_secs(2) {
+        "short"
+    } else {
+        "long"
+    }
+    .to_owned()
 }
 
 /// Whether so many requests that the window of a millisecond has moved on open the breaker.
@@ -324,4 +355,8 @@ keys! {
     key_circuit_breaker_failure_rate_threshold: SHARE, "threshold: 50" => "threshold: 70", statuses, "500 200 500 200 503 503" => "500 200 500 200 500 200";
     key_circuit_breaker_min_requests_for_rate: SHARE, "rate: 4" => "rate: 2", statuses, "500 200 500 200 503 503" => "500 200 503 503 503 503";
     key_circuit_breaker_rolling_window_ms: WINDOW, "3600000" => "1", opens, "opens" => "stays closed";
+    key_bulkhead_enabled: BULKHEAD, "enabled: true" => "enabled: false", second, "is refused" => "passes";
+    key_bulkhead_max_concurrent_requests: BULKHEAD, "requests: 1" => "requests: 2", second, "is refused" => "passes";
+    key_bulkhead_max_queue_size: BULKHEAD, "size: 0" => "size: 1", second, "is refused" => "waits";
+    key_bulkhead_queue_timeout_ms: QUEUE, "timeout_ms: 1" => "timeout_ms: 2000", waits, "short" => "long";
 }

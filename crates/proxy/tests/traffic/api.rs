@@ -154,7 +154,8 @@ async fn all_is_switched_on_and_off() {
     let status = json!({
         "enabled": true, "active_scenarios": [], "latency_enabled": false, "fault_injection_enabled": true,
         "rate_limit_enabled": false, "traffic_shaping_enabled": false, "circuit_breaker_enabled": false,
-        "circuit_breaker_state": "closed", "seed": 42,
+        "circuit_breaker_state": "closed", "bulkhead_enabled": false, "bulkhead_concurrent_requests": 0,
+        "bulkhead_queued_requests": 0, "seed": 42,
     });
     assert_eq!(get(&proxy, "/status").await, status);
     post(&proxy, "/disable").await;
@@ -170,9 +171,7 @@ async fn all_is_switched_on_and_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_can_be_written() {
-    let proxy =
-        wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}")
-            .start();
+    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nbulkhead: {}").start();
     let config = get(&proxy, "/config").await;
     assert_eq!(config["fault_injection"]["http_errors"], json!([500, 502, 503, 504]));
     post(&proxy, "/reset").await;

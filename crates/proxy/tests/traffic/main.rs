@@ -10,6 +10,7 @@
 mod answers;
 mod api;
 mod breaker;
+mod bulkhead;
 mod canned;
 mod client;
 mod ends;

@@ -1,6 +1,6 @@
 //! What lets requests pass, or not, by how others fare.
 
-use fracas_core::chaos::CircuitBreaker;
+use fracas_core::chaos::{Bulkhead, CircuitBreaker};
 
 use super::{Chaos, Finds};
 
@@ -41,5 +41,13 @@ impl Chaos for CircuitBreaker {
             finds.wrong(&window, "must be at least 1 millisecond");
         }
         finds.millis(&window, self.rolling_window_ms as f64);
+    }
+}
+
+impl Chaos for Bulkhead {
+    fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
+        let most = self.max_concurrent_requests;
+        finds.at_least_one(&format!("{at}max_concurrent_requests"), most, "nothing would ever pass");
+        finds.millis(&format!("{at}queue_timeout_ms"), self.queue_timeout_ms as f64);
     }
 }

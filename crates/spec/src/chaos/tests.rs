@@ -1,4 +1,4 @@
-use fracas_core::chaos::CircuitBreaker;
+use fracas_core::chaos::{Bulkhead, CircuitBreaker};
 
 use super::*;
 
@@ -25,8 +25,10 @@ fn said<T: Chaos + std::fmt::Debug>(text: &str) -> Vec<(&'static str, usize, usi
 
 #[test]
 fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
-    let config: ChaosConfig =
-        read("fault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nlatency: { fixed_delay_ms: 500 }\n").unwrap();
+    let config: ChaosConfig = read(
+        "fault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nbulkhead: {}\nlatency: { fixed_delay_ms: 500 }\n",
+    )
+    .unwrap();
     let expected = serde_json::json!({
         "enabled": true,
         "latency": { "enabled": true, "fixed_delay_ms": 500.0, "jitter_percent": 0.0, "probability": 1.0 },
@@ -42,6 +44,9 @@ fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
             "enabled": true, "failure_threshold": 5, "success_threshold": 2, "timeout_ms": 60000,
             "half_open_max_requests": 3, "failure_rate_threshold": 50.0, "min_requests_for_rate": 10,
             "rolling_window_ms": 10000,
+        },
+        "bulkhead": {
+            "enabled": true, "max_concurrent_requests": 100, "max_queue_size": 10, "queue_timeout_ms": 5000,
         },
     });
     assert_eq!(serde_json::to_value(&config).unwrap(), expected);
@@ -71,9 +76,7 @@ fn unknown_keys_and_wrong_values_are_told_with_their_places() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    for key in ["traffic_shaping", "bulkhead"] {
-        assert_eq!(said::<ChaosConfig>(&format!("{key}: {{}}")), [("D010", 1, 1)], "{key}");
-    }
+    assert_eq!(said::<ChaosConfig>("traffic_shaping: {}"), [("D010", 1, 1)]);
     for key in [
         "partial_responses",
         "payload_corruption",
@@ -203,4 +206,19 @@ fn a_breaker_that_could_not_work_is_refused() {
         said::<ChaosConfig>("circuit_breaker: { failure_threshold: 0 }"),
         [("D004", 1, 39)]
     );
+}
+
+#[test]
+fn a_bulkhead_without_a_place_is_refused() {
+    for wrong in [
+        "max_concurrent_requests: 0",
+        "max_concurrent_requests: -1",
+        "max_queue_size: all",
+        "queue_timeout_ms: 3600001",
+    ] {
+        let column = wrong.find(' ').unwrap() + 2;
+        assert_eq!(said::<Bulkhead>(wrong), [("D004", 1, column)], "{wrong}");
+    }
+    assert!(read::<Bulkhead>("max_queue_size: 0\nqueue_timeout_ms: 0").is_ok());
+    assert_eq!(said::<ChaosConfig>("bulkhead: { queue: 1 }"), [("D003", 1, 13)]);
 }

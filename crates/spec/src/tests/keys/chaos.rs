@@ -52,6 +52,9 @@ const BREAKER: &str = "circuit_breaker:
   min_requests_for_rate: 8
   rolling_window_ms: 90
 ";
+const BULKHEAD: &str =
+    "bulkhead: { enabled: true, max_concurrent_requests: 3, max_queue_size: 4, queue_timeout_ms: 50 }
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
 ";
@@ -120,4 +123,8 @@ keys! {
     key_circuit_breaker_failure_rate_threshold: BREAKER, "70" => "0.5", "/circuit_breaker/failure_rate_threshold", "70.0" => "0.5";
     key_circuit_breaker_min_requests_for_rate: BREAKER, "8" => "1", "/circuit_breaker/min_requests_for_rate", "8" => "1";
     key_circuit_breaker_rolling_window_ms: BREAKER, "90" => "1", "/circuit_breaker/rolling_window_ms", "90" => "1";
+    key_bulkhead_enabled: BULKHEAD, "true" => "false", "/bulkhead/enabled", "true" => "false";
+    key_bulkhead_max_concurrent_requests: BULKHEAD, "3" => "1", "/bulkhead/max_concurrent_requests", "3" => "1";
+    key_bulkhead_max_queue_size: BULKHEAD, "4" => "0", "/bulkhead/max_queue_size", "4" => "0";
+    key_bulkhead_queue_timeout_ms: BULKHEAD, "50" => "0", "/bulkhead/queue_timeout_ms", "50" => "0";
 }
