@@ -115,6 +115,11 @@ impl Forward {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: "the client sent nothing of its body for too long".to_owned(),
             }),
+            // No fault of the upstream's.
+            Err(_) if progress.is_broken() => Err(NoAnswer {
+                status: StatusCode::BAD_REQUEST,
+                why: "the body of the request broke off".to_owned(),
+            }),
             Err(error) => Err(NoAnswer {
                 status: StatusCode::BAD_GATEWAY,
                 why: fracas_core::problem::causes(&*error).join(": "),

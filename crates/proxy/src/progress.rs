@@ -17,6 +17,7 @@ struct Marks {
     last: AtomicU64,
     is_awaited: AtomicBool,
     is_silent: AtomicBool,
+    is_broken: AtomicBool,
 }
 
 impl Progress {
@@ -26,6 +27,7 @@ impl Progress {
             last: AtomicU64::new(0),
             is_awaited: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
         }))
     }
 
@@ -49,6 +51,16 @@ impl Progress {
     /// Whether that is why the body broke off.
     pub(crate) fn is_silent(&self) -> bool {
         self.0.is_silent.load(Ordering::Acquire)
+    }
+
+    /// The client broke it off.
+    pub(crate) fn set_broken(&self) {
+        self.0.is_broken.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.0.is_broken.load(Ordering::Acquire)
     }
 
     /// Waits until no part was taken for so long, although one was there.

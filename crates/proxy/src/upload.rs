@@ -77,6 +77,9 @@ impl Body for Upload {
             Poll::Ready(frame) => {
                 this.silent = None;
                 this.progress.moved();
+                if let Some(Err(_)) = frame {
+                    this.progress.set_broken();
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Broken::from)))
             }
             Poll::Pending => {

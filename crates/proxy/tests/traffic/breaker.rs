@@ -123,6 +123,17 @@ async fn what_is_no_failure_does_not_open_it() {
     drop(gone);
     soon("it has gone", || proxy.connections() == 0).await;
     assert_eq!(state(&proxy).await, "closed");
+    let upstream = Upstream::start().await;
+    let proxy = wish("circuit_breaker: { failure_threshold: 1 }")
+        .to(&upstream.url())
+        .start();
+    let mut gone = Raw::to(proxy.address).await;
+    gone.send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf")
+        .await;
+    soon("the upstream is asked", || upstream.connections() > 0).await;
+    drop(gone);
+    soon("it has gone, too", || proxy.connections() == 0).await;
+    assert_eq!(state(&proxy).await, "closed");
 }
 
 /// A proxy that is open after its first request, whose trials get these statuses.
