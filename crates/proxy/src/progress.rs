@@ -90,6 +90,7 @@ mod tests {
             let mut last = Instant::now();
             // In all it is twice the limit.
             for _ in 0..10 {
+                // tidy: sleep because the pauses are what is measured
                 tokio::time::sleep(limit / 5).await;
                 last = Instant::now();
                 progress.moved();

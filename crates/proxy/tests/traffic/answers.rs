@@ -89,6 +89,7 @@ async fn a_client_that_pauses_takes_no_time_of_the_upstream() {
         client
             .send("POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nhe")
             .await;
+        // tidy: sleep because the pause of the client is what is tested
         tokio::time::sleep(limit * 4).await;
         client.send("re").await;
         let head = client.until("\r\n\r\n").await;

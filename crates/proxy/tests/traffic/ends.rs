@@ -67,6 +67,7 @@ async fn who_came_before_the_end_is_answered() {
     })
     .await;
     // It is asked to stop before it has begun.
+    // tidy: sleep because it is a limit, and nobody waits for it
     let drained = proxy.serve(async {}, tokio::time::sleep(LIMIT)).await;
     assert_eq!(drained.cut, 0);
     for client in clients {

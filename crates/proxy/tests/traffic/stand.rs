@@ -100,6 +100,7 @@ impl Wish {
             let _said = stopped.await;
         };
         let page = proxy.page();
+        // tidy: sleep because it is a limit, and nobody waits for it
         let served = tokio::spawn(proxy.serve(stopped, async move { tokio::time::sleep(patience).await }));
         Stand {
             address,
@@ -143,6 +144,7 @@ pub(crate) async fn soon(what: &str, mut look: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !look() {
         assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+        // tidy: sleep because it is the pause between two looks
         tokio::time::sleep(PAUSE).await;
     }
 }
