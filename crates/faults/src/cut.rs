@@ -22,6 +22,7 @@ use fracas_core::traffic::{Direction, Peer, Protocol, Service};
 use fracas_core::units::Percent;
 use fracas_linux::clock;
 use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netlink::Netlink;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -165,8 +166,8 @@ impl<K: Kind> Fault for Rules<K> {
             );
             return Err(refuse(K::NAME, target, why).next("name fewer, or networks and ranges"));
         }
-        let device = cut.device.clone();
-        let look = move |there: &NetNamespace| fit(there, device.as_deref());
+        let (device, ways) = (cut.device.clone(), cut.ways);
+        let look = move |there: &NetNamespace| fit(there, device.as_deref(), ways);
         let held = PacketWorker::plan(K::NAME, CAPABILITIES, target, cx, look).await?;
         let names = hosts::names(cut.to.iter().chain(&cut.except));
         let hosts = hosts::find(K::NAME, target, held.inside, names).await?;
@@ -260,10 +261,18 @@ impl<K: Kind> Fault for Rules<K> {
     }
 }
 
-/// Whether rules can stop packets in this network. No rule of others matters: what ours let through meets them as before.
-fn fit(there: &NetNamespace, device: Option<&str>) -> io::Result<Fit> {
+/// Whether rules can stop packets in this network. No packet rule of others matters: what ours let through meets them as before. Nor do
+/// packets of the target's get a mark; but those that measure what it sends have one, and must go by the same way.
+fn fit(there: &NetNamespace, device: Option<&str>, ways: Ways) -> io::Result<Fit> {
     if let Err(unfit) = lacking(no_rules()?) {
         return Ok(Err(unfit));
+    }
+    if ways != Ways::Ingress && there.within(|| Netlink::route()?.rules_tell(rules::PROBE))? {
+        return Ok(Err((
+            "its routes are chosen by marks, among them those that Fracas gives to the packets that measure (ip rule)"
+                .to_owned(),
+            "look at bits below 0x100000 alone, with a mask",
+        )));
     }
     Ok(has_device(there, device)?.map(|()| Vec::new()))
 }

@@ -44,6 +44,8 @@ const FIRST_MARK: u32 = 20;
 pub const MARKS: u32 = ((1 << MOST) - 1) << FIRST_MARK;
 /// The mark of packets that measure: they are no packets of anybody's own.
 pub const PROBE: u32 = 1 << (FIRST_MARK + MOST as u32);
+/// The mark of what goes past all rules of Fracas ([`go_past_all`]).
+pub const QUESTION: u32 = MARKS | PROBE;
 /// The ports to which packets go that measure what comes in, which brings no mark along: one for each relay, and one more for what impairs
 /// packets without a relay.
 pub const PROBE_PORTS: RangeInclusive<u16> = 1..=MOST + 1;
@@ -492,7 +494,7 @@ impl Decision {
 
 /// Has whatever this socket sends go past all rules of Fracas in its namespace. Needs `CAP_NET_ADMIN`.
 pub fn go_past_all(socket: &UdpSocket) -> io::Result<()> {
-    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, &(MARKS | PROBE)).context(|| "cannot mark a socket".into())
+    set_option(socket, libc::SOL_SOCKET, libc::SO_MARK, &QUESTION).context(|| "cannot mark a socket".into())
 }
 
 /// Whether a packet is one that measures.

@@ -13,10 +13,20 @@ const MARK: u16 = 10;
 const MASK: u16 = 16;
 
 impl Netlink {
+    /// Whether any rule of routing, of either version of IP, tells packets with this mark from those without a mark.
+    pub fn rules_tell(&mut self, mark: u32) -> io::Result<bool> {
+        Ok(self.asked_marks()?.into_iter().any(|asked| asked.tells(mark)))
+    }
+
     /// Which bits of a packet's mark any rule of routing looks at, of both versions of IP.
     pub fn rule_marks(&mut self) -> io::Result<u32> {
+        Ok(self.asked_marks()?.into_iter().fold(0, |bits, asked| bits | asked.mask))
+    }
+
+    /// What all rules ask of marks.
+    fn asked_marks(&mut self) -> io::Result<Vec<Asked>> {
         let what = || "cannot list the rules of routing".to_owned();
-        let mut bits = 0;
+        let mut all = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
             let mut fixed = [0; HEADER];
             fixed[0] = family as u8;
@@ -26,10 +36,10 @@ impl Netlink {
                 replies => replies.context(what)?,
             };
             for reply in replies.iter().filter(|reply| reply.kind == libc::RTM_NEWRULE) {
-                bits |= looks_at(reply.body.get(HEADER..).unwrap_or(&[])).context(what)?;
+                all.push(asked(reply.body.get(HEADER..).unwrap_or(&[])).context(what)?);
             }
         }
-        Ok(bits)
+        Ok(all)
     }
 }
 
@@ -40,8 +50,25 @@ fn is_unknown(error: &io::Error) -> bool {
     )
 }
 
-/// The bits that one rule looks at; without a mask all of them (`fib_nl2rule` in net/core/fib_rules.c).
-pub(super) fn looks_at(rule: &[u8]) -> io::Result<u32> {
+/// What one rule asks of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    mark: u32,
+    /// The bits that it looks at.
+    mask: u32,
+}
+
+impl Asked {
+    /// Whether it is another answer for this mark than for none (`fib_rule_match` in net/core/fib_rules.c). That a rule may be turned round
+    /// changes nothing.
+    fn tells(self, mark: u32) -> bool {
+        let matches = |mark: u32| (self.mark ^ mark) & self.mask == 0;
+        matches(mark) != matches(0)
+    }
+}
+
+/// What one rule asks; without a mask it looks at all bits (`fib_nl2rule` in net/core/fib_rules.c).
+fn asked(rule: &[u8]) -> io::Result<Asked> {
     let (mut mark, mut mask) = (None, None);
     for attribute in attributes(rule) {
         let attribute = attribute?;
@@ -51,9 +78,40 @@ pub(super) fn looks_at(rule: &[u8]) -> io::Result<u32> {
             _ => {}
         }
     }
-    Ok(match (mark, mask) {
-        (_, Some(mask)) => mask,
-        (Some(_), None) => u32::MAX,
-        (None, None) => 0,
+    let all = if mark.is_some() { u32::MAX } else { 0 };
+    Ok(Asked {
+        mark: mark.unwrap_or(0),
+        mask: mask.unwrap_or(all),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a rule with these attributes asks.
+    fn rule(attributes: &[(u16, u32)]) -> Asked {
+        let bytes: Vec<u8> = attributes
+            .iter()
+            .flat_map(|(kind, value)| {
+                let head = [8_u16.to_ne_bytes(), kind.to_ne_bytes()].concat();
+                [head, value.to_ne_bytes().to_vec()].concat()
+            })
+            .collect();
+        asked(&bytes).unwrap()
+    }
+
+    #[test]
+    fn a_rule_tells_a_mark_from_none_by_the_bits_that_it_looks_at() {
+        let ours = 0x1ff0_0000;
+        assert_eq!(rule(&[]), Asked { mark: 0, mask: 0 });
+        assert!(!rule(&[]).tells(ours), "it asks for no mark");
+        // Neither packet has it, also with `not`, as those of WireGuard are.
+        assert!(!rule(&[(MARK, 0x7)]).tells(ours));
+        assert!(!rule(&[(MARK, 0x7), (MASK, 0xff)]).tells(ours));
+        assert!(!rule(&[(MARK, 0), (MASK, 0xff)]).tells(ours));
+        assert!(rule(&[(MARK, 0), (MASK, u32::MAX)]).tells(ours));
+        assert!(rule(&[(MARK, ours)]).tells(ours));
+        assert!(rule(&[(MARK, 0x10_0000), (MASK, 0x10_0000)]).tells(ours));
+    }
 }
