@@ -221,18 +221,13 @@ impl<K: Kind> Fault for Rules<K> {
         let mut known: meter::Known = word
             .and_then(|word| serde_json::from_str(&word).ok())
             .unwrap_or_default();
-        let measured = bounded_for(
-            meter::LONGEST + hosts::LOCATING,
-            &codes::FAULT_MEASURE,
-            what,
-            move || {
-                let Some(there) = own.held.there()? else {
-                    return Ok(None);
-                };
-                let seen = meter::measure(&there, &own, &mut known)?;
-                Ok(Some((seen, known)))
-            },
-        );
+        let measured = bounded_for(meter::LONGEST, &codes::FAULT_MEASURE, what, move || {
+            let Some(there) = own.held.there()? else {
+                return Ok(None);
+            };
+            let seen = meter::measure(&there, &own, &mut known)?;
+            Ok(Some((seen, known)))
+        });
         let Some((seen, known)) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };

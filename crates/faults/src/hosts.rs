@@ -25,13 +25,50 @@ use fracas_linux::netfilter::List;
 use crate::bounded::bounded;
 use crate::say::{gone, refuse};
 pub(crate) use files::{fuzz, servers};
-pub(crate) use follow::follow;
-pub(crate) use locate::{LOCATING, locate};
+pub(crate) use follow::{Alarm, follow};
+pub(crate) use locate::locate;
 
 /// Hosts and where they are.
 pub(crate) type Hosts = BTreeMap<HostName, Vec<IpAddr>>;
 /// What has come of looking for some: of each either where it is, or why it was not found.
-type Looked = BTreeMap<HostName, std::result::Result<BTreeSet<IpAddr>, String>>;
+type Looked = BTreeMap<HostName, std::result::Result<BTreeSet<IpAddr>, Lost>>;
+
+/// That it is not known where a host is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    why: Why,
+    words: String,
+    /// Where it is surely, and more is not known. A fault may hit these, or leave them alone, but must not take them for all.
+    part: BTreeSet<IpAddr>,
+}
+
+/// Why that is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody who must know says that it is nowhere.
+    Nobody,
+    /// Whoever was asked says that he cannot tell.
+    Refused,
+    /// Nobody has answered in time.
+    Silent,
+    /// It has more addresses than can be meant.
+    Crowded,
+}
+
+impl Lost {
+    fn new(why: Why, words: String) -> Self {
+        Self {
+            why,
+            words,
+            part: BTreeSet::new(),
+        }
+    }
+
+    /// Whether it may be this host all the same, and no other is to be looked for in its place.
+    fn is_it(&self) -> bool {
+        !self.part.is_empty() || matches!(self.why, Why::Silent | Why::Crowded)
+    }
+}
 
 /// So many names in one fault: all are looked for again and again.
 const MOST_NAMES: usize = 16;
@@ -45,6 +82,11 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The names among the hosts of these, each once.
 pub(crate) fn names<'a>(peers: impl Iterator<Item = &'a Peer>) -> BTreeSet<HostName> {
     peers.filter_map(Peer::name).cloned().collect()
+}
+
+/// Those among them that are excepted from a fault: where these are must be known at any time, or it ends.
+pub(crate) fn excepted(except: &[Peer]) -> BTreeSet<HostName> {
+    names(except.iter())
 }
 
 /// The name of the list of a host: no name of a set has room for every name of a host.
@@ -112,8 +154,11 @@ pub(crate) async fn find(fault: &str, target: &Target, inside: u64, names: BTree
     for (name, found) in looked {
         match found {
             Ok(found) => hosts.insert(name, found.into_iter().collect()),
-            Err(why) => {
-                let why = format!("the host `{name}` of `to` or `except` has no address that can be meant: {why}");
+            Err(lost) => {
+                let why = format!(
+                    "the host `{name}` of `to` or `except` has no address that can be meant: {}",
+                    lost.words
+                );
                 let next = "write a name that programs in the target can look for, or an address";
                 return Err(refuse(fault, target, why).next(next));
             }
@@ -136,7 +181,7 @@ pub(crate) fn look(
     if there.inode() != inside {
         return Ok(None);
     }
-    let known = files::Known::read(&own)?;
+    let known = files::Known::read(&own, names)?;
     let looked = there.within(|| {
         let find = |name: &HostName| (name.clone(), known.find(name, until).and_then(not_too_many));
         Ok(names.iter().map(find).collect())
@@ -155,22 +200,24 @@ pub(crate) fn look_again(process: &ProcessIdentity, inside: u64, hosts: &mut Hos
     }
     let names = hosts.keys().cloned().collect();
     for (name, found) in look(process, inside, &names, AGAIN)?.unwrap_or_default() {
-        match (found, hosts.get_mut(&name)) {
-            (Ok(found), Some(all)) => {
-                let new: Vec<IpAddr> = found.into_iter().filter(|one| !all.contains(one)).collect();
-                all.extend(new);
-            }
-            _ => {
-                lost.insert(name);
-            }
-        }
+        let found = found.unwrap_or_else(|next| {
+            lost.insert(name.clone());
+            next.part
+        });
+        let all = hosts.entry(name).or_default();
+        let new: Vec<IpAddr> = found.into_iter().filter(|one| !all.contains(one)).collect();
+        all.extend(new);
     }
     Ok(lost)
 }
 
-fn not_too_many(found: BTreeSet<IpAddr>) -> std::result::Result<BTreeSet<IpAddr>, String> {
+fn not_too_many(found: BTreeSet<IpAddr>) -> std::result::Result<BTreeSet<IpAddr>, Lost> {
     if found.len() > MOST_ADDRESSES {
-        return Err(format!("it has more than {MOST_ADDRESSES} addresses"));
+        return Err(Lost {
+            why: Why::Crowded,
+            words: format!("it has more than {MOST_ADDRESSES} addresses"),
+            part: found,
+        });
     }
     Ok(found)
 }
@@ -223,7 +270,11 @@ mod tests {
     fn more_addresses_than_can_be_meant_are_refused() {
         let some = |count: u32| (0..count).map(|number| IpAddr::from(number.to_be_bytes())).collect();
         assert!(not_too_many(some(32)).is_ok());
-        assert!(not_too_many(some(33)).unwrap_err().contains("more than 32"));
+        let lost = not_too_many(some(33)).unwrap_err();
+        assert!(
+            lost.why == Why::Crowded && lost.words.contains("more than 32"),
+            "{lost:?}"
+        );
     }
 
     #[test]

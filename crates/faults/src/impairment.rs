@@ -44,7 +44,7 @@ pub use worker::packet_queue_worker_main;
 
 use crate::bounded::bounded_for;
 use crate::say::{missed, refuse};
-use crate::{Context, Fault, Needs, Resource, hosts, observers};
+use crate::{Context, Fault, Needs, Resource, observers};
 use known::Known;
 use meter::{Measured, Outcome};
 use model::Model;
@@ -165,12 +165,9 @@ impl<K: Kind> Fault for Impairment<K> {
         let what = || format!("{} cannot be measured", K::NAME);
         let (own, traffic) = (undo.clone(), Owned::from(traffic(params, undo)));
         let name = cx.trace_name();
-        let measured = bounded_for(
-            plan.longest() + hosts::LOCATING,
-            &codes::FAULT_MEASURE,
-            what,
-            move || own.measure(&traffic, &plan),
-        );
+        let measured = bounded_for(plan.longest(), &codes::FAULT_MEASURE, what, move || {
+            own.measure(&traffic, &plan)
+        });
         let Some((outcome, unsure)) = measured.await? else {
             return Ok(missed(asked, "the target is gone"));
         };

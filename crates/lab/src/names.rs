@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,8 +17,18 @@ pub struct TestNames {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where some names are that are not where all are.
-type Told = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
+/// What it was told.
+#[derive(Debug, Default)]
+struct Orders {
+    /// Where some names are that are not where all are.
+    at: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether it answers SERVFAIL to whoever asks for IPv6.
+    half: bool,
+    /// Whether it is so old that it cannot read a record of EDNS.
+    old: bool,
+}
+
+type Told = Arc<Mutex<Orders>>;
 
 /// How long nothing is looked at when nobody asks by UDP.
 const IDLE: Duration = Duration::from_millis(10);
@@ -68,8 +78,22 @@ impl TestNames {
 
     /// From now on a name is at these addresses; without any there is no such name.
     pub fn tell(&self, name: &str, addresses: &[IpAddr]) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(name.to_owned(), addresses.to_vec());
+        self.orders().at.insert(name.to_owned(), addresses.to_vec());
+    }
+
+    /// From now on it answers SERVFAIL to whoever asks for IPv6, or no longer.
+    pub fn be_half(&self, half: bool) {
+        self.orders().half = half;
+    }
+
+    /// From now on it answers FORMERR to questions with a record of EDNS (RFC 6891), as servers from before do, with a header alone; or no
+    /// longer.
+    pub fn be_old(&self, old: bool) {
+        self.orders().old = old;
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many questions came.
@@ -119,7 +143,16 @@ fn answer(message: &[u8], told: &Told) -> Option<Vec<u8>> {
     let kind = u16::from_be_bytes(*message.get(end..)?.first_chunk()?);
     let mut answer = message.get(..end + 4)?.to_vec();
     let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = told.get(&labels.join(".")).cloned();
+    if told.old && message.get(10..12)? != [0, 0] {
+        answer.truncate(12);
+        answer[2..12].copy_from_slice(&[0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0]);
+        return Some(answer);
+    }
+    if told.half && kind == 28 {
+        answer[2..12].copy_from_slice(&[0x81, 0x82, 0, 1, 0, 0, 0, 0, 0, 0]);
+        return Some(answer);
+    }
+    let all = told.at.get(&labels.join(".")).cloned();
     let all = all.unwrap_or_else(|| vec![TestNames::V4.into(), TestNames::V6.into()]);
     let code = if all.is_empty() { 3 } else { 0 };
     let of_kind = |address: &IpAddr| match (kind, address) {

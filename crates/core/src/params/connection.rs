@@ -18,7 +18,8 @@ use crate::units::{Percent, Span};
 ///
 /// Undo: exact; the packet rules are the kernel's only as long as a worker of Fracas lives, and go with it. The target must have a
 /// network namespace of its own. Connections that were open before are affected at once, unless `connections: new`. Multicast,
-/// broadcast and link-local traffic, and how IPv6 finds its neighbours, is left alone.
+/// broadcast and link-local traffic, and how IPv6 finds its neighbours, is left alone. Unless `direction` is `ingress` it is refused (F001)
+/// where routes are chosen by bits 20 to 29 of the marks of packets (`ip rule`): those that measure would go another way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConnectionDrop {

@@ -68,7 +68,9 @@ macro_rules! impairment {
         /// servers of its `/etc/resolv.conf`, in the domains that it searches. Names that are not found, or have more than 32 addresses, are
         /// refused (F001), and so are more than 16 of them. While the fault is on each name is looked for again every second, and new
         /// addresses are meant from then on, up to 256 of a name; those that it had before are meant until the fault ends. Where a name
-        /// is not found again it stays where it was. These questions are impaired by no fault, nor is what comes back by UDP from port 53
+        /// is not found again it stays where it was, and whoever answers for IPv4 or IPv6 alone has not answered. Where a host of `except`
+        /// turns out to have more addresses than that, the fault ends rather than hit them, and has not landed; of a host of `to` the
+        /// effect says that there are more. These questions are impaired by no fault, nor is what comes back by UDP from port 53
         /// to ports 5310 to 5317; but where the server is Docker's own (127.0.0.11), what that asks of others are packets of the container, which are. A server
         /// that gives each asker other addresses may have given the target one that Fracas was not told: name such a host by its network.
         ///

@@ -68,20 +68,23 @@ pub(super) struct Stopped {
 /// Sends and watches. To be called in the network namespace of Fracas.
 pub(super) fn measure(there: &NetNamespace, undo: &Undo, known: &mut Known) -> io::Result<Seen> {
     let (cut, table) = (&undo.cut, &undo.held.table);
-    if !there.within(|| Netlink::netfilter()?.has_table(table))? {
-        return Ok(Seen::Missed(format!("there is no table {table}")));
-    }
-    let located = match hosts::locate(there, &undo.held)? {
+    let located = match hosts::locate(there, &undo.held, &hosts::excepted(&cut.except))? {
         Ok(located) => located,
         Err(why) => return Ok(Seen::Missed(why)),
     };
+    if !there.within(|| Netlink::netfilter()?.has_table(table))? {
+        return Ok(Seen::Missed(format!("there is no table {table}")));
+    }
+    // Looking for hosts makes it no longer.
+    let mut limit = FOUND.saturating_sub(located.took);
     let mut ways = Vec::new();
     if cut.ways != Ways::Egress {
-        let seen = one_way(there, undo, &located.hosts, Direction::Ingress, known)?;
+        let seen = one_way(there, undo, &located.hosts, Direction::Ingress, (limit, known))?;
+        limit = FOUND;
         ways.push(OneWay { name: "into it", seen });
     }
     if cut.ways != Ways::Ingress {
-        let seen = one_way(there, undo, &located.hosts, Direction::Egress, known)?;
+        let seen = one_way(there, undo, &located.hosts, Direction::Egress, (limit, known))?;
         ways.push(OneWay {
             name: "out of it",
             seen,
@@ -101,7 +104,7 @@ fn one_way(
     undo: &Undo,
     hosts: &Hosts,
     direction: Direction,
-    known: &mut Known,
+    (limit, known): (Duration, &mut Known),
 ) -> io::Result<Result<Stopped, String>> {
     let inlets = match direction {
         Direction::Egress => None,
@@ -134,7 +137,7 @@ fn one_way(
             range.try_out(aim, SIZE)?;
         }
         let first = aims.matched.len();
-        range.watch_until(FOUND, |range| {
+        range.watch_until(limit, |range| {
             range.is_open(0) && (first..all.len()).all(|at| range.is_open(at))
         })?;
         let Some(matched) = (0..first).find(|at| range.is_open(*at)).map(|at| &aims.matched[at]) else {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cut, rules};
 use crate::beside::worker::{self, READY};
-use crate::hosts::{self, Hosts};
+use crate::hosts::{self, Alarm, Hosts};
 use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-rules`.
@@ -49,16 +49,17 @@ pub fn packet_rules_worker_main() -> Result<()> {
         let mut table = there
             .within(|| Table::make_with(&order.table, &chains, &lists))
             .or_say(&codes::FAULT_APPLY, failed)?;
-        let news = hosts::follow(target, order.inside, order.hosts, post.over().clone())?;
+        let alarm = Alarm::about(hosts::excepted(&order.cut.except));
+        let news = hosts::follow(target, order.inside, order.hosts, alarm.clone(), post.over().clone())?;
         post.say(READY)?;
         // A guardian that hangs does not keep it on.
-        while !post.over().wait(LOOK) && clock::boottime() < order.not_after {
+        while !post.over().wait(LOOK) && !alarm.rings() && clock::boottime() < order.not_after {
             for list in news.iter().flat_map(Receiver::try_iter) {
                 table.add(&list).or_say(&codes::FAULT_APPLY, failed)?;
             }
         }
         // It goes with its socket.
         drop(table);
-        Ok(())
+        alarm.check()
     })
 }

@@ -49,6 +49,8 @@ pub(crate) enum Meets {
 #[derive(Debug)]
 struct Asked {
     question: Vec<u8>,
+    /// Whether it says how long the answer may be.
+    roomy: bool,
     at: Instant,
     heard: Option<Heard>,
 }
@@ -58,6 +60,8 @@ const PORT: u16 = 53;
 const LONGEST: usize = 4096;
 /// So many pointers of a name are followed by no reader.
 const MOST_RECORDS: usize = 64;
+/// A server that cannot read the record about room, or does not know what it is for (RFC 6891, 7).
+const UNREAD: [u8; 2] = [1, 4];
 /// The header, and the types of records with addresses.
 const HEADER: usize = 12;
 const TYPE_A: u16 = 1;
@@ -92,25 +96,34 @@ impl Line {
 
     /// Asks, and gives the number of the question. `id` is one that no other question of this line has.
     pub(crate) fn ask(&mut self, id: u16, name: &str, kind: Kind) -> io::Result<usize> {
-        let question = question(id, name, kind);
-        let message = if self.roomy {
-            with_room(&question)
-        } else {
-            question.clone()
-        };
-        let at = Instant::now();
-        // A refusal of what was sent before is told to whoever sends next (udp(7)).
-        if let Err(error) = self.socket.send(&message)
-            && (!is_refused(&error) || self.socket.send(&message).is_err_and(|error| !is_refused(&error)))
-        {
-            return Err(error);
-        }
-        self.asked.push(Asked {
-            question,
-            at,
+        let mut asked = Asked {
+            question: question(id, name, kind),
+            roomy: self.roomy,
+            at: Instant::now(),
             heard: None,
-        });
+        };
+        asked.send(&self.socket)?;
+        self.asked.push(asked);
         Ok(self.asked.len() - 1)
+    }
+
+    /// Asks once more what has no answer, for it may have been lost; and without the record about room what was refused for it. Whether
+    /// there was anything to ask.
+    pub(crate) fn ask_again(&mut self) -> io::Result<bool> {
+        let mut any = false;
+        for asked in &mut self.asked {
+            match &asked.heard {
+                None => {}
+                Some(heard) if asked.roomy && UNREAD.contains(&heard.code) => {
+                    asked.roomy = false;
+                    asked.heard = None;
+                }
+                Some(_) => continue,
+            }
+            asked.send(&self.socket)?;
+            any = true;
+        }
+        Ok(any)
     }
 
     /// Takes answers for so long, or until all of these questions have one.
@@ -151,6 +164,25 @@ impl Line {
                 asked.heard = Some(heard);
                 return;
             }
+        }
+    }
+}
+
+impl Asked {
+    fn send(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        let message = if self.roomy {
+            with_room(&self.question)
+        } else {
+            self.question.clone()
+        };
+        self.at = Instant::now();
+        // A refusal of what was sent before is told to whoever sends next (udp(7)).
+        match socket.send(&message) {
+            Err(error) if is_refused(&error) => match socket.send(&message) {
+                Err(error) if !is_refused(&error) => Err(error),
+                _ => Ok(()),
+            },
+            sent => sent.map(drop),
         }
     }
 }
@@ -198,6 +230,21 @@ fn with_room(question: &[u8]) -> Vec<u8> {
 /// What an answer to just this question says, which took so long. `None`: it is none.
 fn answer(message: &[u8], question: &[u8], took: Duration) -> Option<Heard> {
     let is_answer = message.get(2)? & 0x80 != 0;
+    // Who cannot read a question may say so without it.
+    let code = message.get(3)? & 0xf;
+    if message.get(..2)? == &question[..2]
+        && is_answer
+        && UNREAD.contains(&code)
+        && message.len() == HEADER
+        && message[4..] == [0; 8]
+    {
+        return Some(Heard {
+            code,
+            addresses: Vec::new(),
+            whole: true,
+            took,
+        });
+    }
     let same_question = message
         .get(HEADER..question.len())?
         .eq_ignore_ascii_case(&question[HEADER..]);
@@ -205,7 +252,6 @@ fn answer(message: &[u8], question: &[u8], took: Duration) -> Option<Heard> {
         return None;
     }
     let number = |at: usize| Some(u16::from_be_bytes(*message.get(at..)?.first_chunk()?));
-    let code = message[3] & 0xf;
     let (mut at, mut addresses) = (question.len(), Vec::new());
     let records = usize::from(number(6)?);
     let is_cut = message[2] & 2 != 0;
@@ -309,6 +355,64 @@ mod tests {
         assert_eq!(roomy[12..asked.len()], asked[12..]);
         assert_eq!(roomy[11], 1);
         assert_eq!(roomy[asked.len()..], [0, 0, 41, 0x10, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    /// A server, and a line to it that asks with room.
+    fn line() -> (UdpSocket, Line) {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server.local_addr().unwrap()).unwrap();
+        let line = Line {
+            socket,
+            roomy: true,
+            asked: Vec::new(),
+        };
+        (server, line)
+    }
+
+    #[test]
+    fn a_server_that_cannot_read_the_record_about_room_is_asked_without() {
+        for code in UNREAD {
+            for with_question in [true, false] {
+                let (server, mut line) = line();
+                let limit = Duration::from_secs(20);
+                line.ask(7, "db", Kind::V4).unwrap();
+                let mut buffer = [0; 512];
+                let (length, from) = server.recv_from(&mut buffer).unwrap();
+                let plain = question(7, "db", Kind::V4);
+                assert_eq!(buffer[..length], with_room(&plain));
+                let mut refusal = plain.clone();
+                refusal[2..4].copy_from_slice(&[0x81, 0x80 | code]);
+                if !with_question {
+                    refusal.truncate(HEADER);
+                    refusal[4..].fill(0);
+                }
+                server.send_to(&refusal, from).unwrap();
+                line.listen(limit, &[0]).unwrap();
+                assert_eq!(line.heard(0).unwrap().code, code);
+                assert!(line.ask_again().unwrap());
+                let (length, from) = server.recv_from(&mut buffer).unwrap();
+                assert_eq!(buffer[..length], plain);
+                let mut answer = plain.clone();
+                answer[2..4].copy_from_slice(&[0x81, 0x80]);
+                server.send_to(&answer, from).unwrap();
+                line.listen(limit, &[0]).unwrap();
+                assert_eq!(line.heard(0).unwrap().code, 0);
+                assert!(!line.ask_again().unwrap(), "it is answered");
+            }
+        }
+    }
+
+    #[test]
+    fn a_question_that_was_lost_is_asked_once_more_as_it_was() {
+        let (server, mut line) = line();
+        line.ask(7, "db", Kind::V4).unwrap();
+        line.listen(Duration::ZERO, &[0]).unwrap();
+        assert!(line.ask_again().unwrap());
+        let (mut first, mut second) = ([0; 512], [0; 512]);
+        let lengths = [server.recv(&mut first).unwrap(), server.recv(&mut second).unwrap()];
+        assert_eq!(first[..lengths[0]], second[..lengths[1]]);
     }
 
     #[test]

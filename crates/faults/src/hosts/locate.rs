@@ -6,19 +6,18 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use fracas_core::names::HostName;
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
 
 use super::follow::AGAIN;
-use super::{Hosts, joined, list_name, look};
+use super::{Hosts, Why, joined, list_name, look};
 use crate::packet_worker::PacketWorker;
 
-/// How long the look may take: nobody waits for a meter for longer than five seconds in all.
+/// How long the look may take: nobody waits for a meter for longer than five seconds in all (see [`Located::took`]).
 const ONE_LOOK: Duration = Duration::from_millis(700);
 /// How long the worker may take to see what the meter has seen.
 const FOLLOWED: Duration = AGAIN.saturating_add(Duration::from_millis(300));
-/// How long both may take.
-pub(crate) const LOCATING: Duration = ONE_LOOK.saturating_add(FOLLOWED);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where hosts are, as far as the rules know.
@@ -28,6 +27,8 @@ pub(crate) struct Located {
     pub(crate) hosts: Hosts,
     /// What could not be seen, for people; nothing where all was.
     pub(crate) unsure: String,
+    /// How long it took. Whoever measures then has so much less time to wait.
+    pub(crate) took: Duration,
 }
 
 impl Located {
@@ -37,22 +38,44 @@ impl Located {
     }
 }
 
-/// Looks for the hosts of a fault. Else why it does not meet one of them.
-pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<Result<Located, String>> {
+/// Looks for the hosts of a fault, of which these are excepted. Else why it does not meet one of them, or may hit one that is excepted.
+pub(crate) fn locate(
+    there: &NetNamespace,
+    worker: &PacketWorker,
+    excepted: &BTreeSet<HostName>,
+) -> io::Result<Result<Located, String>> {
+    let began = Instant::now();
     let mut located = Located::default();
     if worker.hosts.is_empty() {
         return Ok(Ok(located));
     }
     let names = worker.hosts.keys().cloned().collect();
     let looked = look(&worker.process, worker.inside, &names, ONE_LOOK)?.unwrap_or_default();
+    for (name, found) in &looked {
+        if let Err(lost) = found
+            && lost.why == Why::Crowded
+            && excepted.contains(name)
+        {
+            return Ok(Err(format!("{name} is excepted, and {}", lost.words)));
+        }
+    }
     let mut netlink = there.within(Netlink::netfilter)?;
+    if !netlink.has_table(&worker.table)? {
+        let table = &worker.table;
+        let ended = if excepted.is_empty() {
+            ""
+        } else {
+            ": its worker has ended, as it does when a host that is excepted has more addresses than it can keep"
+        };
+        return Ok(Err(format!("there is no table {table}{ended}")));
+    }
     let until = Instant::now() + FOLLOWED;
     for (name, found) in looked {
         let list = list_name(&name);
         let mut listed = netlink.listed(&worker.table, &list)?;
-        let found = found.unwrap_or_else(|why| {
-            located.add(format_args!("; whether {name} has moved is not known: {why}"));
-            BTreeSet::new()
+        let found = found.unwrap_or_else(|lost| {
+            located.add(format_args!("; whether {name} has moved is not known: {}", lost.words));
+            lost.part
         });
         while !found.is_subset(&listed) && Instant::now() < until {
             std::thread::park_timeout(PAUSE);
@@ -62,7 +85,7 @@ pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<
             found.iter().copied().partition(|one| listed.contains(one));
         if !missing.is_empty() {
             let where_to = joined(&missing);
-            if current.is_empty() {
+            if current.is_empty() || excepted.contains(&name) {
                 return Ok(Err(format!("{name} is at {where_to}, which its rules do not know")));
             }
             located.add(format_args!(
@@ -73,5 +96,23 @@ pub(crate) fn locate(there: &NetNamespace, worker: &PacketWorker) -> io::Result<
         let all = current.into_iter().chain(former).collect();
         located.hosts.insert(name, all);
     }
+    located.took = began.elapsed();
     Ok(Ok(located))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::impairment::meter::{FOUND, Plan};
+
+    #[test]
+    fn a_meter_that_looks_for_hosts_takes_no_longer() {
+        let longest = ONE_LOOK + FOLLOWED;
+        assert!(
+            longest < FOUND,
+            "the whole of it is taken off what a meter may wait for neighbours"
+        );
+        let plan = Plan::spread(20, Duration::from_millis(200));
+        assert_eq!(plan.after(longest).longest() + longest, plan.longest());
+    }
 }

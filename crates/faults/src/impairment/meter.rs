@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     size: usize,
     /// How long the last one may take that comes.
     within: Duration,
+    /// How long neighbours may take to be found.
+    found: Duration,
 }
 
 /// What has come of it.
@@ -147,6 +149,7 @@ impl Plan {
             gap: GAP,
             size: SIZE,
             within: (delay + SOON).min(LONGEST_WAIT),
+            found: FOUND,
         }
     }
 
@@ -157,6 +160,7 @@ impl Plan {
             gap: Duration::ZERO,
             size,
             within: takes + SOON,
+            found: FOUND,
         }
     }
 
@@ -165,9 +169,17 @@ impl Plan {
         Self { size, ..self }
     }
 
+    /// As this, in no more time altogether where something before it took so long.
+    pub(crate) fn after(self, took: Duration) -> Self {
+        Self {
+            found: self.found.saturating_sub(took),
+            ..self
+        }
+    }
+
     /// How long it may take altogether.
     pub(crate) fn longest(&self) -> Duration {
-        self.gap * self.count + self.within * 2 + Duration::from_secs(10)
+        self.found + self.gap * self.count + self.within * 2 + Duration::from_secs(8)
     }
 }
 
@@ -198,7 +210,7 @@ pub(crate) fn measure(there: &NetNamespace, gauge: &dyn Gauge, traffic: &Owned, 
             range.try_out(aim, plan.size)?;
         }
         let count = aims.matched.len();
-        range.watch_until(FOUND, |range| {
+        range.watch_until(plan.found, |range| {
             range.is_open(0) && (count..all_aims.len()).all(|at| range.is_open(at))
         })?;
         let Some(matched) = (0..count).find(|at| range.is_open(*at)).map(|at| &aims.matched[at]) else {

@@ -52,6 +52,11 @@ impl Owned {
         hosts::names(self.to.iter().chain(&self.except))
     }
 
+    /// Those of them that are excepted.
+    pub(crate) fn excepted(&self) -> BTreeSet<HostName> {
+        hosts::excepted(&self.except)
+    }
+
     /// The same with addresses in place of names.
     pub(crate) fn located(&self, hosts: &Hosts) -> Self {
         Self {

@@ -148,7 +148,7 @@ impl Way {
             }
             Self::Packets(worker) => {
                 let Some(there) = worker.there()? else { return Ok(None) };
-                let located = match hosts::locate(&there, worker)? {
+                let located = match hosts::locate(&there, worker, &traffic.excepted())? {
                     Ok(located) => located,
                     Err(why) => return Ok(Some((Outcome::Missed(why), String::new()))),
                 };
@@ -156,7 +156,12 @@ impl Way {
                     table: &worker.table,
                     traffic,
                 };
-                let outcome = meter::measure(&there, &gauge, &traffic.located(&located.hosts), plan)?;
+                let outcome = meter::measure(
+                    &there,
+                    &gauge,
+                    &traffic.located(&located.hosts),
+                    &plan.after(located.took),
+                )?;
                 Ok(Some((outcome, located.unsure)))
             }
         }

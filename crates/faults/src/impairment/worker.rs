@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{Model, Stream};
 use super::rules::{self, Owned};
 use crate::beside::worker::{self, READY};
-use crate::hosts::{self, Hosts};
+use crate::hosts::{self, Alarm, Hosts};
 use crate::say::OrSay;
 
 /// Its name: `fracas worker packet-queue`.
@@ -54,7 +54,8 @@ pub fn packet_queue_worker_main() -> Result<()> {
         let mut relay = there
             .within(|| Relay::open_with(&order.table, &lists, |place| rules::chains(&traffic, place)))
             .or_say(&codes::FAULT_APPLY, failed)?;
-        if let Some(news) = hosts::follow(target, order.inside, order.hosts, post.over().clone())? {
+        let alarm = Alarm::about(order.traffic.excepted());
+        if let Some(news) = hosts::follow(target, order.inside, order.hosts, alarm.clone(), post.over().clone())? {
             relay = relay.hearing(news);
         }
         let mut stream = Stream::new(order.model, Seed(order.seed), order.identity);
@@ -67,11 +68,11 @@ pub fn packet_queue_worker_main() -> Result<()> {
                 // A guardian that hangs does not hear it.
                 let _unheard = post.tell(troubles);
             }
-            post.over().is() || clock::boottime() > order.not_after
+            post.over().is() || alarm.rings() || clock::boottime() > order.not_after
         };
         relay
             .run(post.guardian(), over, |packet| stream.next(packet))
-            .or_say(&codes::FAULT_APPLY, || "the queue cannot be served".to_owned())
-            .map(drop)
+            .or_say(&codes::FAULT_APPLY, || "the queue cannot be served".to_owned())?;
+        alarm.check()
     })
 }

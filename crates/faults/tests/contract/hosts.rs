@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use fracas_core::record::Landed;
+use fracas_core::record::{Landed, Seen};
 use fracas_faults::find;
 use fracas_lab::{TestBridge, TestContainer, TestDocker, TestNames, TestNetwork, eventually, skip};
 use fracas_linux::namespace::NetNamespace;
@@ -13,13 +13,18 @@ use serde_json::{Value, json};
 use crate::connections::address_in;
 use crate::fixture::{LIMIT, Stage, in_container};
 use crate::impairments::{MS, also, dose, off, on};
+use crate::names::program;
 
 tests! {
     hosts_are_followed_while_a_delay_is_on,
     hosts_are_followed_past_every_other_fault,
     hosts_are_followed_by_rules,
     hosts_are_looked_for_before_a_reset,
+    hosts_that_are_excepted_are_not_hit_for_want_of_room,
+    hosts_are_not_known_by_half_an_answer,
+    hosts_are_asked_for_of_servers_that_know_no_room,
     hosts_that_cannot_be_meant_are_refused,
+    hosts_are_not_asked_for_by_another_way,
     hosts_by_the_names_that_the_engine_gives,
 }
 
@@ -223,6 +228,119 @@ async fn hosts_are_looked_for_before_a_reset() {
         [false, false],
         "that of the new address, and that of the one before"
     );
+}
+
+async fn hosts_that_are_excepted_are_not_hit_for_want_of_room() {
+    let Some((place, drop)) = place("connection_drop", json!({ "except": [NAME] })).await else {
+        return;
+    };
+    let loss = also(&drop, "loss", json!({ "percent": "100%", "except": [NAME] }));
+    let many: Vec<IpAddr> = (0..32).map(|number| IpAddr::from([10, 0, 0, number])).collect();
+    for stage in [&drop, &loss] {
+        place.moves(&[place.first]);
+        let undo = on(stage).await;
+        assert!(place.arrives(place.first) && !place.arrives(place.second));
+        let all = [&many[..], &[place.second.into()]].concat();
+        place.names.tell(NAME, &all);
+        eventually(LIMIT, "the fault ends", || place.arrives(place.second));
+        let seen = dose(stage, &undo).await;
+        let expected = format!("{NAME} is excepted, and it has more than 32 addresses");
+        assert_eq!(seen.landed, Landed::No(expected), "{seen:?}");
+        (stage.entry.revert)(&undo, &stage.cx).await.unwrap();
+        assert_eq!((stage.entry.observe)(&undo, &stage.cx).await.unwrap(), Seen::Original);
+    }
+    // Of whom it is about too many are a smaller dose, and said.
+    place.moves(&[place.first]);
+    let stage = also(&drop, "connection_drop", json!({ "to": [NAME] }));
+    let undo = on(&stage).await;
+    let all = [&many[..], &[place.first.into()]].concat();
+    place.names.tell(NAME, &all);
+    assert!(!place.arrives(place.first));
+    let seen = dose(&stage, &undo).await;
+    assert_eq!(seen.landed, Landed::Yes, "{seen:?}");
+    let effect = seen.effect.unwrap();
+    assert!(effect.contains("it has more than 32 addresses"), "{effect}");
+    off(&stage, &undo).await;
+}
+
+async fn hosts_are_not_known_by_half_an_answer() {
+    let Some((place, stage)) = place("connection_drop", json!({ "except": [NAME] })).await else {
+        return;
+    };
+    place.names.be_half(true);
+    let planned = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+    let why = planned.unwrap_err().to_string();
+    let expected = format!("answers {NAME} with the code 2, but for addresses of the other version");
+    assert!(why.contains(&expected), "{why}");
+    place.names.be_half(false);
+    let undo = on(&stage).await;
+    place.names.be_half(true);
+    place.moves(&[place.second]);
+    // What it says is true, and more is not known: who was excepted before stays so.
+    eventually(LIMIT, "the half is followed", || place.arrives(place.second));
+    assert!(place.arrives(place.first));
+    let seen = dose(&stage, &undo).await;
+    assert_eq!(seen.landed, Landed::Yes, "{seen:?}");
+    let effect = seen.effect.unwrap();
+    assert!(
+        effect.contains(&format!("whether {NAME} has moved is not known")) && effect.contains("with the code 2"),
+        "{effect}"
+    );
+    off(&stage, &undo).await;
+    // Nothing is reset that may be one of those that are not known.
+    let reset = also(&stage, "connection_reset", json!({ "except": [NAME] }));
+    place.names.be_half(false);
+    let planned = (reset.entry.plan)(&reset.params, &reset.target, &reset.cx).await;
+    place.names.be_half(true);
+    let applied = (reset.entry.apply)(&reset.params, &planned.unwrap(), &reset.cx).await;
+    let why = format!("{:?}", applied.unwrap_err());
+    assert!(why.contains("nothing is reset"), "{why}");
+}
+
+async fn hosts_are_asked_for_of_servers_that_know_no_room() {
+    let Some((place, stage)) = place("connection_drop", json!({ "to": [NAME] })).await else {
+        return;
+    };
+    place.names.be_old(true);
+    let undo = on(&stage).await;
+    assert!(!place.arrives(place.first));
+    place.moves(&[place.second]);
+    eventually(LIMIT, "the name is followed", || !place.arrives(place.second));
+    off(&stage, &undo).await;
+}
+
+async fn hosts_are_not_asked_for_by_another_way() {
+    let Some((place, stage)) = place("connection_reset", json!({ "to": [NAME] })).await else {
+        return;
+    };
+    let refused = async |stage: &Stage| {
+        let planned = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
+        planned.err().map(|problem| problem.to_string()).unwrap_or_default()
+    };
+    let drop = also(&stage, "connection_drop", json!({ "to": [place.first] }));
+    let comes = also(
+        &stage,
+        "connection_drop",
+        json!({ "to": [place.first], "direction": "ingress" }),
+    );
+    program(&place.there, "ip", &["rule", "add", "fwmark", "0x7", "lookup", "100"]);
+    program(
+        &place.there,
+        "ip",
+        &["rule", "add", "not", "fwmark", "0x7", "lookup", "main"],
+    );
+    assert_eq!(refused(&stage).await, "", "no mark of ours is another one there");
+    assert_eq!(refused(&drop).await, "");
+    program(
+        &place.there,
+        "ip",
+        &["rule", "add", "fwmark", "0x100000/0x100000", "lookup", "100"],
+    );
+    let why = refused(&stage).await;
+    assert!(why.contains("routes are chosen by marks"), "{why}");
+    let why = refused(&drop).await;
+    assert!(why.contains("its routes are chosen by marks"), "{why}");
+    assert_eq!(refused(&comes).await, "", "what comes in brings no mark along");
 }
 
 async fn hosts_that_cannot_be_meant_are_refused() {

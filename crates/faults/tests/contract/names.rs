@@ -107,7 +107,7 @@ async fn refused(stage: &Stage) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a resolver to see with")]
-fn program(there: &NetNamespace, program: &str, words: &[&str]) -> String {
+pub fn program(there: &NetNamespace, program: &str, words: &[&str]) -> String {
     let output = there.within(|| Command::new(program).args(words).output()).unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
