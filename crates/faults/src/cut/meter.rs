@@ -76,11 +76,10 @@ pub(super) fn measure(there: &NetNamespace, undo: &Undo, known: &mut Known) -> i
         return Ok(Seen::Missed(format!("there is no table {table}")));
     }
     // Looking for hosts makes it no longer.
-    let mut limit = FOUND.saturating_sub(located.took);
+    let limit = FOUND.saturating_sub(located.took);
     let mut ways = Vec::new();
     if cut.ways != Ways::Egress {
         let seen = one_way(there, undo, &located.hosts, Direction::Ingress, (limit, known))?;
-        limit = FOUND;
         ways.push(OneWay { name: "into it", seen });
     }
     if cut.ways != Ways::Ingress {
