@@ -10,20 +10,25 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::Place;
 use crate::faults::circuit::Outcome;
+use crate::progress::Progress;
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
 #[derive(Debug)]
 pub(crate) struct Guarded<B> {
     body: B,
+    /// How far the body of the request is.
+    upload: Progress,
     passing: Option<Passing>,
     /// In the bulkhead. Whoever takes the body drops it at its end, or when the client has gone.
     _place: Option<Arc<Place>>,
 }
 
 impl<B: Body> Guarded<B> {
-    pub(crate) fn new(body: B, passing: Option<Passing>, place: Option<Arc<Place>>) -> Self {
+    /// The body of an answer, with how far that of its request is.
+    pub(crate) fn new(body: B, upload: Progress, passing: Option<Passing>, place: Option<Arc<Place>>) -> Self {
         let mut guarded = Self {
             body,
+            upload,
             passing,
             _place: place,
         };
@@ -31,9 +36,11 @@ impl<B: Body> Guarded<B> {
         guarded
     }
 
-    /// Looks whether the body has come whole. Some who take it stop at its last part, and do not ask what follows.
+    /// Looks whether the body has come whole. Some who take it stop at its last part, and do not ask what follows: hyper's HTTP/1 has all
+    /// when it has as many bytes as were said, although a stream of HTTP/2 has not ended by then.
     fn look(&mut self, was_last: bool) {
-        if was_last || self.body.is_end_stream() {
+        let is_whole = self.body.is_end_stream() || self.body.size_hint().exact() == Some(0);
+        if was_last || is_whole {
             self.ended(Outcome::Success);
         }
     }
@@ -55,6 +62,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Guarded<B> {
         match &frame {
             // Nothing follows trailers.
             Some(Ok(frame)) => this.look(frame.is_trailers()),
+            // A client that went away, or sends nothing more, breaks off its answer by itself: that is nobody's failure.
+            Some(Err(_)) if this.upload.is_broken() || this.upload.is_silent() => drop(this.passing.take()),
             Some(Err(_)) => this.ended(Outcome::Failure),
             None => this.look(true),
         }

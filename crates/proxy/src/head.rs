@@ -12,7 +12,11 @@ pub(crate) fn wrong<B>(request: &Request<B>) -> Option<(StatusCode, &'static str
         let why = "a body may come in chunks, and in no other transfer coding";
         return Some((StatusCode::NOT_IMPLEMENTED, why));
     }
-    address(request).map(|why| (StatusCode::BAD_REQUEST, why))
+    if let Some(why) = address(request) {
+        return Some((StatusCode::BAD_REQUEST, why));
+    }
+    let why = "this proxy opens no tunnels to other hosts";
+    (request.method() == Method::CONNECT).then_some((StatusCode::NOT_IMPLEMENTED, why))
 }
 
 /// What is wrong with whom a request calls (RFC 9112, 3.2 and 3.3).

@@ -66,10 +66,11 @@ pub(crate) async fn answer(
 ) -> Response<Guarded<Body>> {
     let request = Upload::of(request, shared.limits.silence);
     let is_head = request.method() == Method::HEAD;
+    let upload = request.body().progress();
     let mut met = Met::default();
     let response = whole(&shared, &connection, request, &mut met).await;
     let response = if is_head { answer::to_head(response) } else { response };
-    response.map(|body| Guarded::new(body, met.passing.take(), met.place.take()))
+    response.map(|body| Guarded::new(body, upload, met.passing.take(), met.place.take()))
 }
 
 /// The answer to a request, as if it were no HEAD.
@@ -217,12 +218,6 @@ async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>
 
 /// Lets a request go where it wants to.
 async fn pass(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    if request.method() == Method::CONNECT {
-        return answer::problem(
-            StatusCode::NOT_IMPLEMENTED,
-            "this proxy opens no tunnels to other hosts",
-        );
-    }
     let Some(forward) = &shared.forward else {
         return responder::answer(request).await;
     };

@@ -188,6 +188,15 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
             });
             Response::builder().header("trailer", "x-sum").body(later()).unwrap()
         }
+        // As long as it says, and its end comes later.
+        "/said" => {
+            tokio::spawn(async move {
+                sender.send_data(Bytes::from_static(b"said")).await.unwrap();
+                notes.go_on.notified().await;
+                drop(sender);
+            });
+            Response::builder().header("content-length", "4").body(later()).unwrap()
+        }
         "/two" => {
             tokio::spawn(async move {
                 sender.send_data(Bytes::from_static(b"first")).await.unwrap();
