@@ -114,7 +114,7 @@ impl Place {
         })
     }
 
-    /// What the kernel knows of the queues and connections there: a stream that stood still for a minute was seen once, and not why.
+    /// What the kernel knows of the queues, connections and neighbours there, should a stream stand still.
     fn kernel_says(&self) -> String {
         let files = ["netfilter/nfnetlink_queue", "tcp", "netstat", "arp"];
         let read = || {
