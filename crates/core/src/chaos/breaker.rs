@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// Answers 503 to all requests while too many fail: a circuit breaker, one for the whole proxy.
 ///
-/// A request fails if its answer is a 5xx, whoever gave it, also as a fault that stands behind the breaker, or if its connection or its
-/// answer is broken off before its end. It succeeds if its answer is a 2xx and came whole. Anything else, and a client that goes away,
-/// counts for neither.
+/// A request fails if its answer is a 5xx, whoever gave it, also as a fault that stands behind the breaker, if its connection is broken off
+/// by one, or if its answer is a 2xx that breaks off before its end. It succeeds if its answer is a 2xx and came whole. Anything else, and a
+/// client that goes away, counts for neither.
 ///
 /// *Closed*, the breaker lets all pass, and opens after `failure_threshold` failures in a row, or by the share of those in the last
 /// `rolling_window_ms`. *Open*, it refuses all for `timeout_ms`, and says in `retry-after` for how long yet. *Half-open*, from the first

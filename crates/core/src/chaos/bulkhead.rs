@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Lets only so many requests pass at a time, and answers 503 to those that find no place in time.
 ///
 /// A request has its place until its answer has ended, with its body, or its client has gone; one that goes over to another protocol, until
-/// that has ended. Who finds no place waits in a queue, and the first there is the first that gets one.
+/// that has ended. That a client of HTTP/1 has gone is not seen while its request waits, or is held, with a body that nobody reads: it keeps
+/// its place for so long. Who finds no place waits in a queue, and the first there is the first that gets one.
 ///
 /// A change leaves their places to those who have one. Those who wait go on as soon as there is room for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

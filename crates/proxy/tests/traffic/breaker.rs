@@ -228,6 +228,22 @@ async fn many_at_once_open_it_once_and_no_more_than_its_trials_pass() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_within_its_own_upload_is_no_failure_of_the_upstream() {
+    let upstream = Upstream::start().await;
+    let proxy = wish("circuit_breaker: { failure_threshold: 1, timeout_ms: 3600000 }")
+        .to(&upstream.url())
+        .start();
+    let mut client = Raw::to(proxy.address).await;
+    client
+        .send("POST /stream HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        .await;
+    client.until("first").await;
+    drop(client);
+    soon("it has gone", || proxy.connections() == 0).await;
+    assert_eq!(state(&proxy).await, "closed");
+}
+
 // A stream of HTTP/2 may end behind its last byte, and a client of HTTP/1 does not wait for that.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_has_all_its_bytes_has_come_whole() {
