@@ -27,6 +27,9 @@ pub(crate) fn built() -> Result<PathBuf> {
 ///
 /// `cargo run` tells its child about xtask's own package (`CARGO_PKG_NAME`, `CARGO_MANIFEST_DIR`, …). Build scripts that watch
 /// these variables (ring's does) would run again each time we change between `cargo xtask` and plain cargo, so they are removed.
+///
+/// In CI nothing is built incrementally: that helps nobody on a machine that builds once, and takes gigabytes. It is so for every call
+/// of cargo, for a call that differs in it builds the whole workspace again.
 pub(crate) fn cargo() -> Result<Command> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()?);
@@ -34,6 +37,9 @@ pub(crate) fn cargo() -> Result<Command> {
         if is_of_our_package(&name) {
             command.env_remove(name);
         }
+    }
+    if std::env::var_os("CI").is_some() {
+        command.env("CARGO_INCREMENTAL", "0");
     }
     Ok(command)
 }

@@ -18,17 +18,19 @@ pub(crate) fn run() -> Result<()> {
 
 fn all(steps: &mut Steps) -> Result<()> {
     steps.step("install", needs::install)?;
-    steps.step("fmt", || children::run(cargo()?.args(["fmt", "--all", "--check"])))?;
+    steps.step("fmt", || {
+        children::run(children::cargo()?.args(["fmt", "--all", "--check"]))
+    })?;
     steps.step("tidy", || tidy::run(&children::root()?))?;
     steps.step("clippy", || {
         children::run(
-            cargo()?
+            children::cargo()?
                 .args(["clippy", "--locked", "--workspace", "--all-targets"])
                 .args(["--", "-D", "warnings"]),
         )
     })?;
     steps.step("build", || {
-        children::run(cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
+        children::run(children::cargo()?.args(["build", "--locked", "--workspace", "--all-targets"]))
     })?;
     steps.step("generated", || {
         generated::schemas(generated::Mode::CheckBuilt).and_then(|()| generated::pages(generated::Mode::CheckBuilt))
@@ -50,24 +52,15 @@ fn all(steps: &mut Steps) -> Result<()> {
 fn tests(steps: &mut Steps, engine: &Engine) -> Result<()> {
     steps.step("tests", || {
         children::run(
-            hermetic(&mut cargo()?, engine)
+            hermetic(&mut children::cargo()?, engine)
                 .args(["nextest", "run", "--locked", "--workspace"])
                 .args(["--profile", "ci"]),
         )
     })?;
     // All crates at once: the features of dependencies are those of the tests, and nothing is built again.
     steps.step("doc tests", || {
-        children::run(hermetic(&mut cargo()?, engine).args(["test", "--locked", "--doc", "--workspace"]))
+        children::run(hermetic(&mut children::cargo()?, engine).args(["test", "--locked", "--doc", "--workspace"]))
     })
-}
-
-/// Cargo as CI calls it. Incremental files help nobody on a machine that builds once, and take gigabytes.
-fn cargo() -> Result<Command> {
-    let mut command = children::cargo()?;
-    if std::env::var_os("CI").is_some() {
-        command.env("CARGO_INCREMENTAL", "0");
-    }
-    Ok(command)
 }
 
 /// Tests see our engine and none of the settings of whoever runs them.

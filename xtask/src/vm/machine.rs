@@ -16,7 +16,8 @@ use super::init::BOOT;
 use super::kernel::Kernel;
 use crate::children;
 
-/// How long the machine may say nothing: longer than any test in it waits for what never comes, which then says what that was.
+/// How long no program in the machine may say anything: longer than any test waits for what never comes, which then says what that was.
+/// The kernel does not count. One that is stuck says so again and again, for as long as it is stuck.
 const SILENCE: Duration = Duration::from_mins(6);
 /// So many lines of the console are shown when something failed.
 const SHOWN: usize = 40;
@@ -68,21 +69,27 @@ impl Machine {
         };
         let lines = lines(&mut machine.child)?;
         let (mut results, mut last) = (Results::default(), Vec::new());
-        let mut began = Instant::now();
+        let on = Instant::now();
+        let (mut began, mut heard) = (on, on);
         loop {
-            let line = match lines.recv_timeout(SILENCE) {
+            let line = match lines.recv_timeout(SILENCE.saturating_sub(heard.elapsed())) {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Timeout) => bail!(
-                    "the machine has said nothing for {SILENCE:?}, in {}",
-                    results.running().unwrap_or("its boot")
+                    "no program in the machine has said anything for {SILENCE:?}, in {}; it last said:\n{}",
+                    results.running().unwrap_or("its boot"),
+                    end_of(&last)
                 ),
                 Err(RecvTimeoutError::Disconnected) => bail!("the machine went off; it last said:\n{}", end_of(&last)),
             };
-            writeln!(log, "{line}").context("cannot write what the machine says")?;
+            writeln!(log, "{:8.1} {line}", on.elapsed().as_secs_f64()).context("cannot write what the machine says")?;
+            if !is_of_the_kernel(&line) {
+                heard = Instant::now();
+            }
             last.push(line);
             match results.take(last.last().map_or("", String::as_str), boot.cut) {
                 Heard::Other => {}
-                Heard::Began(_) => {
+                Heard::Began(name) => {
+                    println!("  {:6.1} s {name}", on.elapsed().as_secs_f64());
                     began = Instant::now();
                     last.clear();
                 }
@@ -150,7 +157,29 @@ fn lines(child: &mut Child) -> Result<Receiver<String>> {
     Ok(receiver)
 }
 
+/// Whether it is a line like `[   12.345678] rcu: INFO: ...`.
+fn is_of_the_kernel(line: &str) -> bool {
+    let time = line.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    time.is_some_and(|(time, _)| time.trim().parse::<f64>().is_ok())
+}
+
 fn end_of(lines: &[String]) -> String {
     let from = lines.len().saturating_sub(SHOWN);
     lines[from..].iter().flat_map(|line| ["    ", line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_kernel_are_known_by_their_time() {
+        assert!(is_of_the_kernel(
+            "[   21.000123] rcu: INFO: rcu_preempt self-detected stall on CPU"
+        ));
+        assert!(is_of_the_kernel("[12345.6] x"));
+        for line in ["test a ... ok", "[1/3] a", "[x] y", "", "@vm begin a"] {
+            assert!(!is_of_the_kernel(line), "{line}");
+        }
+    }
 }
