@@ -90,8 +90,13 @@ pub struct Exponential {
     pub lambda: f64,
 }
 
-/// Makes requests fail. Each kind is decided by itself; of those that hit the same request the first acts: an error of HTTP, one of the
-/// connection, a time-out. The answer names it in its header `x-fracas-fault`; what ends a connection has no answer, and is counted.
+/// Makes requests fail, and harms the bodies of answers.
+///
+/// Each kind is decided by itself. Of those that make the same request fail the first acts: an error of HTTP, one of the connection, a
+/// time-out. What is done to a body is done to what the upstream answered, to the bytes as they travel: what is compressed stays so, and who
+/// unpacks it finds it broken. An answer without a body, and one to `HEAD`, meets nothing. Of a body of unknown length that is to be harmed
+/// the head waits for the first byte; one that does not come in time is not harmed. The answer names what it met in its header
+/// `x-fracas-fault`; what ends a connection has no answer, and is counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FaultInjection {
@@ -113,12 +118,42 @@ pub struct FaultInjection {
     pub timeout_ms: u64,
     /// How many requests time out, from 0 to 1.
     pub timeout_probability: f64,
+    /// Whether answers break off within their body. The client sees fewer bytes than `Content-Length` says, or no last chunk, no trailers in
+    /// either case, and the end of its connection; in HTTP/2 a reset of the stream. Each place is equally likely, from behind the first byte
+    /// to before the last. A body of unknown length breaks off behind 1 to 16384 bytes, or where it would have ended. What has one byte, or
+    /// no length in HTTP/1.0, cannot end early.
+    pub partial_responses: bool,
+    /// How many answers do, from 0 to 1.
+    pub partial_response_probability: f64,
+    /// Whether the bodies of answers are corrupted; `corruption_type` says how.
+    pub payload_corruption: bool,
+    /// How many bodies are, from 0 to 1.
+    pub payload_corruption_probability: f64,
+    /// How bodies are corrupted. Which bytes are hit is decided by their places, in whatever parts they come. Other headers stay as they
+    /// are, also a digest of the body. If the same answer is to break off, it is what was corrupted that breaks off.
+    pub corruption_type: CorruptionType,
     /// Which requests meet an error of HTTP, in the place of `http_error_probability`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_pattern: Option<ErrorPattern>,
     /// Which requests this block is about. Others meet none of its faults. Without it: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_matcher: Option<RequestMatcher>,
+}
+
+/// How a body is corrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CorruptionType {
+    /// Not at all; `payload_corruption` wants one of the others.
+    #[default]
+    None,
+    /// Its first byte, and one of each ten behind, becomes another one. The length stays.
+    RandomBytes,
+    /// It ends in order behind half to nine tenths of its bytes, and without its trailers. `Content-Length` says so, which makes it another
+    /// thing than a partial response: the message is whole. What has no length ends behind 1 to 16384 bytes, or before its last.
+    Truncate,
+    /// One bit of its first byte, and of one of each ten behind, is turned. The length stays.
+    BitFlip,
 }
 
 /// How a connection fails.
@@ -222,6 +257,11 @@ impl Default for FaultInjection {
             timeout_errors: false,
             timeout_ms: 5000,
             timeout_probability: 0.05,
+            partial_responses: false,
+            partial_response_probability: 0.05,
+            payload_corruption: false,
+            payload_corruption_probability: 0.05,
+            corruption_type: CorruptionType::default(),
             error_pattern: None,
             request_matcher: None,
         }

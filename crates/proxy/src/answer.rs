@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use fracas_core::problem::{Problem, Said};
-use http_body_util::{Either, Full};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::Full;
+use hyper::body::Body as _;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-/// The body of an answer: the upstream's, as it comes, or one of ours.
-pub(crate) type Body = Either<Incoming, Full<Bytes>>;
+pub(crate) use crate::body::Body;
 
 /// Problem details (RFC 9457). Without a type of its own a problem has the title of its status.
 #[derive(Debug, Serialize)]
@@ -23,7 +22,7 @@ struct Details<'d> {
 
 /// An answer with this body.
 pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Either::Right(Full::new(body.into())));
+    let mut response = Response::new(Body::Own(Full::new(body.into())));
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -34,13 +33,14 @@ pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes
 /// The answer to a HEAD: what was said to it, and no body. In HTTP/1 hyper leaves the body away by itself, in HTTP/2 it does not.
 pub(crate) fn to_head(mut response: Response<Body>) -> Response<Body> {
     let length = match response.body() {
-        Either::Right(ours) => ours.size_hint().exact(),
-        Either::Left(_) => None,
+        Body::Own(ours) => ours.size_hint().exact(),
+        // No fault is put on the body of a HEAD.
+        Body::Passed(_) | Body::Changed(_) => None,
     };
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    response.map(|_| Either::Right(Full::default()))
+    response.map(|_| Body::Own(Full::default()))
 }
 
 /// A value as JSON.

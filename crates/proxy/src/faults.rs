@@ -1,13 +1,17 @@
 //! The faults: each a decision about one request, in a file of its own.
 
+pub(crate) mod bodies;
 pub(crate) mod breaker;
 pub(crate) mod bulkhead;
 pub(crate) mod circuit;
+pub(crate) mod corruption;
 pub(crate) mod failure;
 pub(crate) mod latency;
 pub(crate) mod matcher;
+pub(crate) mod partial;
 pub(crate) mod pattern;
 pub(crate) mod rate_limit;
+pub(crate) mod truncation;
 mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
@@ -17,6 +21,8 @@ pub const NAMES: &[&str] = &[
     "connection_error",
     "http_error",
     "latency",
+    "partial_response",
+    "payload_corruption",
     "rate_limit",
     "tcp_close",
     "tcp_reset",

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Either;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
@@ -187,7 +186,7 @@ impl Forward {
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(Either::Left))
+        Ok(response.map(Body::Passed))
     }
 }
 

@@ -10,7 +10,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::Place;
 use crate::faults::circuit::Outcome;
+use crate::faults::partial::CutOff;
 use crate::progress::Progress;
+use crate::upload::Broken;
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
 #[derive(Debug)]
@@ -52,16 +54,18 @@ impl<B: Body> Guarded<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Guarded<B> {
+impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Guarded<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Broken;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
         match &frame {
             // Nothing follows trailers.
             Some(Ok(frame)) => this.look(frame.is_trailers()),
+            // Of what came there was nothing wrong; the rest we have not asked for.
+            Some(Err(error)) if error.is::<CutOff>() => this.ended(Outcome::Success),
             // A client that went away, or sends nothing more, breaks off its answer by itself: that is nobody's failure.
             Some(Err(_)) if this.upload.is_broken() || this.upload.is_silent() => drop(this.passing.take()),
             Some(Err(_)) => this.ended(Outcome::Failure),

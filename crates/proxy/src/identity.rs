@@ -6,7 +6,7 @@ use hyper::HeaderMap;
 use crate::connection::Connection;
 
 /// Decides for one request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Chance {
     seed: Seed,
     identity: String,
@@ -28,6 +28,11 @@ impl Chance {
     /// A number from 0 up to, and without, 1.
     pub(crate) fn uniform(&self, purpose: &str) -> f64 {
         self.seed.draw(purpose, &self.identity, 0).uniform()
+    }
+
+    /// 64 bits of chance, for what is decided about one request again and again.
+    pub(crate) fn draw(&self, purpose: &str, ordinal: u64) -> u64 {
+        self.seed.draw(purpose, &self.identity, ordinal).0
     }
 
     /// Whether what has this probability happens.

@@ -9,6 +9,7 @@
 mod accept;
 mod answer;
 mod api;
+mod body;
 mod connection;
 mod faults;
 mod forward;

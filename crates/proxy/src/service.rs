@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::faults::bodies;
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::{NoPlace, Place};
 use crate::faults::circuit::Outcome;
@@ -143,11 +144,11 @@ async fn traffic(
         }
     }
     // Before it is held: a pattern goes by the order in which requests come.
-    let failure = active
+    let faults = active
         .config
         .fault_injection()
-        .filter(|block| is_about(block, connection, &request))
-        .and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
+        .filter(|block| is_about(block, connection, &request));
+    let failure = faults.and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
     if let Some(delay) = active
         .config
         .latency()
@@ -167,7 +168,19 @@ async fn traffic(
         }
         return fail(shared, connection, request, failure).await;
     }
-    pass(shared, connection, request).await
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let answered = match pass(shared, connection, request).await {
+        Ok(answered) => answered,
+        Err(own) => return *own,
+    };
+    match faults {
+        // Of an answer without a body there is nothing to be cut off or corrupted.
+        Some(block) if !is_head => {
+            let met = |name| met.fault(shared, name);
+            bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
+        }
+        _ => answered,
+    }
 }
 
 /// An answer that says when to come again.
@@ -216,15 +229,19 @@ async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>
     }
 }
 
-/// Lets a request go where it wants to.
-async fn pass(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+/// Lets a request go where it wants to. An error is an answer, too: that there is none.
+async fn pass(
+    shared: &Shared,
+    connection: &Connection,
+    request: Request<Upload>,
+) -> Result<Response<Body>, Box<Response<Body>>> {
     let Some(forward) = &shared.forward else {
-        return responder::answer(request).await;
+        return Ok(responder::answer(request).await);
     };
-    match forward.pass(&connection.link, request).await {
-        Ok(response) => response,
-        Err(failed) => answer::problem(failed.status, &format!("no answer of the upstream: {}", failed.why)),
-    }
+    forward.pass(&connection.link, request).await.map_err(|failed| {
+        let why = format!("no answer of the upstream: {}", failed.why);
+        Box::new(answer::problem(failed.status, &why))
+    })
 }
 
 impl Met {

@@ -3,7 +3,7 @@
 mod gates;
 mod scope;
 
-use fracas_core::chaos::{ChaosConfig, Distribution, FaultInjection, Latency, RateLimit};
+use fracas_core::chaos::{ChaosConfig, CorruptionType, Distribution, FaultInjection, Latency, RateLimit};
 use fracas_core::problem::{Problem, codes};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -199,10 +199,19 @@ impl Chaos for FaultInjection {
             ("http_error_probability", self.http_error_probability),
             ("connection_error_probability", self.connection_error_probability),
             ("timeout_probability", self.timeout_probability),
+            ("partial_response_probability", self.partial_response_probability),
+            ("payload_corruption_probability", self.payload_corruption_probability),
         ] {
             finds.probability(&format!("{at}{key}"), probability);
         }
         finds.millis(&format!("{at}timeout_ms"), self.timeout_ms as f64);
+        if self.payload_corruption && self.corruption_type == CorruptionType::None {
+            let path = format!("{at}payload_corruption");
+            let spot = finds.root.nearest(&path).spot;
+            let what = format!("`{path}` does nothing while `{at}corruption_type` is `none`");
+            let next = "add `corruption_type: random_bytes`, `truncate` or `bit_flip`";
+            finds.problems.error_next(&codes::CONTRADICTION, spot, what, next);
+        }
         if let Some(pattern) = &self.error_pattern {
             scope::pattern(pattern, &self.http_errors, finds, &format!("{at}error_pattern"));
         }

@@ -19,14 +19,7 @@ pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
 
 /// What a proxy will do in a later version.
 const BLOCKS: &[&str] = &["traffic_shaping"];
-const FAULTS_OF_A_PROXY: &[&str] = &[
-    "partial_responses",
-    "partial_response_probability",
-    "payload_corruption",
-    "payload_corruption_probability",
-    "corruption_type",
-    "mockai_enabled",
-];
+const FAULTS_OF_A_PROXY: &[&str] = &["mockai_enabled"];
 
 /// Keys of a proxy's configuration. The document itself has no name.
 pub(crate) fn chaos(definition: &str, key: &str) -> Option<&'static str> {

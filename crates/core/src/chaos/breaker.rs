@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// A request fails if its answer is a 5xx, whoever gave it, also as a fault that stands behind the breaker, if its connection is broken off
 /// by one, or if its answer is a 2xx that breaks off before its end. It succeeds if its answer is a 2xx and came whole. Anything else, and a
-/// client that goes away, counts for neither.
+/// client that goes away, counts for neither. What `fault_injection` does to the body of an answer is no failure: the answer succeeds as far
+/// as it was asked for.
 ///
 /// *Closed*, the breaker lets all pass, and opens after `failure_threshold` failures in a row, or by the share of those in the last
 /// `rolling_window_ms`. *Open*, it refuses all for `timeout_ms`, and says in `retry-after` for how long yet. *Half-open*, from the first

@@ -34,6 +34,17 @@ const TIMEOUTS: &str = "fault_injection:
   timeout_ms: 1
   timeout_probability: 1.0
 ";
+const PARTIAL: &str = "fault_injection:
+  http_errors: []
+  partial_responses: true
+  partial_response_probability: 1.0
+";
+const CORRUPTION: &str = "fault_injection:
+  http_errors: []
+  payload_corruption: true
+  payload_corruption_probability: 1.0
+  corruption_type: bit_flip
+";
 const BURST: &str =
     "fault_injection: { http_errors: [500], error_pattern: { type: burst, count: 1, interval_ms: 3600000 } }
 ";
@@ -252,6 +263,23 @@ fn end(proxy: &Proxied) -> String {
     if got.reset { "reset" } else { "end" }.to_owned()
 }
 
+/// What became of the body of an answer.
+fn body(proxy: &Proxied) -> String {
+    let got = proxy.get("/", "a");
+    let whole = r#"{"method":"GET","path":"/","body":0}"#;
+    let announced: usize = got.header("content-length").parse().unwrap();
+    if got.body.len() < announced {
+        "cut off"
+    } else if announced < whole.len() {
+        "shorter"
+    } else if got.body == whole {
+        "whole"
+    } else {
+        "another"
+    }
+    .to_owned()
+}
+
 /// The time is told apart by two seconds.
 fn took(proxy: &Proxied) -> String {
     let got = proxy.get("/", "a");
@@ -331,6 +359,11 @@ keys! {
     key_fault_injection_timeout_errors: TIMEOUTS, "true" => "false", share, "all" => "none";
     key_fault_injection_timeout_ms: TIMEOUTS, "_ms: 1" => "_ms: 2000", took, "short" => "long";
     key_fault_injection_timeout_probability: TIMEOUTS, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_partial_responses: PARTIAL, "true" => "false", body, "cut off" => "whole";
+    key_fault_injection_partial_response_probability: PARTIAL, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_payload_corruption: CORRUPTION, "true" => "false", body, "another" => "whole";
+    key_fault_injection_payload_corruption_probability: CORRUPTION, "1.0" => "0.5", share, "all" => "some";
+    key_fault_injection_corruption_type: CORRUPTION, "bit_flip" => "truncate", body, "another" => "shorter";
     key_fault_injection_error_pattern_type: BURST, "burst, count: 1, interval_ms: 3600000" => "random, probability: 1", statuses, "500 200 200 200 200 200" => "500 500 500 500 500 500";
     key_fault_injection_error_pattern_count: BURST, "count: 1" => "count: 2", statuses, "500 200 200 200 200 200" => "500 500 200 200 200 200";
     key_fault_injection_error_pattern_interval_ms: BURST, "3600000" => "1", failures, "one" => "several";

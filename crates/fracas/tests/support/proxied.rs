@@ -92,12 +92,14 @@ pub(crate) fn get(to: SocketAddr, from: Ipv4Addr, path: &str, id: &str) -> Got {
 fn exchange(mut stream: TcpStream, request: &str, begun: Instant) -> Got {
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut text = String::new();
-    let read = stream.read_to_string(&mut text);
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
     let reset = read.is_err_and(|error| {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
         true
     });
+    // What was corrupted may be no text any more.
+    let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
     Got {
         head: head.to_owned(),

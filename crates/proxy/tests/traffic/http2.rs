@@ -39,9 +39,20 @@ impl Http2 {
         method: &str,
         path: &str,
     ) -> (Sender<Bytes>, impl Future<Output = Response<Incoming>> + use<>) {
+        self.ask_as(method, path, "")
+    }
+
+    /// The same with a name; an empty one is none.
+    pub(crate) fn ask_as(
+        &self,
+        method: &str,
+        path: &str,
+        id: &str,
+    ) -> (Sender<Bytes>, impl Future<Output = Response<Incoming>> + use<>) {
         let (body, channel) = Channel::<Bytes, Infallible>::new(1);
         let request = Request::builder()
             .method(method)
+            .header("x-request-id", id)
             .uri(format!("http://{}{path}", self.address))
             .body(channel)
             .unwrap();

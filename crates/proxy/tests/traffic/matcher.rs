@@ -96,6 +96,37 @@ async fn only_bodies_in_chunks() {
     assert_eq!(answered.await.status(), 500);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_are_harmed_of_those_alone_that_are_meant() {
+    let upstream = Upstream::start().await;
+    for (fault, name, code) in [
+        (
+            "partial_responses: true, partial_response_probability: 1",
+            "partial_response",
+            18,
+        ),
+        (
+            "payload_corruption: true, payload_corruption_probability: 1, corruption_type: bit_flip",
+            "payload_corruption",
+            0,
+        ),
+    ] {
+        let config = format!(
+            "fault_injection: {{ http_errors: [], {fault}, request_matcher: {{ headers: [{{ name: x-canary }}] }} }}"
+        );
+        let proxy = wish(&config).to(&upstream.url()).start();
+        let said = curl(&[&proxy.url("/")]).await;
+        assert_eq!(
+            (said.code, said.header("x-fracas-fault").as_str(), said.text().as_str()),
+            (0, "", "hello\n"),
+            "{name}"
+        );
+        let said = curl(&["-H", "x-canary: 1", &proxy.url("/")]).await;
+        assert_eq!((said.code, said.header("x-fracas-fault").as_str()), (code, name));
+        assert_ne!(said.text(), "hello\n", "{name}");
+    }
+}
+
 // The other blocks have no matcher: they are about all requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_the_matcher_of_its_block_alone() {

@@ -26,6 +26,11 @@ const FAULTS: &str = "fault_injection:
   timeout_errors: false
   timeout_ms: 5000
   timeout_probability: 0.4
+  partial_responses: false
+  partial_response_probability: 0.5
+  payload_corruption: false
+  payload_corruption_probability: 0.6
+  corruption_type: random_bytes
 ";
 const BURST: &str = "fault_injection: { error_pattern: { type: burst, count: 3, interval_ms: 1000 } }
 ";
@@ -99,6 +104,11 @@ keys! {
     key_fault_injection_timeout_errors: FAULTS, "timeout_errors: false" => "timeout_errors: true", "/fault_injection/timeout_errors", "false" => "true";
     key_fault_injection_timeout_ms: FAULTS, "5000" => "50", "/fault_injection/timeout_ms", "5000" => "50";
     key_fault_injection_timeout_probability: FAULTS, "0.4" => "0.9", "/fault_injection/timeout_probability", "0.4" => "0.9";
+    key_fault_injection_partial_responses: FAULTS, "partial_responses: false" => "partial_responses: true", "/fault_injection/partial_responses", "false" => "true";
+    key_fault_injection_partial_response_probability: FAULTS, "0.5" => "0.9", "/fault_injection/partial_response_probability", "0.5" => "0.9";
+    key_fault_injection_payload_corruption: FAULTS, "payload_corruption: false" => "payload_corruption: true", "/fault_injection/payload_corruption", "false" => "true";
+    key_fault_injection_payload_corruption_probability: FAULTS, "0.6" => "0.9", "/fault_injection/payload_corruption_probability", "0.6" => "0.9";
+    key_fault_injection_corruption_type: FAULTS, "random_bytes" => "truncate", "/fault_injection/corruption_type", "random_bytes" => "truncate";
     key_fault_injection_error_pattern_type: BURST, "burst, count: 3, interval_ms: 1000" => "random, probability: 0.5", "/fault_injection/error_pattern", r#"{"type": "burst", "count": 3, "interval_ms": 1000}"# => r#"{"type": "random", "probability": 0.5}"#;
     key_fault_injection_error_pattern_count: BURST, "3" => "4", "/fault_injection/error_pattern/count", "3" => "4";
     key_fault_injection_error_pattern_interval_ms: BURST, "1000" => "2000", "/fault_injection/error_pattern/interval_ms", "1000" => "2000";
