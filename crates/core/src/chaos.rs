@@ -95,7 +95,7 @@ pub struct Exponential {
 /// Each kind is decided by itself. Of those that make the same request fail the first acts: an error of HTTP, one of the connection, a
 /// time-out. What is done to a body is done to what the upstream answered, to the bytes as they travel: what is compressed stays so, and who
 /// unpacks it finds it broken. An answer without a body, and one to `HEAD`, meets nothing. Of a body of unknown length that is to be harmed
-/// the head waits for the first byte; one that does not come in time is not harmed. The answer names what it met in its header
+/// the head waits for the first byte, five seconds at most; one that does not come in time is not harmed. The answer names what it met in its header
 /// `x-fracas-fault`; what ends a connection has no answer, and is counted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -150,7 +150,8 @@ pub enum CorruptionType {
     /// Its first byte, and one of each ten behind, becomes another one. The length stays.
     RandomBytes,
     /// It ends in order behind half to nine tenths of its bytes, and without its trailers. `Content-Length` says so, which makes it another
-    /// thing than a partial response: the message is whole. What has no length ends behind 1 to 16384 bytes, or before its last.
+    /// thing than a partial response: the message is whole. What has no length ends behind 1 to 16384 bytes, before its last, or where it pauses
+    /// for a second.
     Truncate,
     /// One bit of its first byte, and of one of each ten behind, is turned. The length stays.
     BitFlip,

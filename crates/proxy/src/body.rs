@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::upload::Broken;
 
@@ -36,14 +36,15 @@ impl Body {
         Self::Changed(UnsyncBoxBody::new(body))
     }
 
-    /// Whether there is any byte in it. Where no length says it, that is known when the first comes, and waited for so long.
+    /// Whether there is any byte in it. Where no length says it, that is known when the first comes, and waited for so long in all.
     pub(crate) async fn has_bytes(self, limit: Duration) -> (Self, bool) {
         if let Some(length) = self.size_hint().exact() {
             return (self, length > 0);
         }
         let mut body = self;
+        let until = Instant::now() + limit;
         loop {
-            let Ok(first) = timeout(limit, body.frame()).await else {
+            let Ok(first) = timeout_at(until, body.frame()).await else {
                 return (body, false);
             };
             // One without a length had an end of its own to be seen, and keeps it.

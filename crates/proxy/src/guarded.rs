@@ -1,5 +1,6 @@
 //! The body of an answer, with what ends when it does.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,14 +16,23 @@ use crate::progress::Progress;
 use crate::upload::Broken;
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
-#[derive(Debug)]
 pub(crate) struct Guarded<B> {
     body: B,
     /// How far the body of the request is.
     upload: Progress,
     passing: Option<Passing>,
+    /// When the request was read to its end, where a connection may not end before.
+    read: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Why the body breaks off, until then.
+    cut_off: Option<Broken>,
     /// In the bulkhead. Whoever takes the body drops it at its end, or when the client has gone.
     _place: Option<Arc<Place>>,
+}
+
+impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guarded").field(&self.body).finish()
+    }
 }
 
 impl<B: Body> Guarded<B> {
@@ -32,10 +42,19 @@ impl<B: Body> Guarded<B> {
             body,
             upload,
             passing,
+            read: None,
+            cut_off: None,
             _place: place,
         };
         guarded.look(false);
         guarded
+    }
+
+    /// The same of an answer that has its connection for itself. Cut off, it ends when all of the request was read, or as much as is read of
+    /// one that nobody wants: what is not read makes the end a reset, and that may take from the client what was sent before.
+    pub(crate) fn ends_after_upload(mut self) -> Self {
+        self.read = Some(Box::pin(self.upload.over()));
+        self
     }
 
     /// Looks whether the body has come whole. Some who take it stop at its last part, and do not ask what follows: hyper's HTTP/1 has all
@@ -60,7 +79,17 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Guarded<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let frame = match this.cut_off.take() {
+            Some(error) => Some(Err(error)),
+            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+        };
+        if let (Some(Err(error)), Some(read)) = (&frame, &mut this.read)
+            && error.is::<CutOff>()
+            && read.as_mut().poll(cx).is_pending()
+        {
+            this.cut_off = frame.and_then(Result::err);
+            return Poll::Pending;
+        }
         match &frame {
             // Nothing follows trailers.
             Some(Ok(frame)) => this.look(frame.is_trailers()),

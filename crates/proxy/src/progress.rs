@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// When a part was taken last. Copies are of the same body.
@@ -18,6 +19,8 @@ struct Marks {
     is_awaited: AtomicBool,
     is_silent: AtomicBool,
     is_broken: AtomicBool,
+    /// True when nobody reads any more of it.
+    is_over: watch::Sender<bool>,
 }
 
 impl Progress {
@@ -28,6 +31,7 @@ impl Progress {
             is_awaited: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
+            is_over: watch::Sender::new(false),
         }))
     }
 
@@ -61,6 +65,20 @@ impl Progress {
     /// Whether that is so.
     pub(crate) fn is_broken(&self) -> bool {
         self.0.is_broken.load(Ordering::Acquire)
+    }
+
+    /// Nobody reads any more of it: it is whole, or the rest is not wanted.
+    pub(crate) fn set_over(&self) {
+        let _before = self.0.is_over.send_replace(true);
+    }
+
+    /// Waits until that is so.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut over = self.0.is_over.subscribe();
+        async move {
+            // Gone with the body: the same.
+            let _over = over.wait_for(|over| *over).await;
+        }
     }
 
     /// Waits until no part was taken for so long, although one was there.

@@ -15,8 +15,8 @@ struct Asked<'a> {
     body: u64,
 }
 
-/// Takes in all of the body, however long, keeping none of it, and answers.
-pub(crate) async fn answer(request: Request<Upload>) -> Response<Body> {
+/// Takes in all of the body, however long, keeping none of it, and answers. An error is an answer, too: that the body did not come.
+pub(crate) async fn answer(request: Request<Upload>) -> Result<Response<Body>, Box<Response<Body>>> {
     let (head, mut body) = request.into_parts();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -24,14 +24,17 @@ pub(crate) async fn answer(request: Request<Upload>) -> Response<Body> {
             Ok(frame) => length += frame.data_ref().map_or(0, |data| data.len() as u64),
             Err(_) if body.progress().is_silent() => {
                 let why = "the client sent nothing of its body for too long";
-                return answer::problem(StatusCode::REQUEST_TIMEOUT, why);
+                return Err(Box::new(answer::problem(StatusCode::REQUEST_TIMEOUT, why)));
             }
-            Err(_) => return answer::problem(StatusCode::BAD_REQUEST, "the body of the request broke off"),
+            Err(_) => {
+                let why = "the body of the request broke off";
+                return Err(Box::new(answer::problem(StatusCode::BAD_REQUEST, why)));
+            }
         }
     }
-    answer::json(&Asked {
+    Ok(answer::json(&Asked {
         method: head.method.as_str(),
         path: head.uri.path(),
         body: length,
-    })
+    }))
 }

@@ -8,7 +8,7 @@ use fracas_core::seed::Seed;
 use fracas_telemetry::proxy::Traffic;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
@@ -68,10 +68,19 @@ pub(crate) async fn answer(
     let request = Upload::of(request, shared.limits.silence);
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
+    // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
+    let is_shared = request.version() >= Version::HTTP_2;
     let mut met = Met::default();
     let response = whole(&shared, &connection, request, &mut met).await;
     let response = if is_head { answer::to_head(response) } else { response };
-    response.map(|body| Guarded::new(body, upload, met.passing.take(), met.place.take()))
+    response.map(|body| {
+        let guarded = Guarded::new(body, upload, met.passing.take(), met.place.take());
+        if is_shared {
+            guarded
+        } else {
+            guarded.ends_after_upload()
+        }
+    })
 }
 
 /// The answer to a request, as if it were no HEAD.
@@ -236,7 +245,7 @@ async fn pass(
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
     let Some(forward) = &shared.forward else {
-        return Ok(responder::answer(request).await);
+        return responder::answer(request).await;
     };
     forward.pass(&connection.link, request).await.map_err(|failed| {
         let why = format!("no answer of the upstream: {}", failed.why);

@@ -109,7 +109,13 @@ impl Drop for Upload {
         let rest = self.body.take().filter(|body| !self.waits && !body.is_end_stream());
         // Without a runtime all is over.
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
-            runtime.spawn(finish(rest));
+            let progress = self.progress();
+            runtime.spawn(async move {
+                finish(rest).await;
+                progress.set_over();
+            });
+        } else {
+            self.progress.set_over();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use fracas_core::chaos::{CorruptionType, FaultInjection};
+use fracas_core::seed::{Draw, Seed};
 use hyper::body::{Body, Frame, SizeHint};
 
 use crate::identity::Chance;
@@ -23,7 +24,8 @@ pub(crate) fn decide(block: &FaultInjection, chance: &Chance) -> Option<Corrupti
 /// What is changed of the bytes: a function of where they are, not of the parts in which they come.
 #[derive(Debug)]
 struct Mask {
-    chance: Chance,
+    /// Of this answer: a draw for each block is short, however long the name of the request is.
+    seed: Seed,
     /// Whether all of a byte is changed, or one bit.
     whole: bool,
     /// The block that was looked at last, where its byte is, and what is changed there.
@@ -45,7 +47,7 @@ impl Mask {
         if let Some((_, place, bits)) = self.last.filter(|(known, ..)| *known == block) {
             return (place, bits);
         }
-        let draw = self.chance.draw("proxy payload_corruption byte", block);
+        let Draw(draw) = self.seed.draw("byte", "", block);
         let (place, draw) = (draw % BLOCK, draw / BLOCK);
         // A body may be shorter than a block, and nobody knows before its end. So its first byte is hit.
         let place = if block == 0 { 0 } else { block * BLOCK + place };
@@ -73,9 +75,9 @@ impl Mask {
 
 impl<B> Corrupted<B> {
     /// `whole`: bytes become other ones, else one bit of each is turned.
-    pub(crate) fn new(body: B, chance: Chance, whole: bool) -> Self {
+    pub(crate) fn new(body: B, chance: &Chance, whole: bool) -> Self {
         let mask = Mask {
-            chance,
+            seed: Seed(chance.draw("proxy payload_corruption byte", 0)),
             whole,
             last: None,
         };
@@ -117,7 +119,7 @@ mod tests {
 
     /// What is changed of so many bytes that come in parts of this size.
     fn changed(whole: bool, identity: &str, length: usize, part: usize) -> Vec<u8> {
-        let mut mask = Corrupted::new((), Chance::named(5, identity), whole).mask;
+        let mut mask = Corrupted::new((), &Chance::named(5, identity), whole).mask;
         let mut bytes = vec![0; length];
         let mut behind = 0;
         for part in bytes.chunks_mut(part) {

@@ -22,14 +22,14 @@ pub(crate) fn happens(block: &FaultInjection, chance: &Chance) -> bool {
     block.partial_responses && chance.happens("proxy partial_response", block.partial_response_probability)
 }
 
+/// Whether an early end is seen. Where the end of the connection is the end of the body, nobody could tell one.
+pub(crate) fn is_seen(length: Option<u64>, version: Version) -> bool {
+    length.is_some() || version >= Version::HTTP_11
+}
+
 /// Behind how many bytes an answer of this length ends. `None`: it cannot end early.
-pub(crate) fn place(chance: &Chance, length: Option<u64>, version: Version) -> Option<u64> {
-    let places = match length {
-        Some(length) => length.saturating_sub(1),
-        // The end of the connection is the end of the body: nobody could tell an early one.
-        None if version < Version::HTTP_11 => 0,
-        None => MOST,
-    };
+pub(crate) fn place(chance: &Chance, length: Option<u64>) -> Option<u64> {
+    let places = length.map_or(MOST, |length| length.saturating_sub(1));
     let place = (chance.uniform("proxy partial_response length") * places as f64) as u64;
     (places > 0).then_some(place + 1)
 }
@@ -144,7 +144,7 @@ mod tests {
 
     fn places(length: Option<u64>) -> Vec<u64> {
         (0..10_000)
-            .filter_map(|n| place(&Chance::named(9, &format!("request {n}")), length, Version::HTTP_11))
+            .filter_map(|n| place(&Chance::named(9, &format!("request {n}")), length))
             .collect()
     }
 
@@ -166,8 +166,9 @@ mod tests {
     #[test]
     fn what_cannot_end_early_does_not() {
         assert!(places(Some(0)).is_empty() && places(Some(1)).is_empty());
-        let chance = Chance::named(9, "a");
-        assert_eq!(place(&chance, None, Version::HTTP_10), None);
-        assert!(place(&chance, Some(9), Version::HTTP_10).is_some());
+        assert!(!is_seen(None, Version::HTTP_10));
+        assert!(
+            is_seen(Some(9), Version::HTTP_10) && is_seen(None, Version::HTTP_11) && is_seen(None, Version::HTTP_2)
+        );
     }
 }

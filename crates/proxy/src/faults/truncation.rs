@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use crate::identity::Chance;
 use crate::upload::Broken;
@@ -21,8 +23,11 @@ pub(crate) fn place(chance: &Chance, length: Option<u64>) -> u64 {
     }
 }
 
+/// How long the last byte of a part is kept back, which may be that of the body. Behind it the other side may wait for that very byte.
+const KEPT: Duration = Duration::from_secs(1);
+
 /// A body that ends in order behind so many bytes, and without its trailers. One without a length ends before its last byte, if that comes
-/// first.
+/// first, and where it pauses.
 #[derive(Debug)]
 pub(crate) struct Truncated<B> {
     /// `None`: all that passes was taken.
@@ -31,6 +36,8 @@ pub(crate) struct Truncated<B> {
     left: u64,
     /// What may be the last byte, of a body without a length.
     held: Bytes,
+    /// When it has been held for long enough.
+    pause: Option<Pin<Box<Sleep>>>,
     is_known: bool,
 }
 
@@ -39,6 +46,7 @@ impl<B: Body> Truncated<B> {
         Self {
             left: place,
             held: Bytes::new(),
+            pause: None,
             is_known: body.size_hint().exact().is_some(),
             body: Some(body).filter(|_| place > 0),
         }
@@ -67,11 +75,18 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Truncated<B> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         while let Some(body) = &mut this.body {
-            let frame = match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => break,
+            let frame = match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => frame,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => break,
+                Poll::Pending if this.held.is_empty() => return Poll::Pending,
+                Poll::Pending => {
+                    let pause = this.pause.get_or_insert_with(|| Box::pin(sleep(KEPT)));
+                    ready!(pause.as_mut().poll(cx));
+                    break;
+                }
             };
+            this.pause = None;
             let Ok(bytes) = frame.into_data() else { break };
             let mut bytes = this.hold(bytes);
             if bytes.len() as u64 >= this.left {

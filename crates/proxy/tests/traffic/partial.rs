@@ -195,6 +195,60 @@ async fn the_head_waits_for_the_first_byte_and_no_longer_than_for_an_answer() {
     }
 }
 
+// What of a request was not read makes the end of its connection a reset, and that takes away what the client has not read by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_sends_gets_all_that_is_seen_and_an_end() {
+    // It does not wait for the body.
+    let upstream =
+        Canned::says("HTTP/1.1 413 Too Large\r\ncontent-length: 10\r\nconnection: close\r\n\r\n0123456789").await;
+    let proxy = wish(PARTIAL).to(&upstream.url()).start();
+    let mut client = Raw::to(proxy.address).await;
+    let length = 300_000;
+    client
+        .send(format!(
+            "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+        ))
+        .await;
+    client.until("\r\n\r\n0").await;
+    for part in vec![b'x'; length].chunks(30_000) {
+        client.send(part).await;
+    }
+    let rest = client.rest().await.unwrap();
+    assert!(rest.len() < 9 && "123456789".starts_with(&rest), "{rest}");
+    assert_eq!(counted(&proxy).await, "1");
+}
+
+// It is the proxy's own, as it is with an upstream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_of_the_responder_is_not_harmed() {
+    for config in [PARTIAL, TRUNCATED] {
+        let proxy = wish(config).silence(Duration::from_millis(50)).start();
+        let mut client = Raw::to(proxy.address).await;
+        client
+            .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab")
+            .await;
+        let head = client.until("\r\n\r\n").await;
+        assert!(
+            head.starts_with("HTTP/1.1 408 ") && !head.contains("x-fracas-fault"),
+            "{head}"
+        );
+        client.until("}").await;
+    }
+}
+
+// Whoever sends it may wait for an answer to that very byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_stream_ends_where_it_pauses() {
+    let upstream = Upstream::start().await;
+    let proxy = wish(TRUNCATED).to(&upstream.url()).start();
+    let mut client = Raw::to(proxy.address).await;
+    client
+        .send("POST /stream HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n")
+        .await;
+    let said = client.until("\r\n0\r\n\r\n").await;
+    assert!(said.contains("\r\n4\r\nfirs\r\n"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_we_cut_off_gives_its_place_back() {
     let upstream = Upstream::start().await;
