@@ -21,7 +21,8 @@ struct Step {
 impl Steps {
     /// Does a step and notes its time. The error of a failing step carries the step's name.
     pub(crate) fn step<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        println!("\n==> {name}");
+        let sum: Duration = self.done.iter().map(|step| step.took).sum();
+        println!("\n==> {name}, after {sum:.0?}");
         let start = Instant::now();
         let result = work();
         let took = start.elapsed();
