@@ -35,6 +35,27 @@ pub fn look_after(socket: impl AsFd, silence: Duration, unheard: Duration) -> io
     Ok(())
 }
 
+/// Says to the other side of a connection that nothing more comes; what comes from there can still be read (shutdown(2)).
+///
+/// # Errors
+/// It is connected no more.
+pub fn end_writing(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
+}
+
+/// How many bytes that were sent have not been acknowledged by the other side (tcp(7), `SIOCOUTQ`).
+///
+/// # Errors
+/// It is no socket of TCP.
+pub fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
+    let mut bytes: libc::c_int = 0;
+    #[expect(unsafe_code, reason = "rustix does not have this request")]
+    // SAFETY: the kernel writes one int, which is there (tcp_ioctl() in net/ipv4/tcp.c).
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    checked(result as isize)?;
+    Ok(bytes.unsigned_abs())
+}
+
 /// Sets an option of a socket. The type of the value is the one that the option has.
 pub(crate) fn set_option<T: Copy>(socket: impl AsFd, level: i32, option: i32, value: &T) -> io::Result<()> {
     #[expect(unsafe_code, reason = "rustix knows few options by name, and none by number")]

@@ -39,6 +39,24 @@ pub(crate) fn listen(at: SocketAddr, unheard: Duration) -> io::Result<TcpListene
     socket.listen(QUEUE)
 }
 
+/// One that is in the queue of a port where nothing more is waited for.
+pub(crate) fn waiting(listener: &std::net::TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    for _ in 0..QUEUE {
+        let (stream, peer) = match listener.accept() {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            // One that broke off already, or for which there is no descriptor.
+            Err(_) => continue,
+        };
+        let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        // A socket that cannot be used is a connection that breaks off.
+        if let Ok(stream) = stream {
+            return Some((stream, peer));
+        }
+    }
+    None
+}
+
 /// Where connections come in.
 #[derive(Debug)]
 pub(crate) struct Entrance {
@@ -101,15 +119,9 @@ impl Entrance {
             let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
                 return;
             };
-            let (stream, peer) = match listener.accept() {
-                Ok(taken) => taken,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // One that broke off already, or for which there is no descriptor.
-                Err(_) => continue,
+            let Some((stream, peer)) = waiting(&listener) else {
+                return;
             };
-            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-            // A socket that cannot be used is a connection that breaks off.
-            let Ok(stream) = stream else { continue };
             if opened.send(self.opened(stream, peer, place)).await.is_err() {
                 return;
             }

@@ -75,9 +75,9 @@ pub(crate) async fn answer(shared: &Shared, connection: &Connection, request: Re
     if *request.method() == Method::GET {
         return does(shared, None);
     }
-    match body(request).await {
+    match text(request.into_body()).await {
         Ok(text) => does(shared, Some(text)),
-        Err(refused) => *refused,
+        Err((status, why)) => answer::problem(status, why),
     }
 }
 
@@ -92,7 +92,10 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
         let why = "somebody passed the request on, perhaps for another machine; `--api-listen` gives the API an address of its own";
         return refused(StatusCode::FORBIDDEN, why);
     }
-    if let Some(why) = foreign(request.headers(), request.uri().authority()) {
+    let Some(host) = host(request.headers(), request.uri().authority()) else {
+        return refused(StatusCode::FORBIDDEN, "the request does not say to which host it goes");
+    };
+    if let Some(why) = named(&host).or_else(|| foreign(request.headers(), &host)) {
         return refused(StatusCode::FORBIDDEN, why);
     }
     let route = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
@@ -258,19 +261,21 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| says(name.as_str()))
 }
 
-/// Why this request may be that of a page of somebody else's.
-fn foreign(headers: &HeaderMap, authority: Option<&Authority>) -> Option<&'static str> {
-    let host = authority
-        .cloned()
-        .or_else(|| headers.get(HOST)?.to_str().ok()?.parse().ok());
-    let Some(host) = host else {
-        return Some("the request does not say to which host it goes");
-    };
-    // A name that somebody else's server gives may lead here (DNS rebinding); an address may not.
+/// To which host a request goes, as it says.
+pub(crate) fn host(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Authority> {
+    let header = || headers.get(HOST)?.to_str().ok()?.parse().ok();
+    authority.cloned().or_else(header)
+}
+
+/// Why this host may be a name that somebody else's server gives, and that leads here (DNS rebinding). An address cannot be one.
+pub(crate) fn named(host: &Authority) -> Option<&'static str> {
     let bare = host.host().trim_start_matches('[').trim_end_matches(']');
-    if !bare.eq_ignore_ascii_case("localhost") && bare.parse::<IpAddr>().is_err() {
-        return Some("the API is called by an address or as localhost, not by another name");
-    }
+    let is_named = !bare.eq_ignore_ascii_case("localhost") && bare.parse::<IpAddr>().is_err();
+    is_named.then_some("the API is called by an address or as localhost, not by another name")
+}
+
+/// Why a request may be that of a page of somebody else's, that a browser shows.
+fn foreign(headers: &HeaderMap, host: &Authority) -> Option<&'static str> {
     let ours = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| origin == format!("http://{host}"));
     // Browsers say it also where they say no origin (Fetch Metadata, 2.1). `none`: somebody typed the address.
     let from_here = |site: &HeaderValue| site == "same-origin" || site == "none";
@@ -285,27 +290,29 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
 }
 
-async fn body(request: Request<Upload>) -> Result<String, Box<Response<Body>>> {
-    let refused = |status, why| Err(Box::new(answer::problem(status, why)));
-    let read = timeout(BODY, Limited::new(request.into_body(), LARGEST).collect()).await;
+/// The text of a body, within a limit of time and length.
+pub(crate) async fn text<B>(body: B) -> Result<String, (StatusCode, &'static str)>
+where
+    B: hyper::body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let read = timeout(BODY, Limited::new(body, LARGEST).collect()).await;
     let Ok(read) = read else {
-        return refused(StatusCode::REQUEST_TIMEOUT, "the body did not come in time");
+        return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time"));
     };
     let bytes = match read {
         Ok(whole) => whole.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB");
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB"));
         }
-        Err(_) => return refused(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => return Err((StatusCode::BAD_REQUEST, "the body broke off")),
     };
-    match String::from_utf8(bytes.into()) {
-        Ok(text) => Ok(text),
-        Err(_) => refused(StatusCode::BAD_REQUEST, "the body is no text in UTF-8"),
-    }
+    String::from_utf8(bytes.into()).map_err(|_| (StatusCode::BAD_REQUEST, "the body is no text in UTF-8"))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::host as host_of;
     use super::*;
 
     #[test]
@@ -326,7 +333,8 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, origin.parse().unwrap());
             }
-            foreign(&headers, None)
+            let host = host_of(&headers, None).unwrap();
+            named(&host).or_else(|| foreign(&headers, &host))
         };
         for host in ["127.0.0.1:3000", "localhost", "[::1]:3000", "10.0.0.7:80"] {
             assert_eq!(headers(host, None), None, "{host}");
@@ -336,7 +344,7 @@ mod tests {
         for origin in ["null", "http://localhost:3001", "https://evil.example"] {
             assert!(headers("localhost:3000", Some(origin)).is_some(), "{origin}");
         }
-        assert!(foreign(&HeaderMap::new(), None).is_some());
+        assert!(host_of(&HeaderMap::new(), None).is_none());
         for (site, is_foreign) in [
             ("same-origin", false),
             ("none", false),
@@ -346,7 +354,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, "localhost:3000".parse().unwrap());
             headers.insert("sec-fetch-site", site.parse().unwrap());
-            assert_eq!(foreign(&headers, None).is_some(), is_foreign, "{site}");
+            let host = host_of(&headers, None).unwrap();
+            assert_eq!(foreign(&headers, &host).is_some(), is_foreign, "{site}");
         }
     }
 }

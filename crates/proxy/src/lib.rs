@@ -23,7 +23,9 @@ mod progress;
 mod responder;
 mod serve;
 mod service;
+mod tcp;
 mod timer;
+mod toxiproxy;
 mod tunnel;
 mod upload;
 mod upstream;
@@ -37,6 +39,7 @@ use fracas_core::seed::Seed;
 
 pub use faults::NAMES;
 pub use serve::{Drained, Proxy};
+pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;
 
 /// What a proxy is to do.

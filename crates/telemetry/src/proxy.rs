@@ -97,6 +97,13 @@ impl Level {
 #[derive(Debug)]
 pub struct Open(Gauge);
 
+impl Open {
+    pub(crate) fn new(gauge: Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.dec();
@@ -174,8 +181,7 @@ impl Traffic {
 
     /// A connection was opened.
     pub fn opened(&self) -> Open {
-        self.connections.inc();
-        Open(self.connections.clone())
+        Open::new(self.connections.clone())
     }
 }
 

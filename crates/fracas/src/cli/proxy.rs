@@ -24,6 +24,10 @@ pub(crate) struct Proxy {
     /// there everybody seems to be of this machine [default: those of clients, for this machine alone]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) api_listen: Option<Listen>,
+    /// Address and port of an API like that of Toxiproxy 2, whose clients work unchanged: it makes proxies of TCP, with toxics. Whoever reaches
+    /// it can open ports here, and connect to whatever this machine reaches
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) toxiproxy_api: Option<Listen>,
     /// The root of every decision: same seed, same `x-request-id`, same faults [default: drawn, and said]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,

@@ -113,6 +113,16 @@ fn markdown() -> String {
     {
         let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {help}. |");
     }
+    page.push_str("\nThose of its API of Toxiproxy:\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n");
+    for Described {
+        name,
+        kind,
+        labels,
+        help,
+    } in fracas_telemetry::toxiproxy::ALL
+    {
+        let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {help}. |");
+    }
     page.push_str("\n## Settings of other tools that Fracas does not have\n\nEach is refused by name.\n\n| setting | instead |\n|---|---|\n");
     for (key, instead) in REFUSED {
         let _ = writeln!(page, "| `{key}` | {instead} |");

@@ -1,15 +1,17 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
+use std::convert::Infallible;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Limits, Order};
+use fracas_proxy::{Limits, Order, Toxiproxy, ToxiproxyOrder};
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Listen};
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use crate::cli::{Chaos, Common, Proxy};
 use crate::document::last;
@@ -52,6 +54,14 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
     let (seed, upstream) = (order.seed, order.upstream.clone());
+    let toxiproxy = asked.toxiproxy_api.map(|at| {
+        Toxiproxy::bind(&ToxiproxyOrder {
+            listen: at.address(),
+            seed,
+            limits: order.limits,
+        })
+    });
+    let toxiproxy = toxiproxy.transpose()?;
     let proxy = fracas_proxy::Proxy::bind(order)?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
@@ -74,6 +84,17 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
     if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
         tell(&format!("api: http://{api}/api/chaos/"));
     }
+    if let Some(toxiproxy) = &toxiproxy {
+        let at = toxiproxy.address().map_err(whose)?;
+        if !common.quiet || asked.toxiproxy_api.is_some_and(Listen::is_any_port) {
+            tell(&format!("toxiproxy: http://{at}"));
+        }
+        if !at.ip().to_canonical().is_loopback() {
+            tell(&format!(
+                "warning: whoever reaches {at} can open ports of this machine: the API asks for no password"
+            ));
+        }
+    }
     if !common.quiet || asked.seed.is_none() {
         tell(&format!("seed: {}", seed.0));
     }
@@ -82,27 +103,57 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
             "warning: whoever reaches {api} can change what is done to traffic: the API asks for no password"
         ));
     }
-    // They are asked for one after the other.
-    let stops = Mutex::new(stops);
-    let stop = async {
-        stops.lock().await.next().await;
-        if !common.quiet {
-            tell("asked to stop: no new connections; open requests go on");
-        }
+    let (stop, stopping) = watch::channel(false);
+    let (hurry, hurrying) = watch::channel(false);
+    let drained = async {
+        let toxics = async {
+            match toxiproxy {
+                Some(toxiproxy) => toxiproxy.serve(is(&stopping), is(&hurrying)).await.cut,
+                None => 0,
+            }
+        };
+        let (proxy, toxics) = tokio::join!(proxy.serve(is(&stopping), is(&hurrying)), toxics);
+        proxy.cut + toxics
     };
-    let patience = async {
-        let again = async { stops.lock().await.next().await };
-        tokio::select! {
-            () = tokio::time::sleep(asked.drain.0) => {}
-            _ = again => tell("asked once more: nothing is waited for"),
-        }
+    let signals = signals(stops, common.quiet, asked.drain.0, (stop, hurry));
+    let cut = tokio::select! {
+        cut = drained => cut,
+        never = signals => match never {},
     };
-    let drained = proxy.serve(stop, patience).await;
     drop(metrics);
-    if drained.cut > 0 {
-        tell(&format!("{} connections had not ended and were cut off", drained.cut));
+    if cut > 0 {
+        tell(&format!("{cut} connections had not ended and were cut off"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// When it has become true.
+fn is(told: &watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let mut told = told.clone();
+    async move {
+        // Gone with whoever could tell: the same.
+        let _told = told.wait_for(|told| *told).await;
+    }
+}
+
+/// Says when to stop, and when to wait no longer.
+async fn signals(
+    mut stops: Stops,
+    quiet: bool,
+    drain: Duration,
+    (stop, hurry): (watch::Sender<bool>, watch::Sender<bool>),
+) -> Infallible {
+    stops.next().await;
+    if !quiet {
+        tell("asked to stop: no new connections; open requests go on");
+    }
+    let _heard = stop.send(true);
+    tokio::select! {
+        () = tokio::time::sleep(drain) => {}
+        _ = stops.next() => tell("asked once more: nothing is waited for"),
+    }
+    let _heard = hurry.send(true);
+    std::future::pending().await
 }
 
 /// What is done to traffic at first: what the file says, and then what the flags say.

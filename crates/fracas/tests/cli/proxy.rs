@@ -56,6 +56,43 @@ fn it_passes_requests_on_and_counts_on_an_address_of_its_own() {
 }
 
 #[test]
+fn it_answers_clients_of_toxiproxy() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--seed", "7", "--toxiproxy-api", "0"]);
+    let mut api = None;
+    soon(LIMIT, "it says where that API is", || {
+        api = address(&proxy.going.err(), "toxiproxy: http://");
+        api
+    });
+    let version = get(api.unwrap(), Ipv4Addr::LOCALHOST, "/version", "a");
+    assert!(version.body.starts_with("{\"version\":\"2."), "{}", version.body);
+    // A connection of a client stays open until it is cut off.
+    let asked = format!(r#"{{"name":"a","upstream":"{}","toxics":[{{"type":"timeout"}}]}}"#, proxy.address);
+    let length = asked.len();
+    let mut maker = TcpStream::connect(api.unwrap()).unwrap();
+    let head = format!("POST /proxies HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
+    write!(maker, "{head}connection: close\r\n\r\n{asked}").unwrap();
+    let mut said = String::new();
+    maker.read_to_string(&mut said).unwrap();
+    let shown: Value = serde_json::from_str(said.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let mut held = TcpStream::connect(shown["listen"].as_str().unwrap()).unwrap();
+    held.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let metrics = || get(api.unwrap(), Ipv4Addr::LOCALHOST, "/metrics", "a").body;
+    soon(LIMIT, "the toxic acts", || {
+        let acts = metrics().contains("fracas_toxiproxy_toxics_total{proxy=\"a\",toxic=\"timeout\"} 1\n");
+        acts.then_some(())
+    });
+    for _ in 0..2 {
+        signal(proxy.going.process(), TERM);
+        let asked = |text: &str| text.contains("asked to stop");
+        proxy.going.until("it has heard", || asked(&proxy.going.err()));
+    }
+    let said = proxy.going.end();
+    assert_eq!(said.code, 0);
+    assert!(said.err.ends_with("1 connections had not ended and were cut off\n"), "{}", said.err);
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let cli = Cli::new();
     let text = "latency: { random_delay_range_ms: [1, 2], probability: 0 }\nfault_injection: { http_errors: [500] }\n";

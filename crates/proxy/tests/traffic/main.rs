@@ -25,6 +25,7 @@ mod partial;
 mod patterns;
 mod seeded;
 mod stand;
+mod toxiproxy;
 mod unharmed;
 mod upstream;
 mod windows;

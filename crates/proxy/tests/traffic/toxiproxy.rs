@@ -1,0 +1,6 @@
+//! The API of Toxiproxy, and what its toxics do to connections.
+
+mod api;
+mod carried;
+mod stand;
+mod toxics;
