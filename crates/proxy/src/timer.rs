@@ -1,5 +1,5 @@
 //! Delays exact to a fraction of a millisecond. The timers of tokio have a grain of one; so they are trusted with all but the last few, and
-//! a thread waits for the rest (futex(2), to about the 50 µs of a thread's timer slack, prctl(2)).
+//! a thread waits for the rest (futex(2)), which is woken as soon as its time has come.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use fracas_linux::clock::wake_on_time;
 use tokio::sync::oneshot;
 
 /// What is left to the thread. More than a grain, and little: who gives up waiting stays in its list for so long.
@@ -42,7 +43,11 @@ impl Timer {
         let queue = Arc::<Queue>::default();
         let thread = std::thread::Builder::new().name("timer".to_owned()).spawn({
             let queue = Arc::clone(&queue);
-            move || queue.work()
+            move || {
+                // Where it cannot be had, it is up to 50 µs late.
+                let _late = wake_on_time();
+                queue.work();
+            }
         })?;
         Ok(Self {
             queue,

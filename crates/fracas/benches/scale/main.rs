@@ -16,6 +16,7 @@ mod limited;
 mod namespaces;
 mod packets;
 mod processes;
+mod proxy;
 mod run;
 mod sidecar;
 mod start;
@@ -41,7 +42,7 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    let sections: [Section<'_>; 10] = [
+    let sections: [Section<'_>; 11] = [
         ("containers", &|| runtime.block_on(containers::section(rounds))),
         ("processes", &|| processes::section(rounds)),
         ("namespaces", &|| namespaces::section(rounds)),
@@ -51,6 +52,7 @@ fn main() {
         ("packets", &|| packets::section(rounds)),
         ("bystanders", &|| bystanders::section(rounds)),
         ("sidecar", &|| runtime.block_on(sidecar::section(rounds))),
+        ("proxy", &|| proxy::section(rounds)),
         ("start", &start::section),
     ];
     let only = std::env::var("FRACAS_BENCH_ONLY").ok();

@@ -67,7 +67,10 @@ fn it_answers_clients_of_toxiproxy() {
     let version = get(api.unwrap(), Ipv4Addr::LOCALHOST, "/version", "a");
     assert!(version.body.starts_with("{\"version\":\"2."), "{}", version.body);
     // A connection of a client stays open until it is cut off.
-    let asked = format!(r#"{{"name":"a","upstream":"{}","toxics":[{{"type":"timeout"}}]}}"#, proxy.address);
+    let asked = format!(
+        r#"{{"name":"a","upstream":"{}","toxics":[{{"type":"timeout"}}]}}"#,
+        proxy.address
+    );
     let length = asked.len();
     let mut maker = TcpStream::connect(api.unwrap()).unwrap();
     let head = format!("POST /proxies HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
@@ -89,7 +92,11 @@ fn it_answers_clients_of_toxiproxy() {
     }
     let said = proxy.going.end();
     assert_eq!(said.code, 0);
-    assert!(said.err.ends_with("1 connections had not ended and were cut off\n"), "{}", said.err);
+    assert!(
+        said.err.ends_with("1 connections had not ended and were cut off\n"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
