@@ -6,6 +6,7 @@ mod breaker;
 mod bulkhead;
 mod matcher;
 mod pattern;
+mod shaping;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ pub use breaker::CircuitBreaker;
 pub use bulkhead::Bulkhead;
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use pattern::{ErrorPattern, PatternKind};
+pub use shaping::TrafficShaping;
 
 /// What the proxy does to requests and their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +32,9 @@ pub struct ChaosConfig {
     /// Too many requests are refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// Less passes, and by fewer connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic_shaping: Option<TrafficShaping>,
     /// Requests are refused while too many fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -207,6 +212,13 @@ impl ChaosConfig {
         self.rate_limit.as_ref().filter(|block| self.enabled && block.enabled)
     }
 
+    /// The block that shapes traffic, if it acts.
+    pub fn traffic_shaping(&self) -> Option<&TrafficShaping> {
+        self.traffic_shaping
+            .as_ref()
+            .filter(|block| self.enabled && block.enabled)
+    }
+
     /// The block of the bulkhead, if it acts.
     pub fn bulkhead(&self) -> Option<&Bulkhead> {
         self.bulkhead.as_ref().filter(|block| self.enabled && block.enabled)
@@ -227,6 +239,7 @@ impl Default for ChaosConfig {
             latency: None,
             fault_injection: None,
             rate_limit: None,
+            traffic_shaping: None,
             circuit_breaker: None,
             bulkhead: None,
         }

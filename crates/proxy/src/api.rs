@@ -160,6 +160,16 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
             },
         )
     }),
+    ("/config/traffic", &[Method::PUT], |shared, text| {
+        put(
+            shared,
+            text.unwrap_or_default(),
+            "Traffic shaping configuration updated",
+            |config, new| {
+                config.traffic_shaping = Some(new);
+            },
+        )
+    }),
     ("/config/circuit-breaker", &[Method::PUT], |shared, text| {
         put(
             shared,
@@ -211,7 +221,7 @@ fn status(shared: &Shared) -> Response<Body> {
         latency_enabled: config.latency().is_some(),
         fault_injection_enabled: config.fault_injection().is_some(),
         rate_limit_enabled: config.rate_limit().is_some(),
-        traffic_shaping_enabled: false,
+        traffic_shaping_enabled: config.traffic_shaping().is_some(),
         circuit_breaker_enabled: config.circuit_breaker().is_some(),
         circuit_breaker_state: match shared.live.breaker().phase() {
             Phase::Closed => "closed",

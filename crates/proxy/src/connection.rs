@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::faults::connections::Use;
 use crate::link::Kept;
 use crate::service::{Shared, answer};
 use crate::wire::Wire;
@@ -42,6 +43,8 @@ pub(crate) struct Connection {
     /// What part of the proxy it came to.
     pub(crate) door: Door,
     requests: AtomicU64,
+    /// What goes on in it.
+    pub(crate) traffic: Use,
     reset: AtomicBool,
     cut: Notify,
     /// Its own connection to an upstream of HTTP/2.
@@ -69,6 +72,7 @@ impl Connection {
             peer,
             door,
             requests: AtomicU64::new(0),
+            traffic: Use::new(),
             reset: AtomicBool::new(false),
             cut: Notify::new(),
             link: Kept::default(),
@@ -93,11 +97,12 @@ impl Connection {
     }
 }
 
-/// Drives a connection to its end: that of the client, that of a fault, or, once `draining`, that of its last request.
+/// Drives a connection to its end: that of the client, that of a fault, or, once `draining` or idle for too long, that of its last request.
 macro_rules! drive {
-    ($served:expr, $connection:expr, $draining:expr) => {{
+    ($served:expr, $connection:expr, $shared:expr, $draining:expr) => {{
         let served = $served;
-        tokio::pin!(served);
+        let idle = $connection.traffic.is_idle($shared.live.idle());
+        tokio::pin!(served, idle);
         let mut told = false;
         loop {
             tokio::select! {
@@ -109,6 +114,11 @@ macro_rules! drive {
                 // Gone with the proxy: the same.
                 _ = $draining.wait_for(|draining| *draining), if !told => {
                     told = true;
+                    served.as_mut().graceful_shutdown();
+                }
+                () = &mut idle, if !told => {
+                    told = true;
+                    $shared.metrics.met("connection_timeout");
                     served.as_mut().graceful_shutdown();
                 }
             }
@@ -134,7 +144,7 @@ pub(crate) async fn serve(
     };
     let Ok(Some((head, is_http2))) = begun else { return };
     let service = service_fn({
-        let connection = Arc::clone(&connection);
+        let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {
             let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
             async move { Ok::<_, Infallible>(answer(shared, connection, request).await) }
@@ -151,7 +161,7 @@ pub(crate) async fn serve(
             .keep_alive_interval(limit)
             .keep_alive_timeout(limit)
             .serve_connection(wire, service);
-        drive!(served, connection, draining);
+        drive!(served, connection, shared, draining);
     } else {
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -160,7 +170,7 @@ pub(crate) async fn serve(
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(wire, service)
             .with_upgrades();
-        drive!(served, connection, draining);
+        drive!(served, connection, shared, draining);
     }
 }
 

@@ -1,12 +1,15 @@
 //! The faults: each a decision about one request, in a file of its own.
 
+pub(crate) mod bandwidth;
 pub(crate) mod bodies;
 pub(crate) mod breaker;
 pub(crate) mod bulkhead;
 pub(crate) mod circuit;
+pub(crate) mod connections;
 pub(crate) mod corruption;
 pub(crate) mod failure;
 pub(crate) mod latency;
+pub(crate) mod loss;
 pub(crate) mod matcher;
 pub(crate) mod partial;
 pub(crate) mod pattern;
@@ -16,11 +19,15 @@ mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
 pub const NAMES: &[&str] = &[
+    "bandwidth_throttle",
     "bulkhead",
     "circuit_breaker",
     "connection_error",
+    "connection_limit",
+    "connection_timeout",
     "http_error",
     "latency",
+    "packet_loss",
     "partial_response",
     "payload_corruption",
     "rate_limit",

@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::Place;
 use crate::faults::circuit::Outcome;
+use crate::faults::connections::Busy;
 use crate::faults::partial::CutOff;
 use crate::progress::Progress;
 use crate::upload::Broken;
@@ -25,9 +26,12 @@ pub(crate) struct Guarded<B> {
     read: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Why the body breaks off, until then.
     cut_off: Option<Broken>,
-    /// In the bulkhead. Whoever takes the body drops it at its end, or when the client has gone.
-    _place: Option<Arc<Place>>,
+    /// Whoever takes the body drops it at its end, or when the client has gone.
+    _held: Held,
 }
+
+/// What a request has until the body of its answer has ended: a place in the bulkhead, and that it is open in its connection.
+pub(crate) type Held = (Option<Arc<Place>>, Busy);
 
 impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,14 +41,14 @@ impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
 
 impl<B: Body> Guarded<B> {
     /// The body of an answer, with how far that of its request is.
-    pub(crate) fn new(body: B, upload: Progress, passing: Option<Passing>, place: Option<Arc<Place>>) -> Self {
+    pub(crate) fn new(body: B, upload: Progress, passing: Option<Passing>, held: Held) -> Self {
         let mut guarded = Self {
             body,
             upload,
             passing,
             read: None,
             cut_off: None,
-            _place: place,
+            _held: held,
         };
         guarded.look(false);
         guarded

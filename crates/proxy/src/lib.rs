@@ -23,6 +23,7 @@ mod progress;
 mod responder;
 mod serve;
 mod service;
+mod shaped;
 mod tcp;
 mod timer;
 mod toxiproxy;

@@ -1,13 +1,16 @@
 //! What is done to traffic at the moment. Who changes it acts from the next request on; a request keeps to what was when it came.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_telemetry::proxy::Traffic;
+use tokio::sync::watch;
 
+use crate::faults::bandwidth::Bandwidth;
 use crate::faults::breaker::Breaker;
 use crate::faults::bulkhead::Places;
+use crate::faults::connections::Connections;
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
 
@@ -29,6 +32,12 @@ pub(crate) struct Live {
     breaker: Arc<Breaker>,
     /// The same.
     places: Arc<Places>,
+    /// The same.
+    bandwidth: Arc<Bandwidth>,
+    /// The same.
+    connections: Arc<Connections>,
+    /// How long a connection may be without a request. `None`: there is no limit.
+    idle: watch::Sender<Option<Duration>>,
 }
 
 impl Live {
@@ -36,6 +45,9 @@ impl Live {
         Self {
             breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
             places: Places::new(config.bulkhead(), metrics.bulkhead()),
+            bandwidth: Bandwidth::new(bandwidth(&config)),
+            connections: Arc::default(),
+            idle: watch::Sender::new(idle(&config)),
             now: RwLock::new(Arc::new(Active::new(config, None))),
         }
     }
@@ -50,6 +62,21 @@ impl Live {
         &self.places
     }
 
+    /// The limit on what passes, on or off.
+    pub(crate) fn bandwidth(&self) -> &Arc<Bandwidth> {
+        &self.bandwidth
+    }
+
+    /// The connections that count, whether there is a limit or not.
+    pub(crate) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// How long a connection may be without a request.
+    pub(crate) fn idle(&self) -> watch::Receiver<Option<Duration>> {
+        self.idle.subscribe()
+    }
+
     /// What acts now.
     pub(crate) fn now(&self) -> Arc<Active> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
@@ -62,9 +89,26 @@ impl Live {
         change(&mut config);
         self.breaker.configure(config.circuit_breaker.as_ref());
         self.places.configure(config.bulkhead());
+        self.bandwidth.configure(bandwidth(&config));
+        self.idle.send_if_modified(|now| {
+            let next = idle(&config);
+            std::mem::replace(now, next) != next
+        });
         let next = Active::new(config, Some(&**now));
         *now = Arc::new(next);
     }
+}
+
+/// In bytes per second; 0: without a limit.
+fn bandwidth(config: &ChaosConfig) -> u64 {
+    config.traffic_shaping().map_or(0, |block| block.bandwidth_limit_bps)
+}
+
+fn idle(config: &ChaosConfig) -> Option<Duration> {
+    let block = config
+        .traffic_shaping()
+        .filter(|block| block.connection_timeout_ms > 0)?;
+    Some(Duration::from_millis(block.connection_timeout_ms))
 }
 
 impl Active {

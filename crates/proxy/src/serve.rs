@@ -55,14 +55,16 @@ impl Proxy {
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
         let (over, heard) = watch::channel(false);
+        let limit = order.limits.answer;
+        let metrics = Traffic::new(NAMES);
+        let live = Live::new(order.config, &metrics);
         let carry = Tunnels {
             alive: alive.downgrade(),
             over: heard,
+            bandwidth: Arc::clone(live.bandwidth()),
         };
-        let limit = order.limits.answer;
-        let metrics = Traffic::new(NAMES);
         let shared = Shared {
-            live: Live::new(order.config, &metrics),
+            live,
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             timer,
@@ -123,6 +125,9 @@ impl Proxy {
         }
         // The entrances have theirs, and nothing more comes when they have ended.
         drop(sender);
+        // Until all has ended: what passes waits for its turns.
+        let mut shaper = JoinSet::new();
+        shaper.spawn(Arc::clone(shared.live.bandwidth()).work());
         let mut connections = JoinSet::new();
         let mut stopping = false;
         tokio::pin!(stop);

@@ -7,22 +7,24 @@ use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 use fracas_core::seed::Seed;
 use fracas_telemetry::proxy::Traffic;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bodies;
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::{NoPlace, Place};
 use crate::faults::circuit::Outcome;
 use crate::faults::failure::{self, Failure};
 use crate::faults::latency::{self, Delay};
-use crate::faults::matcher;
+use crate::faults::{loss, matcher};
 use crate::forward::Forward;
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
+use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
@@ -57,6 +59,8 @@ struct Met {
     passing: Option<Passing>,
     /// In the bulkhead.
     place: Option<Arc<Place>>,
+    /// By which its answer passes, if it is not one of ours.
+    bandwidth: Option<Arc<Bandwidth>>,
 }
 
 /// Answers a request.
@@ -64,17 +68,29 @@ pub(crate) async fn answer(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
-) -> Response<Guarded<Body>> {
+) -> Response<Guarded<Shaped<Body>>> {
+    let is_of_api = match connection.door {
+        Door::Api => true,
+        Door::Both => api::is_path(request.uri().path()),
+        Door::Traffic => false,
+    };
+    let busy = connection.traffic.begins(is_of_api);
     let request = Upload::of(request, shared.limits.silence);
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
     let is_shared = request.version() >= Version::HTTP_2;
     let mut met = Met::default();
-    let response = whole(&shared, &connection, request, &mut met).await;
+    let response = if is_of_api {
+        called(&shared, &connection, request).await
+    } else {
+        whole(&shared, &connection, request, &mut met).await
+    };
     let response = if is_head { answer::to_head(response) } else { response };
+    let held = (met.place.take(), busy);
     response.map(|body| {
-        let guarded = Guarded::new(body, upload, met.passing.take(), met.place.take());
+        let body = Shaped::new(body, met.bandwidth.take());
+        let guarded = Guarded::new(body, upload, met.passing.take(), held);
         if is_shared {
             guarded
         } else {
@@ -83,21 +99,17 @@ pub(crate) async fn answer(
     })
 }
 
+/// The answer of the API.
+async fn called(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+    match head::wrong(&request) {
+        Some((status, why)) => answer::problem(status, why),
+        None => api::answer(shared, connection, request).await,
+    }
+}
+
 /// The answer to a request, as if it were no HEAD.
 async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
-    let is_of_api = match connection.door {
-        Door::Api => true,
-        Door::Both => api::is_path(request.uri().path()),
-        Door::Traffic => false,
-    };
-    let wrong = head::wrong(&request);
-    if is_of_api {
-        return match wrong {
-            Some((status, why)) => answer::problem(status, why),
-            None => api::answer(shared, connection, request).await,
-        };
-    }
-    let mut response = match wrong {
+    let mut response = match head::wrong(&request) {
         Some((status, why)) => answer::problem(status, why),
         None => traffic(shared, connection, request, met).await,
     };
@@ -152,6 +164,20 @@ async fn traffic(
             return refuse(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded", wait);
         }
     }
+    let shaping = active.config.traffic_shaping();
+    if let Some(block) = shaping {
+        if !connection
+            .traffic
+            .counts(shared.live.connections(), block.max_connections)
+        {
+            met.fault(shared, "connection_limit");
+            return no_room(request.version());
+        }
+        if loss::happens(block, &chance) {
+            met.fault(shared, "packet_loss");
+            return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
+        }
+    }
     // Before it is held: a pattern goes by the order in which requests come.
     let faults = active
         .config
@@ -178,18 +204,39 @@ async fn traffic(
         return fail(shared, connection, request, failure).await;
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let has_body = !request.body().is_end_stream();
+    request.body_mut().shape(Arc::clone(shared.live.bandwidth()));
     let answered = match pass(shared, connection, request).await {
         Ok(answered) => answered,
         Err(own) => return *own,
     };
-    match faults {
+    met.bandwidth = Some(Arc::clone(shared.live.bandwidth()));
+    let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
         Some(block) if !is_head => {
             let met = |name| met.fault(shared, name);
             bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
         }
         _ => answered,
+    };
+    let is_narrow = shaping.is_some_and(|block| block.bandwidth_limit_bps > 0);
+    if is_narrow && (has_body || !is_head && !answered.body().is_end_stream()) {
+        met.fault(shared, "bandwidth_throttle");
     }
+    answered
+}
+
+/// The answer to who comes by a connection that may have no requests.
+fn no_room(version: Version) -> Response<Body> {
+    let why = "too many connections: there is no room for this one";
+    let mut refused = answer::problem(StatusCode::SERVICE_UNAVAILABLE, why);
+    // HTTP/2 has no such header (RFC 9113, 8.2.2).
+    if version < Version::HTTP_2 {
+        refused
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    refused
 }
 
 /// An answer that says when to come again.

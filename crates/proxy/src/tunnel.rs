@@ -6,7 +6,9 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, watch};
 
+use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bulkhead::Place;
+use crate::shaped::Paced;
 
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
@@ -15,18 +17,21 @@ pub(crate) struct Tunnels {
     pub(crate) alive: mpsc::WeakSender<()>,
     /// True when patience is over.
     pub(crate) over: watch::Receiver<bool>,
+    pub(crate) bandwidth: Arc<Bandwidth>,
 }
 
 impl Tunnels {
     /// Begins to carry, as soon as both have gone over. It has its place in the bulkhead until it ends.
     pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade, place: Option<Arc<Place>>) {
         let mut over = self.over.clone();
+        let bandwidth = Arc::clone(&self.bandwidth);
         // Without the proxy there is nobody to carry for.
         let Some(alive) = self.alive.upgrade() else { return };
         tokio::spawn(async move {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;
-                let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+                let mut client = Paced::new(TokioIo::new(client), Arc::clone(&bandwidth));
+                let mut upstream = Paced::new(TokioIo::new(upstream), bandwidth);
                 // That it broke off is what both sides see; there is nobody else to be told.
                 let _broke_off = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
                 Ok::<_, hyper::Error>(())

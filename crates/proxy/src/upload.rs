@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use hyper::{Request, Version};
 use tokio::runtime::Handle;
 use tokio::time::{Sleep, sleep, timeout};
 
+use crate::faults::bandwidth::Bandwidth;
 use crate::progress::Progress;
+use crate::shaped::Shaped;
 
 /// In bytes, what is read of a body that nobody wants.
 const UNWANTED: usize = 1 << 20;
@@ -33,7 +36,7 @@ struct Silent;
 /// A body that is read for a while after it was dropped.
 #[derive(Debug)]
 pub(crate) struct Upload {
-    body: Option<Incoming>,
+    body: Option<Shaped<Incoming>>,
     /// The client sends it only when it is asked to.
     waits: bool,
     /// How long the client may send nothing of it.
@@ -48,12 +51,19 @@ impl Upload {
     pub(crate) fn of(request: Request<Incoming>, silence: Duration) -> Request<Self> {
         let waits = request.version() < Version::HTTP_2 && request.headers().contains_key(EXPECT);
         request.map(|body| Self {
-            body: Some(body),
+            body: Some(Shaped::new(body, None)),
             waits,
             silence,
             silent: None,
             progress: Progress::new(),
         })
+    }
+
+    /// Lets it pass no faster than it may.
+    pub(crate) fn shape(&mut self, bandwidth: Arc<Bandwidth>) {
+        if let Some(body) = &mut self.body {
+            body.shape(bandwidth);
+        }
     }
 
     /// How far it is.
@@ -73,7 +83,7 @@ impl Body for Upload {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        match Pin::new(body).poll_frame(cx) {
+        match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 this.silent = None;
                 this.progress.moved();
@@ -81,6 +91,12 @@ impl Body for Upload {
                     this.progress.set_broken();
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(Broken::from)))
+            }
+            // What we hold up is neither the client's silence nor the upstream's.
+            Poll::Pending if body.is_waiting() => {
+                this.silent = None;
+                this.progress.awaits();
+                Poll::Pending
             }
             Poll::Pending => {
                 this.progress.awaits();
@@ -111,7 +127,7 @@ impl Drop for Upload {
         if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
             let progress = self.progress();
             runtime.spawn(async move {
-                finish(rest).await;
+                finish(rest.into_inner()).await;
                 progress.set_over();
             });
         } else {

@@ -124,6 +124,9 @@ impl Chaos for ChaosConfig {
         if let Some(limit) = &self.rate_limit {
             limit.check(finds, &format!("{at}rate_limit."));
         }
+        if let Some(shaping) = &self.traffic_shaping {
+            shaping.check(finds, &format!("{at}traffic_shaping."));
+        }
         if let Some(breaker) = &self.circuit_breaker {
             breaker.check(finds, &format!("{at}circuit_breaker."));
         }

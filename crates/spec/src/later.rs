@@ -18,14 +18,12 @@ pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
 }
 
 /// What a proxy will do in a later version.
-const BLOCKS: &[&str] = &["traffic_shaping"];
 const FAULTS_OF_A_PROXY: &[&str] = &["mockai_enabled"];
 
 /// Keys of a proxy's configuration. The document itself has no name.
 pub(crate) fn chaos(definition: &str, key: &str) -> Option<&'static str> {
     let what = "this version of the proxy does not do it";
     match definition {
-        "" if BLOCKS.contains(&key) => Some(what),
         "" | "FaultInjection" if FAULTS_OF_A_PROXY.contains(&key) => Some(what),
         _ => None,
     }

@@ -26,7 +26,7 @@ pub const ALL: &[Described] = &[
         name: "fracas_proxy_faults_total",
         kind: "counter",
         labels: "fault",
-        help: "Requests that met a fault; one may meet several",
+        help: "Requests that met a fault, one may meet several; of connection_timeout, connections",
     },
     Described {
         name: "fracas_proxy_latency_seconds",

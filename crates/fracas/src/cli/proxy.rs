@@ -70,6 +70,12 @@ pub(crate) struct Chaos {
     /// Lets so many requests pass in a second, and twice as many at once
     #[arg(long, value_name = "RATE")]
     pub(crate) chaos_rate_limit: Option<u32>,
+    /// Lets so many bytes of bodies pass in a second, of all connections together
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) chaos_bandwidth_limit: Option<u64>,
+    /// Loses so many of a hundred requests: their answer is 408
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) chaos_packet_loss: Option<f64>,
 }
 
 fn range(text: &str) -> Result<[f64; 2], String> {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit};
+use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit, TrafficShaping};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
@@ -190,6 +190,8 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         chaos_http_errors,
         chaos_http_error_probability,
         chaos_rate_limit,
+        chaos_bandwidth_limit,
+        chaos_packet_loss,
     } = flags;
     let mut said = false;
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
@@ -218,6 +220,13 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         limit.enabled = true;
         limit.requests_per_second = *rate;
         limit.burst_size = rate.saturating_mul(2);
+    }
+    if chaos_bandwidth_limit.is_some() || chaos_packet_loss.is_some() {
+        said = true;
+        let shaping = config.traffic_shaping.get_or_insert_with(TrafficShaping::default);
+        shaping.enabled = true;
+        shaping.bandwidth_limit_bps = chaos_bandwidth_limit.unwrap_or(shaping.bandwidth_limit_bps);
+        shaping.packet_loss_percent = chaos_packet_loss.unwrap_or(shaping.packet_loss_percent);
     }
     // Who says on the command line what is to be done wants it done.
     config.enabled |= said;

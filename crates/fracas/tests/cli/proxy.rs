@@ -134,6 +134,10 @@ fn flags_win_over_the_file() {
         (&limit["requests_per_second"], &limit["burst_size"]),
         (&7.into(), &14.into())
     );
+    let words = ["--chaos-bandwidth-limit", "1000", "--chaos-packet-loss", "100"];
+    let proxy = Proxied::start(&cli, &words);
+    assert_eq!(config(&proxy)["traffic_shaping"]["bandwidth_limit_bps"], 1000);
+    assert_eq!(proxy.get("/", "a").header("x-fracas-fault"), "packet_loss");
 }
 
 fn config(proxy: &Proxied) -> Value {
@@ -144,13 +148,15 @@ fn config(proxy: &Proxied) -> Value {
 fn flags_switch_on_what_the_file_has_off() {
     let cli = Cli::new();
     let text = "enabled: false\nlatency: { enabled: false, fixed_delay_ms: 2 }\nfault_injection: { enabled: false }\n\
-                rate_limit: { enabled: false }\n";
+                rate_limit: { enabled: false }\ntraffic_shaping: { enabled: false, packet_loss_percent: 3 }\n";
     let file = cli.file("chaos.yaml", text);
-    let blocks = ["latency", "fault_injection", "rate_limit"];
+    let blocks = ["latency", "fault_injection", "rate_limit", "traffic_shaping"];
     for (words, on) in [
         (&["--chaos-latency-probability", "1"], "latency"),
         (&["--chaos-http-errors", "500"], "fault_injection"),
         (&["--chaos-rate-limit", "9"], "rate_limit"),
+        (&["--chaos-bandwidth-limit", "9000"], "traffic_shaping"),
+        (&["--chaos-packet-loss", "0"], "traffic_shaping"),
     ] {
         let proxy = Proxied::start(&cli, &[&["--chaos-config", file.as_str()], &words[..]].concat());
         let config = config(&proxy);

@@ -1,6 +1,7 @@
 //! Keys of a proxy's configuration, seen by its clients.
 
-use std::net::Ipv4Addr;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 use crate::cli::Cli;
@@ -101,6 +102,15 @@ bulkhead: { enabled: true, max_concurrent_requests: 1, max_queue_size: 0, queue_
 ";
 const QUEUE: &str = "latency: { fixed_delay_ms: 3600000 }
 bulkhead: { max_concurrent_requests: 1, max_queue_size: 1, queue_timeout_ms: 1 }
+";
+const LOSS: &str = "traffic_shaping: { enabled: true, packet_loss_percent: 100 }
+";
+const NARROW: &str = "traffic_shaping: { bandwidth_limit_bps: 0 }
+";
+/// The first that comes is the one that may.
+const FEW: &str = "traffic_shaping: { max_connections: 1, connection_timeout_ms: 0 }
+";
+const IDLE: &str = "traffic_shaping: { connection_timeout_ms: 1 }
 ";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 1, burst_size: 20, per_ip: false, per_endpoint: false }
@@ -292,6 +302,53 @@ fn took(proxy: &Proxied) -> String {
     .to_owned()
 }
 
+/// How long a whole answer takes, told apart by two seconds.
+fn passes(proxy: &Proxied) -> String {
+    let got = proxy.get("/", "a");
+    assert_eq!(got.body, r#"{"method":"GET","path":"/","body":0}"#);
+    if got.took < Duration::from_secs(2) {
+        "short"
+    } else {
+        "long"
+    }
+    .to_owned()
+}
+
+/// The answer in a connection beside one that stays open.
+fn beside(proxy: &Proxied) -> String {
+    let mut open = TcpStream::connect(proxy.address).unwrap();
+    assert_eq!(ask(&mut open), "HTTP/1.1 200");
+    let beside = status(proxy);
+    assert_eq!(ask(&mut open), "HTTP/1.1 200");
+    beside
+}
+
+/// Whether a connection without a request is still open after two seconds.
+fn idle(proxy: &Proxied) -> String {
+    let mut open = TcpStream::connect(proxy.address).unwrap();
+    assert_eq!(ask(&mut open), "HTTP/1.1 200");
+    open.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    match open.read(&mut [0]) {
+        Ok(0) => "closed",
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => "open",
+        other => panic!("{other:?}"),
+    }
+    .to_owned()
+}
+
+/// The status of a request in a connection that goes on; its answer is read to the end.
+fn ask(open: &mut TcpStream) -> String {
+    open.set_read_timeout(Some(LONGEST)).unwrap();
+    open.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut said = String::new();
+    while !said.ends_with('}') {
+        let mut byte = [0];
+        open.read_exact(&mut byte).unwrap();
+        said.push(char::from(byte[0]));
+    }
+    said[..12].to_owned()
+}
+
 /// How many of so many requests pass. A bucket gets a token each second, so that full ones are told from empty ones, and no closer.
 fn passed(proxy: &Proxied, from: Ipv4Addr, path: &str, count: usize) -> usize {
     let passes = |_: &usize| get(proxy.address, from, path, "a").status() == "200";
@@ -375,6 +432,11 @@ keys! {
     key_fault_injection_request_matcher_min_body_size_bytes: SIZES, "min_body_size_bytes: 5" => "min_body_size_bytes: 4", sized, "200 500 200" => "500 500 200";
     key_fault_injection_request_matcher_max_body_size_bytes: SIZES, "max_body_size_bytes: 5" => "max_body_size_bytes: 6", sized, "200 500 200" => "200 500 500";
     key_fault_injection_request_matcher_chunked_only: CHUNKED, "only: false" => "only: true", status, "500" => "200";
+    key_traffic_shaping_enabled: LOSS, "enabled: true" => "enabled: false", share, "all" => "none";
+    key_traffic_shaping_packet_loss_percent: LOSS, "100" => "50", share, "all" => "some";
+    key_traffic_shaping_bandwidth_limit_bps: NARROW, "bps: 0" => "bps: 9", passes, "short" => "long";
+    key_traffic_shaping_max_connections: FEW, "connections: 1" => "connections: 2", beside, "503" => "200";
+    key_traffic_shaping_connection_timeout_ms: IDLE, "1" => "3600000", idle, "closed" => "open";
     key_rate_limit_enabled: LIMIT, "enabled: true" => "enabled: false", burst, "few" => "all";
     key_rate_limit_requests_per_second: LIMIT, "second: 1" => "second: 100000", burst, "few" => "all";
     key_rate_limit_burst_size: LIMIT, "size: 20" => "size: 60", burst, "few" => "most";

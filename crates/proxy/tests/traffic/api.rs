@@ -69,6 +69,18 @@ async fn every_block_acts_from_the_next_request_on_in_connections_that_are_open(
             "HTTP/1.1 599 ",
         ),
         (
+            "/config/traffic",
+            r#"{"packet_loss_percent": 100}"#,
+            "Traffic shaping configuration updated",
+            "x-fracas-fault: packet_loss\r\n",
+        ),
+        (
+            "/config/traffic",
+            r#"{"enabled": false}"#,
+            "Traffic shaping configuration updated",
+            "HTTP/1.1 599 ",
+        ),
+        (
             "/config/circuit-breaker",
             r#"{"failure_threshold": 1}"#,
             "Circuit breaker configuration updated",
@@ -171,7 +183,7 @@ async fn all_is_switched_on_and_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_can_be_written() {
-    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nbulkhead: {}").start();
+    let proxy = wish("latency: { random_delay_range_ms: [1, 2] }\nfault_injection: {}\nrate_limit: {}\ntraffic_shaping: {}\ncircuit_breaker: {}\nbulkhead: {}").start();
     let config = get(&proxy, "/config").await;
     assert_eq!(config["fault_injection"]["http_errors"], json!([500, 502, 503, 504]));
     post(&proxy, "/reset").await;

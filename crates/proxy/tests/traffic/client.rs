@@ -136,6 +136,16 @@ impl Raw {
         head
     }
 
+    /// Sends so many bytes, and reads as many meanwhile.
+    pub(crate) async fn echoes(&mut self, bytes: usize) {
+        let (mut from, mut to) = self.stream.split();
+        let sent = vec![b'x'; bytes];
+        let mut back = vec![0; bytes];
+        let both = async { tokio::try_join!(to.write_all(&sent), from.read_exact(&mut back)) };
+        timeout(LIMIT, both).await.unwrap().unwrap();
+        assert!(back == sent);
+    }
+
     /// Reads so many bytes, and keeps none.
     pub(crate) async fn skip(&mut self, bytes: u64) {
         let mut some = (&mut self.stream).take(bytes);

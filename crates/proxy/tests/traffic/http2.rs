@@ -33,6 +33,11 @@ impl Http2 {
         Self { address, sender }
     }
 
+    /// Whether the connection takes no more requests.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Begins a request without a length, whose body is sent by what is given besides.
     pub(crate) fn ask(
         &self,

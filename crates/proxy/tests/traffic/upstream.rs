@@ -15,6 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+/// In bytes, the body of `/large`.
+pub(crate) const LARGE: usize = 3_000_000;
+
 type Body = Either<Full<Bytes>, Either<Channel<Bytes, hyper::Error>, Incoming>>;
 
 /// A request as it arrived.
@@ -206,6 +209,7 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
             });
             Response::new(later())
         }
+        "/large" => Response::new(Either::Left(Full::new(Bytes::from("x".repeat(LARGE))))),
         "/endless" => {
             tokio::spawn(async move {
                 let part = Bytes::from("x".repeat(65536));

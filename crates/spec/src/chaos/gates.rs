@@ -1,6 +1,6 @@
-//! What lets requests pass, or not, by how others fare.
+//! What lets requests pass, or not, by how others fare, and how much of them.
 
-use fracas_core::chaos::{Bulkhead, CircuitBreaker};
+use fracas_core::chaos::{Bulkhead, CircuitBreaker, TrafficShaping};
 
 use super::{Chaos, Finds};
 
@@ -49,5 +49,17 @@ impl Chaos for Bulkhead {
         let most = self.max_concurrent_requests;
         finds.at_least_one(&format!("{at}max_concurrent_requests"), most, "nothing would ever pass");
         finds.millis(&format!("{at}queue_timeout_ms"), self.queue_timeout_ms as f64);
+    }
+}
+
+impl Chaos for TrafficShaping {
+    fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
+        let percent = self.packet_loss_percent;
+        if !(0.0..=100.0).contains(&percent) {
+            let what = format!("must be from 0 to 100 percent, not {percent}");
+            finds.wrong(&format!("{at}packet_loss_percent"), &what);
+        }
+        let timeout = self.connection_timeout_ms as f64;
+        finds.millis(&format!("{at}connection_timeout_ms"), timeout);
     }
 }

@@ -1,4 +1,4 @@
-use fracas_core::chaos::{Bulkhead, CircuitBreaker};
+use fracas_core::chaos::{Bulkhead, CircuitBreaker, TrafficShaping};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn said<T: Chaos + std::fmt::Debug>(text: &str) -> Vec<(&'static str, usize, usi
 #[test]
 fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
     let config: ChaosConfig = read(
-        "fault_injection: {}\nrate_limit: {}\ncircuit_breaker: {}\nbulkhead: {}\nlatency: { fixed_delay_ms: 500 }\n",
+        "fault_injection: {}\nrate_limit: {}\ntraffic_shaping: {}\ncircuit_breaker: {}\nbulkhead: {}\nlatency: { fixed_delay_ms: 500 }\n",
     )
     .unwrap();
     let expected = serde_json::json!({
@@ -41,6 +41,10 @@ fn nothing_but_a_block_is_needed_and_each_has_the_defaults_of_the_original() {
         },
         "rate_limit": {
             "enabled": true, "requests_per_second": 100, "burst_size": 10, "per_ip": false, "per_endpoint": false,
+        },
+        "traffic_shaping": {
+            "enabled": true, "bandwidth_limit_bps": 0, "packet_loss_percent": 0.0, "max_connections": 0,
+            "connection_timeout_ms": 30000,
         },
         "circuit_breaker": {
             "enabled": true, "failure_threshold": 5, "success_threshold": 2, "timeout_ms": 60000,
@@ -78,7 +82,6 @@ fn unknown_keys_and_wrong_values_are_told_with_their_places() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
-    assert_eq!(said::<ChaosConfig>("traffic_shaping: {}"), [("D010", 1, 1)]);
     let text = "fault_injection:\n  mockai_enabled: true";
     assert_eq!(said::<ChaosConfig>(text), [("D010", 2, 3)]);
     assert_eq!(said::<FaultInjection>("mockai_enabled: true"), [("D010", 1, 1)]);
@@ -223,4 +226,31 @@ fn a_bulkhead_without_a_place_is_refused() {
     }
     assert!(read::<Bulkhead>("max_queue_size: 0\nqueue_timeout_ms: 0").is_ok());
     assert_eq!(said::<ChaosConfig>("bulkhead: { queue: 1 }"), [("D003", 1, 13)]);
+}
+
+#[test]
+fn shaping_has_its_bounds() {
+    for wrong in [
+        "bandwidth_limit_bps: -1",
+        "bandwidth_limit_bps: 10mbit",
+        "packet_loss_percent: 100.1",
+        "packet_loss_percent: -1",
+        "packet_loss_percent: .nan",
+        "max_connections: 0.5",
+        "connection_timeout_ms: 3600001",
+    ] {
+        let column = wrong.find(' ').unwrap() + 2;
+        assert_eq!(said::<TrafficShaping>(wrong), [("D004", 1, column)], "{wrong}");
+    }
+    for right in [
+        "bandwidth_limit_bps: 18446744073709551615",
+        "packet_loss_percent: 100",
+        "connection_timeout_ms: 0",
+    ] {
+        assert!(read::<TrafficShaping>(right).is_ok(), "{right}");
+    }
+    assert_eq!(
+        said::<ChaosConfig>("traffic_shaping: { packet_loss: 1 }"),
+        [("D003", 1, 20)]
+    );
 }

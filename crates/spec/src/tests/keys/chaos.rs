@@ -60,6 +60,13 @@ const BREAKER: &str = "circuit_breaker:
 const BULKHEAD: &str =
     "bulkhead: { enabled: true, max_concurrent_requests: 3, max_queue_size: 4, queue_timeout_ms: 50 }
 ";
+const SHAPING: &str = "traffic_shaping:
+  enabled: true
+  bandwidth_limit_bps: 1000
+  packet_loss_percent: 5
+  max_connections: 3
+  connection_timeout_ms: 70
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
 ";
@@ -133,6 +140,11 @@ keys! {
     key_circuit_breaker_failure_rate_threshold: BREAKER, "70" => "0.5", "/circuit_breaker/failure_rate_threshold", "70.0" => "0.5";
     key_circuit_breaker_min_requests_for_rate: BREAKER, "8" => "1", "/circuit_breaker/min_requests_for_rate", "8" => "1";
     key_circuit_breaker_rolling_window_ms: BREAKER, "90" => "1", "/circuit_breaker/rolling_window_ms", "90" => "1";
+    key_traffic_shaping_enabled: SHAPING, "true" => "false", "/traffic_shaping/enabled", "true" => "false";
+    key_traffic_shaping_bandwidth_limit_bps: SHAPING, "1000" => "0", "/traffic_shaping/bandwidth_limit_bps", "1000" => "0";
+    key_traffic_shaping_packet_loss_percent: SHAPING, "percent: 5" => "percent: 0.5", "/traffic_shaping/packet_loss_percent", "5.0" => "0.5";
+    key_traffic_shaping_max_connections: SHAPING, "3" => "4", "/traffic_shaping/max_connections", "3" => "4";
+    key_traffic_shaping_connection_timeout_ms: SHAPING, "70" => "80", "/traffic_shaping/connection_timeout_ms", "70" => "80";
     key_bulkhead_enabled: BULKHEAD, "true" => "false", "/bulkhead/enabled", "true" => "false";
     key_bulkhead_max_concurrent_requests: BULKHEAD, "3" => "1", "/bulkhead/max_concurrent_requests", "3" => "1";
     key_bulkhead_max_queue_size: BULKHEAD, "4" => "0", "/bulkhead/max_queue_size", "4" => "0";

@@ -1,0 +1,86 @@
+//! A limit on the bytes per second: whether it is kept. The machine is to be quiet for that.
+
+use std::time::{Duration, Instant};
+
+use crate::client::Raw;
+use crate::http2::{Http2, read};
+use crate::stand::{Stand, wish};
+use crate::upstream::{LARGE, Upstream};
+
+/// In bytes per second: of `/large` in two seconds.
+const LIMIT: usize = LARGE / 2;
+
+fn proxy(upstream: &Upstream) -> Stand {
+    let config = format!("traffic_shaping: {{ bandwidth_limit_bps: {LIMIT} }}");
+    wish(&config).to(&upstream.url()).start()
+}
+
+/// Whether so many bytes since then are what the limit lets pass, to two percent.
+#[expect(clippy::print_stdout, reason = "how far off it was is a part of the result")]
+fn check(what: &str, bytes: usize, begun: Instant) {
+    let (took, right) = (begun.elapsed(), Duration::from_secs_f64(bytes as f64 / LIMIT as f64));
+    let off = took.as_secs_f64() / right.as_secs_f64() - 1.0;
+    println!("{what}: {:.2} %", off * 100.0);
+    assert!(off.abs() < 0.02, "{what}: {took:?} for {right:?}, {:.1} %", off * 100.0);
+}
+
+async fn down(mut client: Raw) -> usize {
+    client.ask("GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    LARGE
+}
+
+async fn down_by_http2(client: Http2) -> usize {
+    let (body, answered) = client.ask("GET", "/large");
+    drop(body);
+    read(answered.await).await.len()
+}
+
+async fn up(mut client: Raw) -> usize {
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {LARGE}\r\n\r\n");
+    client.send(head).await;
+    client.send("x".repeat(LARGE)).await;
+    let head = client.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    client.until("hello\n").await;
+    LARGE + "hello\n".len()
+}
+
+/// It comes back, so that it passes twice.
+async fn both_ways(mut client: Raw) -> usize {
+    client
+        .send("GET /upgrade HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: shout\r\n\r\n")
+        .await;
+    client.until("\r\n\r\n").await;
+    client.echoes(LARGE / 2).await;
+    LARGE
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_way_has_all_of_it() {
+    for upstream in [Upstream::start().await, Upstream::http2().await] {
+        let proxy = proxy(&upstream);
+        let at = proxy.address;
+        let (first, second, third) = (Raw::to(at).await, Http2::to(at).await, Raw::to(at).await);
+        let begun = Instant::now();
+        check("down", down(first).await, begun);
+        let begun = Instant::now();
+        check("down by HTTP/2", down_by_http2(second).await, begun);
+        let begun = Instant::now();
+        check("up", up(third).await, begun);
+    }
+    let proxy = proxy(&Upstream::start().await);
+    let client = Raw::to(proxy.address).await;
+    let begun = Instant::now();
+    check("tunnel", both_ways(client).await, begun);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_ways_share_it() {
+    let proxy = proxy(&Upstream::start().await);
+    let at = proxy.address;
+    let (first, second, third) = (Raw::to(at).await, Raw::to(at).await, Raw::to(at).await);
+    let fourth = Http2::to(at).await;
+    let begun = Instant::now();
+    let bytes = tokio::join!(down(first), up(second), both_ways(third), down_by_http2(fourth));
+    check("together", bytes.0 + bytes.1 + bytes.2 + bytes.3, begun);
+}
