@@ -123,6 +123,16 @@ macro_rules! drive {
                 }
             }
         }
+        if !told {
+            // hyper may have been first with the same end: by default its limit is as long.
+            tokio::select! {
+                biased;
+                () = &mut idle => {
+                    $shared.metrics.met("connection_timeout");
+                }
+                () = std::future::ready(()) => {}
+            }
+        }
     }};
 }
 

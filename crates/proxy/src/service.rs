@@ -165,18 +165,14 @@ async fn traffic(
         }
     }
     let shaping = active.config.traffic_shaping();
-    if let Some(block) = shaping {
-        if !connection
-            .traffic
-            .counts(shared.live.connections(), block.max_connections)
-        {
-            met.fault(shared, "connection_limit");
-            return no_room(request.version());
-        }
-        if loss::happens(block, &chance) {
-            met.fault(shared, "packet_loss");
-            return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
-        }
+    let most = shaping.map_or(0, |block| block.max_connections);
+    if !connection.traffic.counts(shared.live.connections(), most) {
+        met.fault(shared, "connection_limit");
+        return no_room(request.version());
+    }
+    if shaping.is_some_and(|block| loss::happens(block, &chance)) {
+        met.fault(shared, "packet_loss");
+        return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
     // Before it is held: a pattern goes by the order in which requests come.
     let faults = active
@@ -204,13 +200,19 @@ async fn traffic(
         return fail(shared, connection, request, failure).await;
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
-    let has_body = !request.body().is_end_stream();
-    request.body_mut().shape(Arc::clone(shared.live.bandwidth()));
+    let bandwidth = Arc::clone(shared.live.bandwidth());
+    let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
+    request.body_mut().shape(Arc::clone(&bandwidth));
     let answered = match pass(shared, connection, request).await {
         Ok(answered) => answered,
-        Err(own) => return *own,
+        Err(own) => {
+            if is_narrow {
+                met.fault(shared, "bandwidth_throttle");
+            }
+            return *own;
+        }
     };
-    met.bandwidth = Some(Arc::clone(shared.live.bandwidth()));
+    met.bandwidth = Some(Arc::clone(&bandwidth));
     let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
         Some(block) if !is_head => {
@@ -219,8 +221,10 @@ async fn traffic(
         }
         _ => answered,
     };
-    let is_narrow = shaping.is_some_and(|block| block.bandwidth_limit_bps > 0);
-    if is_narrow && (has_body || !is_head && !answered.body().is_end_stream()) {
+    // What goes over to another protocol has no body, and is as narrow.
+    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS;
+    is_narrow |= bandwidth.is_limited() && (goes_over || !is_head && !answered.body().is_end_stream());
+    if is_narrow {
         met.fault(shared, "bandwidth_throttle");
     }
     answered

@@ -104,7 +104,7 @@ impl<T> Paced<T> {
     pub(crate) fn new(stream: T, bandwidth: Arc<Bandwidth>) -> Self {
         Self {
             stream,
-            room: vec![0; ROOM].into_boxed_slice(),
+            room: Box::default(),
             held: 0..0,
             passes: 0,
             turns: Turns::new(bandwidth),
@@ -118,6 +118,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Paced<T> {
         if this.held.is_empty() {
             if this.turns.are_free() {
                 return Pin::new(&mut this.stream).poll_read(cx, into);
+            }
+            // Where there is never a limit, there is never a need of it.
+            if this.room.is_empty() {
+                this.room = vec![0; ROOM].into_boxed_slice();
             }
             let mut room = ReadBuf::new(&mut this.room);
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut room))?;

@@ -12,7 +12,8 @@ pub struct TrafficShaping {
     /// How many bytes pass in a second, in both directions of all connections together: those of the bodies of requests and answers, and of
     /// connections that went over to another protocol. Heads, and answers of the proxy's own, pass besides. All that pass at the same time
     /// take turns of a fiftieth of a second, so that whoever takes or sends nothing holds up nobody. A change acts at once on what is
-    /// passing. An answer names it, as `bandwidth_throttle`, if it or its request has a body and the limit is on when its head comes.
+    /// passing. An answer names it, as `bandwidth_throttle`, if it or its request has a body, or it goes over to
+    /// another protocol, and the limit is on by then.
     pub bandwidth_limit_bps: u64,
     /// How many requests are lost, from 0 to 100 percent: the answer is 408, and they never reach the upstream. Drawn for each by the seed.
     pub packet_loss_percent: f64,

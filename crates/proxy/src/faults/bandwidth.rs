@@ -16,6 +16,9 @@ const PARTS: u64 = 50;
 /// By how much we may be late without losing it: timers have a grain of a millisecond, and a busy machine is late by more.
 const LATE: Duration = Duration::from_millis(50);
 
+/// What no timer can wait for. It is not given away: the line is busy until then.
+const GRAIN: Duration = Duration::from_micros(500);
+
 /// The line. It is one for as long as the proxy lives, whatever its limit is.
 #[derive(Debug)]
 pub(crate) struct Bandwidth {
@@ -50,8 +53,8 @@ struct Asked {
 pub(crate) struct Turns {
     bandwidth: Arc<Bandwidth>,
     waiting: Option<Waiting>,
-    /// It had a turn: if it is late for the next one, that is our fault.
-    goes_on: bool,
+    /// When it had its last turn: if it is late for the next one by no more than we may be, that is our fault.
+    last: Option<Instant>,
 }
 
 /// Who waits for a turn. Dropped, he leaves the queue.
@@ -108,21 +111,28 @@ impl Bandwidth {
         }
     }
 
-    fn is_limited(&self) -> bool {
+    /// Whether not all passes at once.
+    pub(crate) fn is_limited(&self) -> bool {
         self.limit.load(Ordering::Acquire) > 0
     }
 
     /// How many of the bytes that are wanted pass at once; or a place in the queue.
-    fn ask(self: &Arc<Self>, wanted: usize, goes_on: bool) -> Result<usize, Waiting> {
+    fn ask(self: &Arc<Self>, wanted: usize, last: Option<Instant>) -> Result<usize, Waiting> {
         if !self.is_limited() {
             return Ok(wanted);
         }
         let now = Instant::now();
-        let from = if goes_on { before(now) } else { now };
+        // After a longer pause it was the source that was late.
+        let early = before(now);
+        let from = if last.is_some_and(|last| last >= early) {
+            early
+        } else {
+            now
+        };
         let mut state = self.lock();
         if state.queue.is_empty() {
             let (part, at) = state.part(wanted, from);
-            if at <= now {
+            if at <= now + GRAIN {
                 state.carried(at, now);
                 return Ok(part);
             }
@@ -194,7 +204,7 @@ impl Turns {
         Self {
             bandwidth,
             waiting: None,
-            goes_on: false,
+            last: None,
         }
     }
 
@@ -202,9 +212,9 @@ impl Turns {
     pub(crate) fn poll(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         let waiting = match &mut self.waiting {
             Some(waiting) => waiting,
-            None => match self.bandwidth.ask(wanted, self.goes_on) {
+            None => match self.bandwidth.ask(wanted, self.last) {
                 Ok(part) => {
-                    self.goes_on = true;
+                    self.last = Some(Instant::now());
                     return Poll::Ready(part);
                 }
                 Err(waiting) => self.waiting.insert(waiting),
@@ -212,7 +222,7 @@ impl Turns {
         };
         let granted = ready!(Pin::new(&mut waiting.granted).poll(cx));
         self.waiting = None;
-        self.goes_on = true;
+        self.last = Some(Instant::now());
         // Nobody is let go of without a turn.
         Poll::Ready(granted.unwrap_or(wanted))
     }
@@ -295,6 +305,25 @@ mod tests {
             assert_eq!(passed.iter().sum::<usize>(), 20 * tick as usize);
         }
         assert_eq!(passed, [500; 4]);
+    }
+
+    // Or a stream of messages with pauses would never be slowed.
+    #[test]
+    fn after_a_pause_the_line_is_not_his() {
+        let bandwidth = Bandwidth::new(1000);
+        let now = Instant::now();
+        let long_ago = now.checked_sub(SECOND).unwrap();
+        bandwidth.lock().free = long_ago;
+        let mut one = Turns::new(Arc::clone(&bandwidth));
+        one.last = Some(long_ago);
+        assert!(look(&mut one, 20).is_pending());
+        let from = bandwidth.lock().queue[&0].from;
+        assert!(from >= now);
+        // A little late he may be.
+        let mut other = Turns::new(Arc::clone(&bandwidth));
+        other.last = now.checked_sub(LATE / 2);
+        assert!(look(&mut other, 20).is_pending());
+        assert!(bandwidth.lock().queue[&1].from < now);
     }
 
     #[test]

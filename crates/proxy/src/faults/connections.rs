@@ -45,15 +45,13 @@ impl Use {
         }
     }
 
-    /// Counts the connection if it does not yet and there is room, where so many may. 0: as many as want.
+    /// Counts the connection if it does not yet and there is room, where so many may. 0: as many as want; they count, too, for there may be a
+    /// limit later.
     pub(crate) fn counts(&self, all: &Arc<Connections>, most: u32) -> bool {
-        if most == 0 {
-            return true;
-        }
         // What is in there is whole at every moment.
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
-            let room = |count| (count < most as usize).then_some(count + 1);
+            let room = |count| (most == 0 || count < most as usize).then_some(count + 1);
             let taken = all.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, room);
             *slot = taken.is_ok().then(|| Slot(Arc::clone(all)));
         }
@@ -86,9 +84,11 @@ impl Use {
             };
             // The other ends are the proxy's and ours: gone with us.
             tokio::select! {
-                () = over => return,
+                // In this order: who has begun a request in the last moment is not idle.
+                biased;
                 _changed = limit.changed() => {}
                 _changed = requests.changed(), if longest.is_some() => {}
+                () = over => return,
             }
         }
     }
@@ -126,7 +126,8 @@ mod tests {
             assert_eq!(counts, [true, true, false, false, false]);
         }
         assert!(connections[2].counts(&all, 3) && !connections[3].counts(&all, 1));
-        assert!(connections[3].counts(&all, 0));
+        // Where there is no limit they count for one that comes later.
+        assert!(connections[3].counts(&all, 0) && !connections[4].counts(&all, 4));
         drop(connections);
         assert_eq!(all.0.load(Ordering::Acquire), 0);
     }

@@ -61,6 +61,20 @@ async fn what_has_a_body_is_named() {
     );
 }
 
+// Also where the proxy answers for an upstream that does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_up_is_named_without_an_answer() {
+    let silent = Canned::says("").await;
+    let proxy = wish("traffic_shaping: { bandwidth_limit_bps: 1000000 }")
+        .to(&silent.url())
+        .answer(Duration::from_millis(50))
+        .start();
+    for (words, name) in [(&["-d", "x"][..], "bandwidth_throttle"), (&[], "")] {
+        let said = curl(&[words, &[&proxy.url("/")]].concat()).await;
+        assert_eq!((said.status(), said.header("x-fracas-fault").as_str()), (504, name));
+    }
+}
+
 // At this rate it would take minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_our_own_pass_besides() {
@@ -371,4 +385,19 @@ async fn a_connection_counts_once_and_as_a_tunnel_too() {
     // Who is in stays in.
     tunnel.send("loud").await;
     tunnel.until("loud").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_from_before_there_was_a_limit_count_too() {
+    let proxy = wish("{}").start();
+    let mut before = Raw::to(proxy.address).await;
+    assert_eq!(status(&mut before).await, "200");
+    put(&proxy, "/config/traffic", r#"{"max_connections": 1}"#).await;
+    let mut after = Raw::to(proxy.address).await;
+    assert_eq!(status(&mut after).await, "503");
+    assert_eq!(status(&mut before).await, "200");
+    drop(before);
+    soon("its place is free", || proxy.connections() == 0).await;
+    let mut last = Raw::to(proxy.address).await;
+    assert_eq!(status(&mut last).await, "200");
 }
