@@ -66,11 +66,10 @@ fn it_answers_clients_of_toxiproxy() {
     });
     let version = get(api.unwrap(), Ipv4Addr::LOCALHOST, "/version", "a");
     assert!(version.body.starts_with("{\"version\":\"2."), "{}", version.body);
-    // A connection of a client stays open until it is cut off.
-    let asked = format!(
-        r#"{{"name":"a","upstream":"{}","toxics":[{{"type":"timeout"}}]}}"#,
-        proxy.address
-    );
+    // A server that says nothing: the connection stays open until it is cut off.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = server.local_addr().unwrap();
+    let asked = format!(r#"{{"name":"a","upstream":"{upstream}","toxics":[{{"type":"timeout"}}]}}"#);
     let length = asked.len();
     let mut maker = TcpStream::connect(api.unwrap()).unwrap();
     let head = format!("POST /proxies HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
