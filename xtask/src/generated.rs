@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::children;
 
 /// The formats that `fracas schema` knows, each with a file `docs/reference/<format>.schema.json` and a page beside it.
-const FORMATS: &[&str] = &["experiment", "chaos-scenario", "chaos-config"];
+const FORMATS: &[&str] = &["experiment", "chaos-scenario", "chaos-config", "orchestration"];
 
 /// The pages that the program itself writes: each a file `docs/reference/<name>.md` and the words that print it.
 const PAGES: &[(&str, [&str; 2])] = &[

@@ -5,7 +5,10 @@
 mod breaker;
 mod bulkhead;
 mod matcher;
+mod orchestration;
 mod pattern;
+mod plan;
+mod predefined;
 mod shaping;
 
 use schemars::JsonSchema;
@@ -14,7 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use breaker::CircuitBreaker;
 pub use bulkhead::Bulkhead;
 pub use matcher::{HeaderMatch, RequestMatcher};
+pub use orchestration::{Assertion, Measure, Orchestration, Scenario, Step, Unresolved};
 pub use pattern::{ErrorPattern, PatternKind};
+pub use plan::{Plan, Slot};
+pub use predefined::{PREDEFINED, Predefined};
 pub use shaping::TrafficShaping;
 
 /// What the proxy does to requests and their answers.
@@ -195,6 +201,31 @@ pub struct RateLimit {
 }
 
 impl ChaosConfig {
+    /// Takes over every block of another that acts.
+    fn take(&mut self, other: &Self) {
+        fn put<T: Clone>(under: &mut Option<T>, over: Option<&T>) {
+            if let Some(block) = over {
+                *under = Some(block.clone());
+            }
+        }
+        // Who adds a block is told here that it would be forgotten.
+        let Self {
+            enabled: _,
+            latency,
+            fault_injection,
+            rate_limit,
+            traffic_shaping,
+            circuit_breaker,
+            bulkhead,
+        } = self;
+        put(latency, other.latency());
+        put(fault_injection, other.fault_injection());
+        put(rate_limit, other.rate_limit());
+        put(traffic_shaping, other.traffic_shaping());
+        put(circuit_breaker, other.circuit_breaker());
+        put(bulkhead, other.bulkhead());
+    }
+
     /// The latency block, if it acts.
     pub fn latency(&self) -> Option<&Latency> {
         self.latency.as_ref().filter(|block| self.enabled && block.enabled)

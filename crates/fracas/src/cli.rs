@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod inject;
 mod look;
+mod orchestrate;
 mod proxy;
 
 pub(crate) use inject::{Fault, Inject};
@@ -13,6 +14,7 @@ pub(crate) use look::{
     Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
     SchemaOf, Targets, Template, Validate,
 };
+pub(crate) use orchestrate::{At, Language, Orchestrate, What};
 pub(crate) use proxy::{Chaos, Proxy};
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
@@ -76,6 +78,8 @@ pub(crate) enum Command {
     Demo,
     /// Stand between clients and a server, and put faults on what passes
     Proxy(Box<Proxy>),
+    /// Do several things to the traffic of a proxy, in an order
+    Orchestrate(Orchestrate),
     /// Undo what runs left whose processes died
     Recover(Recover),
     /// Show what is running and what was left

@@ -11,6 +11,7 @@ pub(crate) mod faults;
 mod freeze;
 mod inject;
 mod man;
+mod orchestrate;
 mod plan;
 mod proxy;
 mod recover;
@@ -44,6 +45,7 @@ pub(crate) fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(run) => self::run::command(common, run),
         Command::Inject(inject) => self::inject::command(common, *inject),
         Command::Demo => self::demo::command(common),
+        Command::Orchestrate(orchestrate) => self::orchestrate::command(&orchestrate),
         Command::Proxy(proxy) => self::proxy::command(common, &proxy),
         Command::Recover(recover) => self::recover::command(common, &recover),
         Command::Status(status) => self::status::command(common, &status),

@@ -2,10 +2,13 @@
 //!
 //! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone, and not
 //! what a proxy before this one passed on: that is of this machine, too, whoever asked. A page of another site that somebody's browser shows
-//! cannot use it: the host must be a name of ours and the origin this one, and a configuration must be JSON, which browsers send to other
-//! sites only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
+//! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, which browsers send to other sites
+//! only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
+
+mod orchestration;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fracas_core::chaos::ChaosConfig;
@@ -13,6 +16,7 @@ use fracas_core::problem::Problem;
 use fracas_spec::{Chaos, Source, chaos};
 use fracas_telemetry::metrics::Form;
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Body as _;
 use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
@@ -22,6 +26,7 @@ use tokio::time::timeout;
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
 use crate::faults::circuit::Phase;
+use crate::orchestra::Orchestra;
 use crate::service::Shared;
 use crate::upload::Upload;
 
@@ -35,15 +40,15 @@ const LARGEST: usize = 1 << 20;
 const PASSED_ON: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 
 #[derive(Debug, Serialize)]
-struct Message {
-    message: &'static str,
+struct Message<'m> {
+    message: &'m str,
 }
 
 /// What is on.
 #[derive(Debug, Serialize)]
 struct Status {
     enabled: bool,
-    active_scenarios: [String; 0],
+    active_scenarios: Vec<String>,
     latency_enabled: bool,
     fault_injection_enabled: bool,
     rate_limit_enabled: bool,
@@ -65,7 +70,7 @@ pub(crate) fn is_path(path: &str) -> bool {
 }
 
 /// Answers a request to the API.
-pub(crate) async fn answer(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
     let does = match admit(connection, &request) {
         Ok(does) => does,
         Err(refused) => {
@@ -110,19 +115,21 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
         }
         return Err(Box::new(refused));
     }
-    if *request.method() == Method::PUT && !is_json(request.headers()) {
-        let why = "what is changed is JSON: send `content-type: application/json`";
+    // 0 without a body, none where its length is not known.
+    let sends = request.body().size_hint().exact() != Some(0);
+    if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
+        let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
     Ok(*does)
 }
 
 /// What a path does. `None`: it is only read.
-type Does = fn(&Shared, Option<String>) -> Response<Body>;
+type Does = fn(&Arc<Shared>, Option<String>) -> Response<Body>;
 
 static ROUTES: &[(&str, &[Method], Does)] = &[
     ("/config", &[Method::GET, Method::PUT], |shared, text| match text {
-        None => answer::json(&shared.live.now().config),
+        None => answer::json(&shared.live.base()),
         Some(text) => put(
             shared,
             text,
@@ -191,16 +198,30 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
         )
     }),
     ("/enable", &[Method::POST], |shared, _| {
-        shared.live.change(|config| config.enabled = true);
-        done("Chaos engineering enabled")
+        change(shared, |config| config.enabled = true).unwrap_or_else(|| done("Chaos engineering enabled"))
     }),
+    // Whatever is done to traffic, this ends it.
     ("/disable", &[Method::POST], |shared, _| {
+        Orchestra::stop(shared);
         shared.live.change(|config| config.enabled = false);
         done("Chaos engineering disabled")
     }),
     ("/reset", &[Method::POST], |shared, _| {
+        Orchestra::stop(shared);
         shared.live.change(|config| *config = ChaosConfig::default());
         done("Chaos configuration reset")
+    }),
+    ("/orchestration/start", &[Method::POST], orchestration::start),
+    ("/orchestration/import", &[Method::POST], orchestration::import),
+    ("/orchestration/export", &[Method::GET], |shared, _| {
+        orchestration::export(shared)
+    }),
+    ("/orchestration/status", &[Method::GET], |shared, _| {
+        answer::json(&shared.orchestra.status())
+    }),
+    ("/orchestration/stop", &[Method::POST], orchestration::stop),
+    ("/scenarios/predefined", &[Method::GET], |_, _| {
+        answer::json(&orchestration::predefined())
     }),
     ("/status", &[Method::GET], |shared, _| status(shared)),
     ("/metrics", &[Method::GET], |shared, _| {
@@ -217,7 +238,7 @@ fn status(shared: &Shared) -> Response<Body> {
     let [inside, queued] = shared.live.places().counts();
     answer::json(&Status {
         enabled: config.enabled,
-        active_scenarios: [],
+        active_scenarios: shared.orchestra.status().active(),
         latency_enabled: config.latency().is_some(),
         fault_injection_enabled: config.fault_injection().is_some(),
         rate_limit_enabled: config.rate_limit().is_some(),
@@ -235,8 +256,19 @@ fn status(shared: &Shared) -> Response<Body> {
     })
 }
 
-fn done(message: &'static str) -> Response<Body> {
+fn done(message: &str) -> Response<Body> {
     answer::json(&Message { message })
+}
+
+/// Changes what is configured. The answer says why not.
+fn change(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Response<Body>> {
+    if shared.orchestra.is_running() {
+        let why =
+            "an orchestration says what is done to traffic until it ends: POST /api/chaos/orchestration/stop ends it";
+        return Some(answer::problem(StatusCode::CONFLICT, why));
+    }
+    shared.live.change(change);
+    None
 }
 
 /// Reads the configuration or block that was sent, and changes what acts.
@@ -252,10 +284,7 @@ fn put<T: Chaos>(
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
-        Ok(new) => {
-            shared.live.change(|config| set(config, new));
-            done(message)
-        }
+        Ok(new) => change(shared, |config| set(config, new)).unwrap_or_else(|| done(message)),
         Err(problems) => refused(&problems),
     }
 }

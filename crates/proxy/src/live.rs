@@ -27,7 +27,7 @@ pub(crate) struct Active {
 /// The configuration that acts.
 #[derive(Debug)]
 pub(crate) struct Live {
-    now: RwLock<Arc<Active>>,
+    state: RwLock<State>,
     /// It goes by the block of the configuration, and has in it what was let pass under another.
     breaker: Arc<Breaker>,
     /// The same.
@@ -40,6 +40,15 @@ pub(crate) struct Live {
     idle: watch::Sender<Option<Duration>>,
 }
 
+#[derive(Debug)]
+struct State {
+    /// What was configured.
+    base: ChaosConfig,
+    /// What is done instead, for a while.
+    cover: Option<ChaosConfig>,
+    now: Arc<Active>,
+}
+
 impl Live {
     pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
         Self {
@@ -48,7 +57,11 @@ impl Live {
             bandwidth: Bandwidth::new(bandwidth(&config)),
             connections: Arc::default(),
             idle: watch::Sender::new(idle(&config)),
-            now: RwLock::new(Arc::new(Active::new(config, None))),
+            state: RwLock::new(State {
+                base: config.clone(),
+                cover: None,
+                now: Arc::new(Active::new(config, None)),
+            }),
         }
     }
 
@@ -79,14 +92,28 @@ impl Live {
 
     /// What acts now.
     pub(crate) fn now(&self) -> Arc<Active> {
-        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).now)
     }
 
-    /// Changes it, with nobody between the reading and the writing.
+    /// What was configured, whatever acts instead.
+    pub(crate) fn base(&self) -> ChaosConfig {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).base.clone()
+    }
+
+    /// Changes what was configured, with nobody between the reading and the writing.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ChaosConfig)) {
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let mut config = now.config.clone();
-        change(&mut config);
+        self.act(|state| change(&mut state.base));
+    }
+
+    /// Does this instead of what was configured; with `None` that again.
+    pub(crate) fn cover(&self, cover: Option<ChaosConfig>) {
+        self.act(|state| state.cover = cover);
+    }
+
+    fn act(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let config = state.cover.as_ref().unwrap_or(&state.base).clone();
         self.breaker.configure(config.circuit_breaker.as_ref());
         self.places.configure(config.bulkhead());
         self.bandwidth.configure(bandwidth(&config));
@@ -94,8 +121,8 @@ impl Live {
             let next = idle(&config);
             std::mem::replace(now, next) != next
         });
-        let next = Active::new(config, Some(&**now));
-        *now = Arc::new(next);
+        let next = Active::new(config, Some(&*state.now));
+        state.now = Arc::new(next);
     }
 }
 
@@ -136,6 +163,7 @@ impl Active {
     pub(crate) fn limiter(&self) -> Option<&Limiter> {
         self.config.rate_limit().and(self.limiter.as_deref())
     }
+
     /// The pattern of the block of faults, if that acts.
     pub(crate) fn pattern(&self) -> Option<&Pattern> {
         self.config.fault_injection().and(self.pattern.as_deref())

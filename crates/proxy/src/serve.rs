@@ -17,6 +17,7 @@ use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::live::Live;
+use crate::orchestra::Orchestra;
 use crate::service::Shared;
 use crate::timer::Timer;
 use crate::tunnel::Tunnels;
@@ -65,6 +66,7 @@ impl Proxy {
         };
         let shared = Shared {
             live,
+            orchestra: Orchestra::default(),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             timer,
@@ -137,6 +139,7 @@ impl Proxy {
             tokio::select! {
                 () = &mut stop, if !stopping => {
                     stopping = true;
+                    Orchestra::stop(&shared);
                     // There is always somebody who hears it: ourselves.
                     let _heard = drain.send(true);
                 }

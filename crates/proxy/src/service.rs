@@ -24,6 +24,7 @@ use crate::forward::Forward;
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
+use crate::orchestra::Orchestra;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::upload::{Upload, finish};
@@ -43,6 +44,7 @@ const CLOSES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) live: Live,
+    pub(crate) orchestra: Orchestra,
     pub(crate) forward: Option<Forward>,
     pub(crate) metrics: Traffic,
     pub(crate) timer: Timer,
@@ -100,7 +102,7 @@ pub(crate) async fn answer(
 }
 
 /// The answer of the API.
-async fn called(shared: &Shared, connection: &Connection, request: Request<Upload>) -> Response<Body> {
+async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
     match head::wrong(&request) {
         Some((status, why)) => answer::problem(status, why),
         None => api::answer(shared, connection, request).await,

@@ -4,7 +4,7 @@ mod gates;
 mod scope;
 
 use fracas_core::chaos::{ChaosConfig, CorruptionType, Distribution, FaultInjection, Latency, RateLimit};
-use fracas_core::problem::{Problem, codes};
+use fracas_core::problem::{Code, Problem, codes};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -19,6 +19,10 @@ const LONGEST: f64 = 3_600_000.0;
 
 /// A configuration of a proxy, or a block of one.
 pub trait Chaos: JsonSchema + DeserializeOwned {
+    /// Which of its keys come with a later version.
+    #[doc(hidden)]
+    const LATER: fn(&str, &str) -> Option<&'static str> = later::chaos;
+
     /// Notes what is wrong beyond the type of each key. `at` is the path of this part, with a dot behind it, or empty.
     #[doc(hidden)]
     fn check(&self, finds: &mut Finds<'_, '_>, at: &str);
@@ -38,6 +42,15 @@ pub struct Finds<'f, 's> {
 /// # Errors
 /// All problems, in the order of the text: D001 if it is too large, D002 to D005, D009, D010 for what is not available yet, and D012.
 pub fn chaos<T: Chaos>(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<T, Vec<Box<Problem>>> {
+    read(source, env, |_| {})
+}
+
+/// Reads a document whose tree is made ready first.
+pub(crate) fn read<T: Chaos>(
+    source: &Source,
+    env: &dyn Fn(&str) -> Option<String>,
+    ready: impl FnOnce(&mut Node),
+) -> Result<T, Vec<Box<Problem>>> {
     if source.text.len() as u64 > LARGEST {
         let name = place::printable(&source.name);
         let what = format!("{name} is larger than {} KiB", LARGEST / 1024);
@@ -48,6 +61,7 @@ pub fn chaos<T: Chaos>(source: &Source, env: &dyn Fn(&str) -> Option<String>) ->
     let mut root = crate::yaml::parse(&source.text, 0, &sources).map_err(|problem| vec![problem])?;
     let mut problems = Problems::new(&sources);
     crate::vars::expand(&mut root, env, &mut problems);
+    ready(&mut root);
     let read = shape::<T>().read(&root, &mut problems);
     let config = read.and_then(|value| match serde_json::from_value::<T>(value) {
         Ok(config) => Some(config),
@@ -73,11 +87,20 @@ pub fn chaos<T: Chaos>(source: &Source, env: &dyn Fn(&str) -> Option<String>) ->
 
 /// The shape of a configuration or a block.
 pub(crate) fn shape<T: Chaos>() -> Shape {
-    Shape::of::<T>(later::chaos)
+    Shape::of::<T>(T::LATER)
 }
 
 impl Finds<'_, '_> {
-    fn wrong(&mut self, path: &str, what: &str) {
+    pub(crate) fn found_nothing(&self) -> bool {
+        self.problems.errors.is_empty()
+    }
+
+    pub(crate) fn error(&mut self, code: &'static Code, path: &str, what: String, next: &str) {
+        let spot = self.root.nearest(path).spot;
+        self.problems.error_next(code, spot, what, next);
+    }
+
+    pub(crate) fn wrong(&mut self, path: &str, what: &str) {
         let spot = self.root.nearest(path).spot;
         self.problems
             .error(&codes::WRONG_VALUE, spot, format!("`{path}` {what}"));

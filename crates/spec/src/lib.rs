@@ -10,6 +10,7 @@ mod file;
 mod later;
 mod lenient;
 mod native;
+mod orchestration;
 mod overrides;
 mod place;
 mod problems;
@@ -30,7 +31,8 @@ use fracas_core::units::Span;
 
 pub use chaos::{Chaos, chaos};
 pub use file::{LARGEST, read_file};
-pub use schema::{chaos_schema, schema};
+pub use orchestration::{ORCHESTRATION, orchestration};
+pub use schema::{chaos_schema, orchestration_schema, schema};
 pub use template::template;
 pub use typed::{Typed, typed};
 

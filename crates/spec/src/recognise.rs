@@ -139,7 +139,15 @@ pub(crate) fn by_shape(root: &Node, problems: &mut Problems<'_>) -> Option<Kind>
             format: Format::ChaosScenario,
             bare: true,
         }),
-        (None, None) if root.get("steps").is_some() => later(spot("steps"), "an orchestration"),
+        (None, None) if root.get("steps").is_some() => {
+            problems.error_next(
+                &codes::UNKNOWN_KIND,
+                spot("steps"),
+                "this is an orchestration: a proxy carries it out",
+                "`fracas orchestrate start --file FILE` begins it in a proxy that runs",
+            );
+            None
+        }
         (None, None) if root.get("agent").is_some() || root.get("failures").is_some() => {
             later(root.spot, "an agent's configuration")
         }

@@ -1,6 +1,6 @@
 //! The JSON schemas of the formats, for editors and for the reference. The same schema reads the documents.
 
-use fracas_core::chaos::ChaosConfig;
+use fracas_core::chaos::{ChaosConfig, Orchestration};
 use fracas_core::experiment::Format;
 use serde_json::{Value, json};
 
@@ -28,6 +28,15 @@ pub fn schema(format: Format) -> Value {
 pub fn chaos_schema() -> Value {
     let mut schema = crate::chaos::shape::<ChaosConfig>().json().clone();
     schema["title"] = json!("ChaosConfig");
+    schema
+}
+
+/// The JSON schema of an orchestration.
+pub fn orchestration_schema() -> Value {
+    let mut schema = crate::chaos::shape::<Orchestration>().json().clone();
+    schema["title"] = json!("Orchestration");
+    // A name alone.
+    schema["$defs"]["Scenario"]["type"] = json!(["object", "string"]);
     schema
 }
 

@@ -14,6 +14,9 @@ const BUCKETS: [f64; 14] = [
     0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 3600.0,
 ];
 
+/// Of statuses; one above them all counts as the last.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// Every family, in the order in which they are served.
 pub const ALL: &[Described] = &[
     Described {
@@ -93,6 +96,17 @@ impl Level {
     }
 }
 
+/// What was counted since the proxy began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Those of them whose status was 500 or more.
+    pub server_errors: u64,
+    /// Faults that requests met.
+    pub faults: u64,
+}
+
 /// A connection that is open; it is counted until this is dropped.
 #[derive(Debug)]
 pub struct Open(Gauge);
@@ -149,19 +163,27 @@ impl Traffic {
 
     /// A request was answered with this status.
     pub fn answered(&self, status: u16) {
-        let class = match status / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
+        let class = CLASSES[usize::from(status / 100).clamp(1, 5) - 1];
         self.requests.get_or_create(&OfClass { class }).inc();
     }
 
     /// A request met this fault.
     pub fn met(&self, fault: &'static str) {
         self.faults.get_or_create(&OfFault { fault }).inc();
+    }
+
+    /// What was counted until now. These are the names of all faults.
+    pub fn totals(&self, faults: &[&'static str]) -> Totals {
+        let of_class = |class: &'static str| self.requests.get_or_create(&OfClass { class }).get();
+        let server_errors = of_class(CLASSES[4]);
+        Totals {
+            requests: CLASSES[..4].iter().map(|class| of_class(class)).sum::<u64>() + server_errors,
+            server_errors,
+            faults: faults
+                .iter()
+                .map(|fault| self.faults.get_or_create(&OfFault { fault }).get())
+                .sum(),
+        }
     }
 
     /// A request is held for so many seconds.
@@ -222,6 +244,19 @@ mod tests {
         drop(open);
         let text = traffic.page().text(Form::Text).unwrap();
         assert!(text.contains("fracas_proxy_connections 0\n"), "{text}");
+    }
+
+    #[test]
+    fn totals_are_those_of_all_classes_and_faults() {
+        let traffic = Traffic::new(&["latency", "timeout"]);
+        for status in [200, 204, 404, 500, 504] {
+            traffic.answered(status);
+        }
+        for fault in ["latency", "latency", "timeout"] {
+            traffic.met(fault);
+        }
+        let totals = traffic.totals(&["latency", "timeout"]);
+        assert_eq!((totals.requests, totals.server_errors, totals.faults), (5, 2, 3));
     }
 
     #[test]

@@ -138,6 +138,12 @@ codes! {
     NO_PROXY = "N003", "the proxy cannot listen",
         "The address of `--listen` or `--api-listen` cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege.",
         "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
+    NO_PROXY_ANSWER = "N004", "no proxy answers",
+        "Nothing answers at the address of `--base-url`, or what answers is no proxy of Fracas.",
+        "start one with `fracas proxy`; it says where its API is";
+    PROXY_REFUSED = "N005", "the proxy refused what was asked",
+        "The proxy is there, and says why it does not do it: another orchestration runs, or none does.",
+        "`fracas orchestrate status` shows what runs";
 
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",

@@ -183,6 +183,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// What a proxy does to traffic
     ChaosConfig,
+    /// An orchestration: what a proxy does to traffic, and when
+    Orchestration,
     /// `report.json`
     Report,
     /// A line of `events.ndjson`

@@ -14,6 +14,7 @@ pub(crate) fn command(schema: &Schema) -> Result<ExitCode> {
         SchemaOf::Experiment => fracas_spec::schema(Format::Native),
         SchemaOf::Scenario => fracas_spec::schema(Format::ChaosScenario),
         SchemaOf::ChaosConfig => fracas_spec::chaos_schema(),
+        SchemaOf::Orchestration => fracas_spec::orchestration_schema(),
         SchemaOf::Report => schemars::schema_for!(fracas_report::Report).to_value(),
         SchemaOf::Events => schemars::schema_for!(Event).to_value(),
         SchemaOf::Settings => crate::settings::schema(),

@@ -14,6 +14,7 @@ mod cli;
 mod documents;
 mod inject;
 mod look;
+mod orchestrate;
 mod podman;
 #[allow(dead_code, reason = "the tests of keys use the rest")]
 #[path = "../support/proxied.rs"]

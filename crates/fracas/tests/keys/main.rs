@@ -28,6 +28,7 @@ mod receiver;
 mod chaos;
 mod examples;
 mod native;
+mod orchestration;
 mod parts;
 mod scenario;
 mod seen;

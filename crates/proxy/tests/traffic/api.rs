@@ -197,7 +197,6 @@ async fn each_error_has_its_status() {
     let proxy = wish("{}").start();
     let api = |path: &str| proxy.url(&format!("/api/chaos{path}"));
     assert_eq!(curl(&[&api("/nothing")]).await.status(), 404);
-    assert_eq!(curl(&[&api("/orchestration/status")]).await.status(), 404);
     let said = curl(&["-X", "DELETE", &api("/config")]).await;
     assert_eq!((said.status(), said.header("allow").as_str()), (405, "GET, PUT"));
     let said = curl(&["-X", "PUT", "--data-binary", "{}", &api("/config")]).await;

@@ -23,6 +23,7 @@ mod kernel;
 mod limits;
 mod matcher;
 mod narrow;
+mod orchestrations;
 mod partial;
 mod patterns;
 mod seeded;

@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use super::{experiment, swap};
-use crate::{chaos_schema, schema};
+use crate::{chaos_schema, orchestration_schema, schema};
 use fracas_core::experiment::Format;
 
 mod chaos;
 mod native;
 mod native_inject;
+mod orchestration;
 mod profile;
 mod scenario;
 
@@ -87,6 +88,12 @@ fn leaves(root: &Value, schema: &Value, path: &str, out: &mut Vec<String>) {
     }
 }
 
+/// Without the keys of a `ChaosConfig`, which have tests of their own.
+fn bare(mut schema: Value) -> Value {
+    schema["$defs"]["ChaosConfig"] = serde_json::json!({ "type": "object" });
+    schema
+}
+
 #[test]
 fn every_key_has_its_test() {
     for (format, schema, tests, least) in [
@@ -108,6 +115,12 @@ fn every_key_has_its_test() {
             50,
         ),
         ("proxy", chaos_schema(), include_str!("keys/chaos.rs"), 20),
+        (
+            "orchestration",
+            bare(orchestration_schema()),
+            include_str!("keys/orchestration.rs"),
+            10,
+        ),
     ] {
         let mut keys = Vec::new();
         leaves(&schema, &schema, "", &mut keys);

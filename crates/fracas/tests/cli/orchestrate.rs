@@ -1,0 +1,116 @@
+//! `fracas orchestrate`, against a proxy that runs.
+
+use serde_json::Value;
+
+use crate::cli::Cli;
+use crate::proxied::Proxied;
+use crate::support::{LIMIT, soon};
+
+const FAILS: &str = "name: fails
+steps:
+  - name: all
+    scenario: { config: { fault_injection: { http_errors: [503], http_error_probability: 1 } } }
+    duration_seconds: 3600
+";
+
+#[test]
+fn an_orchestration_is_begun_shown_and_ended() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &[]);
+    let base = format!("http://{}", proxy.address);
+    let file = &cli.file("orchestration.yaml", FAILS);
+    let run = |words: &[&str]| cli.run(&[&["orchestrate"], words].concat());
+
+    let said = run(&["start", "--file", file, "--base-url", &base]);
+    assert_eq!(said.out, "Orchestration 'fails' started successfully\n");
+    assert_eq!(proxy.get("/", "a").status(), "503");
+    // As the workflow in seed 3 looks for it.
+    let said = run(&["status", "--base-url", &base]);
+    assert!(said.out.contains("\"is_running\": true"), "{}", said.out);
+    let said = run(&["stop", "--base-url", &base]);
+    assert_eq!(said.out, "Orchestration stopped\n");
+    assert_eq!(proxy.get("/", "a").status(), "200");
+    let status: Value = serde_json::from_str(&run(&["status", "--base-url", &base]).out).unwrap();
+    assert_eq!(
+        (&status["is_running"], &status["state"]),
+        (&false.into(), &"stopped".into())
+    );
+
+    let said = run(&["stop", "--base-url", &base]);
+    assert!(
+        said.err.contains("N005") && said.err.contains("no orchestration runs"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_template_is_valid_in_both_languages_and_overwrites_nothing() {
+    let cli = Cli::new();
+    for language in ["yaml", "json"] {
+        let file = cli.place().join(language);
+        let file = file.to_str().unwrap();
+        let words = ["orchestrate", "template", "--output", file, "--format", language];
+        assert_eq!(cli.run(&words).code, 0);
+        let said = cli.run(&["orchestrate", "validate", "--file", file]);
+        assert_eq!(said.out, "orchestration 'example' is valid (3 steps)\n");
+        assert_ne!(cli.run(&words).code, 0, "it was written over");
+    }
+    assert!(cli.run(&["orchestrate", "template"]).out.contains("\nsteps:\n"));
+}
+
+#[test]
+fn what_is_wrong_is_told_before_any_proxy_is_asked() {
+    let cli = Cli::new();
+    let file = cli.file("wrong.yaml", "name: o\nsteps:\n  - name: endless\n");
+    for words in [&["validate", "--file", &file][..], &["start", "--file", &file]] {
+        let said = cli.refused(&[&["orchestrate"], words].concat());
+        assert!(said.contains("`endless`") && said.contains(":3:"), "{said}");
+    }
+    let loops = FAILS.replace("steps:", "loop_orchestration: true\nmax_iterations: 0\nsteps:");
+    let loops = cli.file("loops.yaml", &loops);
+    assert!(
+        cli.refused(&["orchestrate", "validate", "--file", &loops])
+            .contains("--max-duration")
+    );
+}
+
+#[test]
+fn a_flag_says_when_it_ends() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &[]);
+    let base = format!("http://{}", proxy.address);
+    let loops = FAILS.replace("steps:", "loop_orchestration: true\nmax_iterations: 0\nsteps:");
+    let file = cli.file("loops.yaml", &loops);
+    let words = [
+        "orchestrate",
+        "start",
+        "--file",
+        &file,
+        "--base-url",
+        &base,
+        "--max-duration",
+        "50ms",
+    ];
+    assert_eq!(cli.run(&words).code, 0);
+    // As the workflow in seed 3 waits for it: `while fracas orchestrate status | grep -q "is_running.*true"`.
+    let status = || cli.run(&["orchestrate", "status", "--base-url", &base]).out;
+    soon(LIMIT, "it is over", || {
+        let said = status();
+        let mut lines = said.lines().filter_map(|line| line.split_once("is_running"));
+        let goes_on = lines.any(|(_, rest)| rest.contains("true"));
+        (!goes_on).then_some(())
+    });
+    assert!(status().contains("\"state\": \"completed\""), "{}", status());
+}
+
+#[test]
+fn without_a_proxy_the_address_is_named() {
+    let cli = Cli::new();
+    let said = cli.run(&["orchestrate", "status", "--base-url", "http://127.0.0.1:1"]);
+    assert!(
+        said.code != 0 && said.err.contains("N004") && said.err.contains("127.0.0.1:1"),
+        "{}",
+        said.err
+    );
+}
