@@ -117,6 +117,8 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     }
     // 0 without a body, none where its length is not known.
     let sends = request.body().size_hint().exact() != Some(0);
+    // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported.
+    let sends = sends || route == "/orchestration/start";
     if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
         let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
@@ -202,13 +204,11 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
     }),
     // Whatever is done to traffic, this ends it.
     ("/disable", &[Method::POST], |shared, _| {
-        Orchestra::stop(shared);
-        shared.live.change(|config| config.enabled = false);
+        Orchestra::stop_and(shared, || shared.live.change(|config| config.enabled = false));
         done("Chaos engineering disabled")
     }),
     ("/reset", &[Method::POST], |shared, _| {
-        Orchestra::stop(shared);
-        shared.live.change(|config| *config = ChaosConfig::default());
+        Orchestra::stop_and(shared, || shared.live.change(|config| *config = ChaosConfig::default()));
         done("Chaos configuration reset")
     }),
     ("/orchestration/start", &[Method::POST], orchestration::start),

@@ -112,8 +112,14 @@ impl Live {
 
     fn act(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let was_covered = state.cover.is_some();
         change(&mut state);
         let config = state.cover.as_ref().unwrap_or(&state.base).clone();
+        // What was counted of the one is nothing to the other, also where both have the same block.
+        let is_other = state.cover.is_some() != was_covered;
+        if is_other {
+            self.breaker.configure(None);
+        }
         self.breaker.configure(config.circuit_breaker.as_ref());
         self.places.configure(config.bulkhead());
         self.bandwidth.configure(bandwidth(&config));
@@ -121,7 +127,7 @@ impl Live {
             let next = idle(&config);
             std::mem::replace(now, next) != next
         });
-        let next = Active::new(config, Some(&*state.now));
+        let next = Active::new(config, Some(&*state.now).filter(|_| !is_other));
         state.now = Arc::new(next);
     }
 }

@@ -3,6 +3,7 @@
 mod record;
 mod work;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,14 @@ use crate::service::Shared;
 use record::Record;
 
 pub(crate) use record::Status;
-pub(crate) use work::start;
+pub(crate) use work::{Refused, start};
 
 /// The place of one orchestration.
 #[derive(Debug, Default)]
 pub(crate) struct Orchestra {
     run: Mutex<Option<Run>>,
+    /// The proxy ends: nothing begins any more. Said with the lock of `run`.
+    is_closed: AtomicBool,
     imported: Mutex<Option<Orchestration>>,
 }
 
@@ -75,13 +78,30 @@ impl Orchestra {
 
     /// Ends the one that goes on at once, and does what was configured. `false`: none goes on.
     pub(crate) fn stop(shared: &Shared) -> bool {
+        Self::stop_and(shared, || {})
+    }
+
+    /// The same, and this before another one can begin.
+    pub(crate) fn stop_and(shared: &Shared, does: impl FnOnce()) -> bool {
         let mut place = shared.orchestra.lock();
-        let Some(run) = place.as_mut().filter(|run| run.goes_on()) else {
-            return false;
-        };
-        run.end(shared, How::Stopped);
-        run.stopped.0.notify_one();
-        true
+        let run = place.as_mut().filter(|run| run.goes_on());
+        let goes_on = run.is_some();
+        if let Some(run) = run {
+            run.end(shared, How::Stopped);
+            run.stopped.0.notify_one();
+        }
+        does();
+        goes_on
+    }
+
+    /// The same, for good.
+    pub(crate) fn close(shared: &Shared) {
+        Self::stop_and(shared, || shared.orchestra.is_closed.store(true, Ordering::Release));
+    }
+
+    /// Whether nothing begins any more.
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 
     /// Keeps one, in the place of the one that was kept before.

@@ -139,7 +139,7 @@ impl Proxy {
             tokio::select! {
                 () = &mut stop, if !stopping => {
                     stopping = true;
-                    Orchestra::stop(&shared);
+                    Orchestra::close(&shared);
                     // There is always somebody who hears it: ourselves.
                     let _heard = drain.send(true);
                 }

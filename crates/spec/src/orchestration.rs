@@ -38,6 +38,14 @@ pub fn orchestration(
     })
 }
 
+/// An orchestration as JSON, as it can be read again: what would be read as a variable is no variable of it.
+///
+/// # Errors
+/// A value has no JSON form.
+pub fn orchestration_text(orchestration: &Orchestration) -> serde_json::Result<String> {
+    Ok(serde_json::to_string(orchestration)?.replace("${", "$${"))
+}
+
 /// Says when it ends.
 fn bound(root: &mut Node, longest: Span) {
     let spot = root.spot;

@@ -29,6 +29,9 @@ pub(crate) enum What {
         /// The orchestration, YAML or JSON
         #[arg(long, short, value_name = "FILE")]
         file: PathBuf,
+        /// As it will be said at its start
+        #[arg(long, value_name = "DURATION")]
+        max_duration: Option<Span>,
     },
     /// Begin an orchestration in a proxy that runs
     Start {
@@ -41,9 +44,9 @@ pub(crate) enum What {
         #[command(flatten)]
         at: At,
     },
-    /// Print how the orchestration is that runs or ran last, as JSON
+    /// Print how the orchestration is that runs or ran last, as JSON; exit code 1 if it has failed
     Status(At),
-    /// End the orchestration that runs, at once
+    /// End the orchestration that runs, at once; where none runs that is said, and no error
     Stop(At),
 }
 

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use fracas_core::chaos::Orchestration;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::units::Span;
-use fracas_proxy::client;
+use fracas_proxy::client::{self, Said};
 use fracas_spec::Source;
+use serde_json::Value;
 
 use crate::cli::{At, Language, Orchestrate, What};
 use crate::document::last;
@@ -18,8 +19,8 @@ use crate::settings::env;
 pub(crate) fn command(orchestrate: &Orchestrate) -> Result<ExitCode> {
     match &orchestrate.what {
         What::Template { output, format } => template(output.as_deref(), *format)?,
-        What::Validate { file } => {
-            let orchestration = load(file, None)?;
+        What::Validate { file, max_duration } => {
+            let orchestration = load(file, *max_duration)?;
             let (name, steps) = (fracas_report::plain(&orchestration.name), orchestration.steps.len());
             print(&format!("orchestration '{name}' is valid ({steps} steps)\n"))?;
         }
@@ -27,14 +28,29 @@ pub(crate) fn command(orchestrate: &Orchestrate) -> Result<ExitCode> {
             let body = json(&load(file, *max_duration)?)?;
             print(&(message(&ask(at, "/orchestration/start", Some(body))?) + "\n"))?;
         }
-        What::Status(at) => print(&(ask(at, "/orchestration/status", None)? + "\n"))?,
+        What::Status(at) => {
+            let said = ask(at, "/orchestration/status", None)?;
+            print(&(pretty(&said)? + "\n"))?;
+            // As a run does whose criteria did not hold.
+            if said["state"] == "failed" {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         What::Stop(at) => {
-            let said = ask(at, "/orchestration/stop", Some(String::new()))?;
-            print(&(message(&said) + "\n"))?;
+            let said = call(at, "/orchestration/stop", Some(String::new()))?;
+            // It may have ended by itself a moment before: what was asked for is so.
+            if said.status == CONFLICT {
+                print("no orchestration runs\n")?;
+            } else {
+                print(&(message(&answered(at, &said)?) + "\n"))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// RFC 9110, 15.5.10
+const CONFLICT: u16 = 409;
 
 fn load(file: &Path, longest: Option<Span>) -> Result<Orchestration> {
     let source = Source {
@@ -53,7 +69,8 @@ fn template(output: Option<&Path>, language: Language) -> Result<()> {
                 text: fracas_spec::ORCHESTRATION.to_owned(),
             };
             let orchestration = fracas_spec::orchestration(&source, &|_| None, None).map_err(last)?;
-            json(&orchestration)? + "\n"
+            let value: Value = serde_json::from_str(&json(&orchestration)?).map_err(formless)?;
+            pretty(&value)? + "\n"
         }
     };
     let Some(path) = output else {
@@ -65,35 +82,48 @@ fn template(output: Option<&Path>, language: Language) -> Result<()> {
 }
 
 fn json(orchestration: &Orchestration) -> Result<String> {
-    serde_json::to_string_pretty(orchestration)
-        .map_err(|error| Problem::new(&codes::INSIDE, "an orchestration has no JSON form").because(&error))
+    fracas_spec::orchestration_text(orchestration).map_err(formless)
+}
+
+fn pretty(value: &Value) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(formless)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over an error")]
+fn formless(error: serde_json::Error) -> Box<Problem> {
+    Problem::new(&codes::INSIDE, "an orchestration has no JSON form").because(&error)
 }
 
 /// What the API says. Its words of a problem are one.
-fn ask(at: &At, path: &str, body: Option<String>) -> Result<String> {
+fn ask(at: &At, path: &str, body: Option<String>) -> Result<Value> {
+    answered(at, &call(at, path, body)?)
+}
+
+fn call(at: &At, path: &str, body: Option<String>) -> Result<Said> {
     let url = format!("{}/api/chaos{path}", at.base_url.trim_end_matches('/'));
     let said = super::runtime()?.block_on(client::ask(&url, body));
-    let said =
-        said.map_err(|why| Problem::new(&codes::NO_PROXY_ANSWER, format!("no answer of a proxy at {url}: {why}")))?;
-    let value: Option<serde_json::Value> = serde_json::from_str(&said.body).ok();
-    match value {
-        Some(value) if said.is_success => serde_json::to_string_pretty(&value)
-            .map_err(|error| Problem::new(&codes::INSIDE, "an answer has no JSON form").because(&error)),
+    said.map_err(|why| Problem::new(&codes::NO_PROXY_ANSWER, format!("no answer of a proxy at {url}: {why}")))
+}
+
+fn answered(at: &At, said: &Said) -> Result<Value> {
+    match serde_json::from_str::<Value>(&said.body).ok() {
+        Some(value) if said.is_success => Ok(value),
         Some(value) if value["detail"].is_string() => {
             let detail = value["detail"].as_str().unwrap_or_default();
             let what = format!("the proxy refused: {}", fracas_report::plain(detail));
             Err(Problem::new(&codes::PROXY_REFUSED, what))
         }
         _ => {
-            let what = format!("{url} answered {}, and is no proxy of Fracas", said.status);
+            let what = format!("{} answered {}, and is no proxy of Fracas", at.base_url, said.status);
             Err(Problem::new(&codes::NO_PROXY_ANSWER, what))
         }
     }
 }
 
 /// The `message` of an answer.
-fn message(answer: &str) -> String {
-    let value: Option<serde_json::Value> = serde_json::from_str(answer).ok();
-    let message = value.and_then(|value| Some(value.get("message")?.as_str()?.to_owned()));
-    message.map_or_else(|| answer.to_owned(), |message| fracas_report::plain(&message))
+fn message(answer: &Value) -> String {
+    match answer["message"].as_str() {
+        Some(message) => fracas_report::plain(message),
+        None => answer.to_string(),
+    }
 }

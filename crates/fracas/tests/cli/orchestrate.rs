@@ -37,11 +37,39 @@ fn an_orchestration_is_begun_shown_and_ended() {
     );
 
     let said = run(&["stop", "--base-url", &base]);
-    assert!(
-        said.err.contains("N005") && said.err.contains("no orchestration runs"),
-        "{}",
-        said.err
+    assert_eq!((said.code, said.out.as_str()), (0, "no orchestration runs\n"));
+}
+
+#[test]
+fn one_that_failed_is_an_error_for_scripts() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &[]);
+    let base = format!("http://{}", proxy.address);
+    // A text that looks like a variable stays one on its way.
+    let text = FAILS.replace("3600", "0.05\n    assertions: [{ metric: requests, min: 1 }]");
+    let text = format!("description: costs $${{X}}\n{text}");
+    let file = cli.file("orchestration.yaml", &text);
+    let run = |what: &str| cli.run(&["orchestrate", what, "--base-url", &base]);
+    assert_eq!(
+        cli.run(&["orchestrate", "start", "--file", &file, "--base-url", &base])
+            .code,
+        0
     );
+    soon(LIMIT, "it has failed", || (run("status").code == 1).then_some(()));
+    let status: Value = serde_json::from_str(&run("status").out).unwrap();
+    assert_eq!(
+        (&status["state"], &status["description"]),
+        (&"failed".into(), &"costs ${X}".into())
+    );
+    let refused = cli.run(&[
+        "orchestrate",
+        "start",
+        "--file",
+        &cli.file("x.yaml", "x: 1"),
+        "--base-url",
+        &base,
+    ]);
+    assert_ne!(refused.code, 0);
 }
 
 #[test]
@@ -73,6 +101,8 @@ fn what_is_wrong_is_told_before_any_proxy_is_asked() {
         cli.refused(&["orchestrate", "validate", "--file", &loops])
             .contains("--max-duration")
     );
+    let words = ["orchestrate", "validate", "--file", &loops, "--max-duration", "1h"];
+    assert_eq!(cli.run(&words).code, 0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{done, refused};
 use crate::answer::{self, Body};
-use crate::orchestra::{self, Orchestra};
+use crate::orchestra::{self, Orchestra, Refused};
 use crate::service::Shared;
 
 /// A document in another one.
@@ -55,11 +55,13 @@ pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body
         return answer::problem(StatusCode::UNPROCESSABLE_ENTITY, "it is not known what a step does");
     };
     let message = format!("Orchestration '{}' started successfully", orchestration.name);
-    if orchestra::start(shared, orchestration, plan) {
-        done(&message)
-    } else {
-        let why = "another orchestration runs: POST /api/chaos/orchestration/stop ends it";
-        answer::problem(StatusCode::CONFLICT, why)
+    match orchestra::start(shared, orchestration, plan) {
+        Ok(()) => done(&message),
+        Err(Refused::Another) => {
+            let why = "another orchestration runs: POST /api/chaos/orchestration/stop ends it";
+            answer::problem(StatusCode::CONFLICT, why)
+        }
+        Err(Refused::Ends) => answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the proxy ends"),
     }
 }
 
@@ -91,7 +93,10 @@ pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Bod
 /// The orchestration that was imported, as `start` and `import` take it.
 pub(super) fn export(shared: &Arc<Shared>) -> Response<Body> {
     match shared.orchestra.imported() {
-        Some(imported) => answer::json(&imported),
+        Some(imported) => match fracas_spec::orchestration_text(&imported) {
+            Ok(text) => answer::with(StatusCode::OK, "application/json", text),
+            Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "it has no JSON form"),
+        },
         None => answer::problem(StatusCode::NOT_FOUND, "no orchestration was imported"),
     }
 }

@@ -22,11 +22,23 @@ impl Drop for Work {
     }
 }
 
-/// Begins: its first steps are on when this returns. `false`: another one goes on.
-pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Plan) -> bool {
+/// Why none begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Another one goes on.
+    Another,
+    /// The proxy ends.
+    Ends,
+}
+
+/// Begins: its first steps are on when this returns.
+pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Plan) -> Result<(), Refused> {
     let mut place = shared.orchestra.lock();
+    if shared.orchestra.is_closed() {
+        return Err(Refused::Ends);
+    }
     if place.as_ref().is_some_and(Run::goes_on) {
-        return false;
+        return Err(Refused::Another);
     }
     let run = place.insert(Run::new(orchestration, plan));
     run.begin_steps(shared);
@@ -36,7 +48,7 @@ pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Pl
     };
     drop(place);
     tokio::spawn(work.carry_out());
-    true
+    Ok(())
 }
 
 impl Work {

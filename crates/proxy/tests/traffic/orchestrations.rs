@@ -18,7 +18,8 @@ async fn api(proxy: &Stand, method: &str, path: &str, body: &Value) -> Curl {
 
 /// Sends nothing.
 async fn call(proxy: &Stand, method: &str, path: &str) -> Curl {
-    curl(&["-X", method, &proxy.url(&format!("/api/chaos{path}"))]).await
+    let url = proxy.url(&format!("/api/chaos{path}"));
+    curl(&["-X", method, "-H", "content-type: application/json", &url]).await
 }
 
 async fn start(proxy: &Stand, orchestration: Value) -> Curl {
@@ -499,5 +500,55 @@ async fn a_page_of_another_site_cannot_begin_one_without_asking() {
     let url = proxy.url("/api/chaos/orchestration/start");
     let said = curl(&["-H", "content-type: text/plain", "-d", &body, &url]).await;
     assert_eq!(said.status(), 415, "{}", said.text());
+    // Nor the one that was imported, by a form without fields.
+    let import = json!({ "content": body, "format": "json" });
+    assert_eq!(
+        api(&proxy, "POST", "/orchestration/import", &import).await.status(),
+        200
+    );
+    let said = curl(&["-X", "POST", &url]).await;
+    assert_eq!(said.status(), 415, "{}", said.text());
     assert_eq!(get(&proxy).await, 200);
+}
+
+// In the original a breaker that chaos opened would go on being open.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_that_are_the_same_before_and_in_a_step_count_each_for_itself() {
+    let limit = "rate_limit: { requests_per_second: 1, burst_size: 3 }";
+    let breaker = "circuit_breaker: { failure_threshold: 2 }";
+    let proxy = wish(&format!("{limit}\n{breaker}")).start();
+    let config = json!({
+        "rate_limit": { "requests_per_second": 1, "burst_size": 3 },
+        "circuit_breaker": { "failure_threshold": 2 },
+        "fault_injection": { "http_errors": [501], "http_error_probability": 1 },
+    });
+    let step = json!({ "name": "a", "scenario": { "config": config }, "duration_seconds": LONG });
+    let said = start(&proxy, json!({ "name": "o", "steps": [step] })).await;
+    assert_eq!(said.status(), 200, "{}", said.text());
+    let seen = [get(&proxy).await, get(&proxy).await, get(&proxy).await];
+    assert!(seen.contains(&501), "{seen:?}");
+    call(&proxy, "POST", "/orchestration/stop").await;
+    assert_eq!([get(&proxy).await, get(&proxy).await, get(&proxy).await], [200; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_can_be_imported() {
+    let proxy = wish("{}").start();
+    let content = json!({ "name": "costs $${X}", "steps": [fails("a", 503, 1.0)] }).to_string();
+    let import = json!({ "content": content });
+    assert_eq!(
+        api(&proxy, "POST", "/orchestration/import", &import).await.status(),
+        200
+    );
+    let first = curl(&[&proxy.url("/api/chaos/orchestration/export")]).await.text();
+    assert!(first.contains("costs $${X}"), "{first}");
+    let import = json!({ "content": first });
+    assert_eq!(
+        api(&proxy, "POST", "/orchestration/import", &import).await.status(),
+        200
+    );
+    assert_eq!(
+        curl(&[&proxy.url("/api/chaos/orchestration/export")]).await.text(),
+        first
+    );
 }
