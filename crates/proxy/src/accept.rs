@@ -16,7 +16,7 @@ use crate::service::Shared;
 /// So many connections at a time to each address; who finds no room waits in the kernel's queue.
 const CONNECTIONS: usize = 16_384;
 /// In that queue.
-const QUEUE: u32 = 1024;
+pub(crate) const QUEUE: u32 = 1024;
 /// After so long without a byte the kernel asks whether the other machine is there.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
 /// After a connection could not be taken, mostly for want of descriptors.

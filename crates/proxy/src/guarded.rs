@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::timeout;
 
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::Place;
@@ -14,7 +15,7 @@ use crate::faults::circuit::Outcome;
 use crate::faults::connections::Busy;
 use crate::faults::partial::CutOff;
 use crate::progress::Progress;
-use crate::upload::Broken;
+use crate::upload::{ALL, Broken};
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
 pub(crate) struct Guarded<B> {
@@ -57,7 +58,11 @@ impl<B: Body> Guarded<B> {
     /// The same of an answer that has its connection for itself. Cut off, it ends when all of the request was read, or as much as is read of
     /// one that nobody wants: what is not read makes the end a reset, and that may take from the client what was sent before.
     pub(crate) fn ends_after_upload(mut self) -> Self {
-        self.read = Some(Box::pin(self.upload.over()));
+        let over = self.upload.over();
+        // Whoever holds the request without reading it does not hold up the end for ever.
+        self.read = Some(Box::pin(async move {
+            let _late = timeout(ALL, over).await;
+        }));
         self
     }
 

@@ -24,7 +24,7 @@ use crate::shaped::Shaped;
 const UNWANTED: usize = 1 << 20;
 /// For how long a part of it is waited for, and for how long all of it is read.
 const PART: Duration = Duration::from_secs(5);
-const ALL: Duration = Duration::from_secs(30);
+pub(crate) const ALL: Duration = Duration::from_secs(30);
 
 /// Why a message did not arrive.
 pub(crate) type Broken = Box<dyn Error + Send + Sync>;

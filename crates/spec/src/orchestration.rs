@@ -38,12 +38,13 @@ pub fn orchestration(
     })
 }
 
-/// An orchestration as JSON, as it can be read again: what would be read as a variable is no variable of it.
+/// An orchestration as JSON, as it can be read again: in lines, for a document has no long ones, and what would be read as a variable is no
+/// variable of it.
 ///
 /// # Errors
 /// A value has no JSON form.
 pub fn orchestration_text(orchestration: &Orchestration) -> serde_json::Result<String> {
-    Ok(serde_json::to_string(orchestration)?.replace("${", "$${"))
+    Ok(serde_json::to_string_pretty(orchestration)?.replace("${", "$${"))
 }
 
 /// Says when it ends.

@@ -69,8 +69,7 @@ fn template(output: Option<&Path>, language: Language) -> Result<()> {
                 text: fracas_spec::ORCHESTRATION.to_owned(),
             };
             let orchestration = fracas_spec::orchestration(&source, &|_| None, None).map_err(last)?;
-            let value: Value = serde_json::from_str(&json(&orchestration)?).map_err(formless)?;
-            pretty(&value)? + "\n"
+            json(&orchestration)? + "\n"
         }
     };
     let Some(path) = output else {

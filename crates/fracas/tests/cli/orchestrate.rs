@@ -41,6 +41,18 @@ fn an_orchestration_is_begun_shown_and_ended() {
 }
 
 #[test]
+fn one_of_many_steps_can_be_begun() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &[]);
+    let base = format!("http://{}", proxy.address);
+    let step = FAILS.split_once("steps:\n").unwrap().1;
+    let file = cli.file("many.yaml", &format!("name: many\nsteps:\n{}", step.repeat(200)));
+    let said = cli.run(&["orchestrate", "start", "--file", &file, "--base-url", &base]);
+    assert_eq!(said.out, "Orchestration 'many' started successfully\n", "{}", said.err);
+    assert_eq!(proxy.get("/", "a").status(), "503");
+}
+
+#[test]
 fn one_that_failed_is_an_error_for_scripts() {
     let cli = Cli::new();
     let proxy = Proxied::start(&cli, &[]);

@@ -113,7 +113,7 @@ impl Effects {
     /// Whether any byte comes later than it could.
     pub(crate) fn is_late(&self) -> bool {
         let is_late =
-            |met: &Met| matches!(&met.toxic.kind, Kind::Latency(latency) if latency.latency + latency.jitter > 0);
+            |met: &Met| matches!(&met.toxic.kind, Kind::Latency(latency) if latency.latency > 0 || latency.jitter > 0);
         self.met.iter().any(is_late)
     }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
@@ -77,6 +77,7 @@ impl Drop for Held<'_> {
 pub(crate) struct Pipe<'c> {
     pub(crate) from: &'c TcpStream,
     pub(crate) to: &'c TcpStream,
+    from_is_broken: &'c AtomicBool,
     timer: &'c Timer,
     toxics: watch::Receiver<Arc<[Toxic]>>,
     effects: Effects,
@@ -127,8 +128,10 @@ enum Next {
 type Alarm<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
 
 impl<'c> Pipe<'c> {
+    /// `from_is_broken` is set when somebody else sees that the sender's socket broke: the kernel tells each error once.
     pub(crate) fn new(
         (from, to): (&'c TcpStream, &'c TcpStream),
+        from_is_broken: &'c AtomicBool,
         which: Which,
         toxics: watch::Receiver<Arc<[Toxic]>>,
         (timer, held): (&'c Timer, &'c AtomicUsize),
@@ -138,6 +141,7 @@ impl<'c> Pipe<'c> {
         Self {
             from,
             to,
+            from_is_broken,
             timer,
             toxics,
             passing: match which.stream {
@@ -216,6 +220,10 @@ impl<'c> Pipe<'c> {
         let toxics = Arc::clone(&self.toxics.borrow_and_update());
         for kind in self.effects.update(&toxics, Instant::now(), self.passed) {
             self.counts.met(kind);
+        }
+        // What is held, or the end that is, has come for a new one, too.
+        if self.over.is_some() || !self.queue.is_empty() {
+            self.effects.came(Instant::now());
         }
     }
 
@@ -400,7 +408,7 @@ impl<'c> Pipe<'c> {
 
     /// Tells the other side that nothing more comes; what comes from there still passes.
     fn end(&self) -> Ended {
-        if self.is_broken {
+        if self.is_broken || self.from_is_broken.load(Ordering::Acquire) {
             return Ended::Broken;
         }
         match end_writing(self.to) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fracas_core::seed::Seed;
@@ -192,9 +192,14 @@ impl Calls {
         }
         // Those in the queue hold their connections for open.
         if let Ok(listener) = listener.into_std() {
-            while let Ok(place) = Arc::clone(&all.common.room).try_acquire_owned()
-                && let Some((client, _)) = accept::waiting(&listener)
-            {
+            // No more than can have been there: others go on coming.
+            for _ in 0..accept::QUEUE {
+                let Ok(place) = Arc::clone(&all.common.room).try_acquire_owned() else {
+                    break;
+                };
+                let Some((client, _)) = accept::waiting(&listener) else {
+                    break;
+                };
                 carry(&mut connections, client, place);
             }
         }
@@ -228,9 +233,13 @@ impl Calls {
         let early = self.both(&client, &server, connection).await;
         if early == Some(Early::Reset) {
             for socket in [&client, &server] {
-                // A reset takes away what the other side does not have yet, so that is waited for. Nobody waits where the sender is broken.
+                // A reset takes away what the other side does not have yet, so that is waited for. One that is broken has no other side
+                // any more, and never says that it was acknowledged.
                 let begun = Instant::now();
-                while begun.elapsed() < UNACKNOWLEDGED && unacknowledged(socket).is_ok_and(|bytes| bytes > 0) {
+                while begun.elapsed() < UNACKNOWLEDGED
+                    && socket.peer_addr().is_ok()
+                    && unacknowledged(socket).is_ok_and(|bytes| bytes > 0)
+                {
                     tokio::time::sleep(LOOK).await;
                 }
                 // With a linger time of 0 close(2) sends a reset (tcp_close() in net/ipv4/tcp.c). One that is broken has no need of it.
@@ -241,7 +250,9 @@ impl Calls {
 
     /// Carries both directions. How they ended, if not by themselves.
     async fn both(&self, client: &TcpStream, server: &TcpStream, connection: u64) -> Option<Early> {
-        let pipe = |ends, stream| {
+        // The sockets of the client and of the server.
+        let (client_is_broken, server_is_broken) = (AtomicBool::new(false), AtomicBool::new(false));
+        let pipe = |ends, broken, stream| {
             let which = Which {
                 seed: self.common.seed,
                 proxy: self.name.clone(),
@@ -249,19 +260,21 @@ impl Calls {
                 stream,
             };
             let common = (&self.common.timer, &self.common.held);
-            Pipe::new(ends, which, self.toxics.clone(), common, &self.counts).run()
+            Pipe::new(ends, broken, which, self.toxics.clone(), common, &self.counts).run()
         };
-        let up = pipe((client, server), Stream::Upstream);
-        let down = pipe((server, client), Stream::Downstream);
+        let up = pipe((client, server), &client_is_broken, Stream::Upstream);
+        let down = pipe((server, client), &server_is_broken, Stream::Downstream);
         tokio::pin!(up, down);
-        // Of the directions, and of the sockets.
         let (mut up_is_over, mut down_is_over) = (false, false);
-        let (mut client_is_broken, mut server_is_broken) = (false, false);
         loop {
+            let (client_broke, server_broke) = (
+                client_is_broken.load(Ordering::Acquire),
+                server_is_broken.load(Ordering::Acquire),
+            );
             // What a socket said before it broke still passes, in the one direction that is left; nothing can be said to it any more.
-            let (up_goes_on, down_goes_on) = (!up_is_over && !server_is_broken, !down_is_over && !client_is_broken);
+            let (up_goes_on, down_goes_on) = (!up_is_over && !server_broke, !down_is_over && !client_broke);
             if !up_goes_on && !down_goes_on {
-                return (client_is_broken || server_is_broken).then_some(Early::Reset);
+                return (client_broke || server_broke).then_some(Early::Reset);
             }
             tokio::select! {
                 ended = &mut up, if up_goes_on => {
@@ -269,8 +282,8 @@ impl Calls {
                     match ended {
                         Ended::Whole => {}
                         Ended::Early(how) => return Some(how),
-                        Ended::Broken => client_is_broken = true,
-                        Ended::Unheard => server_is_broken = true,
+                        Ended::Broken => client_is_broken.store(true, Ordering::Release),
+                        Ended::Unheard => server_is_broken.store(true, Ordering::Release),
                     }
                 }
                 ended = &mut down, if down_goes_on => {
@@ -278,13 +291,13 @@ impl Calls {
                     match ended {
                         Ended::Whole => {}
                         Ended::Early(how) => return Some(how),
-                        Ended::Broken => server_is_broken = true,
-                        Ended::Unheard => client_is_broken = true,
+                        Ended::Broken => server_is_broken.store(true, Ordering::Release),
+                        Ended::Unheard => client_is_broken.store(true, Ordering::Release),
                     }
                 }
                 // Nobody may be reading from it at the moment.
-                () = breaks(client), if !client_is_broken => client_is_broken = true,
-                () = breaks(server), if !server_is_broken => server_is_broken = true,
+                () = breaks(client), if !client_broke => client_is_broken.store(true, Ordering::Release),
+                () = breaks(server), if !server_broke => server_is_broken.store(true, Ordering::Release),
             }
         }
     }

@@ -534,7 +534,9 @@ async fn blocks_that_are_the_same_before_and_in_a_step_count_each_for_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_can_be_imported() {
     let proxy = wish("{}").start();
-    let content = json!({ "name": "costs $${X}", "steps": [fails("a", 503, 1.0)] }).to_string();
+    // Long enough that it would be no document in one line.
+    let steps: Vec<Value> = (0..200).map(|n| fails(&format!("step {n}"), 503, 1.0)).collect();
+    let content = serde_json::to_string_pretty(&json!({ "name": "costs $${X}", "steps": steps })).unwrap();
     let import = json!({ "content": content });
     assert_eq!(
         api(&proxy, "POST", "/orchestration/import", &import).await.status(),

@@ -187,6 +187,29 @@ async fn reset_peer_resets() {
 }
 
 #[tokio::test]
+async fn reset_peer_resets_what_is_held_and_what_has_ended() {
+    let stand = Stand::start();
+    let late = json!({ "type": "latency", "attributes": { "latency": 3_600_000 } });
+    let at = stand.proxy("held", source(10).await, &[late]).await;
+    let mut stream = connect(at).await;
+    // The server has said all that it will ever say.
+    let labels = format!("toxiproxy_proxy_received_bytes_total{{direction=\"downstream\",listener=\"{at}\"");
+    let received = async {
+        loop {
+            let (_, text) = stand.say("GET", "/metrics", "", "").await;
+            let line = text.lines().find(|line| line.starts_with(&labels)).unwrap();
+            if line.ends_with(" 10") {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(crate::stand::LIMIT, received).await.unwrap();
+    let toxic = json!({ "type": "reset_peer" });
+    assert_eq!(stand.call("POST", "/proxies/held/toxics", &toxic).await.0, 200);
+    assert_eq!(rest(&mut stream).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
 async fn slicer_cuts_into_pieces() {
     let stand = Stand::start();
     let attributes = json!({ "average_size": 100, "size_variation": 20, "delay": 10_000 });
