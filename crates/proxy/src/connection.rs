@@ -21,9 +21,9 @@ use crate::link::Kept;
 use crate::service::{Shared, answer};
 use crate::wire::Wire;
 
-/// In bytes, for the line and the headers of a request.
+/// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
+/// for each request (role.rs in hyper).
 const LARGEST_HEAD: usize = 64 << 10;
-const HEADERS: usize = 128;
 /// Requests at a time in a connection of HTTP/2.
 const STREAMS: u32 = 256;
 /// In bytes, what a client may send of one request before it is passed on. The connection takes as much of all of them: a request that is
@@ -176,7 +176,6 @@ pub(crate) async fn serve(
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
-            .max_headers(HEADERS)
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(wire, service)
             .with_upgrades();

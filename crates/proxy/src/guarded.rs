@@ -23,7 +23,9 @@ pub(crate) struct Guarded<B> {
     /// How far the body of the request is.
     upload: Progress,
     passing: Option<Passing>,
-    /// When the request was read to its end, where a connection may not end before.
+    /// Whether the connection may not end before the request was read to its end.
+    ends_after_upload: bool,
+    /// When it was, while somebody waits for that.
     read: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Why the body breaks off, until then.
     cut_off: Option<Broken>,
@@ -47,6 +49,7 @@ impl<B: Body> Guarded<B> {
             body,
             upload,
             passing,
+            ends_after_upload: false,
             read: None,
             cut_off: None,
             _held: held,
@@ -58,11 +61,7 @@ impl<B: Body> Guarded<B> {
     /// The same of an answer that has its connection for itself. Cut off, it ends when all of the request was read, or as much as is read of
     /// one that nobody wants: what is not read makes the end a reset, and that may take from the client what was sent before.
     pub(crate) fn ends_after_upload(mut self) -> Self {
-        let over = self.upload.over();
-        // Whoever holds the request without reading it does not hold up the end for ever.
-        self.read = Some(Box::pin(async move {
-            let _late = timeout(ALL, over).await;
-        }));
+        self.ends_after_upload = true;
         self
     }
 
@@ -92,12 +91,21 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Guarded<B> {
             Some(error) => Some(Err(error)),
             None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
         };
-        if let (Some(Err(error)), Some(read)) = (&frame, &mut this.read)
+        if let Some(Err(error)) = &frame
+            && this.ends_after_upload
             && error.is::<CutOff>()
-            && read.as_mut().poll(cx).is_pending()
         {
-            this.cut_off = frame.and_then(Result::err);
-            return Poll::Pending;
+            // Whoever holds the request without reading it does not hold up the end for ever.
+            let read = this.read.get_or_insert_with(|| {
+                let over = timeout(ALL, this.upload.clone().over());
+                Box::pin(async move {
+                    let _late = over.await;
+                })
+            });
+            if read.as_mut().poll(cx).is_pending() {
+                this.cut_off = frame.and_then(Result::err);
+                return Poll::Pending;
+            }
         }
         match &frame {
             // Nothing follows trailers.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// When a part was taken last. Copies are of the same body.
@@ -19,8 +19,9 @@ struct Marks {
     is_awaited: AtomicBool,
     is_silent: AtomicBool,
     is_broken: AtomicBool,
-    /// True when nobody reads any more of it.
-    is_over: watch::Sender<bool>,
+    /// Nobody reads any more of it.
+    is_over: AtomicBool,
+    over: Notify,
 }
 
 impl Progress {
@@ -31,7 +32,8 @@ impl Progress {
             is_awaited: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
-            is_over: watch::Sender::new(false),
+            is_over: AtomicBool::new(false),
+            over: Notify::new(),
         }))
     }
 
@@ -67,17 +69,20 @@ impl Progress {
         self.0.is_broken.load(Ordering::Acquire)
     }
 
-    /// Nobody reads any more of it: it is whole, or the rest is not wanted.
+    /// Nobody reads any more of it: it is whole, or the rest is not wanted. Whoever has the body says it when he drops it, at the latest.
     pub(crate) fn set_over(&self) {
-        let _before = self.0.is_over.send_replace(true);
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.over.notify_waiters();
     }
 
     /// Waits until that is so.
-    pub(crate) fn over(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut over = self.0.is_over.subscribe();
-        async move {
-            // Gone with the body: the same.
-            let _over = over.wait_for(|over| *over).await;
+    pub(crate) async fn over(self) {
+        let over = self.0.over.notified();
+        tokio::pin!(over);
+        // It hears what is said from here on, and what was said before stands there.
+        over.as_mut().enable();
+        if !self.0.is_over.load(Ordering::Acquire) {
+            over.await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep_until;
 
 /// The connections that count.
@@ -20,11 +20,18 @@ struct Slot(Arc<Connections>);
 #[derive(Debug)]
 pub(crate) struct Use {
     slot: Mutex<Option<Slot>>,
-    requests: watch::Sender<Requests>,
+    requests: Arc<Requests>,
+}
+
+/// Those of a connection. A lock and a bell, for a channel would ring for each request, also where nobody listens.
+#[derive(Debug, Default)]
+struct Requests {
+    state: Mutex<State>,
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Requests {
+struct State {
     open: usize,
     /// Since when there is none. `None`: there is one, or there was none yet, or the last was one to the API.
     idle: Option<Instant>,
@@ -33,7 +40,7 @@ struct Requests {
 /// A request that is open, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy {
-    requests: watch::Sender<Requests>,
+    requests: Arc<Requests>,
     is_of_api: bool,
 }
 
@@ -41,7 +48,7 @@ impl Use {
     pub(crate) fn new() -> Self {
         Self {
             slot: Mutex::new(None),
-            requests: watch::Sender::default(),
+            requests: Arc::default(),
         }
     }
 
@@ -60,37 +67,54 @@ impl Use {
 
     /// A request begins.
     pub(crate) fn begins(&self, is_of_api: bool) -> Busy {
-        self.requests.send_modify(|requests| {
-            requests.open += 1;
-            requests.idle = None;
+        self.requests.change(|state| {
+            state.open += 1;
+            state.idle = None;
         });
         Busy {
-            requests: self.requests.clone(),
+            requests: Arc::clone(&self.requests),
             is_of_api,
         }
     }
 
     /// Waits until there was no request for too long.
     pub(crate) async fn is_idle(&self, mut limit: watch::Receiver<Option<Duration>>) {
-        let mut requests = self.requests.subscribe();
         loop {
             let longest = *limit.borrow_and_update();
-            let end = longest.and_then(|longest| Some(requests.borrow_and_update().idle? + longest));
+            // From here on it hears what changes, and so what is read behind is old at no time.
+            let changed = self.requests.changed.notified();
+            tokio::pin!(changed);
+            let end = longest.and_then(|longest| {
+                changed.as_mut().enable();
+                Some(self.requests.idle()? + longest)
+            });
             let over = async {
                 match end {
                     Some(at) => sleep_until(at.into()).await,
                     None => pending().await,
                 }
             };
-            // The other ends are the proxy's and ours: gone with us.
+            // The other end is the proxy's: gone with us.
             tokio::select! {
                 // In this order: who has begun a request in the last moment is not idle.
                 biased;
                 _changed = limit.changed() => {}
-                _changed = requests.changed(), if longest.is_some() => {}
+                () = changed, if longest.is_some() => {}
                 () = over => return,
             }
         }
+    }
+}
+
+impl Requests {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        // What is in there is whole at every moment.
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_waiters();
+    }
+
+    fn idle(&self) -> Option<Instant> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).idle
     }
 }
 
@@ -103,9 +127,9 @@ impl Drop for Slot {
 impl Drop for Busy {
     fn drop(&mut self) {
         let is_of_api = self.is_of_api;
-        self.requests.send_modify(|requests| {
-            requests.open -= 1;
-            requests.idle = (requests.open == 0 && !is_of_api).then(Instant::now);
+        self.requests.change(|state| {
+            state.open -= 1;
+            state.idle = (state.open == 0 && !is_of_api).then(Instant::now);
         });
     }
 }
@@ -157,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn idle_is_who_had_a_request_and_has_none() {
         let one = Use::new();
-        let is_idle = || one.requests.borrow().idle.is_some();
+        let is_idle = || one.requests.idle().is_some();
         assert!(!is_idle());
         let (first, second) = (one.begins(false), one.begins(false));
         drop(first);
