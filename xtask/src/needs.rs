@@ -76,6 +76,11 @@ const NEEDS: &[Need] = &[
         package: "curl",
     },
     Need {
+        // Seed 3 looks at a proxy by it.
+        program: "jq",
+        package: "jq",
+    },
+    Need {
         program: "ping",
         package: "iputils-ping",
     },

@@ -3,6 +3,7 @@
 //! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
 
 mod breaker;
+mod builder;
 mod bulkhead;
 mod matcher;
 mod orchestration;

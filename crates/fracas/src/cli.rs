@@ -77,6 +77,7 @@ pub(crate) enum Command {
     /// Break a small service of its own, to show what Fracas does; takes less than a minute
     Demo,
     /// Stand between clients and a server, and put faults on what passes
+    #[command(visible_alias = "serve")]
     Proxy(Box<Proxy>),
     /// Do several things to the traffic of a proxy, in an order
     Orchestrate(Orchestrate),

@@ -78,6 +78,9 @@ pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, reques
         }
     };
     if *request.method() == Method::GET {
+        if request.uri().path().ends_with("/orchestration/export") {
+            return orchestration::export(shared, request.uri().query());
+        }
         return does(shared, None);
     }
     match text(request.into_body()).await {
@@ -214,7 +217,7 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
     ("/orchestration/start", &[Method::POST], orchestration::start),
     ("/orchestration/import", &[Method::POST], orchestration::import),
     ("/orchestration/export", &[Method::GET], |shared, _| {
-        orchestration::export(shared)
+        orchestration::export(shared, None)
     }),
     ("/orchestration/status", &[Method::GET], |shared, _| {
         answer::json(&shared.orchestra.status())

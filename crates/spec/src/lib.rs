@@ -31,7 +31,7 @@ use fracas_core::units::Span;
 
 pub use chaos::{Chaos, chaos};
 pub use file::{LARGEST, read_file};
-pub use orchestration::{ORCHESTRATION, orchestration, orchestration_text};
+pub use orchestration::{Export, ORCHESTRATION, orchestration};
 pub use schema::{chaos_schema, orchestration_schema, schema};
 pub use template::template;
 pub use typed::{Typed, typed};

@@ -10,6 +10,10 @@ use crate::problems::listed;
 use crate::tree::{Entry, Node, Scalar, Value};
 use crate::{Source, later};
 
+mod export;
+
+pub use export::Export;
+
 /// The key that says when it ends.
 const LONGEST: &str = "max_duration_seconds";
 /// So many steps are enough for anybody.
@@ -36,15 +40,6 @@ pub fn orchestration(
             bound(root, longest);
         }
     })
-}
-
-/// An orchestration as JSON, as it can be read again: in lines, for a document has no long ones, and what would be read as a variable is no
-/// variable of it.
-///
-/// # Errors
-/// A value has no JSON form.
-pub fn orchestration_text(orchestration: &Orchestration) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(orchestration)?.replace("${", "$${"))
 }
 
 /// Says when it ends.

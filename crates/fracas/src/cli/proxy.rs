@@ -12,7 +12,12 @@ use fracas_telemetry::Listen;
 #[command(after_long_help = AFTER)]
 pub(crate) struct Proxy {
     /// Address and port to which clients come; a port alone is on 127.0.0.1, 0 is a free one
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
+    #[arg(
+        long,
+        visible_alias = "http-port",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:3000"
+    )]
     pub(crate) listen: Listen,
     /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it; without it the proxy answers them itself
     #[arg(long, value_name = "URL")]
@@ -52,6 +57,9 @@ x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address o
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Faults")]
 pub(crate) struct Chaos {
+    /// Does what the file says also if it says that it is off
+    #[arg(long)]
+    pub(crate) chaos: bool,
     /// Holds requests for so many milliseconds
     #[arg(long, value_name = "MS", conflicts_with = "chaos_latency_range")]
     pub(crate) chaos_latency_ms: Option<f64>,

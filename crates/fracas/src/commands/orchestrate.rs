@@ -8,7 +8,7 @@ use fracas_core::chaos::Orchestration;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::units::Span;
 use fracas_proxy::client::{self, Said};
-use fracas_spec::Source;
+use fracas_spec::{Export as _, Source};
 use serde_json::Value;
 
 use crate::cli::{At, Language, Orchestrate, What};
@@ -81,7 +81,7 @@ fn template(output: Option<&Path>, language: Language) -> Result<()> {
 }
 
 fn json(orchestration: &Orchestration) -> Result<String> {
-    fracas_spec::orchestration_text(orchestration).map_err(formless)
+    orchestration.to_json().map_err(formless)
 }
 
 fn pretty(value: &Value) -> Result<String> {

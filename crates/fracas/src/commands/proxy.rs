@@ -184,6 +184,7 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
 /// Puts what the flags say in its place, and tells whether they say anything.
 fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     let Chaos {
+        chaos,
         chaos_latency_ms,
         chaos_latency_range,
         chaos_latency_probability,
@@ -193,7 +194,7 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         chaos_bandwidth_limit,
         chaos_packet_loss,
     } = flags;
-    let mut said = false;
+    let mut said = *chaos;
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
         said = true;
         let latency = config.latency.get_or_insert_with(Latency::default);

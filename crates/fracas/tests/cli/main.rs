@@ -22,6 +22,8 @@ mod proxied;
 mod proxy;
 mod reports;
 mod rootless;
+mod seed;
+mod seed_shell;
 mod servers;
 mod settings;
 mod state;

@@ -164,6 +164,20 @@ fn flags_switch_on_what_the_file_has_off() {
             assert_eq!(config[block]["enabled"], block == on, "{words:?}: {block}");
         }
     }
+    // The switch of all alone switches on no block.
+    let proxy = Proxied::start(&cli, &["--chaos-config", &file, "--chaos"]);
+    assert_eq!(config(&proxy)["enabled"], true);
+    assert_eq!(config(&proxy)["latency"]["enabled"], false);
+    let off = cli.file(
+        "off.yaml",
+        "enabled: false\nfault_injection: { http_errors: [503], http_error_probability: 1 }\n",
+    );
+    assert_eq!(
+        Proxied::start(&cli, &["--chaos-config", &off]).get("/", "a").status(),
+        "200"
+    );
+    let on = Proxied::start(&cli, &["--chaos-config", &off, "--chaos"]);
+    assert_eq!(on.get("/", "a").status(), "503");
     let proxy = Proxied::start(&cli, &["--chaos-config", &file, "--chaos-latency-probability", "1"]);
     assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), "2.000");
 }

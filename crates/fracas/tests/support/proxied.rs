@@ -52,6 +52,13 @@ impl Proxied {
     }
 }
 
+impl Proxied {
+    /// Sends this, and reads until the end.
+    pub(crate) fn exchange(&self, request: &str) -> Got {
+        exchange(TcpStream::connect(self.address).unwrap(), request, Instant::now())
+    }
+}
+
 impl Got {
     pub(crate) fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or("none")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fracas_core::chaos::{Orchestration, PREDEFINED, Plan, Predefined};
 use fracas_core::problem::Problem;
-use fracas_spec::{Source, orchestration};
+use fracas_spec::{Export as _, Source, orchestration};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -90,14 +90,27 @@ pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Bod
     }
 }
 
-/// The orchestration that was imported, as `start` and `import` take it.
-pub(super) fn export(shared: &Arc<Shared>) -> Response<Body> {
-    match shared.orchestra.imported() {
-        Some(imported) => match fracas_spec::orchestration_text(&imported) {
-            Ok(text) => answer::with(StatusCode::OK, "application/json", text),
-            Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "it has no JSON form"),
-        },
-        None => answer::problem(StatusCode::NOT_FOUND, "no orchestration was imported"),
+/// The orchestration that was imported, as `start` and `import` take it: JSON, or with `format=yaml` YAML.
+pub(super) fn export(shared: &Arc<Shared>, query: Option<&str>) -> Response<Body> {
+    let format = match query {
+        None | Some("" | "format=json") => Format::Json,
+        Some("format=yaml") => Format::Yaml,
+        Some(_) => {
+            let why = "an export knows `format=json` and `format=yaml`, and nothing else";
+            return answer::problem(StatusCode::BAD_REQUEST, why);
+        }
+    };
+    let Some(imported) = shared.orchestra.imported() else {
+        return answer::problem(StatusCode::NOT_FOUND, "no orchestration was imported");
+    };
+    let (kind, text) = match format {
+        Format::Json => ("application/json", imported.to_json()),
+        // RFC 9512
+        Format::Yaml => ("application/yaml", imported.to_yaml()),
+    };
+    match text {
+        Ok(text) => answer::with(StatusCode::OK, kind, text),
+        Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "it has no form as text"),
     }
 }
 

@@ -533,24 +533,21 @@ async fn blocks_that_are_the_same_before_and_in_a_step_count_each_for_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_exported_can_be_imported() {
-    let proxy = wish("{}").start();
     // Long enough that it would be no document in one line.
     let steps: Vec<Value> = (0..200).map(|n| fails(&format!("step {n}"), 503, 1.0)).collect();
     let content = serde_json::to_string_pretty(&json!({ "name": "costs $${X}", "steps": steps })).unwrap();
-    let import = json!({ "content": content });
-    assert_eq!(
-        api(&proxy, "POST", "/orchestration/import", &import).await.status(),
-        200
-    );
-    let first = curl(&[&proxy.url("/api/chaos/orchestration/export")]).await.text();
-    assert!(first.contains("costs $${X}"), "{first}");
-    let import = json!({ "content": first });
-    assert_eq!(
-        api(&proxy, "POST", "/orchestration/import", &import).await.status(),
-        200
-    );
-    assert_eq!(
-        curl(&[&proxy.url("/api/chaos/orchestration/export")]).await.text(),
-        first
-    );
+    for (format, begins) in [("json", "{\n  \"name\":"), ("yaml", "name: ")] {
+        let proxy = wish("{}").start();
+        let import = |content: &str, format: &str| json!({ "content": content, "format": format });
+        let taken = api(&proxy, "POST", "/orchestration/import", &import(&content, "json")).await;
+        assert_eq!(taken.status(), 200, "{}", taken.text());
+        let url = proxy.url(&format!("/api/chaos/orchestration/export?format={format}"));
+        let first = curl(&[&url]).await.text();
+        assert!(first.starts_with(begins) && first.contains("costs $${X}"), "{first}");
+        let taken = api(&proxy, "POST", "/orchestration/import", &import(&first, format)).await;
+        assert_eq!(taken.status(), 200, "{}", taken.text());
+        assert_eq!(curl(&[&url]).await.text(), first);
+        let other = proxy.url("/api/chaos/orchestration/export?format=toml");
+        assert_eq!(curl(&[&other]).await.status(), 400);
+    }
 }

@@ -164,22 +164,62 @@ fn the_template_loads_and_has_every_key() {
 }
 
 #[test]
-fn the_orchestrations_of_seed_3_can_be_read_as_they_stand_there() {
-    let texts = include_str!("seed.yaml").split("---\n");
-    let names: Vec<String> = texts.map(|text| load(text).unwrap().name).collect();
-    assert_eq!(
-        names,
-        [
-            "api_stress_test",
-            "example_orchestration",
-            "progressive_load",
-            "cascading_failures",
-            "spike_test",
-            "endurance_test",
-            "multi_protocol_chaos",
-            "api_load_test",
-            "network_partition",
-            "multi_region_failure",
-        ]
-    );
+fn what_is_exported_is_read_again_in_both_languages() {
+    let texts = [
+        "plain",
+        "",
+        " of spaces ",
+        "true",
+        "1.0",
+        "null",
+        "~",
+        "${HOME}",
+        "$${X}",
+        "a: b # c",
+        "- a",
+        "it's \"so\"",
+        "one\ntwo\n\n  three\n",
+        "\ttab\r\n",
+        "\u{7f}\u{85}\u{2028}\u{feff}\u{1f600}\0",
+        "[a, b]",
+        "{a: b}",
+        "&a *b !c",
+        "---",
+    ];
+    let mut whole = load(ORCHESTRATION).unwrap();
+    whole.tags = texts.map(str::to_owned).to_vec();
+    for text in texts {
+        whole.name = text.to_owned();
+        whole.description = Some(text.to_owned());
+        for written in [whole.to_yaml().unwrap(), whole.to_json().unwrap()] {
+            assert_eq!(load(&written).unwrap(), whole, "{written}");
+        }
+    }
+    let written = whole.to_yaml().unwrap();
+    assert!(written.contains("\nsteps:\n"), "it is no YAML for people: {written}");
+}
+
+/// The blocks of seed 3: all that it prints and does not say.
+fn blocks() -> Vec<(&'static str, &'static str)> {
+    let parts = include_str!("seed.txt").split("```").skip(1).step_by(2);
+    parts.map(|block| block.split_once('\n').unwrap()).collect()
+}
+
+#[test]
+fn the_builder_of_seed_3_is_that_of_the_documentation() {
+    let rust: Vec<_> = blocks()
+        .into_iter()
+        .filter(|(language, _)| *language == "rust")
+        .collect();
+    let [(_, text)] = rust[..] else { panic!("{rust:?}") };
+    // What it is called by differs, and nothing else.
+    let (uses, text) = text.split_once(";\n\n").unwrap();
+    assert_eq!(uses.matches("mockforge_chaos").count(), 1);
+    let lines: Vec<&str> = include_str!("export.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("///"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .collect();
+    assert!(lines.join("\n").contains(text.trim_end()), "{text}");
 }
