@@ -2,9 +2,12 @@
 //!
 //! A block that is present is on unless it says `enabled: false`. Keys and defaults are those of seed 3.
 
+mod assertion;
 mod breaker;
 mod builder;
 mod bulkhead;
+mod condition;
+mod hook;
 mod matcher;
 mod orchestration;
 mod pattern;
@@ -15,10 +18,13 @@ mod shaping;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use assertion::{Assertion, AssertionKind, MEASURES};
 pub use breaker::CircuitBreaker;
 pub use bulkhead::Bulkhead;
+pub use condition::{Condition, ConditionKind, Facts, Operator};
+pub use hook::{CommandHook, Hook, HttpHook, LogHook, MetricHook, Retry, VariableHook};
 pub use matcher::{HeaderMatch, RequestMatcher};
-pub use orchestration::{Assertion, Measure, Orchestration, Scenario, Step, Unresolved};
+pub use orchestration::{Orchestration, Scenario, Step, Unresolved, together};
 pub use pattern::{ErrorPattern, PatternKind};
 pub use plan::{Plan, Slot};
 pub use predefined::{PREDEFINED, Predefined};

@@ -241,7 +241,7 @@ fn status(shared: &Shared) -> Response<Body> {
     let [inside, queued] = shared.live.places().counts();
     answer::json(&Status {
         enabled: config.enabled,
-        active_scenarios: shared.orchestra.status().active(),
+        active_scenarios: shared.orchestra.scenarios(),
         latency_enabled: config.latency().is_some(),
         fault_injection_enabled: config.fault_injection().is_some(),
         rate_limit_enabled: config.rate_limit().is_some(),

@@ -41,6 +41,7 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
 
 pub use faults::NAMES;
+pub use orchestra::Orchestrations;
 pub use serve::{Drained, Proxy};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;
@@ -61,6 +62,8 @@ pub struct Order {
     pub config: ChaosConfig,
     /// How long others may take.
     pub limits: Limits,
+    /// What orchestrations may do, and the first of them.
+    pub orchestrations: Orchestrations,
 }
 
 /// How long others may take.

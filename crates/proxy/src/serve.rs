@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use fracas_core::chaos::{Orchestration, Plan};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::metrics::Page;
 use fracas_telemetry::proxy::Traffic;
@@ -17,7 +18,7 @@ use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::live::Live;
-use crate::orchestra::Orchestra;
+use crate::orchestra::{self, Orchestra};
 use crate::service::Shared;
 use crate::timer::Timer;
 use crate::tunnel::Tunnels;
@@ -31,6 +32,8 @@ pub struct Proxy {
     shared: Arc<Shared>,
     /// With this one all tunnels are one more.
     alive: mpsc::Sender<()>,
+    /// Begins with it.
+    first: Option<(Orchestration, Plan)>,
     /// Ends when the last tunnel has.
     tunnels: mpsc::Receiver<()>,
     over: watch::Sender<bool>,
@@ -52,6 +55,12 @@ impl Proxy {
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
+        let first = order.orchestrations.first;
+        let first = first
+            .map(|first| Plan::new(&first).map(|plan| (first, plan)))
+            .transpose();
+        let first =
+            first.map_err(|_| Problem::new(&codes::INSIDE, "it is not known what a step of the orchestration does"))?;
         let timer = Timer::start()
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
@@ -66,7 +75,7 @@ impl Proxy {
         };
         let shared = Shared {
             live,
-            orchestra: Orchestra::default(),
+            orchestra: Orchestra::new(order.orchestrations.allow_exec, order.orchestrations.allow_upstream),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             timer,
@@ -78,6 +87,7 @@ impl Proxy {
             api,
             shared: Arc::new(shared),
             alive,
+            first,
             tunnels,
             over,
         })
@@ -112,9 +122,14 @@ impl Proxy {
             api,
             shared,
             alive,
+            first,
             mut tunnels,
             over,
         } = self;
+        if let Some((first, plan)) = first {
+            // Nobody can have begun another, and nobody has asked it to end.
+            let _begun = orchestra::start(&shared, first, plan);
+        }
         let (drain, draining) = watch::channel(false);
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();

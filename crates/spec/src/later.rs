@@ -20,24 +20,9 @@ pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
 /// What a proxy will do in a later version.
 const FAULTS_OF_A_PROXY: &[&str] = &["mockai_enabled"];
 
-/// What an orchestration will do in a later version.
-const ADVANCED: &[&str] = &[
-    "condition",
-    "hooks",
-    "pre_hooks",
-    "post_hooks",
-    "variables",
-    "retry",
-    "timeout_seconds",
-    "enable_reporting",
-    "report_path",
-];
-
-/// Keys of an orchestration.
+/// Keys of an orchestration: what its steps do is what comes later, if anything.
 pub(crate) fn orchestration(definition: &str, key: &str) -> Option<&'static str> {
     match definition {
-        "" | "Step" if ADVANCED.contains(&key) => Some("this version of orchestrations does not do it"),
-        "" if key == "assertions" => Some("this version knows those of a step alone"),
         "ChaosConfig" => chaos("", key),
         // What the document itself would be is none of its own.
         "" => None,

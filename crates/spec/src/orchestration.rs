@@ -1,6 +1,6 @@
 //! Orchestrations: files, and bodies of REST requests.
 
-use fracas_core::chaos::{Assertion, Orchestration, PREDEFINED, Plan, Step, Unresolved};
+use fracas_core::chaos::{Orchestration, PREDEFINED, Plan, Step, Unresolved};
 use fracas_core::problem::{Problem, codes};
 use fracas_core::units::Span;
 
@@ -10,6 +10,7 @@ use crate::problems::listed;
 use crate::tree::{Entry, Node, Scalar, Value};
 use crate::{Source, later};
 
+mod advanced;
 mod export;
 
 pub use export::Export;
@@ -60,6 +61,7 @@ fn bound(root: &mut Node, longest: Span) {
 
 /// Brings what seed 3 and its original write in other ways into one form.
 fn ready(root: &mut Node) {
+    without_nulls(root);
     let Some(Value::List(steps)) = below(root, "steps").map(|steps| &mut steps.value) else {
         return;
     };
@@ -86,6 +88,31 @@ fn ready(root: &mut Node) {
         if let Some(config) = config.filter(|config| config.scalar().is_some_and(Scalar::is_null)) {
             config.value = Value::Map(Vec::new());
         }
+        // What the original writes of what it does not do.
+        let faults = below(scenario, "config").and_then(|config| below(config, "fault_injection"));
+        if let Some(Value::Map(entries)) = faults.map(|faults| &mut faults.value) {
+            let is_off = |node: &Node| node.scalar().and_then(Scalar::as_bool) == Some(false);
+            entries.retain(|entry| entry.key != "mockai_enabled" || !is_off(&entry.value));
+        }
+    }
+}
+
+/// Leaves out what is said to be nothing: so the original writes what is not there. Nothing at all is a mistake, as everywhere.
+fn without_nulls(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(entries) => {
+            entries.retain(|entry| {
+                !entry
+                    .value
+                    .scalar()
+                    .is_some_and(|scalar| scalar.plain && scalar.text == "null")
+            });
+            for entry in entries {
+                without_nulls(&mut entry.value);
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(without_nulls),
+        Value::Scalar(_) => {}
     }
 }
 
@@ -116,8 +143,8 @@ impl Chaos for Orchestration {
         }
         if self.loop_orchestration && self.max_iterations == 0 && self.max_duration_seconds.is_none() {
             let path = format!("{at}max_iterations");
-            let what = format!("`{path}` is 0, so the orchestration would never end");
-            let next = "say when it ends: `max_duration_seconds`, or `--max-duration` of `fracas orchestrate start`";
+            let what = format!("`{path}` is 0, or not said, so the orchestration would never end");
+            let next = "say when it ends: `max_iterations`, `max_duration_seconds`, or `--max-duration` of `fracas orchestrate start`";
             finds.error(&codes::MISSING_KEY, &path, what, next);
         }
         for (index, step) in self.steps.iter().enumerate() {
@@ -129,6 +156,7 @@ impl Chaos for Orchestration {
                 finds.error(&codes::MISSING_KEY, &at, what, next);
             }
         }
+        advanced::check(self, finds, at);
         // Of what is wrong already, times say nothing.
         if finds.found_nothing()
             && let Ok(plan) = Plan::new(self)
@@ -139,6 +167,14 @@ impl Chaos for Orchestration {
 }
 
 fn times(orchestration: &Orchestration, plan: &Plan, finds: &mut Finds<'_, '_>, at: &str) {
+    if let Some(limit) = orchestration.timeout_seconds {
+        timeout(
+            limit,
+            plan.total().as_secs_f64(),
+            finds,
+            &format!("{at}timeout_seconds"),
+        );
+    }
     if plan.total() > Span::MAX.0 {
         let what = "the orchestration would go on for more than 30 days".to_owned();
         let next = "say when it ends, by `max_duration_seconds`, or do less";
@@ -166,6 +202,9 @@ fn one(step: &Step, finds: &mut Finds<'_, '_>, at: &str) {
             scenario.duration_seconds,
         );
     }
+    if let Some(limit) = step.timeout_seconds {
+        timeout(limit, step.length(), finds, &format!("{at}timeout_seconds"));
+    }
     match step.config() {
         Ok(config) => config.check(finds, &format!("{at}scenario.config.")),
         Err(Unresolved::Unknown(name)) => {
@@ -180,19 +219,18 @@ fn one(step: &Step, finds: &mut Finds<'_, '_>, at: &str) {
             finds.wrong(&format!("{at}scenario.config"), &format!("is not understood: {why}"));
         }
     }
-    for (index, assertion) in step.assertions.iter().enumerate() {
-        bounds(assertion, finds, &format!("{at}assertions[{index}]"));
-    }
 }
 
-fn bounds(assertion: &Assertion, finds: &mut Finds<'_, '_>, at: &str) {
-    match (assertion.min, assertion.max) {
-        (None, None) => {
-            let what = format!("`{at}` holds whatever is measured");
-            finds.error(&codes::MISSING_KEY, at, what, "add `min`, `max` or both");
-        }
-        (Some(min), Some(max)) if min > max => finds.wrong(at, &format!("can never hold: {min} is more than {max}")),
-        _ => {}
+/// How long something may take that takes so long by itself.
+fn timeout(limit: f64, length: f64, finds: &mut Finds<'_, '_>, path: &str) {
+    if limit <= length {
+        let what =
+            format!("`{path}` is {limit} s, and what it is about takes {length} s by itself: it would always fail");
+        finds.error(&codes::CONTRADICTION, path, what, "allow more, or do less");
+    } else if limit < LEAST {
+        finds.wrong(path, &format!("must be at least {LEAST} seconds, not {limit}"));
+    } else {
+        seconds(finds, path, limit);
     }
 }
 

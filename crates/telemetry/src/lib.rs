@@ -8,6 +8,7 @@
 pub mod ids;
 pub mod listen;
 pub mod metrics;
+pub mod orchestrations;
 pub mod otlp;
 pub mod outlets;
 pub mod proxy;

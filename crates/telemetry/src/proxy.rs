@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::metrics::{Described, Page};
+use crate::orchestrations::{ALL as OF_ORCHESTRATIONS, Orchestrations};
 
 /// Upper bounds in seconds, for delays from half a millisecond to an hour.
 const BUCKETS: [f64; 14] = [
@@ -61,6 +62,11 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Requests that wait for a place of the bulkhead",
     },
+    OF_ORCHESTRATIONS[0],
+    OF_ORCHESTRATIONS[1],
+    OF_ORCHESTRATIONS[2],
+    OF_ORCHESTRATIONS[3],
+    OF_ORCHESTRATIONS[4],
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +88,7 @@ pub struct Traffic {
     connections: Gauge,
     circuit_breaker: Level,
     bulkhead: [Level; 2],
+    orchestrations: Orchestrations,
     page: Page,
 }
 
@@ -137,6 +144,7 @@ impl Traffic {
             connections: Gauge::default(),
             circuit_breaker: Level::default(),
             bulkhead: [Level::default(), Level::default()],
+            orchestrations: Orchestrations::register(&mut registry),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -201,6 +209,11 @@ impl Traffic {
         self.bulkhead.clone()
     }
 
+    /// What is counted of orchestrations.
+    pub fn orchestrations(&self) -> &Orchestrations {
+        &self.orchestrations
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         Open::new(self.connections.clone())
@@ -223,6 +236,12 @@ mod tests {
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
         queued.set(1);
+        let orchestrations = traffic.orchestrations();
+        orchestrations.ended("o", "failed");
+        orchestrations.was_on("o", "a", std::time::Duration::from_millis(700));
+        orchestrations.judged(2, 1);
+        orchestrations.hooked("log", false);
+        let runs = orchestrations.runs();
         let text = traffic.page().text(Form::Text).unwrap();
         for family in ALL {
             let (name, kind, help) = (family.name, family.kind, family.help);
@@ -238,10 +257,15 @@ mod tests {
             "fracas_proxy_circuit_breaker_state 2\n",
             "fracas_proxy_bulkhead_concurrent_requests 3\n",
             "fracas_proxy_bulkhead_queued_requests 1\n",
+            "fracas_proxy_orchestration_executions_total{orchestration=\"o\",status=\"failed\"} 1\n",
+            "fracas_proxy_orchestration_step_duration_seconds_bucket{orchestration=\"o\",step=\"a\",le=\"1\"} 1\n",
+            "fracas_proxy_active_orchestrations 1\n",
+            "fracas_proxy_orchestration_assertion_results_total{result=\"held\"} 2\n",
+            "fracas_proxy_orchestration_hook_executions_total{hook=\"log\",result=\"done\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }
-        drop(open);
+        drop((open, runs));
         let text = traffic.page().text(Form::Text).unwrap();
         assert!(text.contains("fracas_proxy_connections 0\n"), "{text}");
     }

@@ -25,6 +25,9 @@ const FORMATS: &[(&str, &str)] = &[
     ("orchestration", "orchestration"),
 ];
 
+/// What stands in several places of an orchestration, or in itself: its keys have tests once, `key_hook_…`.
+const PARTS: [&str; 3] = ["Hook", "Condition", "Assertion"];
+
 /// The table of the settings.
 const SETTINGS: &str = "docs/reference/settings.md";
 
@@ -48,13 +51,23 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
             }
         };
         // What a step does is a document of its own, with tests of its own.
+        let mut parts = Vec::new();
         if name == "orchestration" {
             schema["$defs"]["ChaosConfig"] = serde_json::json!({ "type": "object" });
+            for part in PARTS {
+                let bare = serde_json::json!({ "type": "object" });
+                let whole = std::mem::replace(&mut schema["$defs"][part], bare);
+                parts.push((part.to_ascii_lowercase(), whole));
+            }
         }
         let folder = FORMATS.iter().find(|(format, _)| *format == name);
         let place = format!("{SEEN}{}", folder.map_or(name, |(_, folder)| folder));
         for (names, place) in [(&read, "crates/spec/"), (&test_names(files, &place), &place)] {
-            for path in uncovered(&schema, names) {
+            let whole = uncovered(&schema, &schema, names, &[]);
+            let of_parts = parts
+                .iter()
+                .flat_map(|(path, part)| uncovered(&schema, part, names, std::slice::from_ref(path)));
+            for path in whole.into_iter().chain(of_parts) {
                 findings.push(format!(
                     "{}: key `{}` has no test key_{} in {place}",
                     file.path,
@@ -104,14 +117,14 @@ fn squeeze(text: &str) -> String {
         .collect()
 }
 
-fn uncovered(schema: &Value, names: &BTreeSet<String>) -> Vec<Vec<String>> {
+fn uncovered(root: &Value, schema: &Value, names: &BTreeSet<String>, path: &[String]) -> Vec<Vec<String>> {
     let mut keys = BTreeSet::new();
     Walk {
-        root: schema,
+        root,
         keys: &mut keys,
         followed: Vec::new(),
     }
-    .schema(schema, &[]);
+    .schema(schema, path);
     let tested = |path: &[String]| {
         let path = squeeze(&path.concat());
         PREFIXES.iter().any(|prefix| names.contains(&format!("{prefix}{path}")))

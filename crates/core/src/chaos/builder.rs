@@ -8,13 +8,8 @@ impl Orchestration {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            description: None,
-            tags: Vec::new(),
-            steps: Vec::new(),
-            parallel: false,
-            loop_orchestration: false,
             max_iterations: 1,
-            max_duration_seconds: None,
+            ..Self::default()
         }
     }
 

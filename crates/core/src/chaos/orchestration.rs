@@ -1,14 +1,16 @@
 //! Several scenarios in an order: what is done to traffic, and when.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ChaosConfig, Predefined};
+use super::{Assertion, ChaosConfig, Condition, Hook, Predefined, Retry};
 
 /// An order of steps. While it runs, what its steps say is done to traffic and nothing else; when it ends, in whatever way, what was
 /// configured before is back, with a circuit breaker that is closed and buckets that are full.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Orchestration {
     /// Its name, for those who read its results.
@@ -29,12 +31,35 @@ pub struct Orchestration {
     /// Whether it begins again after its last step.
     #[serde(default)]
     pub loop_orchestration: bool,
-    /// How often it runs if it does, the first time included. 0: until `max_duration_seconds` are over.
-    #[serde(default = "once")]
+    /// How often it runs if it does, the first time included. 0, or not said: until `max_duration_seconds` are over.
+    #[serde(default)]
     pub max_iterations: u32,
     /// It ends after so many seconds, wherever it is then. From 0.001 to 30 days, 2592000; what takes longer by itself needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_seconds: Option<f64>,
+    /// It has failed if it is not over within so many seconds, and ends then. From 0.001 to 30 days, 2592000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+    /// Texts by their names, for conditions and assertions. At most 100, by which hooks and steps may set others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// What happens before its first step, at most 20. The first that fails ends it, before anything is done to traffic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_hooks: Vec<Hook>,
+    /// What happens after its last step, at most 20, also if it failed, and not if it was stopped; what was configured is back by then. One
+    /// that fails makes it fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_hooks: Vec<Hook>,
+    /// What must hold at its end, of all requests that were answered since it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<Assertion>,
+    /// Whether its results are written to `report_path`; without this key they are if that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_reporting: Option<bool>,
+    /// To which file of the proxy's machine its results are written at its end, as JSON; what was there is written over. Only from a file
+    /// that was given to the proxy itself, or with `--allow-exec`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report_path: Option<String>,
 }
 
 /// A time in which something is done to traffic.
@@ -53,12 +78,32 @@ pub struct Step {
     /// How many seconds pass before it begins, in which nothing is done by this step. At most 30 days, 2592000.
     #[serde(default)]
     pub delay_before_seconds: f64,
-    /// Whether the orchestration goes on when this step fails. A step fails when one of its `assertions` does not hold.
+    /// Whether the orchestration goes on when this step fails. A step fails when one of its `assertions` does not hold, one of its hooks
+    /// fails, or its time is over.
     #[serde(default)]
     pub continue_on_failure: bool,
     /// What must hold of the requests that were answered while the step was on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
+    /// What must hold when it would begin; else it is skipped, and takes no time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
+    /// Variables that are set when it begins, before its hooks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
+    /// What happens before it is on, at most 20. The first that fails keeps it from being on, and makes it fail. Their time is none of the
+    /// step's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_hooks: Vec<Hook>,
+    /// What happens after it was on, at most 20, also if an assertion did not hold. The first that fails makes it fail.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_hooks: Vec<Hook>,
+    /// It fails if it is not over within so many seconds, with its hooks; each attempt has as many. From 0.001 to 30 days, 2592000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<f64>,
+    /// How often it is tried again if it fails. Without it: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 /// What is done in a step. A text in its place is its name.
@@ -72,6 +117,12 @@ pub struct Scenario {
     #[schemars(with = "Option<ChaosConfig>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
+    /// What it is like, for those who read the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Words by which it is found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// For how many seconds, if its step does not say it; 0: it does not say it either. From 0.001 to 30 days, 2592000.
     pub duration_seconds: f64,
 }
@@ -83,37 +134,6 @@ pub enum Unresolved {
     Unknown(String),
     /// This is wrong with the `config`. What was read from a document has no such thing.
     Wrong(String),
-}
-
-/// Something that must hold of the requests of a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Assertion {
-    /// What is measured.
-    pub metric: Measure,
-    /// It must be at least this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// It must be at most this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
-}
-
-/// What of the requests of a step is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// How many were answered.
-    Requests,
-    /// How many faults they met.
-    Faults,
-    /// How many were answered with a status of 500 or more, of all, from 0 to 1. Without a request there is no share, and the assertion does
-    /// not hold.
-    ErrorRate,
-}
-
-fn once() -> u32 {
-    1
 }
 
 impl Step {
@@ -174,7 +194,7 @@ fn overlay(under: &mut Value, over: &Value) {
 }
 
 /// What several configurations do together, in their order: of two that have the same block, the later counts. What is off says nothing.
-pub(super) fn together<'c>(all: impl IntoIterator<Item = &'c ChaosConfig>) -> ChaosConfig {
+pub fn together<'c>(all: impl IntoIterator<Item = &'c ChaosConfig>) -> ChaosConfig {
     let mut whole = ChaosConfig::default();
     for config in all {
         whole.take(config);

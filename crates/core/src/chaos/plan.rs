@@ -1,8 +1,7 @@
-//! When each step of an orchestration is on. Nothing here waits: whoever carries a plan out asks what is on at a time.
+//! When each step of an orchestration is on, as it is planned: none is skipped, none is tried again, and hooks take no time.
 
 use std::time::Duration;
 
-use super::orchestration::together;
 use super::{ChaosConfig, Orchestration, Unresolved};
 
 /// For steps beside each other of which none says how long it is.
@@ -12,10 +11,10 @@ const UNSAID: Duration = Duration::from_mins(10);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     slots: Vec<Slot>,
-    /// Of one iteration.
-    length: Duration,
-    /// Of all of them.
+    /// Of all iterations.
     total: Duration,
+    /// How many there are.
+    iterations: Option<u32>,
     /// How long they may take, should they be late.
     bound: Option<Duration>,
 }
@@ -27,7 +26,8 @@ pub struct Slot {
     pub from: Duration,
     /// When it ends. Not behind its beginning: it is never on.
     pub to: Duration,
-    config: ChaosConfig,
+    /// What is done then.
+    pub config: ChaosConfig,
 }
 
 impl Plan {
@@ -70,8 +70,8 @@ impl Plan {
         };
         Ok(Self {
             slots,
-            length: end,
             total,
+            iterations,
             bound,
         })
     }
@@ -91,39 +91,9 @@ impl Plan {
         self.bound
     }
 
-    /// In which iteration a time is, from 0 on, and how long that has gone on.
-    pub fn within(&self, at: Duration) -> (u32, Duration) {
-        if self.length.is_zero() {
-            return (0, at);
-        }
-        let iteration = at.as_nanos() / self.length.as_nanos();
-        let rest = at.as_nanos() % self.length.as_nanos();
-        (
-            u32::try_from(iteration).unwrap_or(u32::MAX),
-            Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)),
-        )
-    }
-
-    /// What is done to traffic so long after the beginning of an iteration.
-    pub fn config(&self, within: Duration) -> ChaosConfig {
-        let on = self.slots.iter().filter(|slot| slot.is_on(within));
-        together(on.map(|slot| &slot.config))
-    }
-
-    /// When something begins or ends next, so long after the beginning of all; `None`: the end of all comes before.
-    pub fn next(&self, at: Duration) -> Option<Duration> {
-        let (_, within) = self.within(at);
-        let begun = at.saturating_sub(within);
-        let ends = self.slots.iter().flat_map(|slot| [slot.from, slot.to]);
-        let next = ends.chain([self.length]).filter(|end| *end > within).min()?;
-        Some(begun + next).filter(|next| *next < self.total)
-    }
-}
-
-impl Slot {
-    /// Whether the step is on so long after the beginning of an iteration.
-    pub fn is_on(&self, within: Duration) -> bool {
-        (self.from..self.to).contains(&within)
+    /// How many iterations there are. `None`: until the time is over.
+    pub fn iterations(&self) -> Option<u32> {
+        self.iterations
     }
 }
 
@@ -153,42 +123,21 @@ mod tests {
         }
     }
 
-    /// A plan in which step n limits to n requests in a second.
     fn plan(orchestration: &Orchestration) -> Plan {
-        let mut orchestration = orchestration.clone();
-        for (index, step) in orchestration.steps.iter_mut().enumerate() {
-            let config = serde_json::json!({ "rate_limit": { "requests_per_second": index + 1 } });
-            step.scenario = Some(Scenario {
-                config: Some(config),
-                ..step.scenario.clone().unwrap_or_default()
-            });
-        }
-        Plan::new(&orchestration).unwrap()
+        Plan::new(orchestration).unwrap()
     }
 
-    /// The limit that is on, or 0.
-    fn on(plan: &Plan, at: u64) -> u32 {
-        let (_, within) = plan.within(Duration::from_secs(at));
-        let limit = plan.config(within).rate_limit;
-        limit.map_or(0, |limit| limit.requests_per_second)
-    }
-
-    fn changes(plan: &Plan) -> Vec<u64> {
-        let mut all = Vec::new();
-        let mut at = Duration::ZERO;
-        while let Some(next) = plan.next(at) {
-            all.push(next.as_secs());
-            at = next;
-        }
-        all
+    /// From when to when each step is on, in seconds.
+    fn times(plan: &Plan) -> Vec<(u64, u64)> {
+        let slots = plan.slots().iter();
+        slots.map(|slot| (slot.from.as_secs(), slot.to.as_secs())).collect()
     }
 
     #[test]
     fn steps_follow_one_another_after_their_delays() {
         let plan = plan(&orchestration(vec![step(0.0, 30.0), step(5.0, 60.0)]));
         assert_eq!(plan.total(), Duration::from_secs(95));
-        assert_eq!([0, 29, 30, 34, 35, 94].map(|at| on(&plan, at)), [1, 1, 0, 0, 2, 2]);
-        assert_eq!(changes(&plan), [30, 35]);
+        assert_eq!(times(&plan), [(0, 30), (35, 95)]);
     }
 
     #[test]
@@ -212,14 +161,12 @@ mod tests {
         };
         let plan = plan(&parallel);
         assert_eq!(plan.total(), Duration::from_mins(1));
-        // The third says the same as the others, and is the last.
-        assert_eq!([0, 10, 59].map(|at| on(&plan, at)), [3, 3, 3]);
-        assert_eq!(changes(&plan), [10, 30]);
+        assert_eq!(times(&plan), [(0, 60), (10, 30), (0, 60)]);
         let unsaid = Orchestration {
             parallel: true,
             ..orchestration(vec![step(0.0, 0.0), step(0.0, 0.0)])
         };
-        assert_eq!(super::tests::plan(&unsaid).total(), UNSAID);
+        assert_eq!(self::plan(&unsaid).total(), UNSAID);
     }
 
     #[test]
@@ -228,12 +175,11 @@ mod tests {
         looped.loop_orchestration = true;
         looped.max_iterations = 3;
         let three = plan(&looped);
-        assert_eq!(three.total(), Duration::from_secs(30));
-        assert_eq!(changes(&three), [1, 10, 11, 20, 21]);
-        assert_eq!(three.within(Duration::from_secs(21)), (2, Duration::from_secs(1)));
+        assert_eq!((three.total(), three.iterations()), (Duration::from_secs(30), Some(3)));
         looped.max_duration_seconds = Some(15.0);
-        assert_eq!(changes(&plan(&looped)), [1, 10, 11]);
+        assert_eq!(plan(&looped).total(), Duration::from_secs(15));
         looped.max_iterations = 0;
+        assert_eq!(plan(&looped).iterations(), None);
         assert_eq!(plan(&looped).total(), Duration::from_secs(15));
         looped.loop_orchestration = false;
         assert_eq!(plan(&looped).total(), Duration::from_secs(10));
@@ -247,8 +193,5 @@ mod tests {
         longest.max_iterations = u32::MAX;
         let plan = plan(&longest);
         assert_eq!(plan.total(), Duration::MAX);
-        let second = Duration::from_secs_f64(2000.0 * month);
-        assert_eq!(plan.within(second), (1, Duration::ZERO));
-        assert_eq!(plan.next(second), Some(second + Duration::from_secs_f64(month)));
     }
 }

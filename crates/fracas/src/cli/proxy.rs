@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fracas_core::traffic::Network;
 use fracas_core::units::Span;
 use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
@@ -25,6 +26,17 @@ pub(crate) struct Proxy {
     /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`
     #[arg(long, value_name = "FILE")]
     pub(crate) chaos_config: Option<PathBuf>,
+    /// Begins this orchestration with the proxy, YAML or JSON; its hooks may run programs, and its report is written
+    #[arg(long, value_name = "FILE")]
+    pub(crate) orchestration: Option<PathBuf>,
+    /// Lets orchestrations that come by the API run programs and write their reports, as the user of the proxy: whoever reaches the API then
+    /// may do what this user may
+    #[arg(long)]
+    pub(crate) allow_exec: bool,
+    /// Lets hooks of orchestrations send requests to this network besides this machine; may be repeated. Link-local addresses, and those by
+    /// which clouds tell about their machines, are never asked
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) allow_upstream: Vec<Network>,
     /// Address and port of the API, and of nothing else; needed behind another proxy (nginx, HAProxy) or a forwarded port on this machine, for
     /// there everybody seems to be of this machine [default: those of clients, for this machine alone]
     #[arg(long, value_name = "ADDR:PORT")]

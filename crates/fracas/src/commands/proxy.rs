@@ -1,14 +1,15 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit, TrafficShaping};
+use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, Orchestration, RateLimit, TrafficShaping};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Limits, Order, Toxiproxy, ToxiproxyOrder};
+use fracas_proxy::{Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder};
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Listen};
 use tokio::sync::watch;
@@ -38,6 +39,11 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             None => Seed(fracas_engine::random()?),
         },
         config: config(proxy)?,
+        orchestrations: Orchestrations {
+            first: proxy.orchestration.as_deref().map(first).transpose()?,
+            allow_exec: proxy.allow_exec,
+            allow_upstream: proxy.allow_upstream.clone(),
+        },
         limits: Limits {
             silence: proxy.client_timeout.0,
             answer: proxy.upstream_timeout.0,
@@ -179,6 +185,14 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
         text,
     };
     fracas_spec::chaos(&source, &|_| None).map_err(last)
+}
+
+fn first(file: &Path) -> Result<Orchestration> {
+    let source = Source {
+        name: file.display().to_string(),
+        text: fracas_spec::read_file(file)?,
+    };
+    fracas_spec::orchestration(&source, &env, None).map_err(last)
 }
 
 /// Puts what the flags say in its place, and tells whether they say anything.

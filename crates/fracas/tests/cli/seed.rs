@@ -278,7 +278,11 @@ fn every_call_of_the_api_has_the_answer_that_is_printed() {
         };
         let (head, body) = call.trim_end().split_once("\n\n").unwrap_or((call.trim_end(), ""));
         let (request, headers) = head.split_once('\n').unwrap_or((head, ""));
-        let headers: String = headers.lines().map(|line| format!("{line}\r\n")).collect();
+        let headers = if headers.is_empty() {
+            String::new()
+        } else {
+            headers.replace('\n', "\r\n") + "\r\n"
+        };
         let body = filled(body);
         let got = proxy.exchange(&format!(
             "{request} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",

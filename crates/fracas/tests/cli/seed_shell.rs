@@ -38,8 +38,7 @@ fn block(number: usize) -> String {
 /// Runs a script in a network of its own, with the program in its path.
 fn shell(cli: &mut Cli, script: &str) -> Option<Said> {
     if !fracas_linux::privileges::is_root() {
-        println!("skipped: a network of its own needs root");
-        assert!(std::env::var_os("CI").is_none(), "CI runs as root");
+        fracas_lab::skip("needs root, for a network of its own");
         return None;
     }
     let place = cli.place().to_owned();
@@ -70,7 +69,7 @@ fn the_quick_start_works_as_printed() {
     let mut cli = Cli::new();
     let edited = blocks()[3].1;
     let mut script = String::new();
-    writeln!(script, "{}cat >edited.yaml <<'END'\n{edited}END", UNTIL_IT_ANSWERS).unwrap();
+    writeln!(script, "{UNTIL_IT_ANSWERS}cat >edited.yaml <<'END'\n{edited}END").unwrap();
     writeln!(script, "echo '== template'\n{}head -1 orchestration.yaml", block(3)).unwrap();
     writeln!(
         script,
@@ -80,7 +79,11 @@ fn the_quick_start_works_as_printed() {
     .unwrap();
     // The text lets the server a moment between the two.
     let start = block(6).replacen("&\n", "&\nsleep 1\n", 1);
-    writeln!(script, "echo '== start'\n{start}curl -si localhost:3000/").unwrap();
+    writeln!(
+        script,
+        "echo '== start'\n{start}for n in 0 1 2 3 4 5 6 7 8 9; do curl -si localhost:3000/; done"
+    )
+    .unwrap();
     writeln!(script, "echo '== status'\n{}", block(7)).unwrap();
     // Of `Troubleshooting`.
     writeln!(
@@ -103,6 +106,7 @@ fn the_quick_start_works_as_printed() {
         behind(&said, "validate").trim(),
         "orchestration 'api_stress_test' is valid (3 steps)"
     );
+    // Its scenario holds four of five, and loses some: none of ten is held once in a million times.
     let start = behind(&said, "start");
     assert!(
         start.starts_with("Orchestration 'api_stress_test' started successfully\n"),

@@ -61,6 +61,116 @@ max_duration_seconds: 1000
 steps: [{ name: first, duration_seconds: 0.05 }]
 ";
 
+/// One of two steps, of which the second asks how the first was.
+const ASKING: &str = "name: o
+variables: { v: one, w: two }
+pre_hooks: [{ record_metric: { name: m, value: 7 } }]
+steps:
+  - { name: first, duration_seconds: 0.02, variables: { x: three } }
+  - { name: second, duration_seconds: 0.02, condition: CONDITION }
+";
+/// One that says something wherever it can.
+const TALKING: &str = "name: o
+pre_hooks: [{ log: { message: a } }]
+post_hooks: [{ log: { message: d } }]
+steps:
+  - name: first
+    duration_seconds: 0.02
+    pre_hooks: [{ log: { message: b } }]
+    post_hooks: [{ log: { message: c } }]
+";
+/// One that fails, and is tried again in a long while.
+const TRYING: &str = "name: o
+timeout_seconds: 1000
+steps:
+  - name: first
+    duration_seconds: 0.01
+    assertions: [{ metric: requests, min: 1 }]
+    retry: { max_attempts: 2, delay_seconds: 2000 }
+";
+/// One that fails eight times, which takes long if the pause doubles.
+const DOUBLING: &str = "name: o
+timeout_seconds: 1.5
+steps:
+  - name: first
+    duration_seconds: 0.01
+    assertions: [{ metric: requests, min: 1 }]
+    retry: { max_attempts: 8, delay_seconds: 0.02, exponential_backoff: false }
+";
+/// One whose scenario is said more of.
+const SLOW: &str = "name: o
+steps: [{ name: first, duration_seconds: 60, scenario: { name: slow_backend, description: slow , tags: [a] } }]
+";
+/// One that sets a variable.
+const SETTING: &str = "name: o
+pre_hooks: [{ set_variable: { name: v, value: one } }]
+steps: [{ name: first, duration_seconds: 0.02 }]
+";
+/// One that records a number.
+const RECORDING: &str = "name: o
+pre_hooks: [{ record_metric: { name: m, value: 7 } }]
+steps: [{ name: first, duration_seconds: 0.02 }]
+";
+/// One with a report.
+const REPORTED: &str = "name: o
+enable_reporting: true
+report_path: report.json
+steps: [{ name: first, duration_seconds: 0.02 }]
+";
+/// One that asks for something before its step: PORT is that of the proxy, and the answer to what it sends is one of success.
+const SENDING: &str = "name: o
+steps:
+  - name: first
+    duration_seconds: 0.02
+    pre_hooks:
+      - http_request:
+          url: http://127.0.0.1:PORT/api/chaos/orchestration/import
+          method: POST
+          body: '{\"content\": \"name: x\\nsteps: [{ name: a, duration_seconds: 1 }]\"}'
+";
+/// One that waits for an answer that does not come.
+const HELD: &str = "name: o
+parallel: true
+steps:
+  - { name: slow, scenario: { config: { latency: { fixed_delay_ms: 3600000 } } }, duration_seconds: 3600 }
+  - name: asks
+    duration_seconds: 1
+    delay_before_seconds: 0.01
+    pre_hooks: [{ http_request: { url: http://127.0.0.1:PORT/, timeout_seconds: 60 } }]
+";
+/// One that runs a program before its step.
+const RUNNING: &str = "name: o
+steps:
+  - name: first
+    duration_seconds: 0.02
+    pre_hooks: [{ command: { argv: [/bin/sleep, 0], timeout_seconds: 5 } }]
+";
+/// One whose program takes long.
+const WAITING: &str = "name: o
+steps:
+  - name: first
+    duration_seconds: 0.02
+    timeout_seconds: 30
+    pre_hooks: [{ command: { argv: [/bin/sleep, 1000], timeout_seconds: 50 } }]
+";
+/// One that is judged at its end. Its second step is skipped.
+const JUDGED: &str = "name: o
+variables: { v: one, w: two }
+assertions: [ASSERTION]
+steps:
+  - { name: first, duration_seconds: 0.02 }
+  - { name: second, duration_seconds: 0.02, condition: { type: previous_step_failed } }
+";
+
+/// With a condition, or an assertion, in its place.
+fn with(base: &str, what: &str) -> String {
+    let (place, _) = [("CONDITION", ASKING), ("ASSERTION", JUDGED)]
+        .into_iter()
+        .find(|(_, known)| *known == base)
+        .unwrap();
+    swap(base, place, what)
+}
+
 /// A way to look at an orchestration that was begun.
 type Look = fn(&Proxied, &dyn Fn() -> Value) -> String;
 
@@ -83,6 +193,45 @@ fn description(_: &Proxied, status: &dyn Fn() -> Value) -> String {
 
 fn tags(_: &Proxied, status: &dyn Fn() -> Value) -> String {
     told(status, "/tags")
+}
+
+/// The lines of its log, when it is over.
+fn log(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/state");
+    let lines = status()["log"].as_array().cloned().unwrap_or_default();
+    lines
+        .iter()
+        .map(|line| line["message"].as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn state(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/state")
+}
+
+fn variables(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/variables")
+}
+
+fn metrics(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/metrics")
+}
+
+fn attempts(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/steps/0/attempts")
+}
+
+fn scenario(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    let scenario = status()["steps"][0]["scenario"].clone();
+    format!("{} {}", scenario["description"], scenario["tags"])
+}
+
+/// Where the report is, if it is there.
+fn report(_: &Proxied, status: &dyn Fn() -> Value) -> String {
+    told(status, "/state");
+    let said = status()["report"].as_str().unwrap_or("none").to_owned();
+    said.trim_start_matches("written to ").to_owned()
 }
 
 fn first_name(_: &Proxied, status: &dyn Fn() -> Value) -> String {
@@ -151,13 +300,19 @@ fn settled(proxy: &Proxied, status: &dyn Fn() -> Value) -> String {
 fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &str) {
     let cli = Cli::new();
     let shown = |document: &str| {
-        let proxy = Proxied::start(&cli, &["--seed", "1"]);
+        let proxy = Proxied::start(&cli, &["--seed", "1", "--allow-exec"]);
         let base = format!("http://{}", proxy.address);
-        let file = cli.file("orchestration.yaml", document);
+        let document = document.replace("PORT", &proxy.address.port().to_string());
+        let file = cli.file("orchestration.yaml", &document);
         let said = cli.run(&["orchestrate", "start", "--file", &file, "--base-url", &base]);
         assert_eq!(said.code, 0, "{}", said.err);
         let status = || serde_json::from_str(&proxy.get("/api/chaos/orchestration/status", "a").body).unwrap();
-        look(&proxy, &status)
+        let seen = look(&proxy, &status);
+        if ["report.json", "other.json"].contains(&seen.as_str()) {
+            let report = std::fs::read_to_string(cli.place().join(&seen)).unwrap();
+            assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["state"], "completed");
+        }
+        seen
     };
     assert_eq!(shown(base), before, "{base}");
     let other = swap(base, old, new);
@@ -166,7 +321,7 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
 
 macro_rules! keys {
     ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
-        $(#[test] fn $name() { differ($base, $old, $new, $look, $before, $after); })*
+        $(#[test] fn $name() { differ(&$base, $old, $new, $look, $before, $after); })*
     };
 }
 
@@ -185,7 +340,49 @@ keys! {
     key_steps_duration_seconds: LONG, "3600\n    delay" => "0.001\n    delay", settled, "500 none" => "200 1.000";
     key_steps_delay_before_seconds: LONG, "delay_before_seconds: 0" => "delay_before_seconds: 3600", got, "500 none" => "200 none";
     key_steps_continue_on_failure: FAILING, "continue_on_failure: false" => "continue_on_failure: true", second, "\"pending\"" => "\"passed\"";
-    key_steps_assertions_metric: FAILING, "metric: requests" => "metric: error_rate", why, "requests" => "error_rate";
-    key_steps_assertions_min: FAILING, "min: 1" => "min: 0", first, "\"failed\"" => "\"passed\"";
-    key_steps_assertions_max: SHORT, "max: 0" => "max: -1", first, "\"passed\"" => "\"failed\"";
+    key_steps_assertions: FAILING, "min: 1" => "min: 0", first, "\"failed\"" => "\"passed\"";
+    key_steps_scenario_description: SLOW, "slow " => "slower", scenario, "\"slow\" [\"a\"]" => "\"slower\" [\"a\"]";
+    key_steps_scenario_tags: SLOW, "[a]" => "[b]", scenario, "\"slow\" [\"a\"]" => "\"slow\" [\"b\"]";
+    key_timeout_seconds: TRYING, "timeout_seconds: 1000" => "timeout_seconds: 0.05", far, "goes on" => "is over";
+    key_variables: with(ASKING, "{ type: equals, variable: v, value: one }"), "v: one" => "v: five", second, "\"passed\"" => "\"skipped\"";
+    key_pre_hooks: TALKING, "message: a" => "message: x", log, "a b c d" => "x b c d";
+    key_post_hooks: TALKING, "message: d" => "message: x", log, "a b c d" => "a b c x";
+    key_steps_pre_hooks: TALKING, "message: b" => "message: x", log, "a b c d" => "a x c d";
+    key_steps_post_hooks: TALKING, "message: c" => "message: x", log, "a b c d" => "a b x d";
+    key_assertions: with(JUDGED, "{ metric: requests, max: 0 }"), "max: 0" => "min: 1", state, "\"completed\"" => "\"failed\"";
+    key_enable_reporting: REPORTED, "true" => "false", report, "report.json" => "none";
+    key_report_path: REPORTED, "report.json" => "other.json", report, "report.json" => "other.json";
+    key_steps_condition: with(ASKING, "{ type: exists, variable: v }"), "{ type: exists, variable: v }" => "{ type: previous_step_failed }", second, "\"passed\"" => "\"skipped\"";
+    key_steps_variables: with(ASKING, "{ type: equals, variable: x, value: three }"), "x: three" => "x: four", second, "\"passed\"" => "\"skipped\"";
+    key_steps_timeout_seconds: WAITING, "timeout_seconds: 30" => "timeout_seconds: 0.05", far, "goes on" => "is over";
+    key_steps_retry_max_attempts: DOUBLING, "max_attempts: 8" => "max_attempts: 3", attempts, "8" => "3";
+    key_steps_retry_delay_seconds: TRYING, "delay_seconds: 2000" => "delay_seconds: 0", far, "goes on" => "is over";
+    key_steps_retry_exponential_backoff: DOUBLING, "backoff: false" => "backoff: true", first, "\"failed\"" => "\"cut\"";
+    key_hook_set_variable_name: SETTING, "name: v" => "name: w", variables, r#"{"v":"one"}"# => r#"{"w":"one"}"#;
+    key_hook_set_variable_value: SETTING, "value: one" => "value: two", variables, r#"{"v":"one"}"# => r#"{"v":"two"}"#;
+    key_hook_log_message: TALKING, "message: a" => "message: hello", log, "a b c d" => "hello b c d";
+    key_hook_http_request_url: SENDING, "import" => "imports", first, "\"passed\"" => "\"failed\"";
+    key_hook_http_request_method: SENDING, "POST" => "PUT", first, "\"passed\"" => "\"failed\"";
+    key_hook_http_request_body: SENDING, "content" => "contents", first, "\"passed\"" => "\"failed\"";
+    key_hook_http_request_timeout_seconds: HELD, "timeout_seconds: 60" => "timeout_seconds: 0.05", far, "goes on" => "is over";
+    key_hook_command_argv: RUNNING, "[/bin/sleep, 0]" => "[/bin/sleep, x]", first, "\"passed\"" => "\"failed\"";
+    key_hook_command_timeout_seconds: WAITING, "timeout_seconds: 50" => "timeout_seconds: 0.05", far, "goes on" => "is over";
+    key_hook_record_metric_name: RECORDING, "name: m" => "name: n", metrics, r#"{"m":7.0}"# => r#"{"n":7.0}"#;
+    key_hook_record_metric_value: RECORDING, "value: 7" => "value: 8", metrics, r#"{"m":7.0}"# => r#"{"m":8.0}"#;
+    key_condition_type: with(ASKING, "{ type: previous_step_succeeded }"), "previous_step_succeeded" => "previous_step_failed", second, "\"passed\"" => "\"skipped\"";
+    key_condition_variable: with(ASKING, "{ type: equals, variable: v, value: one }"), "variable: v" => "variable: w", second, "\"passed\"" => "\"skipped\"";
+    key_condition_value: with(ASKING, "{ type: equals, variable: v, value: one }"), "value: one" => "value: two", second, "\"passed\"" => "\"skipped\"";
+    key_condition_conditions: with(ASKING, "{ type: and, conditions: [{ type: previous_step_succeeded }] }"), "step_succeeded" => "step_failed", second, "\"passed\"" => "\"skipped\"";
+    key_condition_condition: with(ASKING, "{ type: not, condition: { type: previous_step_failed } }"), "step_failed" => "step_succeeded", second, "\"passed\"" => "\"skipped\"";
+    key_condition_metric: with(ASKING, "{ type: metric_threshold, metric: m, operator: less_than, threshold: 8 }"), "metric: m," => "metric: error_rate,", second, "\"passed\"" => "\"skipped\"";
+    key_condition_operator: with(ASKING, "{ type: metric_threshold, metric: m, operator: less_than, threshold: 8 }"), "less_than" => "greater_than", second, "\"passed\"" => "\"skipped\"";
+    key_condition_threshold: with(ASKING, "{ type: metric_threshold, metric: m, operator: less_than, threshold: 8 }"), "threshold: 8" => "threshold: 7", second, "\"passed\"" => "\"skipped\"";
+    key_assertion_type: with(JUDGED, "{ type: step_succeeded, step: first }"), "step_succeeded" => "step_failed", state, "\"completed\"" => "\"failed\"";
+    key_assertion_metric: FAILING, "metric: requests" => "metric: error_rate", why, "requests" => "error_rate";
+    key_assertion_min: FAILING, "min: 1" => "min: 0", first, "\"failed\"" => "\"passed\"";
+    key_assertion_max: SHORT, "max: 0" => "max: -1", first, "\"passed\"" => "\"failed\"";
+    key_assertion_variable: with(JUDGED, "{ type: variable_equals, variable: v, expected: one }"), "variable: v" => "variable: w", state, "\"completed\"" => "\"failed\"";
+    key_assertion_expected: with(JUDGED, "{ type: variable_equals, variable: v, expected: one }"), "expected: one" => "expected: two", state, "\"completed\"" => "\"failed\"";
+    key_assertion_step: with(JUDGED, "{ type: step_succeeded, step: first }"), "step: first" => "step: second", state, "\"completed\"" => "\"failed\"";
+    key_assertion_condition: with(JUDGED, "{ type: condition, condition: { type: equals, variable: v, value: one } }"), "value: one" => "value: two", state, "\"completed\"" => "\"failed\"";
 }

@@ -51,6 +51,9 @@ pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body
             Err(problems) => return refused(&problems),
         }
     };
+    if let Some(why) = shared.orchestra.forbids(&orchestration) {
+        return answer::problem(StatusCode::FORBIDDEN, why);
+    }
     let Ok(plan) = Plan::new(&orchestration) else {
         return answer::problem(StatusCode::UNPROCESSABLE_ENTITY, "it is not known what a step does");
     };
@@ -81,6 +84,9 @@ pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Bod
     }
     match read("content", import.content) {
         Ok(orchestration) => {
+            if let Some(why) = shared.orchestra.forbids(&orchestration) {
+                return answer::problem(StatusCode::FORBIDDEN, why);
+            }
             let (name, steps) = (&orchestration.name, orchestration.steps.len());
             let message = format!("Orchestration '{name}' imported successfully ({steps} steps)");
             shared.orchestra.import(orchestration);

@@ -1,21 +1,30 @@
 //! What is known of the steps of an orchestration, and in which form it is told.
 
-use fracas_core::chaos::{Assertion, Measure, Step};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use fracas_core::chaos::Step;
 use fracas_telemetry::proxy::Totals;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{How, Run};
+use super::run::{Line, Run};
 
 /// What is known of a step, of all iterations together.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Record {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<Called>,
     state: State,
-    /// How often it ran to its end, and its assertions held.
+    /// How often it ran to its end, and nothing of it failed.
     passed: u32,
-    /// How often one did not.
+    /// How often an attempt failed.
     failed: u32,
+    /// How often its condition did not hold.
+    skipped: u32,
+    /// How often it began.
+    attempts: u32,
     requests: u64,
     server_errors: u64,
     faults: u64,
@@ -24,7 +33,18 @@ pub(super) struct Record {
     failures: Vec<String>,
     /// What had been counted when it began, while it is on.
     #[serde(skip)]
-    before: Option<Totals>,
+    before: Option<(Totals, Instant)>,
+}
+
+/// What a scenario is called by.
+#[derive(Debug, Clone, Serialize)]
+struct Called {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
 }
 
 /// How a step is.
@@ -33,13 +53,17 @@ pub(super) struct Record {
 enum State {
     /// It has not begun.
     Pending,
+    /// Its hooks run, or it is about to be tried again.
+    Waiting,
     /// It is on.
     Running,
-    /// It ended by itself, and its assertions held.
+    /// It ended by itself, and nothing of it failed.
     Passed,
-    /// One of its assertions did not hold.
+    /// One of its assertions did not hold, one of its hooks failed, or it was not over in time.
     Failed,
-    /// It was on when the orchestration ended.
+    /// Its condition did not hold.
+    Skipped,
+    /// It was on, or about to be, when the orchestration ended.
     Cut,
 }
 
@@ -57,6 +81,16 @@ pub(crate) struct Status {
     iteration: u32,
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    variables: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, f64>,
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    log: VecDeque<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<String>,
     steps: Vec<Record>,
 }
 
@@ -64,9 +98,16 @@ impl Record {
     pub(super) fn new(step: &Step) -> Self {
         Self {
             name: step.name.clone(),
+            scenario: step.scenario.as_ref().map(|scenario| Called {
+                name: scenario.name.clone(),
+                description: scenario.description.clone(),
+                tags: scenario.tags.clone(),
+            }),
             state: State::Pending,
             passed: 0,
             failed: 0,
+            skipped: 0,
+            attempts: 0,
             requests: 0,
             server_errors: 0,
             faults: 0,
@@ -75,38 +116,28 @@ impl Record {
         }
     }
 
+    /// Its condition does not hold.
+    pub(super) fn skip(&mut self) {
+        self.skipped = self.skipped.saturating_add(1);
+        self.state = State::Skipped;
+    }
+
+    /// It is about to begin.
+    pub(super) fn attempt(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.state = State::Waiting;
+    }
+
     /// It is on from now on.
     pub(super) fn begin(&mut self, totals: Totals) {
-        self.before = Some(totals);
+        self.before = Some((totals, Instant::now()));
         self.state = State::Running;
     }
 
-    /// It was on until now. Tells whether its assertions held.
-    pub(super) fn end(&mut self, step: &Step, totals: Totals) -> bool {
-        let during = self.count(totals);
-        self.failures = step.assertions.iter().filter_map(|one| failure(one, during)).collect();
-        let held = self.failures.is_empty();
-        if held {
-            self.passed += 1;
-            self.state = State::Passed;
-        } else {
-            self.failed += 1;
-            self.state = State::Failed;
-        }
-        held
-    }
-
-    /// The orchestration is over.
-    pub(super) fn cut(&mut self, totals: Totals) {
-        if self.is_running() {
-            self.count(totals);
-            self.state = State::Cut;
-        }
-    }
-
-    /// Adds what was counted since it began, and gives it.
-    fn count(&mut self, totals: Totals) -> Totals {
-        let before = self.before.take().unwrap_or(totals);
+    /// It was on until now. Gives what was counted meanwhile, and how long that was.
+    pub(super) fn off(&mut self, totals: Totals) -> (Totals, Duration) {
+        self.state = State::Waiting;
+        let (before, begun) = self.before.take().unwrap_or_else(|| (totals, Instant::now()));
         let during = Totals {
             requests: totals.requests - before.requests,
             server_errors: totals.server_errors - before.server_errors,
@@ -115,27 +146,44 @@ impl Record {
         self.requests += during.requests;
         self.server_errors += during.server_errors;
         self.faults += during.faults;
-        during
+        (during, begun.elapsed())
+    }
+
+    /// An attempt is over, and these are the reasons why it failed. It may be tried again.
+    pub(super) fn judge(&mut self, failures: Vec<String>, again: bool) {
+        if failures.is_empty() {
+            self.passed = self.passed.saturating_add(1);
+            self.state = State::Passed;
+        } else {
+            self.failed = self.failed.saturating_add(1);
+            self.state = if again { State::Waiting } else { State::Failed };
+        }
+        self.failures = failures;
+    }
+
+    /// The orchestration is over, and it is not on.
+    pub(super) fn cut(&mut self) {
+        if self.state == State::Waiting {
+            self.state = State::Cut;
+        }
     }
 
     pub(super) fn is_running(&self) -> bool {
         self.state == State::Running
     }
-}
 
-/// Why an assertion does not hold.
-fn failure(assertion: &Assertion, during: Totals) -> Option<String> {
-    let (name, value) = match assertion.metric {
-        Measure::Requests => ("requests", during.requests as f64),
-        Measure::Faults => ("faults", during.faults as f64),
-        Measure::ErrorRate if during.requests == 0 => return Some("error_rate: no request was answered".to_owned()),
-        Measure::ErrorRate => ("error_rate", during.server_errors as f64 / during.requests as f64),
-    };
-    if let Some(min) = assertion.min.filter(|min| value < *min) {
-        return Some(format!("{name} was {value}, and must be at least {min}"));
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name
     }
-    let max = assertion.max.filter(|max| value > *max)?;
-    Some(format!("{name} was {value}, and must be at most {max}"))
+
+    /// Whether it passed, once it has ended.
+    pub(super) fn outcome(&self) -> Option<bool> {
+        match self.state {
+            State::Passed => Some(true),
+            State::Failed => Some(false),
+            State::Pending | State::Waiting | State::Running | State::Skipped | State::Cut => None,
+        }
+    }
 }
 
 impl Status {
@@ -151,63 +199,33 @@ impl Status {
             iteration: 0,
             started_at: None,
             ended_at: None,
+            failures: Vec::new(),
+            variables: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            log: VecDeque::new(),
+            report: None,
             steps: Vec::new(),
         }
     }
 
     pub(super) fn of(run: &Run) -> Self {
-        let state = match run.ended.as_ref().map(|ended| ended.how) {
-            None => "running",
-            Some(How::Completed) => "completed",
-            Some(How::Stopped) => "stopped",
-            Some(How::Failed) => "failed",
-        };
+        let ended = run.ended.as_ref();
         Self {
-            is_running: run.ended.is_none(),
+            is_running: ended.is_none(),
             name: Some(run.orchestration.name.clone()),
             description: run.orchestration.description.clone(),
             tags: run.orchestration.tags.clone(),
-            progress: run
-                .ended
-                .as_ref()
-                .map_or_else(|| run.progress(), |ended| ended.progress),
-            state,
-            iteration: run.within().0.saturating_add(1),
+            progress: ended.map_or_else(|| run.progress(), |ended| ended.progress),
+            state: ended.map_or("running", |ended| ended.how.name()),
+            iteration: run.iteration.saturating_add(1),
             started_at: Some(run.started_at),
-            ended_at: run.ended.as_ref().map(|ended| ended.at),
+            ended_at: ended.map(|ended| ended.at),
+            failures: run.failures.clone(),
+            variables: run.variables.clone(),
+            metrics: run.metrics.clone(),
+            log: run.log.clone(),
+            report: run.report.clone(),
             steps: run.steps.clone(),
         }
-    }
-
-    /// The names of the steps that are on.
-    pub(crate) fn active(&self) -> Vec<String> {
-        let on = self.steps.iter().filter(|step| step.is_running());
-        on.map(|step| step.name.clone()).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_assertion_is_judged_by_what_was_counted_while_the_step_was_on() {
-        let assertion = |metric, min, max| Assertion { metric, min, max };
-        let during = Totals {
-            requests: 10,
-            server_errors: 3,
-            faults: 4,
-        };
-        for (metric, value) in [
-            (Measure::Requests, 10.0),
-            (Measure::Faults, 4.0),
-            (Measure::ErrorRate, 0.3),
-        ] {
-            assert_eq!(failure(&assertion(metric, Some(value), Some(value)), during), None);
-            assert!(failure(&assertion(metric, Some(value + 0.1), None), during).is_some());
-            assert!(failure(&assertion(metric, None, Some(value - 0.1)), during).is_some());
-        }
-        let none = assertion(Measure::ErrorRate, None, Some(1.0));
-        assert!(failure(&none, Totals::default()).is_some());
     }
 }

@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod advanced;
 mod answers;
 mod api;
 mod breaker;
@@ -14,8 +15,10 @@ mod bulkhead;
 mod canned;
 mod client;
 mod corruption;
+mod defects;
 mod ends;
 mod faults;
+mod hooks;
 mod hostile;
 mod http2;
 mod idle;

@@ -9,30 +9,30 @@ use crate::stand::{LIMIT, Stand, wish};
 use crate::upstream::{LARGE, Upstream};
 
 /// Longer than any test.
-const LONG: f64 = 3600.0;
+pub(crate) const LONG: f64 = 3600.0;
 
-async fn api(proxy: &Stand, method: &str, path: &str, body: &Value) -> Curl {
+pub(crate) async fn api(proxy: &Stand, method: &str, path: &str, body: &Value) -> Curl {
     let (url, body) = (proxy.url(&format!("/api/chaos{path}")), body.to_string());
     curl(&["-X", method, "-H", "content-type: application/json", "-d", &body, &url]).await
 }
 
 /// Sends nothing.
-async fn call(proxy: &Stand, method: &str, path: &str) -> Curl {
+pub(crate) async fn call(proxy: &Stand, method: &str, path: &str) -> Curl {
     let url = proxy.url(&format!("/api/chaos{path}"));
     curl(&["-X", method, "-H", "content-type: application/json", &url]).await
 }
 
-async fn start(proxy: &Stand, orchestration: Value) -> Curl {
+pub(crate) async fn start(proxy: &Stand, orchestration: Value) -> Curl {
     api(proxy, "POST", "/orchestration/start", &orchestration).await
 }
 
-async fn status(proxy: &Stand) -> Value {
+pub(crate) async fn status(proxy: &Stand) -> Value {
     let said = call(proxy, "GET", "/orchestration/status").await;
     serde_json::from_str(&said.text()).unwrap()
 }
 
 /// How it was when it had ended.
-async fn ended(proxy: &Stand) -> Value {
+pub(crate) async fn ended(proxy: &Stand) -> Value {
     let looks = async {
         loop {
             let status = status(proxy).await;
@@ -45,17 +45,17 @@ async fn ended(proxy: &Stand) -> Value {
 }
 
 /// What a client gets.
-async fn get(proxy: &Stand) -> u16 {
+pub(crate) async fn get(proxy: &Stand) -> u16 {
     curl(&[&proxy.url("/")]).await.status()
 }
 
 /// A step in which every request fails with this status.
-fn fails(name: &str, status: u16, seconds: f64) -> Value {
+pub(crate) fn fails(name: &str, status: u16, seconds: f64) -> Value {
     let config = json!({ "fault_injection": { "http_errors": [status], "http_error_probability": 1 } });
     json!({ "name": name, "scenario": { "config": config }, "duration_seconds": seconds })
 }
 
-fn fails_always(status: u16) -> String {
+pub(crate) fn fails_always(status: u16) -> String {
     format!("fault_injection: {{ http_errors: [{status}], http_error_probability: 1 }}")
 }
 
@@ -71,6 +71,7 @@ async fn a_step_acts_on_traffic_and_a_stop_brings_back_what_was() {
     assert_eq!((&now["is_running"], &now["name"]), (&json!(true), &json!("one")));
     assert_eq!(now["steps"][0]["state"], "running");
     let whole: Value = serde_json::from_str(&call(&proxy, "GET", "/status").await.text()).unwrap();
+    // It has no name of its own.
     assert_eq!(whole["active_scenarios"], json!(["a"]));
 
     let said = call(&proxy, "POST", "/orchestration/stop").await;
@@ -87,7 +88,7 @@ async fn a_step_acts_on_traffic_and_a_stop_brings_back_what_was() {
 }
 
 /// The statuses that a client gets in one connection, each once until another comes, up to the last of these.
-async fn seen(proxy: &Stand, until: &[&str]) -> Vec<String> {
+pub(crate) async fn seen(proxy: &Stand, until: &[&str]) -> Vec<String> {
     let mut client = Raw::to(proxy.address).await;
     let mut seen: Vec<String> = Vec::new();
     let looks = async {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
-use fracas_proxy::{Drained, Limits, Order, Proxy};
+use fracas_proxy::{Drained, Limits, Orchestrations, Order, Proxy};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
@@ -44,6 +44,7 @@ pub(crate) fn wish(config: &str) -> Wish {
             seed: Seed(42),
             config,
             limits: Limits::default(),
+            orchestrations: Orchestrations::default(),
         },
         patience: LIMIT,
     }
@@ -77,6 +78,12 @@ impl Wish {
 
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// What orchestrations may do.
+    pub(crate) fn orchestrations(mut self, orchestrations: Orchestrations) -> Self {
+        self.order.orchestrations = orchestrations;
         self
     }
 

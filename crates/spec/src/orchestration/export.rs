@@ -66,7 +66,7 @@ impl Export for Orchestration {
         for c in text.chars() {
             // JSON lets them stand in a text, and YAML does not (1.2.2, 5.1).
             if matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}') {
-                printable += &format!("\\u{:04x}", u32::from(c));
+                printable.extend(format!("\\u{:04x}", u32::from(c)).chars());
             } else {
                 printable.push(c);
             }

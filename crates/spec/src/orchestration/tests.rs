@@ -86,6 +86,8 @@ fn a_loop_without_an_end_is_refused() {
     let text = "name: o\nloop_orchestration: true\nmax_iterations: 0\nsteps: [{ name: a, duration_seconds: 1 }]\n";
     assert_eq!(said(text), [("D005", 3, 17)]);
     load(&format!("{text}max_duration_seconds: 60\n")).unwrap();
+    // Not once, as nobody would expect.
+    assert_eq!(said(&text.replace("max_iterations: 0\n", "")), [("D005", 1, 1)]);
     assert_eq!(said(&format!("{text}max_duration_seconds: 0\n")), [("D004", 5, 23)]);
 }
 
@@ -130,8 +132,145 @@ fn an_assertion_can_hold_and_can_fail() {
 
 #[test]
 fn what_a_later_version_does_is_named_as_that() {
-    let text = "name: o\nsteps: [{ name: a, duration_seconds: 1, retry: { max_attempts: 2 } }]\n";
-    assert_eq!(said(text), [("D010", 2, 41)]);
+    let text = |value: bool| {
+        let faults = format!("{{ fault_injection: {{ mockai_enabled: {value} }} }}");
+        format!("name: o\nsteps: [{{ name: a, duration_seconds: 1, scenario: {{ config: {faults} }} }}]\n")
+    };
+    assert_eq!(said(&text(true)), [("D010", 2, 82)]);
+    // So the original writes that it does not do it.
+    load(&text(false)).unwrap();
+}
+
+#[test]
+fn what_the_original_writes_of_nothing_is_nothing() {
+    let whole = r#"{ "name": "o", "description": null, "steps": [{ "name": "a", "scenario": { "name": "s", "description": null,
+        "chaos_config": { "enabled": true, "latency": { "enabled": true, "fixed_delay_ms": 5, "random_delay_range_ms": null,
+        "jitter_percent": 0, "probability": 1 }, "fault_injection": null, "bulkhead": null }, "duration_seconds": 60, "start_time": null,
+        "end_time": null, "tags": ["x"] }, "duration_seconds": null, "delay_before_seconds": 0, "continue_on_failure": false }],
+        "parallel": false, "loop_orchestration": false, "max_iterations": 1, "tags": [] }"#;
+    let read = load(whole).unwrap();
+    let config = read.steps[0].config().unwrap();
+    assert_eq!(
+        (config.latency.unwrap().fixed_delay_ms, config.bulkhead),
+        (Some(5.0), None)
+    );
+    assert_eq!((read.steps[0].length(), read.description), (60.0, None));
+    // What must be there is not there, and nothing at all is no way to say so.
+    assert_eq!(
+        said("name: null\nsteps: [{ name: a, duration_seconds: 1 }]\n"),
+        [("D005", 1, 1)]
+    );
+    assert_eq!(
+        said("name: o\ndescription:\nsteps: [{ name: a, duration_seconds: 1 }]\n"),
+        [("D004", 2, 12)]
+    );
+}
+
+/// One with this in its step.
+fn stepped(key: &str) -> String {
+    format!("name: o\nvariables: {{ v: a }}\nsteps:\n- name: a\n  duration_seconds: 1\n  {key}\n")
+}
+
+#[test]
+fn a_condition_has_what_it_asks_and_nothing_else() {
+    let text = |condition: &str| stepped(&format!("condition: {condition}"));
+    for condition in [
+        "{ type: equals, variable: v, value: 1 }",
+        "{ type: greater_than, variable: v, value: -1e3 }",
+        "{ type: or, conditions: [{ type: exists, variable: v }, { type: previous_step_failed }] }",
+        "{ type: not, condition: { type: previous_step_succeeded } }",
+        "{ type: metric_threshold, metric: error_rate, operator: greater_than, threshold: 0.5 }",
+    ] {
+        load(&text(condition)).unwrap();
+    }
+    for (condition, code, column) in [
+        ("{ type: equals, variable: v }", "D005", 14),
+        ("{ type: exists, variable: v, value: 1 }", "D009", 50),
+        ("{ type: exists, variable: w }", "D004", 40),
+        ("{ type: less_than, variable: v, value: x }", "D004", 53),
+        ("{ type: and, conditions: [] }", "D005", 14),
+        ("{ type: and, conditions: [{ type: not }] }", "D005", 40),
+        (
+            "{ type: metric_threshold, metric: colour, operator: equals, threshold: 1 }",
+            "D004",
+            48,
+        ),
+        ("{ type: metric_threshold, metric: faults, threshold: 1 }", "D005", 14),
+        (
+            "{ type: metric_threshold, metric: faults, operator: equals, threshold: .inf }",
+            "D004",
+            85,
+        ),
+        ("{ type: sometimes }", "D004", 22),
+    ] {
+        assert_eq!(said(&text(condition)), [(code, 6, column)], "{condition}");
+    }
+}
+
+#[test]
+fn a_hook_is_one_thing_within_bounds() {
+    let text = |hook: &str| stepped(&format!("pre_hooks: [{hook}]"));
+    for (hook, code) in [
+        ("{ log: { message: a }, command: { argv: [a] } }", "D004"),
+        ("{}", "D004"),
+        ("{ command: { argv: [] } }", "D004"),
+        ("{ command: { argv: [''] } }", "D004"),
+        ("{ command: { argv: [a], timeout_seconds: 61 } }", "D004"),
+        ("{ command: { argv: a } }", "D004"),
+        ("{ command: { argv: [a], shell: true } }", "D003"),
+        ("{ http_request: { url: https://127.0.0.1/ } }", "D004"),
+        ("{ http_request: { url: 'http://a b/' } }", "D004"),
+        ("{ http_request: { url: http:///x } }", "D004"),
+        ("{ http_request: { url: http://user@host/ } }", "D004"),
+        (
+            "{ http_request: { url: http://127.0.0.1/, method: 'GET / HTTP/1.1' } }",
+            "D004",
+        ),
+        ("{ http_request: { url: http://127.0.0.1/, method: CONNECT } }", "D004"),
+        (
+            "{ http_request: { url: http://127.0.0.1/, timeout_seconds: 0 } }",
+            "D004",
+        ),
+        ("{ record_metric: { name: faults, value: 1 } }", "D004"),
+        ("{ script: { argv: [a] } }", "D003"),
+    ] {
+        let said = said(&text(hook));
+        assert_eq!((said.len(), said[0].0, said[0].1), (1, code, 6), "{hook}: {said:?}");
+    }
+    let many = |count: usize| text(&vec!["{ log: { message: a } }"; count].join(", "));
+    load(&many(20)).unwrap();
+    assert_eq!(said(&many(21)), [("D004", 6, 14)]);
+}
+
+#[test]
+fn attempts_times_and_reports_make_sense() {
+    let top = |key: &str| format!("name: o\n{key}\nsteps: [{{ name: a, duration_seconds: 1 }}]\n");
+    for (text, code) in [
+        (stepped("retry: { max_attempts: 0 }"), "D004"),
+        (stepped("retry: { max_attempts: 101 }"), "D004"),
+        (stepped("retry: { max_attempts: 2, delay_seconds: 3601 }"), "D004"),
+        (stepped("retry: {}"), "D005"),
+        (stepped("timeout_seconds: 1"), "D009"),
+        (stepped("timeout_seconds: 1e9"), "D004"),
+        (top("timeout_seconds: 1"), "D009"),
+        (top("enable_reporting: true"), "D005"),
+        (top("report_path: ''"), "D004"),
+        (top("assertions: [{ type: step_succeeded, step: b }]"), "D004"),
+        (top("assertions: [{ type: step_succeeded, min: 1 }]"), "D005"),
+        (
+            top("assertions: [{ type: variable_equals, variable: v, expected: a }]"),
+            "D004",
+        ),
+    ] {
+        let said = said(&text);
+        assert_eq!(said[0].0, code, "{text}: {said:?}");
+    }
+    load(&stepped("timeout_seconds: 1.1")).unwrap();
+    let many: Vec<String> = (0..101).map(|n| format!("v{n}: a")).collect();
+    assert_eq!(
+        said(&top(&format!("variables: {{ {} }}", many.join(", ")))),
+        [("D004", 2, 12)]
+    );
 }
 
 #[test]

@@ -88,9 +88,14 @@ fn leaves(root: &Value, schema: &Value, path: &str, out: &mut Vec<String>) {
     }
 }
 
-/// Without the keys of a `ChaosConfig`, which have tests of their own.
+/// What stands in several places of an orchestration, or in itself: its keys have tests once.
+const PARTS: [(&str, &str); 3] = [("Hook", "hook"), ("Condition", "condition"), ("Assertion", "assertion")];
+
+/// Without the keys of a `ChaosConfig`, which have tests of their own, and those of parts.
 fn bare(mut schema: Value) -> Value {
-    schema["$defs"]["ChaosConfig"] = serde_json::json!({ "type": "object" });
+    for part in PARTS.map(|(part, _)| part).into_iter().chain(["ChaosConfig"]) {
+        schema["$defs"][part] = serde_json::json!({ "type": "object" });
+    }
     schema
 }
 
@@ -124,6 +129,11 @@ fn every_key_has_its_test() {
     ] {
         let mut keys = Vec::new();
         leaves(&schema, &schema, "", &mut keys);
+        if format == "orchestration" {
+            for (part, path) in PARTS {
+                leaves(&schema, &orchestration_schema()["$defs"][part], path, &mut keys);
+            }
+        }
         keys.dedup();
         assert!(
             keys.len() >= least,
