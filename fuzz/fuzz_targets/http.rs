@@ -8,9 +8,8 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::OnceLock;
 
-use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
-use fracas_proxy::{Limits, Order, Proxy};
+use fracas_proxy::{Order, Proxy};
 use libfuzzer_sys::fuzz_target;
 
 static PROXY: OnceLock<SocketAddr> = OnceLock::new();
@@ -46,13 +45,10 @@ fn start() -> SocketAddr {
         .expect("a runtime");
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let order = Order {
-        listen: any,
         upstream: Some(format!("http://{upstream}").parse().expect("an upstream")),
         // Elsewhere, so that no client can change what is done.
         api_listen: Some(any),
-        seed: Seed(7),
-        config: ChaosConfig::default(),
-        limits: Limits::default(),
+        ..Order::new(any, Seed(7))
     };
     let inside = runtime.enter();
     let proxy = Proxy::bind(order).expect("a proxy");

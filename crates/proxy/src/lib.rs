@@ -66,6 +66,21 @@ pub struct Order {
     pub orchestrations: Orchestrations,
 }
 
+impl Order {
+    /// A proxy that answers requests itself, and does nothing to them.
+    pub fn new(listen: SocketAddr, seed: Seed) -> Self {
+        Self {
+            listen,
+            upstream: None,
+            api_listen: None,
+            seed,
+            config: ChaosConfig::default(),
+            limits: Limits::default(),
+            orchestrations: Orchestrations::default(),
+        }
+    }
+}
+
 /// How long others may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
