@@ -12,6 +12,7 @@ pub mod orchestrations;
 pub mod otlp;
 pub mod outlets;
 pub mod proxy;
+pub mod request;
 pub mod span;
 pub mod toxiproxy;
 pub mod trace;

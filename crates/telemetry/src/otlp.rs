@@ -3,4 +3,4 @@
 mod exporter;
 mod wire;
 
-pub use exporter::{Exporter, Sent, export};
+pub use exporter::{Exporter, Sent, Spans, export};

@@ -62,6 +62,18 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Requests that wait for a place of the bulkhead",
     },
+    Described {
+        name: "fracas_proxy_config_reloads_total",
+        kind: "counter",
+        labels: "result",
+        help: "Changes of the file of the configuration, applied or refused",
+    },
+    Described {
+        name: "fracas_proxy_spans_lost_total",
+        kind: "counter",
+        labels: "",
+        help: "Spans of requests that found no room on their way to the collector",
+    },
     OF_ORCHESTRATIONS[0],
     OF_ORCHESTRATIONS[1],
     OF_ORCHESTRATIONS[2],
@@ -79,6 +91,14 @@ struct OfFault {
     fault: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfResult {
+    result: &'static str,
+}
+
+/// Of a change of the file.
+const RESULTS: [&str; 2] = ["applied", "refused"];
+
 /// What a proxy counts. Whoever counts holds up nobody.
 #[derive(Debug)]
 pub struct Traffic {
@@ -88,6 +108,8 @@ pub struct Traffic {
     connections: Gauge,
     circuit_breaker: Level,
     bulkhead: [Level; 2],
+    reloads: Family<OfResult, Counter>,
+    spans_lost: Counter,
     orchestrations: Orchestrations,
     page: Page,
 }
@@ -114,6 +136,17 @@ pub struct Totals {
     pub faults: u64,
 }
 
+/// What was counted since the proxy began, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that were answered, by the class of the status.
+    pub requests: Vec<(&'static str, u64)>,
+    /// Faults that requests met.
+    pub faults: Vec<(&'static str, u64)>,
+    /// Connections that are open.
+    pub connections: u64,
+}
+
 /// A connection that is open; it is counted until this is dropped.
 #[derive(Debug)]
 pub struct Open(Gauge);
@@ -135,8 +168,17 @@ impl Traffic {
     /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
     pub fn new(faults: &[&'static str]) -> Self {
         let mut registry = Registry::with_prefix("fracas_proxy");
-        let [requests, met, latency, connections, breaker, inside, queued] =
-            [0, 1, 2, 3, 4, 5, 6].map(|index| ALL[index].help);
+        let [
+            requests,
+            met,
+            latency,
+            connections,
+            breaker,
+            inside,
+            queued,
+            reloads,
+            lost,
+        ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
@@ -144,6 +186,8 @@ impl Traffic {
             connections: Gauge::default(),
             circuit_breaker: Level::default(),
             bulkhead: [Level::default(), Level::default()],
+            reloads: Family::default(),
+            spans_lost: Counter::default(),
             orchestrations: Orchestrations::register(&mut registry),
             page: Page::default(),
         };
@@ -155,6 +199,11 @@ impl Traffic {
         let [has_a_place, waits] = &all.bulkhead;
         registry.register("bulkhead_concurrent_requests", inside, has_a_place.0.clone());
         registry.register("bulkhead_queued_requests", queued, waits.0.clone());
+        registry.register("config_reloads", reloads, all.reloads.clone());
+        registry.register("spans_lost", lost, all.spans_lost.clone());
+        for result in RESULTS {
+            drop(all.reloads.get_or_create(&OfResult { result }));
+        }
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -194,9 +243,31 @@ impl Traffic {
         }
     }
 
+    /// The same, one by one. These are the names of all faults.
+    pub fn counts(&self, faults: &[&'static str]) -> Counts {
+        let of_class = |class: &'static str| (class, self.requests.get_or_create(&OfClass { class }).get());
+        let of_fault = |fault: &'static str| (fault, self.faults.get_or_create(&OfFault { fault }).get());
+        Counts {
+            requests: CLASSES.into_iter().map(of_class).collect(),
+            faults: faults.iter().copied().map(of_fault).collect(),
+            connections: u64::try_from(self.connections.get()).unwrap_or_default(),
+        }
+    }
+
     /// A request is held for so many seconds.
     pub fn held(&self, seconds: f64) {
         self.latency.observe(seconds);
+    }
+
+    /// The file of the configuration has changed, and that was applied or refused.
+    pub fn reloaded(&self, is_applied: bool) {
+        let result = RESULTS[usize::from(!is_applied)];
+        self.reloads.get_or_create(&OfResult { result }).inc();
+    }
+
+    /// The span of a request found no room.
+    pub fn span_lost(&self) {
+        self.spans_lost.inc();
     }
 
     /// The state of the circuit breaker: 0 closed, 1 open, 2 half-open.
@@ -236,6 +307,8 @@ mod tests {
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
         queued.set(1);
+        traffic.reloaded(false);
+        traffic.span_lost();
         let orchestrations = traffic.orchestrations();
         orchestrations.ended("o", "failed");
         orchestrations.was_on("o", "a", std::time::Duration::from_millis(700));
@@ -257,6 +330,9 @@ mod tests {
             "fracas_proxy_circuit_breaker_state 2\n",
             "fracas_proxy_bulkhead_concurrent_requests 3\n",
             "fracas_proxy_bulkhead_queued_requests 1\n",
+            "fracas_proxy_config_reloads_total{result=\"applied\"} 0\n",
+            "fracas_proxy_config_reloads_total{result=\"refused\"} 1\n",
+            "fracas_proxy_spans_lost_total 1\n",
             "fracas_proxy_orchestration_executions_total{orchestration=\"o\",status=\"failed\"} 1\n",
             "fracas_proxy_orchestration_step_duration_seconds_bucket{orchestration=\"o\",step=\"a\",le=\"1\"} 1\n",
             "fracas_proxy_active_orchestrations 1\n",

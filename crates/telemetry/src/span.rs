@@ -16,6 +16,8 @@ pub struct Span {
     pub id: SpanId,
     /// In which it lies; `None` for the run itself.
     pub parent: Option<SpanId>,
+    /// Whose work it is.
+    pub kind: Kind,
     /// What it is, of few different words.
     pub name: String,
     /// Nanoseconds since 1970.
@@ -30,6 +32,16 @@ pub struct Span {
     pub left_out: u32,
     /// How it ended.
     pub outcome: Outcome,
+}
+
+/// Whose work a span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Our own.
+    #[default]
+    Internal,
+    /// That of a server, for somebody who asked.
+    Server,
 }
 
 /// A name and a value.
@@ -167,6 +179,7 @@ mod tests {
             trace: [1; 16],
             id: [1; 8],
             parent: None,
+            kind: Kind::default(),
             name: "x".to_owned(),
             began: 5,
             ended: 0,

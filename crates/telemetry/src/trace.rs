@@ -21,7 +21,7 @@ use fracas_core::probe::Reading;
 use fracas_core::record::Certificate;
 
 use crate::ids::{root_id, span_id, trace_id};
-use crate::span::{Attribute, Outcome, Span, Value};
+use crate::span::{Attribute, Kind, Outcome, Span, Value};
 use injection::Injection;
 
 /// The cleanup of a run whose runner lived to hear of it.
@@ -121,6 +121,7 @@ fn blank(run: &RunId, what: &str, ordinal: u64, at: u64) -> Span {
         trace: trace_id(run),
         id: span_id(run, what, ordinal),
         parent: Some(root_id(run)),
+        kind: Kind::Internal,
         name: what.to_owned(),
         began: at,
         ended: at,

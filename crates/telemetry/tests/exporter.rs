@@ -12,7 +12,7 @@ mod receiver;
 use std::time::{Duration, Instant};
 
 use fracas_telemetry::otlp::export;
-use fracas_telemetry::span::{Outcome, Span};
+use fracas_telemetry::span::{Kind, Outcome, Span};
 use fracas_telemetry::{Exporter, Otlp};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message as _;
@@ -24,6 +24,7 @@ fn span(number: u64) -> Span {
         trace: [1; 16],
         id: (number + 1).to_be_bytes(),
         parent: None,
+        kind: Kind::Internal,
         name: format!("span {number}"),
         began: 1,
         ended: 2,
@@ -131,4 +132,20 @@ async fn a_collector_that_hangs_holds_nobody() {
     let told = exporter.finish().await.unwrap().to_string();
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     assert!(told.contains("5000 of 5000"), "{told}");
+}
+
+// Those who hand over from many places hold nobody up, neither at the end.
+#[tokio::test]
+async fn whoever_hands_over_later_than_the_end_is_told_so() {
+    let receiver = Receiver::start();
+    let exporter = Exporter::start(to(&receiver));
+    let spans = exporter.spans();
+    for number in 0..10 {
+        assert!(spans.send(span(number)));
+    }
+    let begun = Instant::now();
+    assert_eq!(exporter.finish().await, None);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(receiver.spans().len(), 10);
+    assert!(!spans.send(span(10)));
 }

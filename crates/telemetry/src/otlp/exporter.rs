@@ -1,5 +1,6 @@
 //! Sending spans. The queue is bounded, every request has a time limit, and whoever hands a span over never waits.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,12 +70,45 @@ impl Sent {
 pub struct Exporter {
     otlp: Otlp,
     queue: mpsc::Sender<Span>,
-    /// How many spans were handed over.
-    handed: u64,
-    /// How many of them found no room.
-    overflow: u64,
+    count: Arc<Count>,
     task: JoinHandle<()>,
     progress: Progress,
+}
+
+/// Hands spans over from many places at once. Copies are of the same.
+#[derive(Debug, Clone)]
+pub struct Spans {
+    /// It does not hold up the end.
+    queue: mpsc::WeakSender<Span>,
+    count: Arc<Count>,
+}
+
+/// How many spans came.
+#[derive(Debug, Default)]
+struct Count {
+    /// How many were handed over.
+    handed: AtomicU64,
+    /// How many of them found no room.
+    overflow: AtomicU64,
+}
+
+impl Count {
+    fn hand_over(&self, queue: &mpsc::Sender<Span>, span: Span) -> bool {
+        self.handed.fetch_add(1, Ordering::Relaxed);
+        let is_taken = queue.try_send(span).is_ok();
+        if !is_taken {
+            self.overflow.fetch_add(1, Ordering::Relaxed);
+        }
+        is_taken
+    }
+}
+
+impl Spans {
+    /// Hands a span over. Never waits. `false`: there was no room, and it is lost, and counted; or all is over.
+    pub fn send(&self, span: Span) -> bool {
+        let queue = self.queue.upgrade();
+        queue.is_some_and(|queue| self.count.hand_over(&queue, span))
+    }
 }
 
 /// What became of the spans so far: also known when the work has to be cut off.
@@ -89,8 +123,7 @@ impl Exporter {
         Self {
             otlp,
             queue,
-            handed: 0,
-            overflow: 0,
+            count: Arc::default(),
             task,
             progress,
         }
@@ -98,9 +131,14 @@ impl Exporter {
 
     /// Hands a span over. Never waits: where the queue is full, it is lost and counted.
     pub fn send(&mut self, span: Span) {
-        self.handed += 1;
-        if self.queue.try_send(span).is_err() {
-            self.overflow += 1;
+        let _taken = self.count.hand_over(&self.queue, span);
+    }
+
+    /// For those who hand spans over from many places at once.
+    pub fn spans(&self) -> Spans {
+        Spans {
+            queue: self.queue.downgrade(),
+            count: Arc::clone(&self.count),
         }
     }
 
@@ -109,8 +147,7 @@ impl Exporter {
         let Self {
             otlp,
             queue,
-            handed,
-            overflow,
+            count,
             mut task,
             progress,
         } = self;
@@ -119,8 +156,11 @@ impl Exporter {
             task.abort();
         }
         let mut sent = progress.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sent.lose(overflow, "more came than could be sent");
-        let rest = handed.saturating_sub(sent.taken + sent.lost);
+        sent.lose(count.overflow.load(Ordering::Relaxed), "more came than could be sent");
+        let rest = count
+            .handed
+            .load(Ordering::Relaxed)
+            .saturating_sub(sent.taken + sent.lost);
         sent.lose(rest, &format!("the last ones were not sent within {LAST:?}"));
         sent.problem(&otlp)
     }

@@ -4,7 +4,7 @@
 
 use prost::Message as _;
 
-use crate::span::{Attribute, Happened, Outcome, Span as Ours, Value};
+use crate::span::{Attribute, Happened, Kind, Outcome, Span as Ours, Value};
 
 /// `collector/trace/v1/trace_service.proto`
 #[derive(Clone, PartialEq, prost::Message)]
@@ -130,6 +130,8 @@ enum Any {
 
 /// `SPAN_KIND_INTERNAL`
 const INTERNAL: i32 = 1;
+/// `SPAN_KIND_SERVER`
+const SERVER: i32 = 2;
 /// `STATUS_CODE_OK`
 const OK: i32 = 1;
 /// `STATUS_CODE_ERROR`
@@ -176,7 +178,10 @@ fn span(ours: Ours) -> Span {
         // The root has an empty one.
         parent_span_id: ours.parent.map(|id| id.to_vec()).unwrap_or_default(),
         name: ours.name,
-        kind: INTERNAL,
+        kind: match ours.kind {
+            Kind::Internal => INTERNAL,
+            Kind::Server => SERVER,
+        },
         start_time_unix_nano: ours.began,
         end_time_unix_nano: ours.ended,
         attributes: attributes(ours.attributes),
@@ -233,6 +238,7 @@ mod tests {
             trace: [7; 16],
             id: [8; 8],
             parent: Some([9; 8]),
+            kind: Kind::Server,
             name: "revert".to_owned(),
             began: 1_000_000_001,
             ended: 2_000_000_002,
@@ -252,6 +258,7 @@ mod tests {
         };
         let root = Ours {
             parent: None,
+            kind: Kind::Internal,
             outcome: Outcome::Good,
             ..ours.clone()
         };
@@ -269,7 +276,7 @@ mod tests {
             ),
             ([7; 16].as_slice(), [8; 8].as_slice(), [9; 8].as_slice())
         );
-        assert_eq!((span.name.as_str(), span.kind), ("revert", 1));
+        assert_eq!((span.name.as_str(), span.kind, spans[1].kind), ("revert", 2, 1));
         assert_eq!(
             (span.start_time_unix_nano, span.end_time_unix_nano),
             (1_000_000_001, 2_000_000_002)
