@@ -158,7 +158,7 @@ impl Step {
 
 impl Scenario {
     /// What is done: the scenario of that name, with the keys of `config` put over it.
-    fn resolved(&self) -> Result<ChaosConfig, Unresolved> {
+    pub(super) fn resolved(&self) -> Result<ChaosConfig, Unresolved> {
         let wrong = |error: serde_json::Error| Unresolved::Wrong(error.to_string());
         let known = self.name.as_deref().and_then(Predefined::named);
         let mut whole = match (known, &self.name) {

@@ -1,5 +1,7 @@
 //! Scenarios that have a name, with the values that seed 3's original gives them.
 
+use super::{ChaosConfig, Scenario, Unresolved};
+
 /// A scenario that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Predefined {
@@ -67,5 +69,70 @@ impl Predefined {
     /// The one of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PREDEFINED.iter().find(|one| one.name == name)
+    }
+
+    /// What it does.
+    ///
+    /// # Errors
+    /// Never: a test reads them all.
+    pub fn chaos_config(&self) -> Result<ChaosConfig, Unresolved> {
+        let scenario = Scenario {
+            name: Some(self.name.to_owned()),
+            ..Scenario::default()
+        };
+        scenario.resolved()
+    }
+}
+
+impl ChaosConfig {
+    /// This with others laid over it, in their order: of two that have the same block, the later counts. A block that is off says nothing, and
+    /// neither does a configuration that is off.
+    #[must_use]
+    pub fn beneath<'c>(&self, over: impl IntoIterator<Item = &'c Self>) -> Self {
+        let mut whole = self.clone();
+        for config in over {
+            if !whole.enabled {
+                whole = Self::default();
+            }
+            whole.take(config);
+        }
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::PREDEFINED;
+    use super::*;
+
+    fn config(value: serde_json::Value) -> ChaosConfig {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn it_is_known_what_each_does() {
+        for one in PREDEFINED {
+            let config = one.chaos_config().unwrap();
+            assert_ne!(config, ChaosConfig::default(), "{}", one.name);
+        }
+    }
+
+    #[test]
+    fn what_lies_over_a_configuration_counts_and_the_rest_stays() {
+        let base = config(json!({
+            "latency": { "fixed_delay_ms": 1 }, "rate_limit": {}, "bulkhead": { "enabled": false },
+        }));
+        assert_eq!(base.beneath([]), base);
+        let one = config(json!({ "latency": { "fixed_delay_ms": 2 } }));
+        let two = config(json!({ "latency": { "fixed_delay_ms": 3 }, "rate_limit": { "enabled": false } }));
+        let whole = base.beneath([&one, &two]);
+        assert_eq!((&whole.latency, &whole.rate_limit), (&two.latency, &base.rate_limit));
+        assert_eq!(whole.bulkhead, base.bulkhead);
+        // What is off as a whole does not act beneath another, either.
+        let off = ChaosConfig { enabled: false, ..base };
+        assert_eq!(off.beneath([]), off);
+        assert_eq!(off.beneath([&one]), one);
     }
 }
