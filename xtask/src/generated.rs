@@ -14,6 +14,9 @@ use crate::children;
 /// The formats that `fracas schema` knows, each with a file `docs/reference/<format>.schema.json` and a page beside it.
 const FORMATS: &[&str] = &["experiment", "chaos-scenario", "chaos-config", "orchestration"];
 
+/// The description of the proxy's API, beside them.
+const OPENAPI: &str = "proxy-openapi";
+
 /// The pages that the program itself writes: each a file `docs/reference/<name>.md` and the words that print it.
 const PAGES: &[(&str, [&str; 2])] = &[
     ("faults", ["faults", "--markdown"]),
@@ -36,17 +39,22 @@ pub(crate) enum Mode {
     CheckBuilt,
 }
 
-/// The schema of each format, from the binary.
+/// The schema of each format and the description of the proxy's API, from the binary.
 pub(crate) fn schemas(mode: Mode) -> Result<()> {
     let mut files = Vec::new();
-    for format in FORMATS {
+    for format in FORMATS.iter().chain([&OPENAPI]) {
         let text = printed(mode, &["schema", format])?;
         let schema: Value =
             serde_json::from_str(&text).with_context(|| format!("`fracas schema {format}` printed no JSON"))?;
         if !schema.is_object() {
             bail!("`fracas schema {format}` printed JSON that is no schema");
         }
-        files.push((schema_file(format)?, text));
+        let file = if *format == OPENAPI {
+            children::root()?.join(format!("docs/reference/{OPENAPI}.json"))
+        } else {
+            schema_file(format)?
+        };
+        files.push((file, text));
     }
     bring(mode, &files, "cargo xtask schema")
 }

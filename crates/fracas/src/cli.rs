@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod inject;
 mod look;
 mod orchestrate;
+mod presets;
 mod proxy;
 
 pub(crate) use inject::{Fault, Inject};
@@ -15,6 +16,7 @@ pub(crate) use look::{
     SchemaOf, Targets, Template, Validate,
 };
 pub(crate) use orchestrate::{At, Language, Orchestrate, What};
+pub(crate) use presets::{Presets, Resilience};
 pub(crate) use proxy::{Chaos, Proxy};
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.

@@ -272,13 +272,18 @@ impl Settings {
         self.given("telemetry.metrics_listen")
     }
 
-    /// Where a run is told to besides its files.
-    fn outlets(&self) -> Result<Outlets> {
+    /// The collector that is told, if any.
+    pub(crate) fn otlp(&self) -> Result<Option<Otlp>> {
         let headers = self.text("telemetry.otlp_headers").unwrap_or_default();
         let otlp = self.text("telemetry.otlp_endpoint");
+        otlp.map(|endpoint| Otlp::new(&endpoint, &headers)).transpose()
+    }
+
+    /// Where a run is told to besides its files.
+    fn outlets(&self) -> Result<Outlets> {
         let webhook = self.text("notify.webhook");
         Ok(Outlets {
-            otlp: otlp.map(|endpoint| Otlp::new(&endpoint, &headers)).transpose()?,
+            otlp: self.otlp()?,
             webhook: webhook.map(|url| Hook::new(&url)).transpose()?,
             told: false,
         })

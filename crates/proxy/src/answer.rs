@@ -6,17 +6,21 @@ use http_body_util::Full;
 use hyper::body::Body as _;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use crate::body::Body;
 
 /// Problem details (RFC 9457). Without a type of its own a problem has the title of its status.
-#[derive(Debug, Serialize)]
-struct Details<'d> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Details<'d> {
     title: &'d str,
     status: u16,
     detail: &'d str,
+    /// What is wrong with what was sent, one by one.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schemars(with = "Option<&[Said]>")]
     problems: &'d [Said],
 }
 

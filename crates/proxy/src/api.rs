@@ -5,7 +5,14 @@
 //! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, which browsers send to other sites
 //! only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
 
+mod config;
+mod measured;
+mod openapi;
 mod orchestration;
+mod resilience;
+mod route;
+mod scenarios;
+mod table;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,21 +21,23 @@ use std::time::Duration;
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::problem::Problem;
 use fracas_spec::{Chaos, Source, chaos};
-use fracas_telemetry::metrics::Form;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Body as _;
 use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
-use crate::faults::circuit::Phase;
-use crate::orchestra::Orchestra;
 use crate::service::Shared;
 use crate::upload::Upload;
+use route::{Asked, Found, Route, Takes, find};
+use table::ROUTES;
+
+pub use openapi::openapi;
 
 /// What stands before every path of ours.
 const ROOT: &str = "/api/chaos";
@@ -39,15 +48,21 @@ const LARGEST: usize = 1 << 20;
 /// Besides those that begin with `x-forwarded-`: what says that a request was passed on.
 const PASSED_ON: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 
-#[derive(Debug, Serialize)]
-struct Message<'m> {
-    message: &'m str,
+/// Why nothing else changes what is done to traffic.
+const BY_ORCHESTRATION: &str =
+    "an orchestration says what is done to traffic until it ends: POST /api/chaos/orchestration/stop ends it";
+
+/// That something was done.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Message {
+    message: String,
 }
 
 /// What is on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Status {
     enabled: bool,
+    /// Also those of the steps of an orchestration that are on.
     active_scenarios: Vec<String>,
     latency_enabled: bool,
     fault_injection_enabled: bool,
@@ -71,26 +86,26 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 /// Answers a request to the API.
 pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    let does = match admit(connection, &request) {
-        Ok(does) => does,
-        Err(refused) => {
-            return *refused;
-        }
+    let (route, asked) = match admit(connection, &request) {
+        Ok(admitted) => admitted,
+        Err(refused) => return *refused,
     };
-    if *request.method() == Method::GET {
-        if request.uri().path().ends_with("/orchestration/export") {
-            return orchestration::export(shared, request.uri().query());
-        }
-        return does(shared, None);
+    let text = match text(request.into_body()).await {
+        Ok(text) => text,
+        Err((status, why)) => return answer::problem(status, why),
+    };
+    // Some clients cannot send nothing.
+    if matches!(route.takes, Takes::Nothing) && !matches!(text.trim(), "" | "{}" | "null") {
+        return answer::problem(
+            StatusCode::BAD_REQUEST,
+            "what was sent would do nothing: the path takes no body",
+        );
     }
-    match text(request.into_body()).await {
-        Ok(text) => does(shared, Some(text)),
-        Err((status, why)) => answer::problem(status, why),
-    }
+    (route.does)(shared, &Asked { text, ..asked })
 }
 
-/// What a request asks for, if it may.
-fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box<Response<Body>>> {
+/// What a request asks for, if it may. Its body is not read yet.
+fn admit(connection: &Connection, request: &Request<Upload>) -> Result<(&'static Route, Asked), Box<Response<Body>>> {
     let refused = |status, why| Err(Box::new(answer::problem(status, why)));
     if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
         let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
@@ -106,134 +121,37 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     if let Some(why) = named(&host).or_else(|| foreign(request.headers(), &host)) {
         return refused(StatusCode::FORBIDDEN, why);
     }
-    let route = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
-    let Some((_, methods, does)) = ROUTES.iter().find(|(known, ..)| *known == route) else {
-        return refused(StatusCode::NOT_FOUND, "the API has no such path");
-    };
-    if !methods.contains(request.method()) {
-        let mut refused = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method");
-        let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
-        if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
-            refused.headers_mut().insert(ALLOW, allowed);
+    let path = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
+    let (route, name) = match find(ROUTES, request.method().as_str(), path) {
+        Found::Route(route, name) => (route, name),
+        Found::Nothing => return refused(StatusCode::NOT_FOUND, "the API has no such path"),
+        Found::Methods(allowed) => {
+            let mut refused = answer::problem(StatusCode::METHOD_NOT_ALLOWED, "the path has no such method");
+            if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+                refused.headers_mut().insert(ALLOW, allowed);
+            }
+            return Err(Box::new(refused));
         }
-        return Err(Box::new(refused));
-    }
+    };
+    let choice = match route.choice(request.uri().query().unwrap_or_default()) {
+        Ok(choice) => choice,
+        Err(why) => return Err(Box::new(answer::problem(StatusCode::BAD_REQUEST, &why))),
+    };
     // 0 without a body, none where its length is not known.
     let sends = request.body().size_hint().exact() != Some(0);
     // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported.
-    let sends = sends || route == "/orchestration/start";
+    let sends = sends || route.path == "/orchestration/start";
     if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
         let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
-    Ok(*does)
+    let asked = Asked {
+        name,
+        choice,
+        text: String::new(),
+    };
+    Ok((route, asked))
 }
-
-/// What a path does. `None`: it is only read.
-type Does = fn(&Arc<Shared>, Option<String>) -> Response<Body>;
-
-static ROUTES: &[(&str, &[Method], Does)] = &[
-    ("/config", &[Method::GET, Method::PUT], |shared, text| match text {
-        None => answer::json(&shared.live.base()),
-        Some(text) => put(
-            shared,
-            text,
-            "Chaos configuration updated",
-            |config, new: ChaosConfig| *config = new,
-        ),
-    }),
-    ("/config/latency", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Latency configuration updated",
-            |config, new| {
-                config.latency = Some(new);
-            },
-        )
-    }),
-    ("/config/faults", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Fault injection configuration updated",
-            |config, new| {
-                config.fault_injection = Some(new);
-            },
-        )
-    }),
-    ("/config/rate-limit", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Rate limit configuration updated",
-            |config, new| {
-                config.rate_limit = Some(new);
-            },
-        )
-    }),
-    ("/config/traffic", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Traffic shaping configuration updated",
-            |config, new| {
-                config.traffic_shaping = Some(new);
-            },
-        )
-    }),
-    ("/config/circuit-breaker", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Circuit breaker configuration updated",
-            |config, new| {
-                config.circuit_breaker = Some(new);
-            },
-        )
-    }),
-    ("/config/bulkhead", &[Method::PUT], |shared, text| {
-        put(
-            shared,
-            text.unwrap_or_default(),
-            "Bulkhead configuration updated",
-            |config, new| {
-                config.bulkhead = Some(new);
-            },
-        )
-    }),
-    ("/enable", &[Method::POST], |shared, _| {
-        change(shared, |config| config.enabled = true).unwrap_or_else(|| done("Chaos engineering enabled"))
-    }),
-    // Whatever is done to traffic, this ends it.
-    ("/disable", &[Method::POST], |shared, _| {
-        Orchestra::stop_and(shared, || shared.live.change(|config| config.enabled = false));
-        done("Chaos engineering disabled")
-    }),
-    ("/reset", &[Method::POST], |shared, _| {
-        Orchestra::stop_and(shared, || shared.live.change(|config| *config = ChaosConfig::default()));
-        done("Chaos configuration reset")
-    }),
-    ("/orchestration/start", &[Method::POST], orchestration::start),
-    ("/orchestration/import", &[Method::POST], orchestration::import),
-    ("/orchestration/export", &[Method::GET], |shared, _| {
-        orchestration::export(shared, None)
-    }),
-    ("/orchestration/status", &[Method::GET], |shared, _| {
-        answer::json(&shared.orchestra.status())
-    }),
-    ("/orchestration/stop", &[Method::POST], orchestration::stop),
-    ("/scenarios/predefined", &[Method::GET], |_, _| {
-        answer::json(&orchestration::predefined())
-    }),
-    ("/status", &[Method::GET], |shared, _| status(shared)),
-    ("/metrics", &[Method::GET], |shared, _| {
-        match shared.metrics.page().text(Form::Text) {
-            Ok(text) => answer::with(StatusCode::OK, Form::Text.content_type(), text),
-            Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "a value has no form"),
-        }
-    }),
-];
 
 fn status(shared: &Shared) -> Response<Body> {
     let active = shared.live.now();
@@ -241,17 +159,13 @@ fn status(shared: &Shared) -> Response<Body> {
     let [inside, queued] = shared.live.places().counts();
     answer::json(&Status {
         enabled: config.enabled,
-        active_scenarios: shared.orchestra.scenarios(),
+        active_scenarios: [shared.scenarios.names(), shared.orchestra.scenarios()].concat(),
         latency_enabled: config.latency().is_some(),
         fault_injection_enabled: config.fault_injection().is_some(),
         rate_limit_enabled: config.rate_limit().is_some(),
         traffic_shaping_enabled: config.traffic_shaping().is_some(),
         circuit_breaker_enabled: config.circuit_breaker().is_some(),
-        circuit_breaker_state: match shared.live.breaker().phase() {
-            Phase::Closed => "closed",
-            Phase::Open => "open",
-            Phase::HalfOpen => "half_open",
-        },
+        circuit_breaker_state: resilience::phase(shared),
         bulkhead_enabled: config.bulkhead().is_some(),
         bulkhead_concurrent_requests: inside,
         bulkhead_queued_requests: queued,
@@ -260,15 +174,15 @@ fn status(shared: &Shared) -> Response<Body> {
 }
 
 fn done(message: &str) -> Response<Body> {
-    answer::json(&Message { message })
+    answer::json(&Message {
+        message: message.to_owned(),
+    })
 }
 
 /// Changes what is configured. The answer says why not.
 fn change(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Response<Body>> {
     if shared.orchestra.is_running() {
-        let why =
-            "an orchestration says what is done to traffic until it ends: POST /api/chaos/orchestration/stop ends it";
-        return Some(answer::problem(StatusCode::CONFLICT, why));
+        return Some(answer::problem(StatusCode::CONFLICT, BY_ORCHESTRATION));
     }
     shared.live.change(change);
     None
@@ -277,19 +191,29 @@ fn change(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Resp
 /// Reads the configuration or block that was sent, and changes what acts.
 fn put<T: Chaos>(
     shared: &Shared,
-    text: String,
+    text: &str,
     message: &'static str,
     set: impl FnOnce(&mut ChaosConfig, T),
 ) -> Response<Body> {
     let source = Source {
         name: "the body of the request".to_owned(),
-        text,
+        text: text.to_owned(),
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
         Ok(new) => change(shared, |config| set(config, new)).unwrap_or_else(|| done(message)),
         Err(problems) => refused(&problems),
     }
+}
+
+/// Why a small body was not read.
+fn unread(error: &serde_json::Error) -> Response<Body> {
+    let status = if error.is_data() {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    answer::problem(status, &format!("the body is not understood: {error}"))
 }
 
 fn refused(problems: &[Box<Problem>]) -> Response<Body> {

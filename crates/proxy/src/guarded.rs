@@ -15,6 +15,7 @@ use crate::faults::circuit::Outcome;
 use crate::faults::connections::Busy;
 use crate::faults::partial::CutOff;
 use crate::progress::Progress;
+use crate::service::Answered;
 use crate::upload::{ALL, Broken};
 
 /// A body whose end is seen: whether it came whole, broke off, or was dropped because its client had gone.
@@ -33,8 +34,9 @@ pub(crate) struct Guarded<B> {
     _held: Held,
 }
 
-/// What a request has until the body of its answer has ended: a place in the bulkhead, and that it is open in its connection.
-pub(crate) type Held = (Option<Arc<Place>>, Busy);
+/// What a request has until the body of its answer has ended: a place in the bulkhead, that it is open in its connection, and that it is not
+/// measured yet.
+pub(crate) type Held = (Option<Arc<Place>>, Busy, Option<Answered>);
 
 impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

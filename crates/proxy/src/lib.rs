@@ -12,6 +12,7 @@ mod api;
 mod body;
 pub mod client;
 mod connection;
+mod control;
 mod faults;
 mod forward;
 mod guarded;
@@ -20,15 +21,18 @@ mod headers;
 mod identity;
 mod link;
 mod live;
+mod measures;
 mod orchestra;
 mod progress;
 mod responder;
+mod scenarios;
 mod serve;
 mod service;
 mod shaped;
 mod tcp;
 mod timer;
 mod toxiproxy;
+mod traced;
 mod tunnel;
 mod upload;
 mod upstream;
@@ -37,13 +41,16 @@ mod wire;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fracas_core::chaos::ChaosConfig;
+use fracas_core::chaos::{ChaosConfig, Predefined};
 use fracas_core::seed::Seed;
 
+pub use api::openapi;
+pub use control::{Configured, Control};
 pub use faults::NAMES;
 pub use orchestra::Orchestrations;
 pub use serve::{Drained, Proxy};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
+pub use traced::Tracing;
 pub use upstream::Upstream;
 
 /// What a proxy is to do.
@@ -60,6 +67,10 @@ pub struct Order {
     pub seed: Seed,
     /// What is done to traffic at first.
     pub config: ChaosConfig,
+    /// What is laid over that at first, until somebody stops it.
+    pub scenarios: Vec<&'static Predefined>,
+    /// Who is told of each request. `None`: nobody.
+    pub tracing: Option<Tracing>,
     /// How long others may take.
     pub limits: Limits,
     /// What orchestrations may do, and the first of them.
@@ -75,6 +86,8 @@ impl Order {
             api_listen: None,
             seed,
             config: ChaosConfig::default(),
+            scenarios: Vec::new(),
+            tracing: None,
             limits: Limits::default(),
             orchestrations: Orchestrations::default(),
         }

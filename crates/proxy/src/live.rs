@@ -44,6 +44,8 @@ pub(crate) struct Live {
 struct State {
     /// What was configured.
     base: ChaosConfig,
+    /// What is laid over that, in its order.
+    over: Vec<Arc<ChaosConfig>>,
     /// What is done instead, for a while.
     cover: Option<ChaosConfig>,
     now: Arc<Active>,
@@ -59,6 +61,7 @@ impl Live {
             idle: watch::Sender::new(idle(&config)),
             state: RwLock::new(State {
                 base: config.clone(),
+                over: Vec::new(),
                 cover: None,
                 now: Arc::new(Active::new(config, None)),
             }),
@@ -105,6 +108,11 @@ impl Live {
         self.act(|state| change(&mut state.base));
     }
 
+    /// Lays these over what was configured, in the place of those that were there.
+    pub(crate) fn lay_over(&self, over: Vec<Arc<ChaosConfig>>) {
+        self.act(|state| state.over = over);
+    }
+
     /// Does this instead of what was configured; with `None` that again.
     pub(crate) fn cover(&self, cover: Option<ChaosConfig>) {
         self.act(|state| state.cover = cover);
@@ -114,7 +122,10 @@ impl Live {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let was_covered = state.cover.is_some();
         change(&mut state);
-        let config = state.cover.as_ref().unwrap_or(&state.base).clone();
+        let config = match &state.cover {
+            Some(cover) => cover.clone(),
+            None => state.base.beneath(state.over.iter().map(|one| &**one)),
+        };
         // What was counted of the one is nothing to the other, also where both have the same block.
         let is_other = state.cover.is_some() != was_covered;
         if is_other {

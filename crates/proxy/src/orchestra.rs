@@ -90,6 +90,23 @@ impl Orchestra {
         Self::stop_and(shared, || shared.orchestra.is_closed.store(true, Ordering::Release));
     }
 
+    /// Does something if none goes on, and before one can begin.
+    ///
+    /// # Errors
+    /// One goes on, or the proxy ends.
+    pub(crate) fn unless_one_runs<T>(shared: &Shared, does: impl FnOnce() -> T) -> Result<T, Refused> {
+        let place = shared.orchestra.lock();
+        if shared.orchestra.is_closed() {
+            return Err(Refused::Ends);
+        }
+        if place.as_ref().is_some_and(Run::goes_on) {
+            return Err(Refused::Another);
+        }
+        let done = does();
+        drop(place);
+        Ok(done)
+    }
+
     /// Whether nothing begins any more.
     fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)

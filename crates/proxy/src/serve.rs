@@ -18,11 +18,13 @@ use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::live::Live;
+use crate::measures::Measures;
 use crate::orchestra::{self, Orchestra};
+use crate::scenarios::{self, Scenarios};
 use crate::service::Shared;
 use crate::timer::Timer;
 use crate::tunnel::Tunnels;
-use crate::{NAMES, Order};
+use crate::{Control, NAMES, Order};
 
 /// A proxy whose ports are taken, and that answers nobody yet.
 #[derive(Debug)]
@@ -76,16 +78,31 @@ impl Proxy {
         let shared = Shared {
             live,
             orchestra: Orchestra::new(order.orchestrations.allow_exec, order.orchestrations.allow_upstream),
+            scenarios: Scenarios::default(),
+            measures: Measures::default(),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
+            tracing: order.tracing,
             timer,
             seed: order.seed,
             limits: order.limits,
         };
+        let shared = Arc::new(shared);
+        for known in order.scenarios {
+            let unread = |why| {
+                Problem::new(
+                    &codes::INSIDE,
+                    format!("a scenario that has a name is not understood: {why:?}"),
+                )
+            };
+            let config = known.chaos_config().map_err(unread)?;
+            // No orchestration runs yet, and nothing ends.
+            let _begun = scenarios::start(&shared, known, config, None);
+        }
         Ok(Self {
             traffic,
             api,
-            shared: Arc::new(shared),
+            shared,
             alive,
             first,
             tunnels,
@@ -112,6 +129,11 @@ impl Proxy {
     /// What it counts.
     pub fn page(&self) -> Page {
         self.shared.metrics.page()
+    }
+
+    /// A hand on it while it serves.
+    pub fn control(&self) -> Control {
+        Control::new(&self.shared)
     }
 
     /// Answers until `stop`; then takes no more connections, and lets those that are open end with their last request, until `patience`

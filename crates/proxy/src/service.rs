@@ -24,9 +24,12 @@ use crate::forward::Forward;
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
+use crate::measures::Measures;
 use crate::orchestra::Orchestra;
+use crate::scenarios::Scenarios;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
+use crate::traced::{Traced, Tracing};
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
 
@@ -45,8 +48,11 @@ const CLOSES: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) live: Live,
     pub(crate) orchestra: Orchestra,
+    pub(crate) scenarios: Scenarios,
+    pub(crate) measures: Measures,
     pub(crate) forward: Option<Forward>,
     pub(crate) metrics: Traffic,
+    pub(crate) tracing: Option<Tracing>,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,
     pub(crate) limits: Limits,
@@ -57,12 +63,33 @@ pub(crate) struct Shared {
 struct Met {
     faults: Vec<&'static str>,
     delay: Option<Delay>,
+    /// For how long faults held it.
+    held: Duration,
+    /// Told to whoever watches it.
+    traced: Option<Traced>,
     /// Let pass by the circuit breaker.
     passing: Option<Passing>,
     /// In the bulkhead.
     place: Option<Arc<Place>>,
     /// By which its answer passes, if it is not one of ours.
     bandwidth: Option<Arc<Bandwidth>>,
+}
+
+/// An answer that has begun. It is measured when it has ended: when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    shared: Arc<Shared>,
+    begun: Instant,
+    /// For how long faults held its request.
+    held: Duration,
+    /// It ends when this is dropped.
+    _traced: Option<Traced>,
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.shared.measures.add(self.begun.elapsed(), self.held);
+    }
 }
 
 /// Answers a request.
@@ -76,6 +103,7 @@ pub(crate) async fn answer(
         Door::Both => api::is_path(request.uri().path()),
         Door::Traffic => false,
     };
+    let begun = Instant::now();
     let busy = connection.traffic.begins(is_of_api);
     let request = Upload::of(request, shared.limits.silence);
     let is_head = request.method() == Method::HEAD;
@@ -83,13 +111,22 @@ pub(crate) async fn answer(
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
     let is_shared = request.version() >= Version::HTTP_2;
     let mut met = Met::default();
+    if !is_of_api {
+        met.traced = Traced::begin(&shared, &request);
+    }
     let response = if is_of_api {
         called(&shared, &connection, request).await
     } else {
         whole(&shared, &connection, request, &mut met).await
     };
     let response = if is_head { answer::to_head(response) } else { response };
-    let held = (met.place.take(), busy);
+    let measured = (!is_of_api).then(|| Answered {
+        shared: Arc::clone(&shared),
+        begun,
+        held: met.held,
+        _traced: met.traced.take(),
+    });
+    let held = (met.place.take(), busy, measured);
     response.map(|body| {
         let body = Shaped::new(body, met.bandwidth.take());
         let guarded = Guarded::new(body, upload, met.passing.take(), held);
@@ -118,6 +155,9 @@ async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload
     met.show(response.headers_mut());
     let status = response.status();
     shared.metrics.answered(status.as_u16());
+    if let Some(traced) = &mut met.traced {
+        traced.answered(status.as_u16(), met.held);
+    }
     met.passing = met.passing.take().and_then(|passing| passing.answered(status));
     response
 }
@@ -189,11 +229,15 @@ async fn traffic(
     {
         met.fault(shared, "latency");
         met.delay = Some(delay);
+        met.held += delay.total();
         shared.metrics.held(delay.total().as_secs_f64());
         shared.timer.until(Instant::now() + delay.total()).await;
     }
     if let Some(failure) = failure {
         met.fault(shared, failure.name());
+        if let Failure::Timeout(after) = failure {
+            met.held += after;
+        }
         if failure.is_an_end()
             && let Some(passing) = met.passing.take()
         {
@@ -309,6 +353,9 @@ async fn pass(
 impl Met {
     fn fault(&mut self, shared: &Shared, name: &'static str) {
         self.faults.push(name);
+        if let Some(traced) = &mut self.traced {
+            traced.met(name);
+        }
         shared.metrics.met(name);
     }
 

@@ -185,6 +185,8 @@ pub(crate) enum SchemaOf {
     ChaosConfig,
     /// An orchestration: what a proxy does to traffic, and when
     Orchestration,
+    /// The API of a proxy, as OpenAPI 3.1
+    ProxyOpenapi,
     /// `report.json`
     Report,
     /// A line of `events.ndjson`

@@ -8,6 +8,8 @@ use fracas_core::units::Span;
 use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
 
+use super::presets::{Presets, Resilience};
+
 /// `fracas proxy`
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER)]
@@ -23,7 +25,7 @@ pub(crate) struct Proxy {
     /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it; without it the proxy answers them itself
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<Upstream>,
-    /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`
+    /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`. Changes of the file act from the next request on
     #[arg(long, value_name = "FILE")]
     pub(crate) chaos_config: Option<PathBuf>,
     /// Begins this orchestration with the proxy, YAML or JSON; its hooks may run programs, and its report is written
@@ -59,17 +61,22 @@ pub(crate) struct Proxy {
     pub(crate) drain: Span,
     #[command(flatten)]
     pub(crate) chaos: Chaos,
+    #[command(flatten)]
+    pub(crate) presets: Presets,
+    #[command(flatten)]
+    pub(crate) resilience: Resilience,
 }
 
 const AFTER: &str = "The configuration is read and changed beneath /api/chaos/ while requests pass. Each fault is named in the header \
-x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen.";
+x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen. With --otlp-endpoint each \
+request is a span.";
 
 /// Keys of the configuration, by the names that seed 3's original gives them. They win over the file, also where it says that their block,
 /// or all of it, is off.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Faults")]
 pub(crate) struct Chaos {
-    /// Does what the file says also if it says that it is off
+    /// Does what the file says also where that says `enabled: false`; with nothing to do, chaos is on and waits for what the API says
     #[arg(long)]
     pub(crate) chaos: bool,
     /// Holds requests for so many milliseconds

@@ -1,23 +1,28 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
+mod flags;
+mod watch_file;
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, Orchestration, RateLimit, TrafficShaping};
+use fracas_core::chaos::Orchestration;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder};
+use fracas_proxy::{Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
 use fracas_spec::Source;
-use fracas_telemetry::{Endpoint, Listen};
+use fracas_telemetry::{Endpoint, Exporter, Listen};
 use tokio::sync::watch;
 
-use crate::cli::{Chaos, Common, Proxy};
+use crate::cli::{Common, Proxy};
 use crate::document::last;
-use crate::output::tell;
+use crate::output::{tell, tell_warning};
 use crate::settings::{Settings, env};
+use flags::Origin;
+use watch_file::{Follow, Watched};
 
 pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     for (flag, limit) in [
@@ -30,6 +35,10 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
         }
     }
     let settings = Settings::load(common)?;
+    let origin = Origin::of(proxy);
+    // Looked at before it is read: what is written from here on is a change.
+    let watched = Watched::of(&origin);
+    let config = origin.read().map_err(last)?;
     let order = Order {
         listen: proxy.listen.address(),
         upstream: proxy.upstream.clone(),
@@ -38,7 +47,9 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             Some(seed) => Seed(seed),
             None => Seed(fracas_engine::random()?),
         },
-        config: config(proxy)?,
+        config: config.clone(),
+        scenarios: proxy.presets.chaos_scenario.clone(),
+        tracing: None,
         orchestrations: Orchestrations {
             first: proxy.orchestration.as_deref().map(first).transpose()?,
             allow_exec: proxy.allow_exec,
@@ -50,15 +61,33 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             ..Limits::default()
         },
     };
-    super::runtime()?.block_on(serve(common, proxy, &settings, order))
+    let follow = watched.map(|watched| watched.after(origin, config, common.quiet));
+    super::runtime()?.block_on(serve(common, proxy, &settings, order, follow))
 }
 
-async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order) -> Result<ExitCode> {
+async fn serve(
+    common: &Common,
+    asked: &Proxy,
+    settings: &Settings,
+    mut order: Order,
+    follow: Option<Follow>,
+) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
     let stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
     // Two for each connection. The usual soft limit is 1024.
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
+    let exporter = match settings.otlp()? {
+        Some(otlp) => {
+            if !common.quiet {
+                tell(&format!("spans: {}", otlp.shown()));
+            }
+            let exporter = Exporter::start(otlp);
+            order.tracing = Some(Tracing::new(exporter.spans(), fracas_engine::random()?));
+            Some(exporter)
+        }
+        None => None,
+    };
     let (seed, upstream) = (order.seed, order.upstream.clone());
     let toxiproxy = asked.toxiproxy_api.map(|at| {
         Toxiproxy::bind(&ToxiproxyOrder {
@@ -109,6 +138,9 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
             "warning: whoever reaches {api} can change what is done to traffic: the API asks for no password"
         ));
     }
+    if let Some(follow) = follow {
+        follow.start(proxy.control())?;
+    }
     let (stop, stopping) = watch::channel(false);
     let (hurry, hurrying) = watch::channel(false);
     let drained = async {
@@ -127,6 +159,12 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
         never = signals => match never {},
     };
     drop(metrics);
+    if let Some(lost) = match exporter {
+        Some(exporter) => exporter.finish().await,
+        None => None,
+    } {
+        tell_warning(&lost);
+    }
     if cut > 0 {
         tell(&format!("{cut} connections had not ended and were cut off"));
     }
@@ -162,88 +200,10 @@ async fn signals(
     std::future::pending().await
 }
 
-/// What is done to traffic at first: what the file says, and then what the flags say.
-fn config(proxy: &Proxy) -> Result<ChaosConfig> {
-    let mut config = match &proxy.chaos_config {
-        Some(file) => {
-            let source = Source {
-                name: file.display().to_string(),
-                text: fracas_spec::read_file(file)?,
-            };
-            fracas_spec::chaos::<ChaosConfig>(&source, &env).map_err(last)?
-        }
-        None => ChaosConfig::default(),
-    };
-    if !apply(&proxy.chaos, &mut config) {
-        return Ok(config);
-    }
-    // Flags obey the same rules as a file, so they are read as one.
-    let text = serde_json::to_string(&config)
-        .map_err(|error| Problem::new(&codes::INSIDE, "a configuration has no JSON form").because(&error))?;
-    let source = Source {
-        name: "the command line".to_owned(),
-        text,
-    };
-    fracas_spec::chaos(&source, &|_| None).map_err(last)
-}
-
 fn first(file: &Path) -> Result<Orchestration> {
     let source = Source {
         name: file.display().to_string(),
         text: fracas_spec::read_file(file)?,
     };
     fracas_spec::orchestration(&source, &env, None).map_err(last)
-}
-
-/// Puts what the flags say in its place, and tells whether they say anything.
-fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
-    let Chaos {
-        chaos,
-        chaos_latency_ms,
-        chaos_latency_range,
-        chaos_latency_probability,
-        chaos_http_errors,
-        chaos_http_error_probability,
-        chaos_rate_limit,
-        chaos_bandwidth_limit,
-        chaos_packet_loss,
-    } = flags;
-    let mut said = *chaos;
-    if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
-        said = true;
-        let latency = config.latency.get_or_insert_with(Latency::default);
-        latency.enabled = true;
-        if chaos_latency_ms.is_some() || chaos_latency_range.is_some() {
-            latency.fixed_delay_ms = *chaos_latency_ms;
-            latency.random_delay_range_ms = *chaos_latency_range;
-            latency.distribution = None;
-        }
-        latency.probability = chaos_latency_probability.unwrap_or(latency.probability);
-    }
-    if chaos_http_errors.is_some() || chaos_http_error_probability.is_some() {
-        said = true;
-        let faults = config.fault_injection.get_or_insert_with(FaultInjection::default);
-        faults.enabled = true;
-        if let Some(statuses) = chaos_http_errors {
-            faults.http_errors.clone_from(statuses);
-        }
-        faults.http_error_probability = chaos_http_error_probability.unwrap_or(faults.http_error_probability);
-    }
-    if let Some(rate) = chaos_rate_limit {
-        said = true;
-        let limit = config.rate_limit.get_or_insert_with(RateLimit::default);
-        limit.enabled = true;
-        limit.requests_per_second = *rate;
-        limit.burst_size = rate.saturating_mul(2);
-    }
-    if chaos_bandwidth_limit.is_some() || chaos_packet_loss.is_some() {
-        said = true;
-        let shaping = config.traffic_shaping.get_or_insert_with(TrafficShaping::default);
-        shaping.enabled = true;
-        shaping.bandwidth_limit_bps = chaos_bandwidth_limit.unwrap_or(shaping.bandwidth_limit_bps);
-        shaping.packet_loss_percent = chaos_packet_loss.unwrap_or(shaping.packet_loss_percent);
-    }
-    // Who says on the command line what is to be done wants it done.
-    config.enabled |= said;
-    said
 }

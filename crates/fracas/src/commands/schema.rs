@@ -15,6 +15,7 @@ pub(crate) fn command(schema: &Schema) -> Result<ExitCode> {
         SchemaOf::Scenario => fracas_spec::schema(Format::ChaosScenario),
         SchemaOf::ChaosConfig => fracas_spec::chaos_schema(),
         SchemaOf::Orchestration => fracas_spec::orchestration_schema(),
+        SchemaOf::ProxyOpenapi => fracas_proxy::openapi(),
         SchemaOf::Report => schemars::schema_for!(fracas_report::Report).to_value(),
         SchemaOf::Events => schemars::schema_for!(Event).to_value(),
         SchemaOf::Settings => crate::settings::schema(),

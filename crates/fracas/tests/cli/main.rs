@@ -16,16 +16,20 @@ mod inject;
 mod look;
 mod orchestrate;
 mod podman;
+mod presets;
 #[allow(dead_code, reason = "the tests of keys use the rest")]
 #[path = "../support/proxied.rs"]
 mod proxied;
 mod proxy;
+#[path = "../../../telemetry/tests/support/receiver.rs"]
+mod receiver;
 mod reports;
 mod rootless;
 mod seed;
 mod seed_shell;
 mod servers;
 mod settings;
+mod spans;
 mod state;
 mod stop;
 mod terminal;

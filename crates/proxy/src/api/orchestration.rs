@@ -2,44 +2,40 @@
 
 use std::sync::Arc;
 
-use fracas_core::chaos::{Orchestration, PREDEFINED, Plan, Predefined};
+use fracas_core::chaos::{Orchestration, Plan};
 use fracas_core::problem::Problem;
 use fracas_spec::{Export as _, Source, orchestration};
 use hyper::{Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::{done, refused};
+use super::route::Asked;
+use super::{done, refused, unread};
 use crate::answer::{self, Body};
-use crate::orchestra::{self, Orchestra, Refused};
+use crate::orchestra::{self, Refused};
 use crate::service::Shared;
 
 /// A document in another one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Import {
+#[schemars(rename = "ImportOrchestration")]
+pub(super) struct Import {
+    /// An orchestration.
     content: String,
     /// JSON is a part of YAML, so both are read in the same way; it is checked all the same.
     format: Option<Format>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     Yaml,
     Json,
 }
 
-/// A scenario that has a name.
-#[derive(Debug, Serialize)]
-pub(super) struct Known {
-    name: &'static str,
-    description: &'static str,
-    tags: &'static [&'static str],
-}
-
 /// Begins the orchestration that was sent, or with an empty body the one that was imported.
-pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body> {
-    let text = text.unwrap_or_default();
+pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
+    let text = asked.text.clone();
     let orchestration = if text.trim().is_empty() {
         match shared.orchestra.imported() {
             Some(imported) => imported,
@@ -64,15 +60,19 @@ pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body
             let why = "another orchestration runs: POST /api/chaos/orchestration/stop ends it";
             answer::problem(StatusCode::CONFLICT, why)
         }
+        Err(Refused::Scenarios) => {
+            let why = "scenarios say what is done to traffic: DELETE /api/chaos/scenarios stops them";
+            answer::problem(StatusCode::CONFLICT, why)
+        }
         Err(Refused::Ends) => answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the proxy ends"),
     }
 }
 
 /// Keeps the orchestration that was sent, for `start` and `export`.
-pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Body> {
-    let import: Import = match serde_json::from_str(&text.unwrap_or_default()) {
+pub(super) fn import(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
+    let import: Import = match serde_json::from_str(&asked.text) {
         Ok(import) => import,
-        Err(error) => return answer::problem(StatusCode::BAD_REQUEST, &format!("the body is no import: {error}")),
+        Err(error) => return unread(&error),
     };
     if let Some(Format::Json) = import.format
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&import.content)
@@ -96,47 +96,20 @@ pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Bod
     }
 }
 
-/// The orchestration that was imported, as `start` and `import` take it: JSON, or with `format=yaml` YAML.
-pub(super) fn export(shared: &Arc<Shared>, query: Option<&str>) -> Response<Body> {
-    let format = match query {
-        None | Some("" | "format=json") => Format::Json,
-        Some("format=yaml") => Format::Yaml,
-        Some(_) => {
-            let why = "an export knows `format=json` and `format=yaml`, and nothing else";
-            return answer::problem(StatusCode::BAD_REQUEST, why);
-        }
-    };
+/// The orchestration that was imported, as `start` and `import` take it: JSON, or YAML if it is asked for.
+pub(super) fn export(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     let Some(imported) = shared.orchestra.imported() else {
         return answer::problem(StatusCode::NOT_FOUND, "no orchestration was imported");
     };
-    let (kind, text) = match format {
-        Format::Json => ("application/json", imported.to_json()),
+    let (kind, text) = match asked.choice {
         // RFC 9512
-        Format::Yaml => ("application/yaml", imported.to_yaml()),
+        "yaml" => ("application/yaml", imported.to_yaml()),
+        _ => ("application/json", imported.to_json()),
     };
     match text {
         Ok(text) => answer::with(StatusCode::OK, kind, text),
         Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "it has no form as text"),
     }
-}
-
-/// Ends the one that runs.
-pub(super) fn stop(shared: &Arc<Shared>, _: Option<String>) -> Response<Body> {
-    if Orchestra::stop(shared) {
-        done("Orchestration stopped")
-    } else {
-        answer::problem(StatusCode::CONFLICT, "no orchestration runs")
-    }
-}
-
-/// All scenarios that have a name.
-pub(super) fn predefined() -> Vec<Known> {
-    let known = |one: &Predefined| Known {
-        name: one.name,
-        description: one.description,
-        tags: one.tags,
-    };
-    PREDEFINED.iter().map(known).collect()
 }
 
 fn read(name: &str, text: String) -> Result<Orchestration, Vec<Box<Problem>>> {

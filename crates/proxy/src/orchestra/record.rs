@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use fracas_core::chaos::Step;
 use fracas_telemetry::proxy::Totals;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::run::{Line, Run};
 
 /// What is known of a step, of all iterations together.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "StepStatus")]
 pub(super) struct Record {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +31,7 @@ pub(super) struct Record {
     server_errors: u64,
     faults: u64,
     /// Why it failed the last time.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failures: Vec<String>,
     /// What had been counted when it began, while it is on.
     #[serde(skip)]
@@ -37,19 +39,21 @@ pub(super) struct Record {
 }
 
 /// What a scenario is called by.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "ScenarioStatus")]
 struct Called {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
 }
 
 /// How a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "StepState")]
 enum State {
     /// It has not begun.
     Pending,
@@ -68,7 +72,8 @@ enum State {
 }
 
 /// How an orchestration is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OrchestrationStatus")]
 pub(crate) struct Status {
     is_running: bool,
     name: Option<String>,
@@ -79,15 +84,17 @@ pub(crate) struct Status {
     state: &'static str,
     /// From 1 on.
     iteration: u32,
+    #[schemars(with = "Option<String>")]
     started_at: Option<Timestamp>,
+    #[schemars(with = "Option<String>")]
     ended_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failures: Vec<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     variables: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     metrics: BTreeMap<String, f64>,
-    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     log: VecDeque<Line>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<String>,

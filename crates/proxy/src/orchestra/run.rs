@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use fracas_core::chaos::{Assertion, ChaosConfig, Orchestration, Plan, together};
 use fracas_telemetry::proxy::{Open, Totals};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -54,8 +55,10 @@ pub(super) struct Run {
 }
 
 /// A line of a log.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "LogLine")]
 pub(super) struct Line {
+    #[schemars(with = "String")]
     at: Timestamp,
     message: String,
 }

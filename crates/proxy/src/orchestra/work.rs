@@ -40,6 +40,8 @@ impl Drop for Work {
 pub(crate) enum Refused {
     /// Another one goes on.
     Another,
+    /// Scenarios are active.
+    Scenarios,
     /// The proxy ends.
     Ends,
 }
@@ -61,6 +63,9 @@ pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Pl
     }
     if place.as_ref().is_some_and(Run::goes_on) {
         return Err(Refused::Another);
+    }
+    if shared.scenarios.are_active() {
+        return Err(Refused::Scenarios);
     }
     let orchestration = Arc::new(orchestration);
     let run = place.insert(Run::new(Arc::clone(&orchestration), &plan, shared));

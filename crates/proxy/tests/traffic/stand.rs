@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use fracas_core::chaos::ChaosConfig;
+use fracas_core::chaos::{ChaosConfig, Predefined};
 use fracas_core::seed::Seed;
 use fracas_proxy::{Drained, Limits, Orchestrations, Order, Proxy};
 use fracas_spec::{Source, chaos};
@@ -43,6 +43,8 @@ pub(crate) fn wish(config: &str) -> Wish {
             api_listen: None,
             seed: Seed(42),
             config,
+            scenarios: Vec::new(),
+            tracing: None,
             limits: Limits::default(),
             orchestrations: Orchestrations::default(),
         },
@@ -58,6 +60,11 @@ impl Wish {
 
     pub(crate) fn seed(mut self, seed: u64) -> Self {
         self.order.seed = Seed(seed);
+        self
+    }
+
+    pub(crate) fn scenario(mut self, scenario: &'static Predefined) -> Self {
+        self.order.scenarios.push(scenario);
         self
     }
 
@@ -153,5 +160,13 @@ pub(crate) async fn soon(what: &str, mut look: impl FnMut() -> bool) {
         assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
         // tidy: sleep because it is the pause between two looks
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The same, where a look takes a while.
+pub(crate) async fn soon_async(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !look().await {
+        assert!(begun.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
     }
 }

@@ -1,0 +1,144 @@
+//! The file of `--chaos-config`, for as long as the proxy lives: what is changed there acts from the next request on.
+//!
+//! The file is looked at by its name, again and again, and so are the links that lead to it: an editor that writes a new file and renames
+//! it, and a ConfigMap of Kubernetes, whose links are turned to another folder, are changes as any other. A notice by the kernel (inotify)
+//! would be of one file alone, and there is none on file systems of others (NFS).
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use fracas_core::chaos::ChaosConfig;
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_proxy::{Configured, Control};
+use fracas_report::plain;
+
+use super::flags::Origin;
+use crate::output::{tell, tell_problem};
+
+/// Between two looks. What is not the same for so long is still being written.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How a file looks from outside. `None`: there is none.
+type Look = Option<Stamp>;
+
+/// What changes with every change of a file: by its bytes or by another file in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: [u64; 3],
+    /// Of the bytes and of the file's own record, which nobody can set: seconds and nanoseconds.
+    times: [i64; 4],
+}
+
+/// A file that is to be followed, as it was before it was read.
+#[derive(Debug)]
+pub(super) struct Watched(Look);
+
+/// Whoever follows it.
+#[derive(Debug)]
+pub(super) struct Follow {
+    origin: Origin,
+    /// How the file was when it was read.
+    read: Look,
+    /// How it was when it was looked at.
+    seen: Look,
+    /// What it said the last time that it could be read.
+    config: ChaosConfig,
+    quiet: bool,
+}
+
+impl Watched {
+    /// `None` if there is no file, or one that can be read only once: a pipe.
+    pub(super) fn of(origin: &Origin) -> Option<Self> {
+        let file = origin.file.as_deref()?;
+        let is_file = fs::metadata(file).is_ok_and(|about| about.is_file());
+        is_file.then(|| Self(look(file)))
+    }
+
+    /// Follows it from then on, when it was found to say this.
+    pub(super) fn after(self, origin: Origin, config: ChaosConfig, quiet: bool) -> Follow {
+        Follow {
+            origin,
+            read: self.0,
+            seen: self.0,
+            config,
+            quiet,
+        }
+    }
+}
+
+impl Follow {
+    /// Begins. It ends with the proxy.
+    ///
+    /// # Errors
+    /// S005 if there is no thread for it.
+    pub(super) fn start(mut self, control: Control) -> Result<()> {
+        let work = move || {
+            while !control.is_gone() {
+                // Nobody wakes it: there is nothing to wait for but the time.
+                thread::park_timeout(PAUSE);
+                self.look(&control);
+            }
+        };
+        let started = thread::Builder::new().name("chaos-config".to_owned()).spawn(work);
+        started.map(drop).map_err(|error| {
+            Problem::new(&codes::SYSTEM, "cannot start the thread that watches the file").because(&error)
+        })
+    }
+
+    fn look(&mut self, control: &Control) {
+        let Some(file) = self.origin.file.clone() else { return };
+        let now = look(&file);
+        let is_still = now == self.seen;
+        self.seen = now;
+        if now == self.read || !is_still {
+            return;
+        }
+        let name = plain(&file.display().to_string());
+        if now.is_none() {
+            self.read = now;
+            control.refused();
+            tell(&format!("{name} is gone: what it said goes on"));
+            return;
+        }
+        let read = self.origin.read();
+        // What was changed while it was read is read once more.
+        self.seen = look(&file);
+        if self.seen != now {
+            return;
+        }
+        self.read = now;
+        match read {
+            // Whoever only touched it has not said anything that would end what the API was told meanwhile.
+            Ok(config) if config == self.config => {}
+            Ok(config) => {
+                self.config = config.clone();
+                let when = match control.configure(config) {
+                    Configured::Now => "acts from the next request on",
+                    Configured::Later => "acts when the orchestration ends",
+                    Configured::Gone => return,
+                };
+                if !self.quiet {
+                    tell(&format!("{name} has changed, and {when}"));
+                }
+            }
+            Err(problems) => {
+                control.refused();
+                for problem in &problems {
+                    tell_problem(problem);
+                }
+                tell(&format!("{name} has changed and is wrong: what it said before goes on"));
+            }
+        }
+    }
+}
+
+fn look(file: &Path) -> Look {
+    let about = fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
+    Some(Stamp {
+        file: [about.dev(), about.ino(), about.size()],
+        times: [about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()],
+    })
+}

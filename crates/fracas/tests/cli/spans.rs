@@ -1,0 +1,104 @@
+//! Requests as spans, as a collector gets them.
+
+use crate::cli::Cli;
+use crate::proxied::Proxied;
+use crate::receiver::{Answer, Receiver, names, says};
+use crate::support::signal;
+
+/// signal(7)
+const TERM: i32 = 15;
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+fn ask(proxy: &Proxied, path: &str, headers: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+    proxy.send(&request).status().to_owned()
+}
+
+#[test]
+fn each_request_is_a_span_with_what_was_done_to_it() {
+    let cli = Cli::new();
+    let collector = Receiver::start();
+    let url = collector.url();
+    let words = [
+        "--otlp-endpoint",
+        &url,
+        "--chaos-latency-ms",
+        "20",
+        "--chaos-http-errors",
+        "503",
+    ];
+    let words = [&words[..], &["--chaos-http-error-probability", "1"]].concat();
+    let proxy = Proxied::start(&cli, &words);
+    assert!(
+        proxy.going.err().contains(&format!("spans: {url}\n")),
+        "{}",
+        proxy.going.err()
+    );
+    let parent = format!("traceparent: 00-{TRACE}-b7ad6b7169203331-01\r\n");
+    assert_eq!(ask(&proxy, "/secret?secret=1", &parent), "503");
+    let span = collector.span("GET");
+    let trace = u128::from_str_radix(TRACE, 16).unwrap().to_be_bytes();
+    assert_eq!(
+        (&span.trace_id[..], &span.parent_span_id[..]),
+        (&trace[..], &0xb7ad_6b71_6920_3331_u64.to_be_bytes()[..])
+    );
+    for (key, value) in [
+        ("http.request.method", "GET"),
+        ("url.path", "/secret"),
+        ("http.response.status_code", "503"),
+        ("fracas.faults", "latency,http_error"),
+        ("fracas.held_ms", "20"),
+    ] {
+        assert_eq!(says(&span, key).as_deref(), Some(value), "{key}");
+    }
+    // SPAN_KIND_SERVER, STATUS_CODE_ERROR
+    assert_eq!(
+        (span.kind, span.status.as_ref().map(|status| status.code)),
+        (2, Some(2))
+    );
+    assert!(span.end_time_unix_nano - span.start_time_unix_nano >= 20_000_000);
+    // Without a parent it is a trace of its own; who says that it is not sampled is not told of, and neither is the API.
+    assert_eq!(proxy.get("/api/chaos/status", "a").status(), "200");
+    assert_eq!(ask(&proxy, "/unsampled", &parent.replace("-01", "-00")), "503");
+    assert_eq!(ask(&proxy, "/wrong", "traceparent: 00-zz\r\n"), "503");
+    signal(proxy.going.process(), TERM);
+    assert_eq!(proxy.going.end().code, 0);
+    let spans = collector.spans();
+    assert_eq!(names(&spans), ["GET"; 2]);
+    let last = &spans[1];
+    assert_eq!(says(last, "url.path").as_deref(), Some("/wrong"));
+    assert!(last.parent_span_id.is_empty() && last.trace_id != trace);
+}
+
+// A request that a fault cuts off has no answer, and its span says so.
+#[test]
+fn what_is_cut_off_is_told_too() {
+    let cli = Cli::new();
+    let collector = Receiver::start();
+    let file = cli.file(
+        "chaos.yaml",
+        "fault_injection: { connection_errors: true, connection_error_probability: 1, connection_error_kind: tcp_reset, http_errors: [] }\n",
+    );
+    let proxy = Proxied::start(&cli, &["--otlp-endpoint", &collector.url(), "--chaos-config", &file]);
+    assert!(proxy.get("/", "a").reset);
+    let span = collector.span("GET");
+    assert_eq!(says(&span, "fracas.faults").as_deref(), Some("tcp_reset"));
+    assert_eq!(span.status.unwrap().message, "it ended without an answer");
+    // Nobody asked for spans.
+    let collected = collector.spans().len();
+    let silent = Proxied::start(&cli, &[]);
+    assert_eq!(silent.get("/", "a").status(), "200");
+    assert!(!silent.going.err().contains("spans:"));
+    assert_eq!(collector.spans().len(), collected);
+}
+
+#[test]
+fn a_collector_that_does_not_answer_holds_up_no_request() {
+    let cli = Cli::new();
+    let collector = Receiver::answering(vec![Answer::Nothing; 64]);
+    let proxy = Proxied::start(&cli, &["--otlp-endpoint", &collector.url()]);
+    for number in 0..50 {
+        let got = proxy.get("/", &number.to_string());
+        assert!(got.status() == "200" && got.took.as_secs_f64() < 5.0, "{got:?}");
+    }
+}

@@ -1,0 +1,61 @@
+//! A hand on a proxy from beside its API: for whoever started it.
+
+use std::sync::{Arc, Weak};
+
+use fracas_core::chaos::ChaosConfig;
+use fracas_telemetry::proxy::Counts;
+
+use crate::NAMES;
+use crate::service::Shared;
+
+/// Changes what a proxy does, and tells what it counted. It keeps nothing alive.
+#[derive(Debug, Clone)]
+pub struct Control(Weak<Shared>);
+
+/// From when on a configuration acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Configured {
+    /// From the next request on, as far as no scenario that is active says otherwise.
+    Now,
+    /// When the orchestration ends that runs.
+    Later,
+    /// Never: the proxy is gone.
+    Gone,
+}
+
+impl Control {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+
+    /// Whether the proxy has ended.
+    pub fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Configures all anew, as a PUT of the API, but also while an orchestration runs.
+    pub fn configure(&self, config: ChaosConfig) -> Configured {
+        let Some(shared) = self.0.upgrade() else {
+            return Configured::Gone;
+        };
+        shared.metrics.reloaded(true);
+        shared.live.change(|now| *now = config);
+        if shared.orchestra.is_running() {
+            Configured::Later
+        } else {
+            Configured::Now
+        }
+    }
+
+    /// Counts a configuration that could not be read.
+    pub fn refused(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.metrics.reloaded(false);
+        }
+    }
+
+    /// What was counted until now. `None`: the proxy is gone.
+    pub fn counts(&self) -> Option<Counts> {
+        Some(self.0.upgrade()?.metrics.counts(NAMES))
+    }
+}

@@ -1,0 +1,178 @@
+//! How long the last answers took, for whoever asks the API.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// So many answers are kept, the last ones.
+pub(crate) const KEPT: usize = 4096;
+/// So that those who count at the same moment do not wait for each other.
+const PARTS: usize = 16;
+
+/// The last answers.
+#[derive(Debug)]
+pub(crate) struct Measures {
+    next: AtomicUsize,
+    /// The n-th answer of all is in the part n % [`PARTS`].
+    parts: [Mutex<VecDeque<Sample>>; PARTS],
+}
+
+/// One answer.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub(crate) struct Sample {
+    /// When it had ended.
+    #[schemars(with = "String")]
+    pub(crate) timestamp: Timestamp,
+    /// From the head of the request to the end of the answer, with its body, or until its client had gone; in milliseconds.
+    pub(crate) latency_ms: f64,
+    /// For how much of that a fault held the request: `latency`, and time-outs that were made.
+    pub(crate) injected_ms: f64,
+}
+
+/// What is said of many answers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "LatencyStats")]
+pub(crate) struct Stats {
+    /// Of how many answers this is: the last, 4096 at most.
+    count: usize,
+    /// Of their `latency_ms`.
+    #[serde(flatten)]
+    latency: Spread,
+    /// The same of their `injected_ms`.
+    injected: Spread,
+}
+
+/// Percentiles are values that were seen: the least that so many of a hundred do not exceed. `null` if nothing was measured.
+#[derive(Debug, Default, PartialEq, Serialize, JsonSchema)]
+struct Spread {
+    min_ms: Option<f64>,
+    max_ms: Option<f64>,
+    avg_ms: Option<f64>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+}
+
+impl Default for Measures {
+    fn default() -> Self {
+        Self {
+            next: AtomicUsize::new(0),
+            parts: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+}
+
+impl Measures {
+    /// An answer has ended.
+    pub(crate) fn add(&self, took: Duration, injected: Duration) {
+        let sample = Sample {
+            timestamp: Timestamp::now(),
+            latency_ms: millis(took),
+            injected_ms: millis(injected),
+        };
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut part = self.parts[number % PARTS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if part.len() == KEPT / PARTS {
+            part.pop_front();
+        }
+        part.push_back(sample);
+    }
+
+    /// The last answers, the oldest first.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let mut all: Vec<Sample> = Vec::with_capacity(KEPT);
+        for part in &self.parts {
+            all.extend(&*part.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        all.sort_by_key(|sample| sample.timestamp);
+        all
+    }
+
+    /// What is said of them.
+    pub(crate) fn stats(&self) -> Stats {
+        let samples = self.samples();
+        Stats {
+            count: samples.len(),
+            latency: Spread::of(samples.iter().map(|sample| sample.latency_ms).collect()),
+            injected: Spread::of(samples.iter().map(|sample| sample.injected_ms).collect()),
+        }
+    }
+}
+
+impl Spread {
+    fn of(mut all: Vec<f64>) -> Self {
+        all.sort_by(f64::total_cmp);
+        // The nearest rank: of n values the one at ⌈n · percent / 100⌉, from 1 on.
+        let percentile = |percent: usize| all.get((all.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        let sum: f64 = all.iter().sum();
+        Self {
+            min_ms: all.first().copied(),
+            max_ms: all.last().copied(),
+            avg_ms: (!all.is_empty()).then(|| sum / all.len() as f64),
+            p50_ms: percentile(50),
+            p95_ms: percentile(95),
+            p99_ms: percentile(99),
+        }
+    }
+}
+
+/// With the microseconds, and no more digits than that.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_nearest_rank() {
+        let spread = Spread::of((1..=200).rev().map(f64::from).collect());
+        let expected = Spread {
+            min_ms: Some(1.0),
+            max_ms: Some(200.0),
+            avg_ms: Some(100.5),
+            p50_ms: Some(100.0),
+            p95_ms: Some(190.0),
+            p99_ms: Some(198.0),
+        };
+        assert_eq!(spread, expected);
+        let one = Spread::of(vec![3.0]);
+        assert_eq!((one.p50_ms, one.p99_ms, one.avg_ms), (Some(3.0), Some(3.0), Some(3.0)));
+        assert_eq!(Spread::of(Vec::new()), Spread::default());
+    }
+
+    #[test]
+    fn the_last_are_kept_and_no_more() {
+        let measures = Measures::default();
+        for number in 0..KEPT as u64 + 100 {
+            measures.add(Duration::from_millis(number), Duration::ZERO);
+        }
+        let mut seen: Vec<f64> = measures.samples().iter().map(|sample| sample.latency_ms).collect();
+        seen.sort_by(f64::total_cmp);
+        let last: Vec<f64> = (100..KEPT as u64 + 100).map(|number| number as f64).collect();
+        assert_eq!(seen, last);
+    }
+
+    #[test]
+    fn nobody_who_counts_at_the_same_time_is_lost() {
+        let measures = Measures::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..KEPT / 8 {
+                        measures.add(Duration::from_millis(1), Duration::from_millis(1));
+                    }
+                });
+            }
+        });
+        assert_eq!(measures.stats().count, KEPT / 2);
+    }
+}
