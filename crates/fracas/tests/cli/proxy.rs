@@ -234,6 +234,19 @@ fn an_api_that_others_reach_is_warned_of() {
 }
 
 #[test]
+fn an_api_of_toxiproxy_that_others_reach_is_warned_of() {
+    let cli = Cli::new();
+    let warned = |at: &str| {
+        let proxy = Proxied::start(&cli, &["--quiet", "--toxiproxy-api", at]);
+        // Who answers has said all that it says before.
+        assert_eq!(proxy.get("/", "a").status(), "200");
+        proxy.going.err().contains("can open ports of this machine")
+    };
+    assert!(warned("0.0.0.0:0"));
+    assert!(!warned("127.0.0.1:0"));
+}
+
+#[test]
 fn a_drawn_seed_is_said_and_repeats() {
     let cli = Cli::new();
     let words = ["--chaos-http-errors", "500", "--chaos-http-error-probability", "0.5"];
