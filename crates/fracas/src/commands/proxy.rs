@@ -22,7 +22,7 @@ use crate::document::last;
 use crate::output::{tell, tell_warning};
 use crate::settings::{Settings, env};
 use flags::Origin;
-use watch_file::{Follow, Watched};
+use watch_file::Follow;
 
 pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     for (flag, limit) in [
@@ -36,8 +36,6 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     }
     let settings = Settings::load(common)?;
     let origin = Origin::of(proxy);
-    // Looked at before it is read: what is written from here on is a change.
-    let watched = Watched::of(&origin);
     let config = origin.read().map_err(last)?;
     let order = Order {
         listen: proxy.listen.address(),
@@ -61,7 +59,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             ..Limits::default()
         },
     };
-    let follow = watched.map(|watched| watched.after(origin, config, common.quiet));
+    let follow = Follow::new(origin, config, common.quiet);
     super::runtime()?.block_on(serve(common, proxy, &settings, order, follow))
 }
 

@@ -32,16 +32,12 @@ struct Stamp {
     times: [i64; 4],
 }
 
-/// A file that is to be followed, as it was before it was read.
-#[derive(Debug)]
-pub(super) struct Watched(Look);
-
 /// Whoever follows it.
 #[derive(Debug)]
 pub(super) struct Follow {
     origin: Origin,
-    /// How the file was when it was read.
-    read: Look,
+    /// How the file was when it was read. `None`: it is not known, for it was read before it was followed.
+    read: Option<Look>,
     /// How it was when it was looked at.
     seen: Look,
     /// What it said the last time that it could be read.
@@ -49,27 +45,21 @@ pub(super) struct Follow {
     quiet: bool,
 }
 
-impl Watched {
-    /// `None` if there is no file, or one that can be read only once: a pipe.
-    pub(super) fn of(origin: &Origin) -> Option<Self> {
+impl Follow {
+    /// `None` if there is no file, or one that can be read only once: a pipe. It was found to say this.
+    pub(super) fn new(origin: Origin, config: ChaosConfig, quiet: bool) -> Option<Self> {
         let file = origin.file.as_deref()?;
         let is_file = fs::metadata(file).is_ok_and(|about| about.is_file());
-        is_file.then(|| Self(look(file)))
-    }
-
-    /// Follows it from then on, when it was found to say this.
-    pub(super) fn after(self, origin: Origin, config: ChaosConfig, quiet: bool) -> Follow {
-        Follow {
+        is_file.then_some(Self {
+            // So it is read once more, which says nothing new unless it was changed meanwhile.
+            read: None,
+            seen: None,
             origin,
-            read: self.0,
-            seen: self.0,
             config,
             quiet,
-        }
+        })
     }
-}
 
-impl Follow {
     /// Begins. It ends with the proxy.
     ///
     /// # Errors
@@ -88,17 +78,18 @@ impl Follow {
         })
     }
 
+    /// Looks once.
     fn look(&mut self, control: &Control) {
         let Some(file) = self.origin.file.clone() else { return };
         let now = look(&file);
         let is_still = now == self.seen;
         self.seen = now;
-        if now == self.read || !is_still {
+        if Some(now) == self.read || !is_still {
             return;
         }
         let name = plain(&file.display().to_string());
         if now.is_none() {
-            self.read = now;
+            self.read = Some(now);
             control.refused();
             tell(&format!("{name} is gone: what it said goes on"));
             return;
@@ -109,7 +100,7 @@ impl Follow {
         if self.seen != now {
             return;
         }
-        self.read = now;
+        self.read = Some(now);
         match read {
             // Whoever only touched it has not said anything that would end what the API was told meanwhile.
             Ok(config) if config == self.config => {}
