@@ -15,7 +15,7 @@ pub(crate) use look::{
     SchemaOf, Targets, Template, Validate,
 };
 pub(crate) use orchestrate::{At, Language, Orchestrate, What};
-pub(crate) use proxy::{Chaos, Proxy};
+pub(crate) use proxy::{Chaos, Protocols, Proxy};
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
 #[derive(Debug, Parser)]

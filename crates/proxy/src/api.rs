@@ -6,6 +6,7 @@
 //! only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
 
 mod orchestration;
+mod protocols;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -118,7 +119,7 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     // 0 without a body, none where its length is not known.
     let sends = request.body().size_hint().exact() != Some(0);
     // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported.
-    let sends = sends || route == "/orchestration/start";
+    let sends = sends || route == "/orchestration/start" || route.starts_with("/protocols/");
     if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
         let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
@@ -199,6 +200,45 @@ static ROUTES: &[(&str, &[Method], Does)] = &[
             },
         )
     }),
+    ("/config/grpc", &[Method::PUT], protocols::grpc),
+    ("/config/websocket", &[Method::PUT], protocols::websocket),
+    ("/config/graphql", &[Method::PUT], protocols::graphql),
+    ("/protocols/grpc/status-codes", &[Method::POST], protocols::status_codes),
+    (
+        "/protocols/grpc/stream-interruption",
+        &[Method::POST],
+        protocols::stream_interruption,
+    ),
+    (
+        "/protocols/websocket/close-codes",
+        &[Method::POST],
+        protocols::close_codes,
+    ),
+    (
+        "/protocols/websocket/message-drop",
+        &[Method::POST],
+        protocols::message_drop,
+    ),
+    (
+        "/protocols/websocket/message-corruption",
+        &[Method::POST],
+        protocols::message_corruption,
+    ),
+    (
+        "/protocols/graphql/error-codes",
+        &[Method::POST],
+        protocols::error_codes,
+    ),
+    (
+        "/protocols/graphql/partial-data",
+        &[Method::POST],
+        protocols::partial_data,
+    ),
+    (
+        "/protocols/graphql/resolver-latency",
+        &[Method::POST],
+        protocols::resolver_latency,
+    ),
     ("/enable", &[Method::POST], |shared, _| {
         change(shared, |config| config.enabled = true).unwrap_or_else(|| done("Chaos engineering enabled"))
     }),

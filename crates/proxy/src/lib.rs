@@ -14,6 +14,8 @@ pub mod client;
 mod connection;
 mod faults;
 mod forward;
+mod graphql;
+mod grpc;
 mod guarded;
 mod head;
 mod headers;
@@ -32,6 +34,7 @@ mod toxiproxy;
 mod tunnel;
 mod upload;
 mod upstream;
+mod websocket;
 mod wire;
 
 use std::net::SocketAddr;
@@ -44,6 +47,14 @@ pub use faults::NAMES;
 pub use serve::{Drained, Proxy};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;
+
+/// Reads whatever it is as frames of WebSocket, as messages of gRPC and as an answer of GraphQL. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    websocket::frames::fuzz(bytes);
+    grpc::messages::fuzz(bytes);
+    graphql::fuzz(bytes);
+}
 
 /// What a proxy is to do.
 #[derive(Debug, Clone)]

@@ -1,11 +1,15 @@
 //! `fracas proxy`
 
+mod protocols;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use fracas_core::units::Span;
 use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
+
+pub(crate) use protocols::Protocols;
 
 /// `fracas proxy`
 #[derive(Debug, Args)]
@@ -76,6 +80,8 @@ pub(crate) struct Chaos {
     /// Loses so many of a hundred requests: their answer is 408
     #[arg(long, value_name = "PERCENT")]
     pub(crate) chaos_packet_loss: Option<f64>,
+    #[command(flatten)]
+    pub(crate) protocols: Protocols,
 }
 
 fn range(text: &str) -> Result<[f64; 2], String> {

@@ -1,5 +1,7 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
+mod protocols;
+
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -192,6 +194,7 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         chaos_rate_limit,
         chaos_bandwidth_limit,
         chaos_packet_loss,
+        protocols,
     } = flags;
     let mut said = false;
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
@@ -228,6 +231,7 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         shaping.bandwidth_limit_bps = chaos_bandwidth_limit.unwrap_or(shaping.bandwidth_limit_bps);
         shaping.packet_loss_percent = chaos_packet_loss.unwrap_or(shaping.packet_loss_percent);
     }
+    said |= protocols::apply(protocols, config);
     // Who says on the command line what is to be done wants it done.
     config.enabled |= said;
     said

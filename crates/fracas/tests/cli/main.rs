@@ -20,6 +20,7 @@ mod podman;
 #[path = "../support/proxied.rs"]
 mod proxied;
 mod proxy;
+mod real_clients;
 mod reports;
 mod rootless;
 mod servers;
