@@ -49,7 +49,7 @@ pub(crate) struct Proxy {
 }
 
 const AFTER: &str = "The configuration is read and changed beneath /api/chaos/ while requests pass. Each fault is named in the header \
-x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen.";
+x-fracas-fault of the answer, if there is one, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen.";
 
 /// Keys of the configuration, by the names that seed 3's original gives them. They win over the file, also where it says that their block,
 /// or all of it, is off.
