@@ -1,5 +1,6 @@
-//! Connections of WebSocket, followed from frame to frame, so that what is to be done to a message is known when it begins. What is no
-//! frame passes from there on as it is.
+//! Connections of WebSocket, followed from frame to frame, so that what is to be done to a message is known when it begins. It is decided by
+//! its first byte, and nothing is kept that is not dropped: who speaks something else waits for no byte. What is no frame passes from there on
+//! as it is.
 
 pub(crate) mod frames;
 mod message;
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::identity::Chance;
 use crate::service::Shared;
-use frames::{Head, LONGEST, NoFrame, Reader, Step};
+use frames::{Kind, LONGEST, NoFrame, Reader, Step};
 use message::Fate;
 
 /// In bytes, what is read of one side at once.
@@ -62,7 +63,10 @@ struct Way<'s> {
     number: u64,
     fate: Fate,
     /// Of the frame that passes.
-    head: Option<Head>,
+    kind: Option<Kind>,
+    mask: Option<[u8; 4]>,
+    /// Whether the side that it comes from has closed.
+    has_closed: bool,
 }
 
 /// Whether this is the name of the protocol.
@@ -122,7 +126,9 @@ impl<'s> Way<'s> {
             is_raw: false,
             number: 0,
             fate: Fate::UNHARMED,
-            head: None,
+            kind: None,
+            mask: None,
+            has_closed: false,
         }
     }
 
@@ -137,10 +143,6 @@ impl<'s> Way<'s> {
                 count = from.read(&mut room) => count?,
             };
             if count == 0 {
-                // What was kept of a head that never became whole.
-                if !self.is_raw {
-                    to.write_all(self.reader.unread()).await?;
-                }
                 return to.shutdown().await;
             }
             if let Some((code, rest)) = self.pass(&room[..count], &mut to).await? {
@@ -148,6 +150,10 @@ impl<'s> Way<'s> {
             }
             to.flush().await?;
         };
+        // Nothing follows a close frame, ours neither.
+        if self.has_closed {
+            return Ok(());
+        }
         to.write_all(&self.close(code)).await?;
         to.flush().await?;
         self.finish(&rest, from, &mut room).await
@@ -165,49 +171,57 @@ impl<'s> Way<'s> {
                 out.extend_from_slice(bytes);
                 break;
             }
+            if let Some(kind) = self.reader.begins(bytes) {
+                let ours = *self.ends.ours.borrow();
+                if let Some(code) = ours.filter(|_| !self.has_closed) {
+                    to.write_all(&out).await?;
+                    return Ok(Some((code, bytes)));
+                }
+                self.kind = Some(kind);
+                if kind.is_first() {
+                    self.fate = self.decide(kind);
+                    if let Some(code) = self.begin(&mut out, to).await? {
+                        to.write_all(&out).await?;
+                        return Ok(Some((code, bytes)));
+                    }
+                }
+                if kind.is_close() {
+                    self.has_closed = true;
+                    self.ends.theirs.store(true, Ordering::Release);
+                }
+            }
             let (taken, step) = match self.reader.next(bytes) {
                 Ok(next) => next,
                 Err(NoFrame(taken)) => {
                     self.is_raw = true;
-                    out.extend_from_slice(self.reader.head());
-                    bytes = &bytes[taken..];
+                    if self.is_dropped() {
+                        // Nothing of it has passed.
+                        out.extend_from_slice(self.reader.head());
+                        bytes = &bytes[taken..];
+                    }
                     continue;
                 }
             };
             let (part, rest) = bytes.split_at(taken);
             bytes = rest;
-            match step {
-                Step::More => {}
-                Step::Head(head) => {
-                    if head.begins() {
-                        self.fate = self.decide(head);
-                        if let Some(code) = self.begin(&mut out, to).await? {
-                            to.write_all(&out).await?;
-                            return Ok(Some((code, bytes)));
-                        }
-                    }
-                    if head.is_close() {
-                        self.ends.theirs.store(true, Ordering::Release);
-                    }
-                    self.head = Some(head);
-                    if !self.is_dropped() {
-                        out.extend_from_slice(self.reader.head());
-                    }
-                }
-                Step::Payload(at) if !self.is_dropped() => {
-                    let from = out.len();
-                    out.extend_from_slice(part);
-                    self.corrupt(&mut out[from..], at);
-                }
-                Step::Payload(_) => {}
+            if let Step::Head(head) = step {
+                self.mask = head.mask;
+            }
+            if self.is_dropped() {
+                continue;
+            }
+            let from = out.len();
+            out.extend_from_slice(part);
+            if let Step::Payload(at) = step {
+                self.corrupt(&mut out[from..], at);
             }
         }
         to.write_all(&out).await?;
         Ok(None)
     }
 
-    /// Decides about a message that begins so.
-    fn decide(&mut self, head: Head) -> Fate {
+    /// Decides about a message whose first frame is of this kind.
+    fn decide(&mut self, first: Kind) -> Fate {
         let number = self.number;
         self.number += 1;
         if self.ends.theirs.load(Ordering::Acquire) {
@@ -215,7 +229,7 @@ impl<'s> Way<'s> {
         }
         let active = self.session.shared.live.now();
         let block = active.config.websocket();
-        block.map_or(Fate::UNHARMED, |block| Fate::of(block, &self.chance, number, head))
+        block.map_or(Fate::UNHARMED, |block| Fate::of(block, &self.chance, number, first))
     }
 
     /// Does what is done when a message begins. If the connection is to be closed, the code.
@@ -256,20 +270,24 @@ impl<'s> Way<'s> {
 
     /// Whether what passes belongs to a message that is dropped.
     fn is_dropped(&self) -> bool {
-        matches!(self.fate, Fate::Dropped) && self.head.is_some_and(|head| !head.is_control())
+        matches!(self.fate, Fate::Dropped) && !self.is_control()
+    }
+
+    fn is_control(&self) -> bool {
+        self.kind.is_some_and(Kind::is_control)
     }
 
     fn corrupt(&mut self, bytes: &mut [u8], at: u64) {
-        let Some(head) = self.head.filter(|head| !head.is_control()) else {
+        if self.is_control() {
             return;
-        };
+        }
         if let Fate::Passes {
             corruption: Some(corruption),
             ..
         } = &mut self.fate
         {
             let was_hit = corruption.is_hit();
-            corruption.put_on(bytes, head.mask, at);
+            corruption.put_on(bytes, self.mask, at);
             if !was_hit && corruption.is_hit() {
                 self.session.shared.metrics.met("websocket_message_corruption");
             }
@@ -303,7 +321,7 @@ impl<'s> Way<'s> {
                 let Ok((taken, step)) = self.reader.next(bytes) else {
                     return true;
                 };
-                closes |= matches!(step, Step::Head(head) if head.is_close());
+                closes |= matches!(step, Step::Head(head) if head.kind.is_close());
                 bytes = &bytes[taken..];
             }
             closes && self.reader.is_between()

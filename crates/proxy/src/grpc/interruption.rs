@@ -84,6 +84,12 @@ impl hyper::body::Body for Interrupted {
         // With the body the upstream is told.
         if this.messages.whole() >= this.after && this.body.take().is_some() {
             this.shared.metrics.met(NAME);
+            if this.sent.is_none() && matches!(end, End::Reset(_)) {
+                // A reset takes away what waits to be sent, and that is the head. Behind a part without a byte it is on its way.
+                let (told, sent) = Told::of(Bytes::new());
+                this.sent = Some(sent);
+                return Poll::Ready(Some(Ok(Frame::data(told))));
+            }
         }
         if let Some(body) = &mut this.body {
             let frame = match ready!(Pin::new(body).poll_frame(cx)) {

@@ -3,14 +3,20 @@
 /// In bytes, the longest head.
 pub(crate) const LONGEST: usize = 14;
 
+/// What the first byte of a frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kind {
+    /// Whether it is the last of its message.
+    is_last: bool,
+    /// Whether the message is one that an extension has made: of `permessage-deflate`, compressed.
+    pub(crate) is_packed: bool,
+    opcode: u8,
+}
+
 /// What stands before the payload of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Whether it is the last of its message.
-    pub(crate) is_last: bool,
-    /// Whether the message is one that an extension has made: of `permessage-deflate`, compressed.
-    pub(crate) is_packed: bool,
-    pub(crate) opcode: u8,
+    pub(crate) kind: Kind,
     /// With what the payload is masked.
     pub(crate) mask: Option<[u8; 4]>,
     /// In bytes.
@@ -45,7 +51,15 @@ pub(crate) struct Reader {
     passed: u64,
 }
 
-impl Head {
+impl Kind {
+    pub(crate) fn of(first: u8) -> Self {
+        Self {
+            is_last: first >> 7 == 1,
+            is_packed: first & 0x40 != 0,
+            opcode: first & 0x0f,
+        }
+    }
+
     /// Whether it is one of those that stand between, or within, messages.
     pub(crate) fn is_control(self) -> bool {
         self.opcode >= 8
@@ -60,7 +74,7 @@ impl Head {
     }
 
     /// Whether a message begins with it.
-    pub(crate) fn begins(self) -> bool {
+    pub(crate) fn is_first(self) -> bool {
         !self.is_control() && self.opcode != 0
     }
 }
@@ -75,14 +89,17 @@ impl Reader {
         }
     }
 
+    /// The kind of the frame that begins with these bytes. `None`: they stand within one, or there are none.
+    pub(crate) fn begins(&self, bytes: &[u8]) -> Option<Kind> {
+        bytes
+            .first()
+            .filter(|_| self.is_between())
+            .map(|first| Kind::of(*first))
+    }
+
     /// The head that was read last, or what is there of the next.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head[..self.have]
-    }
-
-    /// What is there of a head that is not whole.
-    pub(crate) fn unread(&self) -> &[u8] {
-        if self.is_whole { &[] } else { self.head() }
     }
 
     /// What these bytes, of which there must be one, begin with, and how many of them that is.
@@ -144,15 +161,9 @@ impl Reader {
         } else {
             None
         };
-        let head = Head {
-            is_last: first >> 7 == 1,
-            is_packed: first & 0x40 != 0,
-            opcode: first & 0x0f,
-            mask,
-            length,
-        };
-        let wrong = length >> 63 == 1 || head.is_control() && (!head.is_last || length > 125);
-        (!wrong).then_some(head)
+        let kind = Kind::of(first);
+        let wrong = length >> 63 == 1 || kind.is_control() && (!kind.is_last || length > 125);
+        (!wrong).then_some(Head { kind, mask, length })
     }
 }
 
@@ -163,12 +174,15 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     };
     let read = |size: usize| {
         let (mut reader, mut heads) = (Reader::default(), Vec::new());
+        let mut begun = None;
         for mut part in stream.chunks(size) {
             while !part.is_empty() {
+                begun = reader.begins(part).or(begun);
                 let Ok((taken, step)) = reader.next(part) else {
                     return (heads, false);
                 };
                 if let Step::Head(head) = step {
+                    assert_eq!(begun, Some(head.kind));
                     heads.push(head);
                 }
                 assert!((1..=part.len()).contains(&taken), "{taken} of {}", part.len());
@@ -239,14 +253,14 @@ mod tests {
         let whole = read(&stream, usize::MAX).unwrap();
         let said: Vec<_> = whole
             .iter()
-            .map(|(head, _)| (head.opcode, head.is_last, head.mask, head.length))
+            .map(|(head, _)| (head.kind.opcode, head.kind.is_last, head.mask, head.length))
             .collect();
         let wanted: Vec<_> = frames
             .iter()
             .map(|(first, mask, length)| (first & 0xf, first & 0x80 != 0, *mask, *length as u64))
             .collect();
         assert_eq!(said, wanted);
-        assert!(whole[4].0.is_packed && !whole[5].0.is_packed);
+        assert!(whole[4].0.kind.is_packed && !whole[5].0.kind.is_packed);
         for part in [1, 2, 3, 7, 13, 4096] {
             assert_eq!(read(&stream, part).unwrap(), whole, "{part}");
         }

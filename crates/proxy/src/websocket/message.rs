@@ -5,7 +5,7 @@ use std::time::Duration;
 use fracas_core::chaos::Websocket;
 use fracas_core::seed::Seed;
 
-use super::frames::Head;
+use super::frames::Kind;
 use crate::faults::corruption::Mask;
 use crate::identity::Chance;
 
@@ -42,8 +42,8 @@ impl Fate {
         corruption: None,
     };
 
-    /// Decides about a message that begins with this head. The chance is that of its connection and direction.
-    pub(crate) fn of(block: &Websocket, chance: &Chance, number: u64, head: Head) -> Self {
+    /// Decides about a message whose first frame is of this kind. The chance is that of its connection and direction.
+    pub(crate) fn of(block: &Websocket, chance: &Chance, number: u64, first: Kind) -> Self {
         let happens = |purpose, probability| chance.happens_to(purpose, number, probability);
         if happens("proxy websocket_close", block.close_probability) {
             let draw = chance.draw("proxy websocket_close code", number);
@@ -63,7 +63,7 @@ impl Fate {
         let purpose = "proxy websocket_message_corruption";
         let corruption = happens(purpose, block.message_corruption_probability).then(|| {
             let seed = Seed(chance.draw("proxy websocket_message_corruption byte", number));
-            Corruption::new(seed, head.is_text() && !head.is_packed)
+            Corruption::new(seed, first.is_text() && !first.is_packed)
         });
         Self::Passes {
             // The configuration was checked when it was read: it is from 0 to an hour.
@@ -173,17 +173,11 @@ mod tests {
             message_delay_probability: 0.4,
             ..Websocket::default()
         };
-        let head = Head {
-            is_last: true,
-            is_packed: false,
-            opcode: 1,
-            mask: None,
-            length: 5,
-        };
+        let text = Kind::of(0x81);
         let chance = Chance::named(5, "a");
         let mut counts = [0; 5];
         for number in 0..10_000 {
-            match Fate::of(&block, &chance, number, head) {
+            match Fate::of(&block, &chance, number, text) {
                 Fate::Closed(1001) => counts[0] += 1,
                 Fate::Closed(_) => counts[1] += 1,
                 Fate::Dropped => counts[2] += 1,

@@ -321,6 +321,14 @@ async fn a_stream_is_cut_by_a_reset_with_the_code_that_was_asked() {
             assert_eq!(called.body, [message("message 0"), message("message 1")].concat());
         }
     }
+    let config = "grpc: { stream_interruption_probability: 1, interrupt_after_messages: 0, reset_code: 8 }";
+    let proxy = wish(config).to(&server.url).start();
+    for _ in 0..20 {
+        // Also if that is the head alone.
+        let called = call(&proxy, "/5").await;
+        assert_eq!((called.http, called.reset, called.body.len()), (200, Some(8), 0));
+        assert_eq!(called.faults(), ["grpc_stream_interruption"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -193,16 +193,17 @@ async fn without_a_fault_every_byte_passes_in_both_directions() {
                 }
                 from.stream.write_all(&sent[400..]).await.unwrap();
             };
-            let mut came = vec![0; sent.len() - 2];
+            let mut came = vec![0; sent.len()];
             let ((), read) = tokio::join!(parts, timeout(LIMIT, to.stream.read_exact(&mut came)));
             read.unwrap().unwrap();
-            assert!(came == sent[..came.len()], "{config}");
+            assert!(came == sent, "{config}");
         }
-        // The end of one direction is not that of the other, and brings what was half there.
+        // The end of one direction is not that of the other.
         client.stream.shutdown().await.unwrap();
-        assert_eq!(upstream.rest().await, [0x82, 0xfe]);
+        assert!(upstream.rest().await.is_empty());
+        upstream.stream.write_all(b"behind").await.unwrap();
         drop(upstream);
-        assert_eq!(client.rest().await, [0x82, 0xfe]);
+        assert_eq!(client.rest().await, b"behind");
     }
 }
 
@@ -218,6 +219,27 @@ async fn what_is_no_frame_passes_as_it_is() {
     client.stream.write_all(wrong).await.unwrap();
     client.stream.shutdown().await.unwrap();
     assert_eq!(upstream.rest().await, wrong);
+}
+
+// Whatever it is that two sides speak who call it WebSocket: each may wait for a byte of the other's before it says more.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_byte_is_kept_for_those_that_follow() {
+    for config in ["{}", "websocket: { enabled: true }"] {
+        let Both {
+            mut client,
+            mut upstream,
+            ..
+        } = Both::start(config).await;
+        // Heads of 4, 14 and 2 bytes, as one could read them, with payloads of 1, 1 and 66.
+        for byte in *b"a~\0\x01xa\xff\0\0\0\0\0\0\0\x01keyszaBc" {
+            client.stream.write_all(&[byte]).await.unwrap();
+            let up = timeout(LIMIT, upstream.stream.read_u8()).await;
+            upstream.stream.write_all(&[byte]).await.unwrap();
+            let down = timeout(LIMIT, client.stream.read_u8()).await;
+            let came = [up, down].map(|one| one.expect("each byte in time").unwrap());
+            assert_eq!(came, [byte, byte], "{config}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,6 +353,31 @@ async fn a_close_is_one_of_both_sides() {
     assert!(client.rest().await.is_empty() && upstream.rest().await.is_empty());
     assert!(begun.elapsed() < Duration::from_secs(20));
     assert_eq!(both.proxy.ended().await.cut, 0);
+}
+
+// The other side may answer in the same breath in which it ends its frame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_stands_behind_the_frame_that_passes_and_before_all_others() {
+    let mut both = Both::start("websocket: { close_codes: [1011], close_probability: 1 }").await;
+    let frame = both.upstream.frame(PING, b"whole");
+    both.upstream.stream.write_all(&frame[..4]).await.unwrap();
+    let mut came = [0; 7];
+    both.client.stream.read_exact(&mut came[..4]).await.unwrap();
+    both.client.send(TEXT, b"hello").await;
+    assert_eq!(both.upstream.frame_of_other().await, closed(1011));
+    let answers = both.upstream.frame(CLOSE, &1011u16.to_be_bytes());
+    let begun = Instant::now();
+    both.upstream
+        .stream
+        .write_all(&[&frame[4..], &answers].concat())
+        .await
+        .unwrap();
+    both.client.stream.read_exact(&mut came[4..]).await.unwrap();
+    assert_eq!(came[..], frame);
+    assert_eq!(both.client.frame_of_other().await, closed(1011));
+    both.client.send(CLOSE, &1011u16.to_be_bytes()).await;
+    assert!(both.client.rest().await.is_empty() && both.upstream.rest().await.is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
