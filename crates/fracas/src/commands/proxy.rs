@@ -180,7 +180,11 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
         name: "the command line".to_owned(),
         text,
     };
-    fracas_spec::chaos(&source, &|_| None).map_err(last)
+    let config = fracas_spec::chaos(&source, &|_| None).map_err(last)?;
+    for line in protocols::idle(&proxy.chaos.protocols, &config) {
+        tell(&line);
+    }
+    Ok(config)
 }
 
 /// Puts what the flags say in its place, and tells whether they say anything.

@@ -285,10 +285,30 @@ fn flags_of_protocols_are_the_keys_of_their_blocks() {
         if key == "reset_code" {
             assert_eq!(config["grpc"].get("interrupt_status_code"), None);
         }
+        // What needs another to do anything says so.
+        let idle = [
+            "--chaos-grpc-status-code-probability",
+            "--chaos-grpc-interrupt-after-messages",
+            "--chaos-grpc-interrupt-status-code",
+            "--chaos-grpc-reset-code",
+            "--chaos-websocket-close-probability",
+            "--chaos-websocket-message-delay-probability",
+            "--chaos-graphql-path",
+            "--chaos-graphql-error-probability",
+            "--chaos-graphql-resolver-latency-ms",
+        ];
+        let warning = format!("warning: {} does nothing without --chaos-", words[0]);
+        assert_eq!(
+            proxy.going.err().contains(&warning),
+            idle.contains(&words[0]),
+            "{words:?}"
+        );
         // What the flag that only switches on does by itself is the original's, and not where the file speaks of it.
         assert_ne!(config["grpc"]["stream_interruption_probability"], 0.1, "{words:?}");
     }
-    let proxy = Proxied::start(&cli, &["--chaos-grpc", "--chaos-websocket", "--chaos-graphql"]);
+    let both = "--chaos-grpc --chaos-grpc-reset-code 8 --chaos-websocket --chaos-graphql --chaos-graphql-path /graphql";
+    let proxy = Proxied::start(&cli, &both.split(' ').collect::<Vec<_>>());
+    assert!(!proxy.going.err().contains("does nothing"), "{}", proxy.going.err());
     let config = config(&proxy);
     for (block, key, value) in [
         ("grpc", "stream_interruption_probability", 0.1),
