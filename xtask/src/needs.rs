@@ -81,6 +81,29 @@ const NEEDS: &[Need] = &[
         package: "jq",
     },
     Need {
+        // Another, and the load of many streams.
+        program: "nghttp",
+        package: "nghttp2-client",
+    },
+    // Real clients and servers of protocols, in Python: modules, which are known by their file.
+    Need {
+        program: "/usr/lib/python3/dist-packages/grpc/__init__.py",
+        package: "python3-grpcio",
+    },
+    Need {
+        program: "/usr/lib/python3/dist-packages/websockets/__init__.py",
+        package: "python3-websockets",
+    },
+    Need {
+        program: "/usr/lib/python3/dist-packages/httpx/__init__.py",
+        package: "python3-httpx",
+    },
+    Need {
+        // Without it, httpx speaks no HTTP/2.
+        program: "/usr/lib/python3/dist-packages/h2/__init__.py",
+        package: "python3-h2",
+    },
+    Need {
         program: "ping",
         package: "iputils-ping",
     },

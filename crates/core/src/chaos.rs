@@ -7,13 +7,17 @@ mod breaker;
 mod builder;
 mod bulkhead;
 mod condition;
+mod graphql;
+mod grpc;
 mod hook;
 mod matcher;
 mod orchestration;
 mod pattern;
 mod plan;
 mod predefined;
+mod protocols;
 mod shaping;
+mod websocket;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,13 +26,17 @@ pub use assertion::{Assertion, AssertionKind, MEASURES};
 pub use breaker::CircuitBreaker;
 pub use bulkhead::Bulkhead;
 pub use condition::{Condition, ConditionKind, Facts, Operator};
+pub use graphql::Graphql;
+pub use grpc::Grpc;
 pub use hook::{CommandHook, Hook, HttpHook, LogHook, MetricHook, Retry, VariableHook};
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use orchestration::{Orchestration, Scenario, Step, Unresolved, together};
 pub use pattern::{ErrorPattern, PatternKind};
 pub use plan::{Plan, Slot};
 pub use predefined::{PREDEFINED, Predefined};
+pub use protocols::{CloseCodes, ErrorCodes, Probability, StatusCodes, Switch};
 pub use shaping::TrafficShaping;
+pub use websocket::Websocket;
 
 /// What the proxy does to requests and their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +62,15 @@ pub struct ChaosConfig {
     /// Only so many requests pass at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bulkhead: Option<Bulkhead>,
+    /// Calls of gRPC fail, and their streams are cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<Grpc>,
+    /// Connections of WebSocket are closed, and their messages harmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket: Option<Websocket>,
+    /// Requests of GraphQL fail, or lose a part of their data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graphql: Option<Graphql>,
 }
 
 /// Holds a request before it goes on.
@@ -224,6 +241,9 @@ impl ChaosConfig {
             traffic_shaping,
             circuit_breaker,
             bulkhead,
+            grpc,
+            websocket,
+            graphql,
         } = self;
         put(latency, other.latency());
         put(fault_injection, other.fault_injection());
@@ -231,6 +251,9 @@ impl ChaosConfig {
         put(traffic_shaping, other.traffic_shaping());
         put(circuit_breaker, other.circuit_breaker());
         put(bulkhead, other.bulkhead());
+        put(grpc, other.grpc());
+        put(websocket, other.websocket());
+        put(graphql, other.graphql());
     }
 
     /// The latency block, if it acts.
@@ -280,6 +303,9 @@ impl Default for ChaosConfig {
             traffic_shaping: None,
             circuit_breaker: None,
             bulkhead: None,
+            grpc: None,
+            websocket: None,
+            graphql: None,
         }
     }
 }

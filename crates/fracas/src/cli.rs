@@ -17,7 +17,7 @@ pub(crate) use look::{
 };
 pub(crate) use orchestrate::{At, Language, Orchestrate, What};
 pub(crate) use presets::{Presets, Resilience};
-pub(crate) use proxy::{Chaos, Proxy};
+pub(crate) use proxy::{Chaos, Protocols, Proxy};
 
 /// Breaks running systems on purpose, measures what happens, and provably puts everything back.
 #[derive(Debug, Parser)]

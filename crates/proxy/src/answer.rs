@@ -24,6 +24,10 @@ pub(crate) struct Details<'d> {
     problems: &'d [Said],
 }
 
+/// What went wrong, beside an answer that says it: some protocols have another way.
+#[derive(Debug, Clone)]
+pub(crate) struct Why(pub(crate) String);
+
 /// An answer with this body.
 pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::Own(Full::new(body.into())));
@@ -74,5 +78,7 @@ fn details(status: StatusCode, detail: &str, problems: &[Said]) -> Response<Body
         problems,
     };
     let body = serde_json::to_vec(&details).unwrap_or_default();
-    with(status, "application/problem+json", body)
+    let mut response = with(status, "application/problem+json", body);
+    response.extensions_mut().insert(Why(detail.to_owned()));
+    response
 }

@@ -9,6 +9,7 @@ mod config;
 mod measured;
 mod openapi;
 mod orchestration;
+mod protocols;
 mod resilience;
 mod route;
 mod scenarios;

@@ -20,6 +20,7 @@ use crate::link::{Kept, Link, UNHEARD};
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
+use crate::websocket::{self, Session};
 
 /// For a connection to the upstream.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -54,6 +55,8 @@ struct Offer {
     client: OnUpgrade,
     /// In the bulkhead.
     place: Option<Arc<Place>>,
+    /// Should it be WebSocket.
+    session: Option<Session>,
 }
 
 /// Why there is no answer of the upstream.
@@ -82,12 +85,14 @@ impl Forward {
     pub(crate) async fn pass(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Body>, NoAnswer> {
         let version = request.version();
         let place = request.extensions_mut().remove::<Arc<Place>>();
+        let session = request.extensions_mut().remove::<Session>();
         let asked =
             headers::upgrade(request.headers()).filter(|_| version == Version::HTTP_11 && !self.upstream.is_http2());
         let offer = asked.map(|protocol| Offer {
             protocol,
             client: hyper::upgrade::on(&mut request),
             place,
+            session,
         });
         self.readdress(&mut request)?;
         headers::strip(request.headers_mut());
@@ -181,8 +186,9 @@ impl Forward {
                 return wrong("it went over to a protocol that nobody had asked for");
             };
             let upstream = hyper::upgrade::on(&mut response);
+            let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
-            self.tunnels.carry(offer.client, upstream, offer.place);
+            self.tunnels.carry(offer.client, upstream, offer.place, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;

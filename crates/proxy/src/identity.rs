@@ -40,6 +40,33 @@ impl Chance {
         probability > 0.0 && (probability >= 1.0 || self.uniform(purpose) < probability)
     }
 
+    /// The same for one of many things that belong to the request.
+    pub(crate) fn happens_to(&self, purpose: &str, ordinal: u64, probability: f64) -> bool {
+        let draw = || self.seed.draw(purpose, &self.identity, ordinal).uniform();
+        probability > 0.0 && (probability >= 1.0 || draw() < probability)
+    }
+
+    /// Decides for a part of what the request is, by its name.
+    pub(crate) fn part(&self, name: &str) -> Self {
+        Self {
+            seed: self.seed,
+            identity: format!("{} {name}", self.identity),
+        }
+    }
+
+    /// One of these, each equally often. `None`: there is none.
+    pub(crate) fn one_of<'a, T>(&self, purpose: &str, all: &'a [T]) -> Option<&'a T> {
+        all.get((self.uniform(purpose) * all.len() as f64) as usize)
+    }
+
+    /// Of nobody's request. For the fuzzer.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Self {
+            seed: Seed(bytes.len() as u64),
+            identity: String::new(),
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn named(seed: u64, identity: &str) -> Self {
         Self {

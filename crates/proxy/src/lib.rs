@@ -15,6 +15,8 @@ mod connection;
 mod control;
 mod faults;
 mod forward;
+mod graphql;
+mod grpc;
 mod guarded;
 mod head;
 mod headers;
@@ -36,6 +38,7 @@ mod traced;
 mod tunnel;
 mod upload;
 mod upstream;
+mod websocket;
 mod wire;
 
 use std::net::SocketAddr;
@@ -52,6 +55,14 @@ pub use serve::{Drained, Proxy};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use traced::Tracing;
 pub use upstream::Upstream;
+
+/// Reads whatever it is as frames of WebSocket, as messages of gRPC and as an answer of GraphQL. For the fuzzer.
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8]) {
+    websocket::frames::fuzz(bytes);
+    grpc::messages::fuzz(bytes);
+    graphql::fuzz(bytes);
+}
 
 /// What a proxy is to do.
 #[derive(Debug, Clone)]

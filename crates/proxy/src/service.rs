@@ -31,10 +31,11 @@ use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::traced::{Traced, Tracing};
 use crate::upload::{Upload, finish};
-use crate::{Limits, api, head, responder};
+use crate::websocket::Session;
+use crate::{Limits, api, graphql, grpc, head, headers, responder};
 
 /// The names of the faults that a request met.
-const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
+pub(crate) const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
 /// For how long it was held, in milliseconds, without the jitter.
 const LATENCY: HeaderName = HeaderName::from_static("x-fracas-latency-ms");
 /// By how much longer, or shorter.
@@ -147,7 +148,13 @@ async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<
 }
 
 /// The answer to a request, as if it were no HEAD.
-async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
+async fn whole(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    request: Request<Upload>,
+    met: &mut Met,
+) -> Response<Body> {
+    let call = grpc::kind(&request);
     let mut response = match head::wrong(&request) {
         Some((status, why)) => answer::problem(status, why),
         None => traffic(shared, connection, request, met).await,
@@ -159,11 +166,14 @@ async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload
         traced.answered(status.as_u16(), met.held);
     }
     met.passing = met.passing.take().and_then(|passing| passing.answered(status));
-    response
+    match call {
+        Some(kind) => grpc::tell(response, kind),
+        None => response,
+    }
 }
 
 async fn traffic(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     connection: &Connection,
     mut request: Request<Upload>,
     met: &mut Met,
@@ -245,6 +255,23 @@ async fn traffic(
         }
         return fail(shared, connection, request, failure).await;
     }
+    let call = active.config.grpc().filter(|_| grpc::kind(&request).is_some());
+    if let Some(failed) = call.and_then(|block| grpc::failure(block, &chance)) {
+        met.fault(shared, "grpc_status");
+        return failed;
+    }
+    let query = active
+        .config
+        .graphql()
+        .filter(|block| graphql::is_about(block, &request));
+    if let Some(failed) = query.and_then(|block| graphql::failure(block, &chance)) {
+        met.fault(shared, "graphql_error");
+        return failed;
+    }
+    if headers::upgrade(request.headers()).is_some() {
+        let (shared, chance) = (Arc::clone(shared), chance.clone());
+        request.extensions_mut().insert(Session { shared, chance });
+    }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
@@ -259,6 +286,14 @@ async fn traffic(
         }
     };
     met.bandwidth = Some(Arc::clone(&bandwidth));
+    let answered = match call {
+        Some(block) => grpc::interrupt(block, &chance, shared, answered),
+        None => answered,
+    };
+    let answered = match query {
+        Some(block) => graphql::meet(block, &chance, shared, answered, |name| met.fault(shared, name)).await,
+        None => answered,
+    };
     let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
         Some(block) if !is_head => {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bulkhead::Place;
 use crate::shaped::Paced;
+use crate::websocket::{self, Session};
 
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
@@ -21,8 +22,14 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over. It has its place in the bulkhead until it ends.
-    pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade, place: Option<Arc<Place>>) {
+    /// Begins to carry, as soon as both have gone over; with a session, messages. It has its place in the bulkhead until it ends.
+    pub(crate) fn carry(
+        &self,
+        client: OnUpgrade,
+        upstream: OnUpgrade,
+        place: Option<Arc<Place>>,
+        session: Option<Session>,
+    ) {
         let mut over = self.over.clone();
         let bandwidth = Arc::clone(&self.bandwidth);
         // Without the proxy there is nobody to carry for.
@@ -33,7 +40,12 @@ impl Tunnels {
                 let mut client = Paced::new(TokioIo::new(client), Arc::clone(&bandwidth));
                 let mut upstream = Paced::new(TokioIo::new(upstream), bandwidth);
                 // That it broke off is what both sides see; there is nobody else to be told.
-                let _broke_off = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+                let _broke_off = match &session {
+                    Some(session) => websocket::carry(session, client, upstream).await,
+                    None => tokio::io::copy_bidirectional(&mut client, &mut upstream)
+                        .await
+                        .map(drop),
+                };
                 Ok::<_, hyper::Error>(())
             };
             tokio::select! {

@@ -1,6 +1,7 @@
 //! The configuration of a proxy, whole or one block of it. Files and bodies of REST requests are read by the same lines.
 
 mod gates;
+mod protocols;
 mod scope;
 
 use fracas_core::chaos::{ChaosConfig, CorruptionType, Distribution, FaultInjection, Latency, RateLimit};
@@ -155,6 +156,15 @@ impl Chaos for ChaosConfig {
         }
         if let Some(bulkhead) = &self.bulkhead {
             bulkhead.check(finds, &format!("{at}bulkhead."));
+        }
+        if let Some(grpc) = &self.grpc {
+            grpc.check(finds, &format!("{at}grpc."));
+        }
+        if let Some(websocket) = &self.websocket {
+            websocket.check(finds, &format!("{at}websocket."));
+        }
+        if let Some(graphql) = &self.graphql {
+            graphql.check(finds, &format!("{at}graphql."));
         }
     }
 }

@@ -30,7 +30,7 @@ pub const ALL: &[Described] = &[
         name: "fracas_proxy_faults_total",
         kind: "counter",
         labels: "fault",
-        help: "Requests that met a fault, one may meet several; of connection_timeout, connections",
+        help: "Requests that met a fault, one may meet several; of connection_timeout, connections, and of websocket_*, messages",
     },
     Described {
         name: "fracas_proxy_latency_seconds",

@@ -1,5 +1,7 @@
 //! `fracas proxy`
 
+mod protocols;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,6 +11,7 @@ use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
 
 use super::presets::{Presets, Resilience};
+pub(crate) use protocols::Protocols;
 
 /// `fracas proxy`
 #[derive(Debug, Args)]
@@ -68,8 +71,8 @@ pub(crate) struct Proxy {
 }
 
 const AFTER: &str = "The configuration is read and changed beneath /api/chaos/ while requests pass. Each fault is named in the header \
-x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen. With --otlp-endpoint each \
-request is a span.";
+x-fracas-fault of the answer, if there is one, and counted: `/api/chaos/metrics`, or an address of its own by --metrics-listen. With \
+--otlp-endpoint each request is a span.";
 
 /// Keys of the configuration, by the names that seed 3's original gives them. They win over the file, also where it says that their block,
 /// or all of it, is off.
@@ -103,6 +106,8 @@ pub(crate) struct Chaos {
     /// Loses so many of a hundred requests: their answer is 408
     #[arg(long, value_name = "PERCENT")]
     pub(crate) chaos_packet_loss: Option<f64>,
+    #[command(flatten)]
+    pub(crate) protocols: Protocols,
 }
 
 fn range(text: &str) -> Result<[f64; 2], String> {

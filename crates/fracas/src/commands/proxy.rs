@@ -1,6 +1,7 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
 mod flags;
+mod protocols;
 mod watch_file;
 
 use std::convert::Infallible;
@@ -37,6 +38,9 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     let settings = Settings::load(common)?;
     let origin = Origin::of(proxy);
     let config = origin.read().map_err(last)?;
+    for line in protocols::idle(&proxy.chaos.protocols, &config) {
+        tell(&line);
+    }
     let order = Order {
         listen: proxy.listen.address(),
         upstream: proxy.upstream.clone(),

@@ -21,6 +21,7 @@ mod presets;
 #[path = "../support/proxied.rs"]
 mod proxied;
 mod proxy;
+mod real_clients;
 #[path = "../../../telemetry/tests/support/receiver.rs"]
 mod receiver;
 mod reports;

@@ -183,6 +183,160 @@ fn flags_switch_on_what_the_file_has_off() {
 }
 
 #[test]
+fn flags_of_protocols_are_the_keys_of_their_blocks() {
+    let cli = Cli::new();
+    let off = cli.file(
+        "chaos.yaml",
+        "enabled: false\ngrpc: { enabled: false, interrupt_status_code: 5 }\nwebsocket: { enabled: false }\ngraphql: { enabled: false }\n",
+    );
+    for (words, block, key, value) in [
+        ("--chaos-grpc", "grpc", "enabled", "true"),
+        ("--chaos-grpc-status-codes 13,14", "grpc", "status_codes", "[13,14]"),
+        (
+            "--chaos-grpc-status-code-probability 0.5",
+            "grpc",
+            "status_code_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-grpc-stream-interruption-probability 0.5",
+            "grpc",
+            "stream_interruption_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-grpc-interrupt-after-messages 9",
+            "grpc",
+            "interrupt_after_messages",
+            "9",
+        ),
+        (
+            "--chaos-grpc-interrupt-status-code 9",
+            "grpc",
+            "interrupt_status_code",
+            "9",
+        ),
+        ("--chaos-grpc-reset-code 9", "grpc", "reset_code", "9"),
+        ("--chaos-websocket", "websocket", "enabled", "true"),
+        (
+            "--chaos-websocket-close-codes 1001,1011",
+            "websocket",
+            "close_codes",
+            "[1001,1011]",
+        ),
+        (
+            "--chaos-websocket-close-probability 0.5",
+            "websocket",
+            "close_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-websocket-message-drop-probability 0.5",
+            "websocket",
+            "message_drop_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-websocket-message-corruption-probability 0.5",
+            "websocket",
+            "message_corruption_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-websocket-message-delay-ms 0.5",
+            "websocket",
+            "message_delay_ms",
+            "0.5",
+        ),
+        (
+            "--chaos-websocket-message-delay-probability 0.5",
+            "websocket",
+            "message_delay_probability",
+            "0.5",
+        ),
+        ("--chaos-graphql", "graphql", "enabled", "true"),
+        ("--chaos-graphql-path /a", "graphql", "path", "\"/a\""),
+        (
+            "--chaos-graphql-error-codes A,B",
+            "graphql",
+            "error_codes",
+            "[\"A\",\"B\"]",
+        ),
+        (
+            "--chaos-graphql-error-probability 0.5",
+            "graphql",
+            "error_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-graphql-partial-data-probability 0.5",
+            "graphql",
+            "partial_data_probability",
+            "0.5",
+        ),
+        (
+            "--chaos-graphql-resolver-latency",
+            "graphql",
+            "resolver_latency",
+            "true",
+        ),
+        (
+            "--chaos-graphql-resolver-latency-ms 0.5",
+            "graphql",
+            "resolver_latency_ms",
+            "0.5",
+        ),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let proxy = Proxied::start(&cli, &[&["--chaos-config", off.as_str()], &words[..]].concat());
+        let config = config(&proxy);
+        assert_eq!(config["enabled"], true, "{words:?}");
+        assert_eq!(config[block][key].to_string(), value, "{words:?}");
+        for other in ["grpc", "websocket", "graphql"] {
+            assert_eq!(config[other]["enabled"], other == block, "{words:?}: {other}");
+        }
+        // What the file says of the other end of a stream goes with it.
+        if key == "reset_code" {
+            assert_eq!(config["grpc"].get("interrupt_status_code"), None);
+        }
+        // What needs another to do anything says so.
+        let idle = [
+            "--chaos-grpc-status-code-probability",
+            "--chaos-grpc-interrupt-after-messages",
+            "--chaos-grpc-interrupt-status-code",
+            "--chaos-grpc-reset-code",
+            "--chaos-websocket-close-probability",
+            "--chaos-websocket-message-delay-probability",
+            "--chaos-graphql-path",
+            "--chaos-graphql-error-probability",
+            "--chaos-graphql-resolver-latency-ms",
+        ];
+        let warning = format!("warning: {} does nothing without --chaos-", words[0]);
+        assert_eq!(
+            proxy.going.err().contains(&warning),
+            idle.contains(&words[0]),
+            "{words:?}"
+        );
+        // What the flag that only switches on does by itself is the original's, and not where the file speaks of it.
+        assert_ne!(config["grpc"]["stream_interruption_probability"], 0.1, "{words:?}");
+    }
+    let both = "--chaos-grpc --chaos-grpc-reset-code 8 --chaos-websocket --chaos-graphql --chaos-graphql-path /graphql";
+    let proxy = Proxied::start(&cli, &both.split(' ').collect::<Vec<_>>());
+    assert!(!proxy.going.err().contains("does nothing"), "{}", proxy.going.err());
+    let config = config(&proxy);
+    for (block, key, value) in [
+        ("grpc", "stream_interruption_probability", 0.1),
+        ("websocket", "message_drop_probability", 0.05),
+        ("websocket", "message_corruption_probability", 0.05),
+        ("graphql", "partial_data_probability", 0.1),
+    ] {
+        assert_eq!(config[block][key], value, "{block} {key}");
+    }
+    let said = cli.run(&["proxy", "--chaos-grpc-status-codes", "17"]);
+    assert!(said.code != 0 && said.err.contains("from 1 to 16"), "{said:?}");
+}
+
+#[test]
 fn clients_and_upstreams_are_waited_for_as_long_as_asked() {
     let cli = Cli::new();
     // Of requests without an upstream the proxy takes all of the body.

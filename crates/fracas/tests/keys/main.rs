@@ -26,6 +26,7 @@ mod proxied;
 mod receiver;
 
 mod chaos;
+mod chaos_protocols;
 mod examples;
 mod native;
 mod orchestration;

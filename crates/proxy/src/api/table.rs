@@ -1,13 +1,16 @@
 //! All routes of the API. What is not here does not exist, and what is here is described.
 
 use fracas_core::chaos::{
-    Bulkhead, ChaosConfig, CircuitBreaker, FaultInjection, Latency, Orchestration, RateLimit, TrafficShaping,
+    Bulkhead, ChaosConfig, CircuitBreaker, CloseCodes, ErrorCodes, FaultInjection, Graphql, Grpc, Latency,
+    Orchestration, Probability, RateLimit, StatusCodes, Switch, TrafficShaping, Websocket,
 };
 use fracas_telemetry::metrics::Form;
 use hyper::StatusCode;
 
 use super::route::{Gives, Route, Takes, of};
-use super::{Message, Status, change, config, measured, openapi, orchestration, put, resilience, scenarios, status};
+use super::{
+    Message, Status, change, config, measured, openapi, orchestration, protocols, put, resilience, scenarios, status,
+};
 use crate::answer;
 use crate::measures::Stats;
 use crate::orchestra::{self, Orchestra};
@@ -116,6 +119,105 @@ pub(super) static ROUTES: &[Route] = &[
         },
     )
     .takes(Takes::Json(of::<Bulkhead>, r#"{"max_concurrent_requests": 10}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "PUT",
+        "/config/grpc",
+        "Configures how calls of gRPC fail",
+        MESSAGE,
+        protocols::grpc,
+    )
+    .takes(Takes::Json(of::<Grpc>, r#"{"status_codes": [14]}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "PUT",
+        "/config/websocket",
+        "Configures what happens to messages of WebSocket",
+        MESSAGE,
+        protocols::websocket,
+    )
+    .takes(Takes::Json(of::<Websocket>, r#"{"message_drop_probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "PUT",
+        "/config/graphql",
+        "Configures how questions of GraphQL are answered",
+        MESSAGE,
+        protocols::graphql,
+    )
+    .takes(Takes::Json(of::<Graphql>, r#"{"error_codes": [500]}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/grpc/status-codes",
+        "Fails a share of the calls of gRPC, and switches its block on",
+        MESSAGE,
+        protocols::status_codes,
+    )
+    .takes(Takes::Json(of::<StatusCodes>, r#"{"status_codes": [14], "probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/grpc/stream-interruption",
+        "Cuts a share of the streams of gRPC, and switches its block on",
+        MESSAGE,
+        protocols::stream_interruption,
+    )
+    .takes(Takes::Json(of::<Probability>, r#"{"probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/websocket/close-codes",
+        "Closes connections of WebSocket, and switches its block on",
+        MESSAGE,
+        protocols::close_codes,
+    )
+    .takes(Takes::Json(of::<CloseCodes>, r#"{"close_codes": [1001], "probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/websocket/message-drop",
+        "Drops a share of the messages of WebSocket, and switches its block on",
+        MESSAGE,
+        protocols::message_drop,
+    )
+    .takes(Takes::Json(of::<Probability>, r#"{"probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/websocket/message-corruption",
+        "Corrupts a share of the messages of WebSocket, and switches its block on",
+        MESSAGE,
+        protocols::message_corruption,
+    )
+    .takes(Takes::Json(of::<Probability>, r#"{"probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/graphql/error-codes",
+        "Answers a share of the questions of GraphQL with errors, and switches its block on",
+        MESSAGE,
+        protocols::error_codes,
+    )
+    .takes(Takes::Json(of::<ErrorCodes>, r#"{"error_codes": [500], "probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/graphql/partial-data",
+        "Leaves out data of a share of the answers of GraphQL, and switches its block on",
+        MESSAGE,
+        protocols::partial_data,
+    )
+    .takes(Takes::Json(of::<Probability>, r#"{"probability": 0.1}"#))
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/protocols/graphql/resolver-latency",
+        "Holds answers of GraphQL for each of their fields, and switches its block on",
+        MESSAGE,
+        protocols::resolver_latency,
+    )
+    .takes(Takes::Json(of::<Switch>, r#"{"enabled": true}"#))
     .fails(CONFLICT),
     Route::new(
         "POST",

@@ -23,7 +23,7 @@ pub(crate) fn decide(block: &FaultInjection, chance: &Chance) -> Option<Corrupti
 
 /// What is changed of the bytes: a function of where they are, not of the parts in which they come.
 #[derive(Debug)]
-struct Mask {
+pub(crate) struct Mask {
     /// Of this answer: a draw for each block is short, however long the name of the request is.
     seed: Seed,
     /// Whether all of a byte is changed, or one bit.
@@ -42,6 +42,21 @@ pub(crate) struct Corrupted<B> {
 }
 
 impl Mask {
+    /// `whole`: bytes become other ones, else one bit of each is turned.
+    pub(crate) fn new(seed: Seed, whole: bool) -> Self {
+        Self {
+            seed,
+            whole,
+            last: None,
+        }
+    }
+
+    /// The bits that are turned of the byte that stands so far behind the beginning. `None`: it is not hit.
+    pub(crate) fn at(&mut self, behind: u64) -> Option<u8> {
+        let (place, bits) = self.of(behind / BLOCK);
+        (place == behind).then_some(bits)
+    }
+
     /// Where the byte of a block is that is hit, and what is changed there, as the bits that are turned: never none.
     fn of(&mut self, block: u64) -> (u64, u8) {
         if let Some((_, place, bits)) = self.last.filter(|(known, ..)| *known == block) {
@@ -76,11 +91,7 @@ impl Mask {
 impl<B> Corrupted<B> {
     /// `whole`: bytes become other ones, else one bit of each is turned.
     pub(crate) fn new(body: B, chance: &Chance, whole: bool) -> Self {
-        let mask = Mask {
-            seed: Seed(chance.draw("proxy payload_corruption byte", 0)),
-            whole,
-            last: None,
-        };
+        let mask = Mask::new(Seed(chance.draw("proxy payload_corruption byte", 0)), whole);
         Self { body, mask, passed: 0 }
     }
 }

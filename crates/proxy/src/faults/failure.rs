@@ -66,8 +66,7 @@ pub(crate) fn decide(
 
 /// One of these, each equally often. `None`: there is none.
 pub(crate) fn one_of(statuses: &[u16], chance: &Chance) -> Option<u16> {
-    let index = (chance.uniform("proxy http_error status") * statuses.len() as f64) as usize;
-    statuses.get(index).copied()
+    chance.one_of("proxy http_error status", statuses).copied()
 }
 
 #[cfg(test)]

@@ -53,14 +53,34 @@ pub(crate) struct Cut<B> {
 
 /// Bytes, and who is told when nobody holds them any more: the end of the other half.
 #[derive(Debug)]
-struct Told {
+pub(crate) struct Told {
     bytes: Bytes,
     _told: oneshot::Sender<()>,
 }
 
 /// Why a body broke off: nobody's failure.
-#[derive(Debug)]
-pub(crate) struct CutOff;
+#[derive(Debug, Default)]
+pub(crate) struct CutOff {
+    /// With which code a stream of HTTP/2 ends: hyper looks for it among the causes (`h2_reason()` in its `error.rs`).
+    by: Option<h2::Error>,
+}
+
+impl Told {
+    /// These bytes, and what ends when nobody holds them any more.
+    pub(crate) fn of(bytes: Bytes) -> (Bytes, oneshot::Receiver<()>) {
+        let (told, sent) = oneshot::channel();
+        (Bytes::from_owner(Self { bytes, _told: told }), sent)
+    }
+}
+
+impl CutOff {
+    /// A stream of HTTP/2 ends by a reset with this code.
+    pub(crate) fn by(code: u32) -> Self {
+        Self {
+            by: Some(h2::Reason::from(code).into()),
+        }
+    }
+}
 
 impl<B: Body> Cut<B> {
     pub(crate) fn new(body: B, place: u64) -> Self {
@@ -99,9 +119,8 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Cut<B> {
             }
             if !bytes.is_empty() {
                 this.left -= bytes.len() as u64;
-                let (told, sent) = oneshot::channel();
+                let (bytes, sent) = Told::of(bytes);
                 this.sent = Some(sent);
-                let bytes = Bytes::from_owner(Told { bytes, _told: told });
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }
@@ -110,7 +129,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Cut<B> {
             let _told = ready!(Pin::new(sent).poll(cx));
             this.sent = None;
         }
-        Poll::Ready(Some(Err(CutOff.into())))
+        Poll::Ready(Some(Err(CutOff::default().into())))
     }
 
     /// Never: its end is not one.
@@ -136,7 +155,12 @@ impl fmt::Display for CutOff {
     }
 }
 
-impl Error for CutOff {}
+impl Error for CutOff {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let by = self.by.as_ref()?;
+        Some(by)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,7 @@
-use fracas_core::chaos::{Bulkhead, CircuitBreaker, TrafficShaping};
+use fracas_core::chaos::{
+    Bulkhead, CircuitBreaker, CloseCodes, ErrorCodes, Graphql, Grpc, Probability, StatusCodes, Switch, TrafficShaping,
+    Websocket,
+};
 
 use super::*;
 
@@ -253,4 +256,103 @@ fn shaping_has_its_bounds() {
         said::<ChaosConfig>("traffic_shaping: { packet_loss: 1 }"),
         [("D003", 1, 20)]
     );
+}
+
+#[test]
+fn blocks_of_protocols_have_their_bounds() {
+    let column = |wrong: &str, at: &str| wrong.find(at).unwrap() + 1;
+    for (wrong, at) in [
+        ("status_codes: [0]", "0"),
+        ("status_codes: [14, 17]", "17"),
+        ("status_codes: [UNAVAILABLE]", "UNAVAILABLE"),
+        ("status_code_probability: 2", "2"),
+        ("stream_interruption_probability: -1", "-1"),
+        ("interrupt_after_messages: -1", "-1"),
+        ("interrupt_status_code: 0", "0"),
+        ("reset_code: 14", "14"),
+    ] {
+        assert_eq!(said::<Grpc>(wrong), [("D004", 1, column(wrong, at))], "{wrong}");
+    }
+    let both = "interrupt_status_code: 1\nreset_code: 8";
+    assert_eq!(said::<Grpc>(both), [("D009", 2, 13)]);
+    assert!(read::<Grpc>("reset_code: 0").is_ok());
+    for (wrong, at) in [
+        ("close_codes: [999]", "999"),
+        ("close_codes: [1004]", "1004"),
+        ("close_codes: [1005]", "1005"),
+        ("close_codes: [1006]", "1006"),
+        ("close_codes: [1000, 1015]", "1015"),
+        ("close_codes: [2999]", "2999"),
+        ("close_codes: [5000]", "5000"),
+        ("close_probability: 1.1", "1.1"),
+        ("message_drop_probability: 1.1", "1.1"),
+        ("message_corruption_probability: 1.1", "1.1"),
+        ("message_delay_ms: 3600001", "3600001"),
+        ("message_delay_ms: .nan", ".nan"),
+        ("message_delay_probability: .nan", ".nan"),
+    ] {
+        assert_eq!(said::<Websocket>(wrong), [("D004", 1, column(wrong, at))], "{wrong}");
+    }
+    assert!(read::<Websocket>("close_codes: [1000, 1003, 1007, 1014, 3000, 4999]").is_ok());
+    for (wrong, at) in [
+        ("path: graphql", "graphql"),
+        ("path: /graphql?a", "/graphql?a"),
+        ("error_codes: [not_found]", "not_found"),
+        ("error_codes: ['']", "''"),
+        ("error_probability: 1.1", "1.1"),
+        ("partial_data_probability: 1.1", "1.1"),
+        ("resolver_latency: 10", "10"),
+        ("resolver_latency_ms: -1", "-1"),
+    ] {
+        assert_eq!(said::<Graphql>(wrong), [("D004", 1, column(wrong, at))], "{wrong}");
+    }
+    let long = "A".repeat(65);
+    assert!(read::<Graphql>(&format!("error_codes: [{long}]")).is_err());
+    assert!(read::<Graphql>(&format!("error_codes: [{}]", &long[1..])).is_ok());
+}
+
+// Nothing is done that was not asked for.
+#[test]
+fn a_block_of_a_protocol_does_nothing_by_itself() {
+    let config: ChaosConfig = read("grpc: {}\nwebsocket: {}\ngraphql: {}").unwrap();
+    let expected = serde_json::json!({
+        "enabled": true,
+        "grpc": {
+            "enabled": true, "status_codes": [], "status_code_probability": 0.1, "stream_interruption_probability": 0.0,
+            "interrupt_after_messages": 1,
+        },
+        "websocket": {
+            "enabled": true, "close_codes": [], "close_probability": 0.1, "message_drop_probability": 0.0,
+            "message_corruption_probability": 0.0, "message_delay_ms": 0.0, "message_delay_probability": 1.0,
+        },
+        "graphql": {
+            "enabled": true, "path": "/graphql", "error_codes": [], "error_probability": 0.1,
+            "partial_data_probability": 0.0, "resolver_latency": false, "resolver_latency_ms": 10.0,
+        },
+    });
+    assert_eq!(serde_json::to_value(&config).unwrap(), expected);
+}
+
+#[test]
+fn parts_of_blocks_say_all_that_they_change() {
+    assert!(read::<StatusCodes>(r#"{"status_codes": [14], "probability": 1}"#).is_ok());
+    assert_eq!(said::<StatusCodes>("status_codes: [14]"), [("D005", 1, 1)]);
+    assert_eq!(
+        said::<StatusCodes>("status_codes: [0]\nprobability: 2"),
+        [("D004", 1, 16), ("D004", 2, 14)]
+    );
+    assert_eq!(
+        said::<CloseCodes>("close_codes: [1006]\nprobability: 2"),
+        [("D004", 1, 15), ("D004", 2, 14)]
+    );
+    assert_eq!(
+        said::<ErrorCodes>("error_codes: [a]\nprobability: 2"),
+        [("D004", 1, 15), ("D004", 2, 14)]
+    );
+    assert_eq!(said::<Probability>("probability: -1"), [("D004", 1, 14)]);
+    assert_eq!(
+        said::<Probability>("probabilities: 1"),
+        [("D003", 1, 1), ("D005", 1, 1)]
+    );
+    assert_eq!(said::<Switch>("enabled: 1"), [("D004", 1, 10)]);
 }

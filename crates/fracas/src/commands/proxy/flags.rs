@@ -102,6 +102,7 @@ fn chaos(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         chaos_rate_limit,
         chaos_bandwidth_limit,
         chaos_packet_loss,
+        protocols,
     } = flags;
     let mut said = *chaos;
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
@@ -138,7 +139,7 @@ fn chaos(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         shaping.bandwidth_limit_bps = chaos_bandwidth_limit.unwrap_or(shaping.bandwidth_limit_bps);
         shaping.packet_loss_percent = chaos_packet_loss.unwrap_or(shaping.packet_loss_percent);
     }
-    said
+    said | super::protocols::apply(protocols, config)
 }
 
 fn resilience(flags: &Resilience, config: &mut ChaosConfig) -> bool {

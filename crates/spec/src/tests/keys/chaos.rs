@@ -67,6 +67,34 @@ const SHAPING: &str = "traffic_shaping:
   max_connections: 3
   connection_timeout_ms: 70
 ";
+const GRPC: &str = "grpc:
+  enabled: true
+  status_codes: [14]
+  status_code_probability: 0.2
+  stream_interruption_probability: 0.3
+  interrupt_after_messages: 4
+  interrupt_status_code: 10
+";
+const RESET: &str = "grpc: { reset_code: 8 }
+";
+const WEBSOCKET: &str = "websocket:
+  enabled: true
+  close_codes: [1011]
+  close_probability: 0.2
+  message_drop_probability: 0.3
+  message_corruption_probability: 0.4
+  message_delay_ms: 50
+  message_delay_probability: 0.6
+";
+const GRAPHQL: &str = "graphql:
+  enabled: true
+  path: /graphql
+  error_codes: [FORBIDDEN]
+  error_probability: 0.2
+  partial_data_probability: 0.3
+  resolver_latency: false
+  resolver_latency_ms: 40
+";
 const LIMIT: &str =
     "rate_limit: { enabled: true, requests_per_second: 50, burst_size: 5, per_ip: false, per_endpoint: false }
 ";
@@ -149,4 +177,25 @@ keys! {
     key_bulkhead_max_concurrent_requests: BULKHEAD, "3" => "1", "/bulkhead/max_concurrent_requests", "3" => "1";
     key_bulkhead_max_queue_size: BULKHEAD, "4" => "0", "/bulkhead/max_queue_size", "4" => "0";
     key_bulkhead_queue_timeout_ms: BULKHEAD, "50" => "0", "/bulkhead/queue_timeout_ms", "50" => "0";
+    key_grpc_enabled: GRPC, "true" => "false", "/grpc/enabled", "true" => "false";
+    key_grpc_status_codes: GRPC, "[14]" => "[1, 16]", "/grpc/status_codes", "[14]" => "[1, 16]";
+    key_grpc_status_code_probability: GRPC, "0.2" => "0.9", "/grpc/status_code_probability", "0.2" => "0.9";
+    key_grpc_stream_interruption_probability: GRPC, "0.3" => "0.9", "/grpc/stream_interruption_probability", "0.3" => "0.9";
+    key_grpc_interrupt_after_messages: GRPC, "messages: 4" => "messages: 0", "/grpc/interrupt_after_messages", "4" => "0";
+    key_grpc_interrupt_status_code: GRPC, "10" => "16", "/grpc/interrupt_status_code", "10" => "16";
+    key_grpc_reset_code: RESET, "8" => "13", "/grpc/reset_code", "8" => "13";
+    key_websocket_enabled: WEBSOCKET, "true" => "false", "/websocket/enabled", "true" => "false";
+    key_websocket_close_codes: WEBSOCKET, "[1011]" => "[1000, 4999]", "/websocket/close_codes", "[1011]" => "[1000, 4999]";
+    key_websocket_close_probability: WEBSOCKET, "0.2" => "0.9", "/websocket/close_probability", "0.2" => "0.9";
+    key_websocket_message_drop_probability: WEBSOCKET, "0.3" => "0.9", "/websocket/message_drop_probability", "0.3" => "0.9";
+    key_websocket_message_corruption_probability: WEBSOCKET, "0.4" => "0.9", "/websocket/message_corruption_probability", "0.4" => "0.9";
+    key_websocket_message_delay_ms: WEBSOCKET, "50" => "0.5", "/websocket/message_delay_ms", "50.0" => "0.5";
+    key_websocket_message_delay_probability: WEBSOCKET, "0.6" => "0.9", "/websocket/message_delay_probability", "0.6" => "0.9";
+    key_graphql_enabled: GRAPHQL, "true" => "false", "/graphql/enabled", "true" => "false";
+    key_graphql_path: GRAPHQL, "/graphql" => "/api/graph", "/graphql/path", "/graphql" => "/api/graph";
+    key_graphql_error_codes: GRAPHQL, "[FORBIDDEN]" => "[NOT_FOUND, A_1]", "/graphql/error_codes", "[\"FORBIDDEN\"]" => "[\"NOT_FOUND\", \"A_1\"]";
+    key_graphql_error_probability: GRAPHQL, "0.2" => "0.9", "/graphql/error_probability", "0.2" => "0.9";
+    key_graphql_partial_data_probability: GRAPHQL, "0.3" => "0.9", "/graphql/partial_data_probability", "0.3" => "0.9";
+    key_graphql_resolver_latency: GRAPHQL, "latency: false" => "latency: true", "/graphql/resolver_latency", "false" => "true";
+    key_graphql_resolver_latency_ms: GRAPHQL, "40" => "0.5", "/graphql/resolver_latency_ms", "40.0" => "0.5";
 }

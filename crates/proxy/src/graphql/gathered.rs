@@ -1,0 +1,85 @@
+//! Bodies that are held until they are whole, if they are not too large and not too slow.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::Body;
+use crate::upload::Broken;
+
+/// A body of which some was taken already, and comes once more.
+#[derive(Debug)]
+struct Taken {
+    first: VecDeque<Result<Frame<Bytes>, Broken>>,
+    body: Body,
+}
+
+/// All bytes of a body. An error is the body as it was, if there are more than so many, if it takes longer, has trailers, or breaks off.
+pub(super) async fn gather(mut body: Body, most: usize, limit: Duration) -> Result<Bytes, Body> {
+    if body.size_hint().lower() > most as u64 {
+        return Err(body);
+    }
+    let until = Instant::now() + limit;
+    let mut first: VecDeque<Result<Frame<Bytes>, Broken>> = VecDeque::new();
+    let mut length = 0;
+    loop {
+        let Ok(next) = timeout_at(until, body.frame()).await else {
+            break;
+        };
+        let Some(frame) = next else {
+            let mut bytes = BytesMut::with_capacity(length);
+            for frame in first.into_iter().flatten() {
+                if let Ok(part) = frame.into_data() {
+                    bytes.extend_from_slice(&part);
+                }
+            }
+            return Ok(bytes.freeze());
+        };
+        let part = frame.as_ref().ok().and_then(Frame::data_ref).map(Bytes::len);
+        first.push_back(frame);
+        match part {
+            Some(part) if length + part <= most => length += part,
+            _ => break,
+        }
+    }
+    Err(Body::changed(Taken { first, body }))
+}
+
+impl hyper::body::Body for Taken {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.first.pop_front() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = self
+            .first
+            .iter()
+            .flatten()
+            .filter_map(Frame::data_ref)
+            .map(Bytes::len)
+            .sum::<usize>() as u64;
+        let inner = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper.saturating_add(held));
+        }
+        hint.set_lower(inner.lower().saturating_add(held));
+        hint
+    }
+}

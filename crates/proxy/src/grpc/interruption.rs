@@ -1,0 +1,141 @@
+//! Streams that end behind so many messages.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use fracas_core::chaos::Grpc;
+use hyper::Response;
+use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::sync::oneshot;
+
+use super::messages::Messages;
+use super::{is_grpc, put};
+use crate::answer::Body;
+use crate::faults::partial::{CutOff, Told};
+use crate::identity::Chance;
+use crate::service::{FAULT, Shared};
+use crate::upload::Broken;
+
+const NAME: &str = "grpc_stream_interruption";
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// With this status in its trailers.
+    Status(u8),
+    /// By a reset with this code.
+    Reset(u32),
+}
+
+/// A stream that ends behind so many messages, unless it ends before.
+#[derive(Debug)]
+struct Interrupted {
+    /// `None`: what is to pass has passed.
+    body: Option<Body>,
+    messages: Messages,
+    after: u64,
+    /// `None`: it has ended.
+    end: Option<End>,
+    /// Ends when the bytes that were handed over last are with the client.
+    sent: Option<oneshot::Receiver<()>>,
+    shared: Arc<Shared>,
+}
+
+/// The answer to a call, whose stream may be cut. It is named where it may be, and counted where it is.
+pub(crate) fn interrupt(
+    block: &Grpc,
+    chance: &Chance,
+    shared: &Arc<Shared>,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(is_grpc) && !response.body().is_end_stream();
+    if !is_stream || !chance.happens("proxy grpc_stream_interruption", block.stream_interruption_probability) {
+        return response;
+    }
+    let status = End::Status(block.interrupt_status_code.unwrap_or(Grpc::UNAVAILABLE));
+    let end = block.reset_code.map_or(status, End::Reset);
+    response.headers_mut().append(FAULT, HeaderValue::from_static(NAME));
+    // It may become shorter.
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response.map(|body| {
+        Body::changed(Interrupted {
+            body: Some(body),
+            messages: Messages::default(),
+            after: u64::from(block.interrupt_after_messages),
+            end: Some(end),
+            sent: None,
+            shared: Arc::clone(shared),
+        })
+    })
+}
+
+impl hyper::body::Body for Interrupted {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let Some(end) = this.end else {
+            return Poll::Ready(None);
+        };
+        // With the body the upstream is told.
+        if this.messages.whole() >= this.after && this.body.take().is_some() {
+            this.shared.metrics.met(NAME);
+            if this.sent.is_none() && matches!(end, End::Reset(_)) {
+                // A reset takes away what waits to be sent, and that is the head. Behind a part without a byte it is on its way.
+                let (told, sent) = Told::of(Bytes::new());
+                this.sent = Some(sent);
+                return Poll::Ready(Some(Ok(Frame::data(told))));
+            }
+        }
+        if let Some(body) = &mut this.body {
+            let frame = match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                other => {
+                    this.end = None;
+                    return Poll::Ready(other);
+                }
+            };
+            let mut bytes = match frame.into_data() {
+                Ok(bytes) => bytes,
+                // It ended before.
+                Err(trailers) => {
+                    this.end = None;
+                    return Poll::Ready(Some(Ok(trailers)));
+                }
+            };
+            bytes.truncate(this.messages.take(&bytes, this.after));
+            if let End::Reset(_) = end {
+                let (told, sent) = Told::of(bytes);
+                bytes = told;
+                this.sent = Some(sent);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        if let Some(sent) = &mut this.sent {
+            // Nothing is ever said: it is the end that counts.
+            let _told = ready!(Pin::new(sent).poll(cx));
+            this.sent = None;
+        }
+        this.end = None;
+        Poll::Ready(Some(match end {
+            End::Reset(code) => Err(CutOff::by(code).into()),
+            End::Status(code) => {
+                let mut trailers = HeaderMap::new();
+                put(&mut trailers, code, "this stream was cut off by Fracas");
+                Ok(Frame::trailers(trailers))
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.end.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
