@@ -5,10 +5,13 @@
 mod breaker;
 mod bulkhead;
 mod matcher;
+mod mutation;
 mod orchestration;
 mod pattern;
 mod plan;
 mod predefined;
+mod profile;
+mod route;
 mod shaping;
 
 use schemars::JsonSchema;
@@ -17,10 +20,13 @@ use serde::{Deserialize, Serialize};
 pub use breaker::CircuitBreaker;
 pub use bulkhead::Bulkhead;
 pub use matcher::{HeaderMatch, RequestMatcher};
+pub use mutation::{Anything, Field, MutationRule, Mutations, Operation, OperationKind, Stateful, Step as FieldStep};
 pub use orchestration::{Assertion, Measure, Orchestration, Scenario, Step, Unresolved};
 pub use pattern::{ErrorPattern, PatternKind};
 pub use plan::{Plan, Slot};
 pub use predefined::{PREDEFINED, Predefined};
+pub use profile::{ChaosProfile, KnownProfile, PROFILES};
+pub use route::{Route, RouteFault, RouteFaultKind, RouteFaults, Template};
 pub use shaping::TrafficShaping;
 
 /// What the proxy does to requests and their answers.
@@ -47,6 +53,12 @@ pub struct ChaosConfig {
     /// Only so many requests pass at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bulkhead: Option<Bulkhead>,
+    /// Requests for some paths are held, or fail, in another way. At most 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The JSON in answers becomes another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutations: Option<Mutations>,
 }
 
 /// Holds a request before it goes on.
@@ -81,6 +93,8 @@ pub enum Distribution {
     Normal(Normal),
     /// The exponential distribution.
     Exponential(Exponential),
+    /// A Pareto distribution with the shape 3, as that of netem: most a little below the mean, few far above.
+    Pareto(Pareto),
 }
 
 /// The normal distribution, in milliseconds.
@@ -99,6 +113,16 @@ pub struct Normal {
 pub struct Exponential {
     /// Its rate per millisecond: the mean delay is `1 / lambda` milliseconds.
     pub lambda: f64,
+}
+
+/// A Pareto distribution, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pareto {
+    /// Its mean.
+    pub mean_ms: f64,
+    /// Its standard deviation.
+    pub std_dev_ms: f64,
 }
 
 /// Makes requests fail, and harms the bodies of answers.
@@ -201,8 +225,9 @@ pub struct RateLimit {
 }
 
 impl ChaosConfig {
-    /// Takes over every block of another that acts.
-    fn take(&mut self, other: &Self) {
+    /// Takes over every block of another that acts. Of routes, and of rules for JSON, those that are
+    /// known by the same key or name are taken over, and others added.
+    pub fn take(&mut self, other: &Self) {
         fn put<T: Clone>(under: &mut Option<T>, over: Option<&T>) {
             if let Some(block) = over {
                 *under = Some(block.clone());
@@ -217,6 +242,8 @@ impl ChaosConfig {
             traffic_shaping,
             circuit_breaker,
             bulkhead,
+            routes,
+            mutations,
         } = self;
         put(latency, other.latency());
         put(fault_injection, other.fault_injection());
@@ -224,6 +251,11 @@ impl ChaosConfig {
         put(traffic_shaping, other.traffic_shaping());
         put(circuit_breaker, other.circuit_breaker());
         put(bulkhead, other.bulkhead());
+        route::put(routes, other.routes());
+        match (mutations, other.mutations()) {
+            (Some(under), Some(over)) if under.enabled => under.put(over),
+            (under, over) => put(under, over),
+        }
     }
 
     /// The latency block, if it acts.
@@ -255,6 +287,16 @@ impl ChaosConfig {
         self.bulkhead.as_ref().filter(|block| self.enabled && block.enabled)
     }
 
+    /// The block of rules for JSON, if it acts.
+    pub fn mutations(&self) -> Option<&Mutations> {
+        self.mutations.as_ref().filter(|block| self.enabled && block.enabled)
+    }
+
+    /// The routes, if they act.
+    pub fn routes(&self) -> &[Route] {
+        if self.enabled { &self.routes } else { &[] }
+    }
+
     /// The block of the circuit breaker, if it acts.
     pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
         self.circuit_breaker
@@ -273,6 +315,8 @@ impl Default for ChaosConfig {
             traffic_shaping: None,
             circuit_breaker: None,
             bulkhead: None,
+            routes: Vec::new(),
+            mutations: None,
         }
     }
 }

@@ -2,10 +2,14 @@
 //!
 //! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone, and not
 //! what a proxy before this one passed on: that is of this machine, too, whoever asked. A page of another site that somebody's browser shows
-//! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, which browsers send to other sites
-//! only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
+//! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, or of rules YAML, which browsers
+//! send to other sites only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
 
+mod mutations;
+mod named;
 mod orchestration;
+mod profiles;
+mod routes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use self::named::{Answers, Call};
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
 use crate::faults::circuit::Phase;
@@ -71,23 +76,52 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 /// Answers a request to the API.
 pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    let does = match admit(connection, &request) {
-        Ok(does) => does,
+    let way = match admit(connection, &request) {
+        Ok(way) => way,
         Err(refused) => {
             return *refused;
         }
     };
-    if *request.method() == Method::GET {
-        return does(shared, None);
-    }
-    match text(request.into_body()).await {
-        Ok(text) => does(shared, Some(text)),
-        Err((status, why)) => answer::problem(status, why),
+    let method = request.method().clone();
+    let query = request.uri().query().map(str::to_owned);
+    let sent = if method == Method::GET {
+        None
+    } else {
+        match text(request.into_body()).await {
+            Ok(text) => Some(text),
+            Err((status, why)) => return answer::problem(status, why),
+        }
+    };
+    match way {
+        Way::Whole(does) => does(shared, sent),
+        Way::Named(answers, name) => answers(&Call {
+            shared,
+            method,
+            name,
+            query,
+            text: sent.unwrap_or_default(),
+        }),
     }
 }
 
+/// What answers a request.
+enum Way {
+    Whole(Does),
+    /// With the name in the path.
+    Named(Answers, String),
+}
+
+fn way(route: &str) -> Option<(&'static [Method], Way)> {
+    let whole = ROUTES.iter().find(|(known, ..)| *known == route);
+    let whole = whole.map(|(_, methods, does)| (*methods, Way::Whole(*does)));
+    whole.or_else(|| {
+        let (methods, answers, name) = named::find(route)?;
+        Some((methods, Way::Named(answers, name)))
+    })
+}
+
 /// What a request asks for, if it may.
-fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box<Response<Body>>> {
+fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Way, Box<Response<Body>>> {
     let refused = |status, why| Err(Box::new(answer::problem(status, why)));
     if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
         let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
@@ -104,7 +138,7 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
         return refused(StatusCode::FORBIDDEN, why);
     }
     let route = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
-    let Some((_, methods, does)) = ROUTES.iter().find(|(known, ..)| *known == route) else {
+    let Some((methods, way)) = way(route) else {
         return refused(StatusCode::NOT_FOUND, "the API has no such path");
     };
     if !methods.contains(request.method()) {
@@ -117,13 +151,17 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     }
     // 0 without a body, none where its length is not known.
     let sends = request.body().size_hint().exact() != Some(0);
-    // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported.
-    let sends = sends || route == "/orchestration/start";
-    if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
+    // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported, or apply a
+    // profile.
+    let sends = sends || route == "/orchestration/start" || profiles::applies(route);
+    if (sends || *request.method() == Method::PUT)
+        && !is_json(request.headers())
+        && !(route == mutations::PATH && is_yaml(request.headers()))
+    {
         let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
-    Ok(*does)
+    Ok(way)
 }
 
 /// What a path does. `None`: it is only read.
@@ -323,10 +361,19 @@ fn foreign(headers: &HeaderMap, host: &Authority) -> Option<&'static str> {
     foreign.then_some("a page of another site may not use the API")
 }
 
+/// Browsers send this to other sites only after asking, too.
+fn is_yaml(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/yaml")
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/json")
+}
+
+fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
 }
 
 /// The text of a body, within a limit of time and length.

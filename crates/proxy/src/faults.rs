@@ -11,10 +11,13 @@ pub(crate) mod failure;
 pub(crate) mod latency;
 pub(crate) mod loss;
 pub(crate) mod matcher;
+pub(crate) mod mutation;
 pub(crate) mod partial;
 pub(crate) mod pattern;
 pub(crate) mod rate_limit;
+pub(crate) mod routes;
 pub(crate) mod truncation;
+pub(crate) mod verdict;
 mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
@@ -26,6 +29,7 @@ pub const NAMES: &[&str] = &[
     "connection_limit",
     "connection_timeout",
     "http_error",
+    "json_mutation",
     "latency",
     "packet_loss",
     "partial_response",

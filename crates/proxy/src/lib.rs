@@ -21,6 +21,7 @@ mod identity;
 mod link;
 mod live;
 mod orchestra;
+mod profiles;
 mod progress;
 mod responder;
 mod serve;

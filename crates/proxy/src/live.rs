@@ -3,16 +3,19 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use fracas_core::chaos::ChaosConfig;
-use fracas_telemetry::proxy::Traffic;
-use tokio::sync::watch;
+use fracas_core::chaos::{ChaosConfig, Route};
+use fracas_telemetry::proxy::{RouteCounts, Routes as Counts, Traffic};
+use hyper::Method;
+use tokio::sync::{Semaphore, watch};
 
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::breaker::Breaker;
 use crate::faults::bulkhead::Places;
 use crate::faults::connections::Connections;
+use crate::faults::mutation::{self, Counts as Mutated, Mutations};
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
+use crate::faults::routes::Routes;
 
 /// The configuration, with what it has counted so far.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Active {
     limiter: Option<Arc<Limiter>>,
     /// The same.
     pattern: Option<Arc<Pattern>>,
+    /// Those that act.
+    routes: Option<Routes>,
+    /// Of the block, also while it is off.
+    mutations: Option<Arc<Mutations>>,
 }
 
 /// The configuration that acts.
@@ -38,6 +45,12 @@ pub(crate) struct Live {
     connections: Arc<Connections>,
     /// How long a connection may be without a request. `None`: there is no limit.
     idle: watch::Sender<Option<Duration>>,
+    /// Of routes.
+    counts: Counts,
+    /// Of all rules for JSON.
+    mutated: Arc<Mutated>,
+    /// For bodies that are read whole.
+    room: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -51,6 +64,8 @@ struct State {
 
 impl Live {
     pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
+        let counts = metrics.routes();
+        let mutated = Arc::default();
         Self {
             breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
             places: Places::new(config.bulkhead(), metrics.bulkhead()),
@@ -60,8 +75,11 @@ impl Live {
             state: RwLock::new(State {
                 base: config.clone(),
                 cover: None,
-                now: Arc::new(Active::new(config, None)),
+                now: Arc::new(Active::new(config, None, &counts, &mutated)),
             }),
+            counts,
+            mutated,
+            room: mutation::room(),
         }
     }
 
@@ -88,6 +106,16 @@ impl Live {
     /// How long a connection may be without a request.
     pub(crate) fn idle(&self) -> watch::Receiver<Option<Duration>> {
         self.idle.subscribe()
+    }
+
+    /// What all rules for JSON have counted.
+    pub(crate) fn mutated(&self) -> &Mutated {
+        &self.mutated
+    }
+
+    /// Room for bodies that are read whole.
+    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+        &self.room
     }
 
     /// What acts now.
@@ -127,7 +155,12 @@ impl Live {
             let next = idle(&config);
             std::mem::replace(now, next) != next
         });
-        let next = Active::new(config, Some(&*state.now).filter(|_| !is_other));
+        let next = Active::new(
+            config,
+            Some(&*state.now).filter(|_| !is_other),
+            &self.counts,
+            &self.mutated,
+        );
         state.now = Arc::new(next);
     }
 }
@@ -146,7 +179,7 @@ fn idle(config: &ChaosConfig) -> Option<Duration> {
 
 impl Active {
     /// Buckets go on as they are if what fills them has not changed, and so does a pattern.
-    fn new(config: ChaosConfig, before: Option<&Self>) -> Self {
+    fn new(config: ChaosConfig, before: Option<&Self>, counts: &Counts, mutated: &Arc<Mutated>) -> Self {
         let limiter = config.rate_limit.as_ref().map(|block| {
             let kept = before.and_then(|before| before.limiter.clone());
             kept.filter(|limiter| limiter.is_of(block))
@@ -158,7 +191,13 @@ impl Active {
             kept.filter(|pattern| pattern.is_of(block))
                 .unwrap_or_else(|| Arc::new(Pattern::new(block.clone())))
         });
+        let mutations = config.mutations.as_ref().map(|block| {
+            let before = before.and_then(|before| before.mutations.as_deref());
+            Arc::new(Mutations::new(block, before, mutated))
+        });
         Self {
+            mutations,
+            routes: Routes::new(config.routes(), counts),
             config,
             limiter,
             pattern,
@@ -168,6 +207,27 @@ impl Active {
     /// The buckets, if they act.
     pub(crate) fn limiter(&self) -> Option<&Limiter> {
         self.config.rate_limit().and(self.limiter.as_deref())
+    }
+
+    /// The route that a request is of, if it is of one, and what counts its requests, if there are routes.
+    pub(crate) fn route(&self, method: &Method, path: &str) -> (Option<&Route>, Option<&Arc<RouteCounts>>) {
+        match &self.routes {
+            Some(routes) => {
+                let (route, counts) = routes.find(method, path);
+                (route, Some(counts))
+            }
+            None => (None, None),
+        }
+    }
+
+    /// The rules for JSON, if they act.
+    pub(crate) fn mutations(&self) -> Option<&Arc<Mutations>> {
+        self.config.mutations().and(self.mutations.as_ref())
+    }
+
+    /// The same, also while they are off.
+    pub(crate) fn all_mutations(&self) -> Option<&Mutations> {
+        self.mutations.as_deref()
     }
 
     /// The pattern of the block of faults, if that acts.

@@ -18,6 +18,7 @@ use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::live::Live;
 use crate::orchestra::Orchestra;
+use crate::profiles::Profiles;
 use crate::service::Shared;
 use crate::timer::Timer;
 use crate::tunnel::Tunnels;
@@ -67,6 +68,7 @@ impl Proxy {
         let shared = Shared {
             live,
             orchestra: Orchestra::default(),
+            profiles: Profiles::default(),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             timer,

@@ -1,6 +1,9 @@
 //! The configuration of a proxy, whole or one block of it. Files and bodies of REST requests are read by the same lines.
 
 mod gates;
+mod mutations;
+mod profile;
+mod routes;
 mod scope;
 
 use fracas_core::chaos::{ChaosConfig, CorruptionType, Distribution, FaultInjection, Latency, RateLimit};
@@ -13,6 +16,9 @@ use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
 use crate::{LARGEST, Source, later, place};
+
+pub use mutations::mutations;
+pub use profile::{ProfileForm, profile_text};
 
 /// An hour, in milliseconds: nothing is held for longer.
 const LONGEST: f64 = 3_600_000.0;
@@ -156,6 +162,10 @@ impl Chaos for ChaosConfig {
         if let Some(bulkhead) = &self.bulkhead {
             bulkhead.check(finds, &format!("{at}bulkhead."));
         }
+        if let Some(mutations) = &self.mutations {
+            mutations.check(finds, &format!("{at}mutations."));
+        }
+        routes::all(&self.routes, finds, &format!("{at}routes"));
     }
 }
 
@@ -202,6 +212,10 @@ impl Chaos for Latency {
                         format!("must be more than 0 in a millisecond, and at least one in an hour, not {lambda}");
                     finds.wrong(&format!("{at}distribution.exponential.lambda"), &what);
                 }
+            }
+            Some(Distribution::Pareto(pareto)) => {
+                finds.millis(&format!("{at}distribution.pareto.mean_ms"), pareto.mean_ms);
+                finds.millis(&format!("{at}distribution.pareto.std_dev_ms"), pareto.std_dev_ms);
             }
             None => {}
         }

@@ -29,7 +29,7 @@ use fracas_core::experiment::{Experiment, Format};
 use fracas_core::problem::{Problem, codes};
 use fracas_core::units::Span;
 
-pub use chaos::{Chaos, chaos};
+pub use chaos::{Chaos, ProfileForm, chaos, mutations, profile_text};
 pub use file::{LARGEST, read_file};
 pub use orchestration::{ORCHESTRATION, orchestration, orchestration_text};
 pub use schema::{chaos_schema, orchestration_schema, schema};

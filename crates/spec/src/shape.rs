@@ -14,6 +14,9 @@ use crate::tree::{Entry, Node};
 /// A word of a later version of Fracas: (name of the schema, key) to what it is.
 pub(crate) type Later = fn(&str, &str) -> Option<&'static str>;
 
+/// The schema of what may be any value.
+const ANYTHING: &str = "Anything";
+
 /// The schema of a document.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -147,6 +150,9 @@ impl Shape {
         // Parameters of a fault that this version does not do: nobody reads them.
         if *part.schema == true {
             return Some(Value::Null);
+        }
+        if part.name == ANYTHING {
+            return Some(node.anything());
         }
         let at = titled(path);
         let null = node.scalar().is_some_and(crate::tree::Scalar::is_null);

@@ -1,5 +1,7 @@
 //! The metrics of a proxy: what passed, what was done to it. Labels have values of ours alone: no path, no name of a client.
 
+mod routes;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,6 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::metrics::{Described, Page};
+
+pub use routes::{RouteCounts, Routes};
 
 /// Upper bounds in seconds, for delays from half a millisecond to an hour.
 const BUCKETS: [f64; 14] = [
@@ -61,6 +65,18 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Requests that wait for a place of the bulkhead",
     },
+    Described {
+        name: "fracas_proxy_route_requests_total",
+        kind: "counter",
+        labels: "route, class",
+        help: "Requests by their route, as it is configured, while there are routes; other: of none, or of one behind the first 128 since the beginning",
+    },
+    Described {
+        name: "fracas_proxy_route_faults_total",
+        kind: "counter",
+        labels: "route, fault",
+        help: "Requests that met a fault, by their route, in the same way",
+    },
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +98,7 @@ pub struct Traffic {
     connections: Gauge,
     circuit_breaker: Level,
     bulkhead: [Level; 2],
+    routes: Routes,
     page: Page,
 }
 
@@ -128,8 +145,17 @@ impl Traffic {
     /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
     pub fn new(faults: &[&'static str]) -> Self {
         let mut registry = Registry::with_prefix("fracas_proxy");
-        let [requests, met, latency, connections, breaker, inside, queued] =
-            [0, 1, 2, 3, 4, 5, 6].map(|index| ALL[index].help);
+        let [
+            requests,
+            met,
+            latency,
+            connections,
+            breaker,
+            inside,
+            queued,
+            of_route,
+            met_on_route,
+        ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
@@ -137,6 +163,7 @@ impl Traffic {
             connections: Gauge::default(),
             circuit_breaker: Level::default(),
             bulkhead: [Level::default(), Level::default()],
+            routes: Routes::default(),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -147,6 +174,8 @@ impl Traffic {
         let [has_a_place, waits] = &all.bulkhead;
         registry.register("bulkhead_concurrent_requests", inside, has_a_place.0.clone());
         registry.register("bulkhead_queued_requests", queued, waits.0.clone());
+        registry.register("route_requests", of_route, all.routes.requests.clone());
+        registry.register("route_faults", met_on_route, all.routes.faults.clone());
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -163,7 +192,7 @@ impl Traffic {
 
     /// A request was answered with this status.
     pub fn answered(&self, status: u16) {
-        let class = CLASSES[usize::from(status / 100).clamp(1, 5) - 1];
+        let class = CLASSES[class(status)];
         self.requests.get_or_create(&OfClass { class }).inc();
     }
 
@@ -201,10 +230,20 @@ impl Traffic {
         self.bulkhead.clone()
     }
 
+    /// What is counted by route.
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         Open::new(self.connections.clone())
     }
+}
+
+/// Which class a status is of.
+fn class(status: u16) -> usize {
+    usize::from(status / 100).clamp(1, 5) - 1
 }
 
 #[cfg(test)]
@@ -219,6 +258,7 @@ mod tests {
         traffic.held(0.002);
         let open = traffic.opened();
         traffic.met("latency");
+        traffic.routes().of("GET /users/{id}").met("latency");
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
@@ -238,6 +278,8 @@ mod tests {
             "fracas_proxy_circuit_breaker_state 2\n",
             "fracas_proxy_bulkhead_concurrent_requests 3\n",
             "fracas_proxy_bulkhead_queued_requests 1\n",
+            "fracas_proxy_route_requests_total{route=\"GET /users/{id}\",class=\"2xx\"} 0\n",
+            "fracas_proxy_route_faults_total{route=\"GET /users/{id}\",fault=\"latency\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

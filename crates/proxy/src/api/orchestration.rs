@@ -16,8 +16,8 @@ use crate::service::Shared;
 /// A document in another one.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Import {
-    content: String,
+pub(super) struct Import {
+    pub(super) content: String,
     /// JSON is a part of YAML, so both are read in the same way; it is checked all the same.
     format: Option<Format>,
 }
@@ -35,6 +35,22 @@ pub(super) struct Known {
     name: &'static str,
     description: &'static str,
     tags: &'static [&'static str],
+}
+
+impl Import {
+    /// Reads one. An error is the answer that says what is wrong.
+    pub(super) fn read(text: &str) -> Result<Self, Box<Response<Body>>> {
+        let refused = |status, why: String| Box::new(answer::problem(status, &why));
+        let import: Self = serde_json::from_str(text)
+            .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the body is no import: {error}")))?;
+        if let Some(Format::Json) = import.format
+            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&import.content)
+        {
+            let why = format!("`content` is no JSON: {error}");
+            return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, why));
+        }
+        Ok(import)
+    }
 }
 
 /// Begins the orchestration that was sent, or with an empty body the one that was imported.
@@ -67,18 +83,10 @@ pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body
 
 /// Keeps the orchestration that was sent, for `start` and `export`.
 pub(super) fn import(shared: &Arc<Shared>, text: Option<String>) -> Response<Body> {
-    let import: Import = match serde_json::from_str(&text.unwrap_or_default()) {
+    let import = match Import::read(&text.unwrap_or_default()) {
         Ok(import) => import,
-        Err(error) => return answer::problem(StatusCode::BAD_REQUEST, &format!("the body is no import: {error}")),
+        Err(refused) => return *refused,
     };
-    if let Some(Format::Json) = import.format
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&import.content)
-    {
-        return answer::problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &format!("`content` is no JSON: {error}"),
-        );
-    }
     match read("content", import.content) {
         Ok(orchestration) => {
             let (name, steps) = (&orchestration.name, orchestration.steps.len());

@@ -42,6 +42,14 @@ pub(crate) struct Corrupted<B> {
 }
 
 impl Mask {
+    fn new(chance: &Chance, whole: bool) -> Self {
+        Self {
+            seed: Seed(chance.draw("proxy payload_corruption byte", 0)),
+            whole,
+            last: None,
+        }
+    }
+
     /// Where the byte of a block is that is hit, and what is changed there, as the bits that are turned: never none.
     fn of(&mut self, block: u64) -> (u64, u8) {
         if let Some((_, place, bits)) = self.last.filter(|(known, ..)| *known == block) {
@@ -73,14 +81,15 @@ impl Mask {
     }
 }
 
+/// Turns one bit of the first byte, and of one of each ten behind.
+pub(crate) fn turn_bits(bytes: &mut [u8], chance: &Chance) {
+    Mask::new(chance, false).put_on(bytes, 0);
+}
+
 impl<B> Corrupted<B> {
     /// `whole`: bytes become other ones, else one bit of each is turned.
     pub(crate) fn new(body: B, chance: &Chance, whole: bool) -> Self {
-        let mask = Mask {
-            seed: Seed(chance.draw("proxy payload_corruption byte", 0)),
-            whole,
-            last: None,
-        };
+        let mask = Mask::new(chance, whole);
         Self { body, mask, passed: 0 }
     }
 }
