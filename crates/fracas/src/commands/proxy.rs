@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit, TrafficShaping};
+use fracas_core::chaos::{ChaosConfig, FaultInjection, KnownProfile, Latency, PROFILES, RateLimit, TrafficShaping};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
@@ -168,7 +168,7 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
         }
         None => ChaosConfig::default(),
     };
-    if !apply(&proxy.chaos, &mut config) {
+    if !apply(&proxy.chaos, &mut config)? {
         return Ok(config);
     }
     // Flags obey the same rules as a file, so they are read as one.
@@ -182,8 +182,9 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
 }
 
 /// Puts what the flags say in its place, and tells whether they say anything.
-fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
+fn apply(flags: &Chaos, config: &mut ChaosConfig) -> Result<bool> {
     let Chaos {
+        chaos_profile,
         chaos_latency_ms,
         chaos_latency_range,
         chaos_latency_probability,
@@ -194,6 +195,15 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         chaos_packet_loss,
     } = flags;
     let mut said = false;
+    if let Some(name) = chaos_profile {
+        said = true;
+        let Some(profile) = KnownProfile::named(name) else {
+            let known: Vec<&str> = PROFILES.iter().map(|one| one.name).collect();
+            let what = format!("there is no profile {name:?}");
+            return Err(Problem::new(&codes::USAGE, what).next(format!("use one of {}", known.join(", "))));
+        };
+        config.take(&profile.config());
+    }
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
         said = true;
         let latency = config.latency.get_or_insert_with(Latency::default);
@@ -230,5 +240,5 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     }
     // Who says on the command line what is to be done wants it done.
     config.enabled |= said;
-    said
+    Ok(said)
 }

@@ -99,6 +99,28 @@ fn it_answers_clients_of_toxiproxy() {
 }
 
 #[test]
+fn a_profile_takes_the_place_of_the_same_blocks_of_the_file() {
+    let cli = Cli::new();
+    let text = "enabled: false\nlatency: { fixed_delay_ms: 5 }\nfault_injection: { http_errors: [418], http_error_probability: 1 }\n";
+    let file = cli.file("chaos.yaml", text);
+    for flag in ["--chaos-profile", "--network-profile"] {
+        let proxy = Proxied::start(&cli, &["--chaos-config", &file, flag, "cable"]);
+        let got = proxy.get("/", "a");
+        assert_eq!((got.status(), got.header("x-fracas-latency-ms")), ("418", "20.000"));
+    }
+    // Other flags say what is another than in the profile.
+    let proxy = Proxied::start(&cli, &["--chaos-profile", "cable", "--chaos-latency-ms", "2"]);
+    assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), "2.000");
+    let said = cli.run(&["proxy", "--chaos-profile", "slow_4g"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("no profile \"slow_4g\"") && said.err.contains("slow_3g, fast_3g"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let cli = Cli::new();
     let text = "latency: { random_delay_range_ms: [1, 2], probability: 0 }\nfault_injection: { http_errors: [500] }\n";
