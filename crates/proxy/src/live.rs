@@ -1,6 +1,6 @@
 //! What is done to traffic at the moment. Who changes it acts from the next request on; a request keeps to what was when it came.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{ChaosConfig, Route};
@@ -35,6 +35,8 @@ pub(crate) struct Active {
 #[derive(Debug)]
 pub(crate) struct Live {
     state: RwLock<State>,
+    /// Held by who changes `state`, so that nobody who reads it waits until patterns are compiled.
+    changes: Mutex<()>,
     /// It goes by the block of the configuration, and has in it what was let pass under another.
     breaker: Arc<Breaker>,
     /// The same.
@@ -53,7 +55,7 @@ pub(crate) struct Live {
     room: Arc<Semaphore>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     /// What was configured.
     base: ChaosConfig,
@@ -72,6 +74,7 @@ impl Live {
             bandwidth: Bandwidth::new(bandwidth(&config)),
             connections: Arc::default(),
             idle: watch::Sender::new(idle(&config)),
+            changes: Mutex::default(),
             state: RwLock::new(State {
                 base: config.clone(),
                 cover: None,
@@ -139,7 +142,8 @@ impl Live {
     }
 
     fn act(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.read().unwrap_or_else(PoisonError::into_inner).clone();
         let was_covered = state.cover.is_some();
         change(&mut state);
         let config = state.cover.as_ref().unwrap_or(&state.base).clone();
@@ -162,6 +166,7 @@ impl Live {
             &self.mutated,
         );
         state.now = Arc::new(next);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -233,5 +238,27 @@ impl Active {
     /// The pattern of the block of faults, if that acts.
     pub(crate) fn pattern(&self) -> Option<&Pattern> {
         self.config.fault_injection().and(self.pattern.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    // Else requests would wait until the patterns of 64 rules are compiled.
+    #[test]
+    fn who_reads_does_not_wait_for_who_changes() {
+        let live = Arc::new(Live::new(ChaosConfig::default(), &Traffic::new(&[])));
+        let (told, heard) = mpsc::channel();
+        let reader = Arc::clone(&live);
+        live.change(move |config| {
+            config.enabled = false;
+            std::thread::spawn(move || told.send(reader.now().config.enabled));
+            let limit = Duration::from_secs(30);
+            assert_eq!(heard.recv_timeout(limit), Ok(true));
+        });
+        assert!(!live.now().config.enabled && !live.base().enabled);
     }
 }
