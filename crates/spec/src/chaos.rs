@@ -15,7 +15,7 @@ use crate::place::Sources;
 use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
-use crate::{LARGEST, Source, later, place};
+use crate::{LARGEST, Source, later, literal, place};
 
 pub use mutations::mutations;
 pub use profile::{ProfileForm, profile_text};
@@ -49,6 +49,14 @@ pub struct Finds<'f, 's> {
 /// All problems, in the order of the text: D001 if it is too large, D002 to D005, D009, D010 for what is not available yet, and D012.
 pub fn chaos<T: Chaos>(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<T, Vec<Box<Problem>>> {
     read(source, env, |_| {})
+}
+
+/// A configuration as JSON that can be read again: what would be read as a variable is no variable of it.
+///
+/// # Errors
+/// A value has no JSON form.
+pub fn chaos_text(config: &ChaosConfig) -> serde_json::Result<String> {
+    literal::json(config)
 }
 
 /// Reads a document whose tree is made ready first.

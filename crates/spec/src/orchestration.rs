@@ -10,7 +10,7 @@ use crate::chaos::{Chaos, Finds, read};
 use crate::place::quoted;
 use crate::problems::listed;
 use crate::tree::{Entry, Node, Scalar, Value};
-use crate::{Source, later};
+use crate::{Source, later, literal};
 
 /// The key that says when it ends.
 const LONGEST: &str = "max_duration_seconds";
@@ -46,7 +46,7 @@ pub fn orchestration(
 /// # Errors
 /// A value has no JSON form.
 pub fn orchestration_text(orchestration: &Orchestration) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(orchestration)?.replace("${", "$${"))
+    literal::json(orchestration)
 }
 
 /// Says when it ends.

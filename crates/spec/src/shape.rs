@@ -151,10 +151,15 @@ impl Shape {
         if *part.schema == true {
             return Some(Value::Null);
         }
+        let at = titled(path);
         if part.name == ANYTHING {
+            if let Some(spot) = node.inexact() {
+                let what = format!("{at} has a whole number beyond 64 bits, of which another would be made");
+                problems.error_next(&codes::WRONG_VALUE, spot, what, "write it as a text, in quotes");
+                return None;
+            }
             return Some(node.anything());
         }
-        let at = titled(path);
         let null = node.scalar().is_some_and(crate::tree::Scalar::is_null);
         if Self::is_map(part) {
             let Some(entries) = node.entries() else {

@@ -76,6 +76,13 @@ impl Scalar {
         }
     }
 
+    /// Whether it is a whole number of which [`Scalar::anything`] would make another one.
+    fn is_inexact(&self) -> bool {
+        let digits = self.text.strip_prefix(['+', '-']).unwrap_or(&self.text);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        self.plain && is_whole && self.text.parse::<i64>().is_err() && self.text.parse::<u64>().is_err()
+    }
+
     /// The number that it is, if it is a finite one.
     pub(crate) fn as_number(&self) -> Option<f64> {
         // Rust also reads `inf`, `nan` and `infinity`; in a document those are words.
@@ -119,6 +126,15 @@ impl Node {
                 let entries = entries.iter().map(|entry| (entry.key.clone(), entry.value.anything()));
                 serde_json::Value::Object(entries.collect())
             }
+        }
+    }
+
+    /// Where a whole number is, in it, that is too large to be kept to the digit, or too small.
+    pub(crate) fn inexact(&self) -> Option<Spot> {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.is_inexact().then_some(self.spot),
+            Value::List(items) => items.iter().find_map(Self::inexact),
+            Value::Map(entries) => entries.iter().find_map(|entry| entry.value.inexact()),
         }
     }
 

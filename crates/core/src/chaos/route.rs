@@ -11,7 +11,7 @@ use super::{ConnectionErrorKind, CorruptionType, Latency};
 
 /// What is done to requests for one path.
 ///
-/// Of several the first that a request matches counts, and no other. What it says takes the place of the block of that name for all requests:
+/// Of several the first that a request matches counts, and no other; one whose requests all are of one before it is refused. What it says takes the place of the block of that name for all requests:
 /// with a `latency` of its own a route is held by that alone, and one that is off holds nothing. A block that it does not have is that for all.
 /// The other blocks, such as `rate_limit`, are asked before and know no routes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -103,6 +103,17 @@ impl Route {
         }
     }
 
+    /// Whether all requests of another are of this, so that the other would never be met behind it.
+    pub fn covers(&self, other: &Self) -> bool {
+        let has_method = match (&self.method, &other.method) {
+            (None, _) => true,
+            (Some(own), Some(method)) => own.eq_ignore_ascii_case(method),
+            (Some(_), None) => false,
+        };
+        let templates = (Template::read(&self.path), Template::read(&other.path));
+        has_method && matches!(templates, (Ok(own), Ok(other)) if own.covers(&other))
+    }
+
     /// The same in 16 digits, as it stands in an address.
     pub fn id(&self) -> String {
         let hash = blake3::hash(self.key().as_bytes());
@@ -169,6 +180,21 @@ mod tests {
             assert!(id.len() == 16 && !ids[..index].contains(id), "{ids:?}");
         }
         assert_eq!(route("/a", Some("get")).id(), ids[1]);
+    }
+
+    #[test]
+    fn a_route_covers_another_with_the_same_method_or_if_it_has_none() {
+        for (own, method, is) in [
+            (None, None, true),
+            (None, Some("GET"), true),
+            (Some("get"), Some("GET"), true),
+            (Some("GET"), Some("POST"), false),
+            (Some("GET"), None, false),
+        ] {
+            let covers = route("/{x}", own).covers(&route("/a", method));
+            assert_eq!(covers, is, "{own:?} {method:?}");
+        }
+        assert!(!route("/a", None).covers(&route("/b", None)));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) fn all(call: &Call<'_>) -> Response<Body> {
     let busy = change(call.shared, |config| {
         failed = if place(&config.routes, &id).is_some() {
             Some(taken(&route))
+        } else if let Some(before) = config.routes.iter().find(|before| before.covers(&route)) {
+            Some(covered(before, &route))
         } else if config.routes.len() >= Route::MOST {
             let why = format!("there are {} routes, and no room for another", Route::MOST);
             Some(answer::problem(StatusCode::CONFLICT, &why))
@@ -85,8 +87,15 @@ pub(super) fn one(call: &Call<'_>) -> Response<Body> {
             None => Some(unknown()),
             Some(_) if other.is_some() => Some(taken(&route)),
             Some(at) => {
-                config.routes[at].clone_from(&route);
-                None
+                let (before, behind) = (&config.routes[..at], &config.routes[at + 1..]);
+                let over = before.iter().find(|before| before.covers(&route));
+                let under = behind.iter().find(|behind| route.covers(behind));
+                let never = over.map(|over| covered(over, &route));
+                let never = never.or_else(|| under.map(|under| covered(&route, under)));
+                if never.is_none() {
+                    config.routes[at].clone_from(&route);
+                }
+                never
             }
         };
     });
@@ -96,6 +105,15 @@ pub(super) fn one(call: &Call<'_>) -> Response<Body> {
 
 fn place(routes: &[Route], id: &str) -> Option<usize> {
     routes.iter().position(|route| route.id() == id)
+}
+
+fn covered(before: &Route, route: &Route) -> Response<Body> {
+    let why = format!(
+        "the route {} would never be met: all its requests are of {}, which stands before it",
+        route.key(),
+        before.key()
+    );
+    answer::problem(StatusCode::CONFLICT, &why)
 }
 
 fn taken(route: &Route) -> Response<Body> {

@@ -14,7 +14,7 @@ routes:
   - { path: /health, latency: { enabled: false }, fault_injection: { enabled: false } }
   - { path: '/users/{id}', method: get, fault_injection: { fault_types: [{ type: http_error, status_code: 418, message: no tea }] } }
   - { path: '/users/*', latency: { fixed_delay_ms: 2 } }
-  - { path: /users/never, fault_injection: { fault_types: [{ type: http_error, status_code: 500 }] } }
+  - { path: '/{any}/never', fault_injection: { fault_types: [{ type: http_error, status_code: 500 }] } }
 ";
 
 async fn asked(proxy: &Stand, words: &[&str], path: &str) -> (u16, String, String) {
@@ -192,6 +192,20 @@ async fn routes_are_made_read_replaced_and_removed_while_requests_pass() {
     let replaced = put(&proxy, &at, &text.replace("418", "503")).await;
     assert_eq!(replaced.status(), 200, "{replaced:?}");
     assert!(client.ask(ask).await.starts_with("HTTP/1.1 503 "));
+    // What would never be met, and what would let another be met no more.
+    let never = send(&proxy, "/routes", r#"{ "path": "/a/1", "method": "GET" }"#).await;
+    assert_eq!(never.status(), 409);
+    assert!(never.text().contains("all its requests are of /a/{x}"), "{never:?}");
+    assert_eq!(put(&proxy, &at, r#"{ "path": "/*" }"#).await.status(), 409);
+    let later = other.header("location");
+    let later = later.strip_prefix("/api/chaos").unwrap();
+    assert_eq!(
+        put(&proxy, later, r#"{ "path": "/a/{y}", "method": "PUT" }"#)
+            .await
+            .status(),
+        409
+    );
+    assert_eq!(get(&proxy, "/routes").await.as_array().unwrap().len(), 2);
     // With another path it has another address, and its place stays.
     let moved = put(&proxy, &at, &text.replace("{x}", "*")).await;
     let moved = moved.header("location");

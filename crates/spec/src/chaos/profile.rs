@@ -4,6 +4,7 @@ use fracas_core::chaos::{ChaosProfile, KnownProfile};
 use fracas_core::problem::{Problem, Result, codes};
 
 use super::{Chaos, Finds};
+use crate::literal;
 use crate::place::quoted;
 
 /// In bytes.
@@ -31,11 +32,13 @@ pub fn profile_text(profile: &ChaosProfile, form: ProfileForm) -> Result<String>
     let none = |error: &(dyn std::error::Error + 'static)| {
         Problem::new(&codes::INSIDE, "a profile has no such form").because(error)
     };
-    let text = match form {
-        ProfileForm::Json => serde_json::to_string_pretty(profile).map_err(|error| none(&error))?,
-        ProfileForm::Yaml => serde_saphyr::to_string(profile).map_err(|error| none(&error))?,
-    };
-    Ok(text.replace("${", "$${"))
+    match form {
+        ProfileForm::Json => literal::json(profile).map_err(|error| none(&error)),
+        ProfileForm::Yaml => {
+            let profile = literal::escaped(profile).map_err(|error| none(&error))?;
+            serde_saphyr::to_string(&profile).map_err(|error| none(&error))
+        }
+    }
 }
 
 impl Chaos for ChaosProfile {

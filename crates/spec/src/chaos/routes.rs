@@ -43,6 +43,13 @@ pub(super) fn all(routes: &[Route], finds: &mut Finds<'_, '_>, at: &str) {
                 quoted(&route.key())
             );
             finds.error(&codes::DUPLICATE_NAME, &path, what, "remove one of the two");
+        } else if let Some(before) = routes[..index].iter().find(|before| before.covers(route)) {
+            let what = format!(
+                "the route {} would never be met: all its requests are of {}, which stands before it",
+                quoted(&route.key()),
+                quoted(&before.key())
+            );
+            finds.contradiction(&path, &what, "put it before that one, or remove it");
         }
     }
 }

@@ -293,6 +293,8 @@ fn routes_are_checked_one_by_one_and_together() {
     );
     let twice = "routes:\n  - { path: /a, method: GET }\n  - { path: /a }\n  - { path: /a, method: get }\n";
     assert_eq!(said::<ChaosConfig>(twice), [("D008", 4, 5)]);
+    let covered = "routes:\n  - { path: '/a/{x}' }\n  - { path: '/a/{y}' }\n  - { path: /%61/b, method: GET }\n  - { path: '/a/*' }\n";
+    assert_eq!(said::<ChaosConfig>(covered), [("D009", 3, 5), ("D009", 4, 5)]);
 }
 
 #[test]
@@ -325,6 +327,11 @@ fn rules_for_json_are_checked_and_a_list_alone_will_do() {
         (operation("set_field, field: a"), "D005"),
         (operation("set_field, value: 1"), "D005"),
         (operation("set_field, field: 'a[', value: 1"), "D004"),
+        (operation("set_field, field: a, value: 18446744073709551616"), "D004"),
+        (
+            operation("set_field, field: a, value: [{ b: -9223372036854775809 }]"),
+            "D004",
+        ),
         (operation("delete_field, field: a, value: 1"), "D009"),
         (operation("inject_error, field: a"), "D009"),
         (operation("truncate_array, field: a, value: x"), "D004"),
@@ -339,6 +346,21 @@ fn rules_for_json_are_checked_and_a_list_alone_will_do() {
         codes(&format!("mutations: {{ rules: [{}] }}", many.join(",\n"))),
         ["D004"]
     );
+    // At its place, and nothing that can be kept.
+    assert_eq!(
+        said::<ChaosConfig>(&operation("set_field, field: a, value: [1, 18446744073709551616]"))[0],
+        ("D004", 2, 75)
+    );
+    for value in [
+        "18446744073709551615",
+        "-9223372036854775808",
+        "'18446744073709551616'",
+        "123456789012345678901234567890.5",
+        "x18446744073709551616",
+    ] {
+        let text = operation(&format!("set_field, field: a, value: {value}"));
+        assert!(read::<ChaosConfig>(&text).is_ok(), "{value}");
+    }
     let source = |text: &str| Source {
         name: "a".to_owned(),
         text: text.to_owned(),
@@ -394,12 +416,18 @@ fn a_profile_has_a_name_that_is_nobody_elses() {
         ("D005", 2, 26)
     );
     assert_eq!(said::<ChaosProfile>("name: a")[0].0, "D005");
+    // No text of it is a variable, and no key of it ever was one.
+    let config = r#"{ "mutations": { "rules": [{ "name": "a", "operations": [
+        { "type": "set_field", "field": "a", "value": { "${KEY}": ["${PRICE}", "$${PRICE}", "$", 1.5, null] } }
+    ] }] } }"#;
     let profile = ChaosProfile {
         name: "a".to_owned(),
         description: Some("costs ${PRICE}".to_owned()),
         tags: vec!["null".to_owned(), "1".to_owned()],
-        chaos_config: ChaosConfig::default(),
+        chaos_config: serde_json::from_str(config).unwrap(),
     };
+    let config = &profile.chaos_config;
+    assert_eq!(&read::<ChaosConfig>(&chaos_text(config).unwrap()).unwrap(), config);
     for form in [ProfileForm::Json, ProfileForm::Yaml] {
         let text = profile_text(&profile, form).unwrap();
         assert_eq!(read::<ChaosProfile>(&text).unwrap(), profile, "{text}");

@@ -44,6 +44,27 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// Whether every path that is like another is like this.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut there = other.parts.iter();
+        for part in &self.parts {
+            let Some(next) = there.next() else { return false };
+            let covers = match (part, next) {
+                // There is a next part, whatever it is.
+                (Part::Rest, _) => return true,
+                (_, Part::Rest) => false,
+                (Part::One, Part::One) => true,
+                (Part::One, Part::Exactly(bytes)) => !bytes.is_empty(),
+                (Part::Exactly(_), Part::One) => false,
+                (Part::Exactly(own), Part::Exactly(bytes)) => own == bytes,
+            };
+            if !covers {
+                return false;
+            }
+        }
+        there.next().is_none()
+    }
+
     /// Whether a path is like this. It comes without a query.
     pub fn matches(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else {
@@ -141,6 +162,48 @@ mod tests {
             ("/a/", "/a/", true),
         ] {
             assert_eq!(matches(template, path), is, "{template} {path}");
+        }
+    }
+
+    #[test]
+    fn one_covers_another_of_whose_paths_it_has_all() {
+        for (template, other, is) in [
+            ("/a", "/a", true),
+            ("/a", "/%61", true),
+            ("/%61", "/b", false),
+            ("/{x}", "/{y}", true),
+            ("/{x}", "/a", true),
+            ("/a", "/{x}", false),
+            ("/{x}", "/", false),
+            ("/a/{x}", "/a/", false),
+            ("/{x}", "/a/b", false),
+            ("/*", "/", true),
+            ("/*", "/*", true),
+            ("/a/*", "/a", false),
+            ("/a/*", "/a/", true),
+            ("/a/*", "/a/b/*", true),
+            ("/a/b/*", "/a/*", false),
+            ("/{x}/*", "/a/*", true),
+            ("/{x}/*", "//*", false),
+            ("/{x}", "/*", false),
+            ("/a/{x}", "/{x}/a", false),
+        ] {
+            let [template, other] = [template, other].map(|text| Template::read(text).unwrap());
+            assert_eq!(template.covers(&other), is, "{template:?} {other:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_covered_is_met_before(
+            one in "(/(a|b|%61|[{]x[}]|)){1,3}(/[*])?",
+            other in "(/(a|b|%61|[{]x[}]|)){1,3}(/[*])?",
+            path in "(/(a|b|%61|)){1,4}",
+        ) {
+            let [one, other] = [one, other].map(|text| Template::read(&text).unwrap());
+            if one.covers(&other) && other.matches(&path) {
+                assert!(one.matches(&path), "{one:?} {other:?} {path}");
+            }
         }
     }
 
