@@ -134,7 +134,7 @@ pub const PROFILES: &[KnownProfile] = &[
     line(
         "satellite_leo",
         Profile::SatelliteLeo,
-        "A low satellite: 50 ms, 150 Mbit/s, 1 % lost",
+        "A low satellite: 50 ms, 150 Mbit/s, 1 % lost, each request by itself",
     ),
     line(
         "satellite_geo",
@@ -144,19 +144,19 @@ pub const PROFILES: &[KnownProfile] = &[
     line(
         "congested",
         Profile::Congested,
-        "A line with too many on it: 200 ms and now and then far more, 2 Mbit/s, 3 % lost",
+        "A line with too many on it: 200 ms and now and then far more, 2 Mbit/s, 3 % lost, each request by itself",
     ),
     line("lossy", Profile::Lossy, "A line that loses: 20 ms, 10 % lost"),
     line("high_latency", Profile::HighLatency, "A long way: 500 ms"),
     line(
         "intermittent",
         Profile::Intermittent,
-        "A line that comes and goes: 100 ms, 20 % lost",
+        "A line on which much is lost: 100 ms, 20 % lost, each request by itself, and no outage",
     ),
     line(
         "extremely_poor",
         Profile::ExtremelyPoor,
-        "Hardly a line: a second and now and then far more, 64 kbit/s, 20 % lost",
+        "Hardly a line: a second and now and then far more, 64 kbit/s, 20 % lost, each request by itself",
     ),
 ];
 
@@ -287,6 +287,9 @@ mod tests {
         for one in PROFILES {
             if let Source::Line(profile) = one.source {
                 assert_eq!(json!(one.name), serde_json::to_value(profile).unwrap());
+                // Whose packets are lost in bursts loses no requests in bursts, and says so.
+                let is_said = one.description.contains("each request by itself");
+                assert_eq!(is_said, profile.line().burst.is_some(), "{}", one.name);
             }
         }
         assert_eq!(of("perfect"), ChaosConfig::default());

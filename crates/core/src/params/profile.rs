@@ -102,7 +102,7 @@ pub(crate) struct Line {
     pub(crate) distribution: Distribution,
     pub(crate) rate: Option<Rate>,
     pub(crate) loss: Option<Percent>,
-    burst: Option<f64>,
+    pub(crate) burst: Option<f64>,
 }
 
 impl Profile {

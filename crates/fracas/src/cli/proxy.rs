@@ -52,8 +52,13 @@ x-fracas-fault of the answer, and counted: `/api/chaos/metrics`, or an address o
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Faults")]
 pub(crate) struct Chaos {
-    /// Does what this profile says, such as `slow_3g` or `satellite_geo`, in the place of the same blocks of the file; a wrong name is told with the right ones
-    #[arg(long, alias = "network-profile", value_name = "NAME")]
+    /// Does what this profile says, such as `slow_3g` or `satellite_geo`, and nothing else but what other flags say; a wrong name is told with the right ones
+    #[arg(
+        long,
+        alias = "network-profile",
+        value_name = "NAME",
+        conflicts_with = "chaos_config"
+    )]
     pub(crate) chaos_profile: Option<String>,
     /// Holds requests for so many milliseconds
     #[arg(long, value_name = "MS", conflicts_with = "chaos_latency_range")]

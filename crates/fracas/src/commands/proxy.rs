@@ -172,7 +172,7 @@ fn config(proxy: &Proxy) -> Result<ChaosConfig> {
         return Ok(config);
     }
     // Flags obey the same rules as a file, so they are read as one.
-    let text = serde_json::to_string(&config)
+    let text = fracas_spec::chaos_text(&config)
         .map_err(|error| Problem::new(&codes::INSIDE, "a configuration has no JSON form").because(&error))?;
     let source = Source {
         name: "the command line".to_owned(),
@@ -202,7 +202,8 @@ fn apply(flags: &Chaos, config: &mut ChaosConfig) -> Result<bool> {
             let what = format!("there is no profile {name:?}");
             return Err(Problem::new(&codes::USAGE, what).next(format!("use one of {}", known.join(", "))));
         };
-        config.take(&profile.config());
+        // All of it, as by REST: `perfect` does nothing, whatever was done before.
+        *config = profile.config();
     }
     if chaos_latency_ms.is_some() || chaos_latency_range.is_some() || chaos_latency_probability.is_some() {
         said = true;

@@ -99,15 +99,23 @@ fn it_answers_clients_of_toxiproxy() {
 }
 
 #[test]
-fn a_profile_takes_the_place_of_the_same_blocks_of_the_file() {
+fn a_profile_is_all_that_is_done_and_no_file_is_beside_it() {
     let cli = Cli::new();
-    let text = "enabled: false\nlatency: { fixed_delay_ms: 5 }\nfault_injection: { http_errors: [418], http_error_probability: 1 }\n";
-    let file = cli.file("chaos.yaml", text);
     for flag in ["--chaos-profile", "--network-profile"] {
-        let proxy = Proxied::start(&cli, &["--chaos-config", &file, flag, "cable"]);
+        let proxy = Proxied::start(&cli, &[flag, "cable"]);
         let got = proxy.get("/", "a");
-        assert_eq!((got.status(), got.header("x-fracas-latency-ms")), ("418", "20.000"));
+        assert_eq!((got.status(), got.header("x-fracas-latency-ms")), ("200", "20.000"));
+        // What the file says would be forgotten, and `perfect` would switch it on.
+        let file = cli.file(
+            "chaos.yaml",
+            "enabled: false\nfault_injection: { http_errors: [418] }\n",
+        );
+        let said = cli.run(&["proxy", "--chaos-config", &file, flag, "perfect"]);
+        assert!(said.code == 2 && said.err.contains("cannot be used with"), "{said:?}");
     }
+    let proxy = Proxied::start(&cli, &["--chaos-profile", "perfect"]);
+    let got = proxy.get("/", "a");
+    assert_eq!((got.status(), got.header("x-fracas-fault")), ("200", "none"));
     // Other flags say what is another than in the profile.
     let proxy = Proxied::start(&cli, &["--chaos-profile", "cable", "--chaos-latency-ms", "2"]);
     assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), "2.000");
@@ -118,6 +126,24 @@ fn a_profile_takes_the_place_of_the_same_blocks_of_the_file() {
         "{}",
         said.err
     );
+}
+
+// What a file says is read once, however many flags there are.
+#[test]
+fn a_text_that_is_no_variable_stays_one_beside_flags() {
+    let cli = Cli::new();
+    let operation = "{ type: set_field, field: a, value: { '${KEY}': '$${PRICE}' } }";
+    let text = format!("mutations: {{ rules: [{{ name: a, operations: [{operation}] }}] }}\n");
+    let file = cli.file("chaos.yaml", &text);
+    for flags in [&[][..], &["--chaos-latency-ms", "1"]] {
+        let proxy = Proxied::start(&cli, &[&["--chaos-config", &file], flags].concat());
+        let said = proxy.get("/api/chaos/mutations", "a");
+        assert!(
+            said.body.contains(r#""value":{"${KEY}":"${PRICE}"}"#),
+            "{flags:?}: {}",
+            said.body
+        );
+    }
 }
 
 #[test]
