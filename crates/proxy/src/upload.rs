@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::faults::bandwidth::Bandwidth;
+use crate::faults::mutation::gives_back;
 use crate::progress::Progress;
 use crate::shaped::Shaped;
 
@@ -127,11 +128,11 @@ impl Body for Upload {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
         if let Some(frame) = this.ahead.pop_front() {
+            gives_back(&mut this.room, &frame, !this.ahead.is_empty());
             this.progress.moved();
             return Poll::Ready(Some(frame));
         }
         if this.is_all {
-            this.room = None;
             return Poll::Ready(None);
         }
         // Asked for it, the client is sending.

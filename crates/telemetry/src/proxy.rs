@@ -1,4 +1,5 @@
-//! The metrics of a proxy: what passed, what was done to it. Labels have values of ours alone: no path, no name of a client.
+//! The metrics of a proxy: what passed, what was done to it. Labels have values of ours, or of the configuration: a route is its
+//! template, never the path of a request, and no label is the name of a client.
 
 mod routes;
 

@@ -17,7 +17,9 @@ const PATTERN: usize = 512;
 ///
 /// Of several rules the first that a request matches counts, and no other. To be changed a body must be whole and be JSON: one that is larger
 /// than 10 MiB, compressed or a part of another (206), of which `content-type` says that it is something else, or that does not come within
-/// `--upstream-timeout`, passes as it is, and so do all when 128 MiB of them are held. Everything but what is changed stays to the letter, also
+/// `--upstream-timeout`, passes as it is, and so do all while 128 MiB of bodies, of requests and answers as they came, are held: what becomes
+/// of a body takes memory besides, while it is changed up to three times as much. What no rule can change, because its probability is 0 or it
+/// has changed as many as it may, is not read and not counted by it. Everything but what is changed stays to the letter, also
 /// the order of keys and the digits of numbers; so do all headers but `content-length`, also a digest of the body. A changed answer has a
 /// header `x-fracas-mutation` with the name of the rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,9 +40,10 @@ pub struct MutationRule {
     /// A regular expression that is found in the path, without the query. Without it: all paths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_pattern: Option<String>,
-    /// A regular expression that is found in the `method` of the JSON-RPC call in the request. The request is read for that, whole up to 10 MiB,
-    /// and goes on as it was; one in chunks is read only if it says that it is JSON. One that is larger, or no call, does not match. Without
-    /// it: all methods, and what is no call.
+    /// A regular expression that is found in the `method` of the JSON-RPC call in the request: a map whose `method` is a text of at most 256
+    /// bytes; of two the last counts. The request is read for that, whole up to 10 MiB, and goes on as it was; one in chunks is read only if it
+    /// says that it is JSON. One that is larger, or no call, does not match, and neither does a batch, a list of calls. Without it: all
+    /// methods, and what is no call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method_match: Option<String>,
     /// How many answers are changed, of those that `stateful` leaves: from 0 to 1, by seed and identity.

@@ -42,9 +42,9 @@ pub(crate) struct Corrupted<B> {
 }
 
 impl Mask {
-    fn new(chance: &Chance, whole: bool) -> Self {
+    fn new(chance: &Chance, number: u64, whole: bool) -> Self {
         Self {
-            seed: Seed(chance.draw("proxy payload_corruption byte", 0)),
+            seed: Seed(chance.draw("proxy payload_corruption byte", number)),
             whole,
             last: None,
         }
@@ -81,15 +81,15 @@ impl Mask {
     }
 }
 
-/// Turns one bit of the first byte, and of one of each ten behind.
-pub(crate) fn turn_bits(bytes: &mut [u8], chance: &Chance) {
-    Mask::new(chance, false).put_on(bytes, 0);
+/// Turns one bit of the first byte, and of one of each ten behind; other ones for each number.
+pub(crate) fn turn_bits(bytes: &mut [u8], chance: &Chance, number: u64) {
+    Mask::new(chance, number, false).put_on(bytes, 0);
 }
 
 impl<B> Corrupted<B> {
     /// `whole`: bytes become other ones, else one bit of each is turned.
     pub(crate) fn new(body: B, chance: &Chance, whole: bool) -> Self {
-        let mask = Mask::new(chance, whole);
+        let mask = Mask::new(chance, 0, whole);
         Self { body, mask, passed: 0 }
     }
 }

@@ -8,19 +8,22 @@ mod whole;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fracas_core::chaos::{MutationRule, Mutations as Block};
+use fracas_core::chaos::{FieldStep, MutationRule, Mutations as Block};
 use hyper::{HeaderMap, Request};
 use regex::Regex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use crate::identity::Chance;
 use crate::upload::Upload;
 
-pub(crate) use whole::{change, room};
+pub(crate) use whole::{change, gives_back, room};
 
 /// In bytes, the largest body that is read.
 const LARGEST: usize = 10 << 20;
+/// In bytes, the longest name of a method that is known: patterns are tried on it while others wait.
+const METHOD: usize = 256;
 
 /// The rules of a configuration, in their order.
 #[derive(Debug)]
@@ -67,12 +70,6 @@ struct OfRule {
     corrupted: u64,
 }
 
-/// A call of JSON-RPC.
-#[derive(Debug, Deserialize)]
-struct Call {
-    method: String,
-}
-
 impl Mutations {
     /// A rule that was there before goes on counting.
     pub(crate) fn new(block: &Block, before: Option<&Self>, counts: &Arc<Counts>) -> Self {
@@ -92,8 +89,10 @@ impl Mutations {
 
     /// The first rule that a request is of. If rules ask for its method, the request is read for that, and goes on as it was.
     pub(crate) async fn find(&self, request: &mut Request<Upload>, room: &Arc<Semaphore>) -> Option<Arc<Rule>> {
+        // What none can change any more is not read.
+        let count = self.rules.iter().rposition(|rule| rule.can_act())? + 1;
         let mut called = None;
-        for rule in &self.rules {
+        for rule in &self.rules[..count] {
             if !rule
                 .path
                 .as_ref()
@@ -181,6 +180,12 @@ impl Rule {
         })
     }
 
+    /// Whether there are answers that it would change.
+    fn can_act(&self) -> bool {
+        let most = self.rule.stateful.unwrap_or_default().max_corrupted;
+        self.rule.probability > 0.0 && (most == 0 || self.state().corrupted < most)
+    }
+
     /// Whether the next answer is changed. If nothing comes of it, that is told by [`Rule::gives_back`].
     fn takes(&self, chance: &Chance) -> bool {
         let which = self.rule.stateful.unwrap_or_default();
@@ -218,13 +223,24 @@ async fn method(request: &mut Request<Upload>, room: &Arc<Semaphore>) -> Option<
     }
     let body = request.body_mut().read_ahead(LARGEST, room).await?;
     let is_large = body.len() > whole::LARGE;
-    let read = move || serde_json::from_slice::<Call>(&body).ok().map(|call| call.method);
+    let read = move || called(&body);
     if is_large {
         // It fails when the proxy ends, and with it all.
         tokio::task::spawn_blocking(read).await.ok().flatten()
     } else {
         read()
     }
+}
+
+/// The method that a text calls. Of two the last counts, as everywhere in JSON here.
+fn called(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    serde_json::from_str::<&RawValue>(text).ok()?;
+    let place::Place::There(member) = place::find(text, &[FieldStep::Key("method".to_owned())]) else {
+        return None;
+    };
+    let method: String = serde_json::from_str(&text[member.value]).ok()?;
+    (method.len() <= METHOD).then_some(method)
 }
 
 /// Whether headers say that a body is JSON. `None`: they do not say what it is.
@@ -276,6 +292,46 @@ mod tests {
         assert_eq!(taken(&rule, 1), [1]);
         rule.gives_back();
         assert_eq!(taken(&rule, 3), [1]);
+    }
+
+    #[test]
+    fn what_is_no_call_has_no_method() {
+        for (text, expected) in [
+            (r#" { "id": 1, "method": "a" } "#, Some("a")),
+            (r#"{ "method": "a", "method": "b" }"#, Some("b")),
+            (r#"{ "m\u0065thod": "\u0061" }"#, Some("a")),
+            (r#"{ "method": "a", "method": 7 }"#, None),
+            (r#"["a"]"#, None),
+            (r#"[{ "method": "a" }]"#, None),
+            (r#"{ "method": ["a"] }"#, None),
+            (r#"{ "params": { "method": "a" } }"#, None),
+            (r#"{ "method": "a" } x"#, None),
+            (r#"{ "method": "a" "#, None),
+            ("", None),
+        ] {
+            assert_eq!(called(text.as_bytes()).as_deref(), expected, "{text}");
+        }
+        assert_eq!(called(b"{\"method\":\"\xff\"}"), None);
+    }
+
+    // On one of 10 MiB a pattern could be tried for seconds.
+    #[test]
+    fn no_method_is_longer_than_256_bytes() {
+        let of = |length| called(format!(r#"{{ "method": "{}" }}"#, "m".repeat(length)).as_bytes());
+        assert_eq!(of(256).map(|method| method.len()), Some(256));
+        assert_eq!(of(257), None);
+    }
+
+    #[test]
+    fn a_rule_that_is_used_up_or_never_acts_can_do_nothing() {
+        let some = rule(r#"{ "name": "a", "operations": [], "stateful": { "max_corrupted": 1 } }"#);
+        assert!(some.can_act());
+        assert_eq!(taken(&some, 1), [1]);
+        assert!(!some.can_act());
+        some.gives_back();
+        assert!(some.can_act());
+        assert!(!rule(r#"{ "name": "a", "operations": [], "probability": 0.0 }"#).can_act());
+        assert!(rule(r#"{ "name": "a", "operations": [], "probability": 0.1 }"#).can_act());
     }
 
     #[test]

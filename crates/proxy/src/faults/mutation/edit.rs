@@ -17,9 +17,9 @@ const TWINS: usize = 8;
 /// Changes a text, which is JSON. `None`: nothing has come of it.
 pub(super) fn apply(text: &str, operations: &[Operation], chance: &Chance) -> Option<String> {
     let mut now = None;
-    for operation in operations {
+    for (number, operation) in operations.iter().enumerate() {
         let before = now.as_deref().unwrap_or(text);
-        let next = one(before, operation, chance).filter(|next| next != before);
+        let next = one(before, operation, (chance, number as u64)).filter(|next| next != before);
         let ends = next.is_some() && operation.kind == OperationKind::InjectError;
         now = next.or(now);
         if ends {
@@ -29,7 +29,7 @@ pub(super) fn apply(text: &str, operations: &[Operation], chance: &Chance) -> Op
     now.filter(|now| now != text)
 }
 
-fn one(text: &str, operation: &Operation, chance: &Chance) -> Option<String> {
+fn one(text: &str, operation: &Operation, drawn: (&Chance, u64)) -> Option<String> {
     // What each needs was asked for when the configuration was read.
     let value = operation.value.as_ref().map(|value| &value.0);
     if operation.kind == OperationKind::InjectError {
@@ -39,7 +39,7 @@ fn one(text: &str, operation: &Operation, chance: &Chance) -> Option<String> {
     match operation.kind {
         OperationKind::SetField => set(text, &field, value?),
         OperationKind::DeleteField => delete(text, &field),
-        OperationKind::CorruptBase64 => corrupt(text, &field, chance),
+        OperationKind::CorruptBase64 => corrupt(text, &field, drawn),
         OperationKind::TruncateArray => truncate(text, &field, value.and_then(Value::as_u64).unwrap_or(0)),
         OperationKind::InjectError => None,
     }
@@ -103,13 +103,14 @@ fn without(text: &str, member: &Member) -> String {
     }
 }
 
-fn corrupt(text: &str, field: &Field, chance: &Chance) -> Option<String> {
+/// `number`: of the operation. Two that turned the same bits would leave what was there.
+fn corrupt(text: &str, field: &Field, (chance, number): (&Chance, u64)) -> Option<String> {
     let Place::There(member) = find(text, field.steps()) else {
         return None;
     };
     let said: String = serde_json::from_str(&text[member.value.clone()]).ok()?;
     let (mut bytes, form) = base64::decode(&said)?;
-    corruption::turn_bits(&mut bytes, chance);
+    corruption::turn_bits(&mut bytes, chance, number);
     let said = json!(base64::encode(&bytes, form)).to_string();
     Some(replaced(text, member.value.start, member.value.end, &said))
 }
@@ -228,6 +229,16 @@ mod tests {
             changed("{\"a\":7}", r#"{ "type": "corrupt_base64", "field": "a" }"#),
             "as it was"
         );
+    }
+
+    #[test]
+    fn two_operations_turn_other_bits() {
+        let corrupt = r#"{ "type": "corrupt_base64", "field": "a" }"#;
+        let text = format!("{{\"a\":\"{}\"}}", "AAAA".repeat(100));
+        let [none, once, twice] = [String::new(), corrupt.to_owned(), format!("{corrupt}, {corrupt}")]
+            .map(|operations| changed(&text, &operations));
+        assert_eq!(none, "as it was");
+        assert!(twice != "as it was" && twice != text && twice != once, "{twice}");
     }
 
     /// Some JSON, at most so deep.

@@ -1,6 +1,5 @@
 //! Where a field is in the text of JSON. Nothing but the way to it is held in memory, however large the text, and however deep.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -144,11 +143,11 @@ impl<'de> Visitor<'de> for Look<'de, '_> {
             return Err(A::Error::custom("a map has no places"));
         };
         let (mut found, mut last, mut count) = (None, None, 0);
-        while let Some(key) = map.next_key::<Key<'de>>()? {
+        while let Some(is_wanted) = map.next_key_seed(Is(wanted))? {
             let range = self.range(map.next_value::<&'de RawValue>()?);
             let end = range.end;
             // Of a key that comes twice most readers take the last.
-            if key.0 == wanted {
+            if is_wanted {
                 found = Some((range, last));
             }
             last = Some(end);
@@ -191,9 +190,28 @@ impl<'de> Visitor<'de> for Look<'de, '_> {
     }
 }
 
-/// A key, without a copy of it where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+/// Whether a key is this one. It is read as bytes, for half of a surrogate pair (`\ud800`), which JSON allows, is no text.
+struct Is<'w>(&'w str);
+
+impl<'de> DeserializeSeed<'de> for Is<'_> {
+    type Value = bool;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
+        from.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Is<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, key: &[u8]) -> Result<bool, E> {
+        Ok(key == self.0.as_bytes())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +253,8 @@ mod tests {
         }
         assert_eq!(at("[[0,1],[2]]", "[0][1]"), "1");
         assert_eq!(at("7", "a"), "nowhere");
+        // Half a character is no text, and is no reason to find nothing.
+        assert_eq!(at(r#"{"\ud800": 1, "a": 2, "\udc00b": 3}"#, "a"), "2");
     }
 
     #[test]

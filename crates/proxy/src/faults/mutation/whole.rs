@@ -41,7 +41,8 @@ struct Come {
     frames: VecDeque<Result<Frame<Bytes>, Broken>>,
     rest: Option<Body>,
     left: SizeHint,
-    _room: Option<OwnedSemaphorePermit>,
+    /// For the bytes of `frames`.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Changes an answer, if this rule does.
@@ -53,7 +54,7 @@ pub(crate) async fn change(
     response: Response<Body>,
 ) -> Changed {
     let passes = |response| Changed { response, by: None };
-    if !can_be(&response) {
+    if !rule.can_act() || !can_be(&response) {
         return passes(response);
     }
     let (mut head, body) = response.into_parts();
@@ -159,9 +160,23 @@ async fn read(mut body: Body, room: &Arc<Semaphore>, limit: Duration) -> (Come, 
         frames,
         rest: (!is_whole).then_some(body),
         left,
-        _room: held,
+        room: held,
     };
     (come, is_whole.then(|| bytes.freeze()))
+}
+
+/// Gives back the room of a part that goes on; with the last one all of it.
+pub(crate) fn gives_back(
+    room: &mut Option<OwnedSemaphorePermit>,
+    frame: &Result<Frame<Bytes>, Broken>,
+    are_more: bool,
+) {
+    let length = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
+    match room {
+        // What was put in the place of another may be longer than that.
+        Some(held) if are_more => drop(held.split(length.min(held.num_permits()))),
+        _ => *room = None,
+    }
 }
 
 /// How long a body is of which so many bytes have come.
@@ -193,7 +208,11 @@ impl hyper::body::Body for Come {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = match self.frames.pop_front() {
-            Some(frame) => Poll::Ready(Some(frame)),
+            Some(frame) => {
+                let are_more = !self.frames.is_empty();
+                gives_back(&mut self.room, &frame, are_more);
+                Poll::Ready(Some(frame))
+            }
             None => match &mut self.rest {
                 Some(rest) => Pin::new(rest).poll_frame(cx),
                 None => Poll::Ready(None),
@@ -218,6 +237,7 @@ impl hyper::body::Body for Come {
 #[cfg(test)]
 mod tests {
     use http_body_util::Full;
+    use http_body_util::channel::Channel;
 
     use super::*;
 
@@ -237,6 +257,36 @@ mod tests {
             let passed = come.collect().await.unwrap().to_bytes();
             assert_eq!(passed, b"[1,2]"[..]);
             assert_eq!(room.available_permits(), count);
+        }
+    }
+
+    // A client that is slow for hours would otherwise hold what its first bytes took.
+    #[tokio::test]
+    async fn room_is_given_back_as_parts_go_on() {
+        let room = Arc::new(Semaphore::new(9));
+        let (mut sender, body) = Channel::<Bytes, Broken>::new(4);
+        for part in ["[1,", "2,3", ",4]", "end"] {
+            sender.send_data(Bytes::from_static(part.as_bytes())).await.unwrap();
+        }
+        let body = Body::changed(body);
+        // There is no room for the last one.
+        let (mut come, whole) = read(body, &room, Duration::from_secs(30)).await;
+        assert!(whole.is_none());
+        for left in [3, 6, 9, 9] {
+            assert!(come.frame().await.is_some());
+            assert_eq!(room.available_permits(), left);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_in_its_place_gives_all_back() {
+        for changed in ["[]", "[1,2,3,4,5]"] {
+            let room = Arc::new(Semaphore::new(9));
+            let (come, _) = read(body(), &room, Duration::from_secs(30)).await;
+            let mut come = come.with(Bytes::from_static(changed.as_bytes()), true);
+            assert_eq!(room.available_permits(), 4);
+            assert!(come.frame().await.is_some());
+            assert_eq!(room.available_permits(), 9, "{changed}");
         }
     }
 
