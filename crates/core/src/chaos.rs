@@ -11,11 +11,14 @@ mod graphql;
 mod grpc;
 mod hook;
 mod matcher;
+mod mutation;
 mod orchestration;
 mod pattern;
 mod plan;
 mod predefined;
+mod profile;
 mod protocols;
+mod route;
 mod shaping;
 mod websocket;
 
@@ -30,11 +33,14 @@ pub use graphql::Graphql;
 pub use grpc::Grpc;
 pub use hook::{CommandHook, Hook, HttpHook, LogHook, MetricHook, Retry, VariableHook};
 pub use matcher::{HeaderMatch, RequestMatcher};
+pub use mutation::{Anything, Field, MutationRule, Mutations, Operation, OperationKind, Stateful, Step as FieldStep};
 pub use orchestration::{Orchestration, Scenario, Step, Unresolved, together};
 pub use pattern::{ErrorPattern, PatternKind};
 pub use plan::{Plan, Slot};
 pub use predefined::{PREDEFINED, Predefined};
+pub use profile::{ChaosProfile, KnownProfile, PROFILES};
 pub use protocols::{CloseCodes, ErrorCodes, Probability, StatusCodes, Switch};
+pub use route::{Route, RouteFault, RouteFaultKind, RouteFaults, Template};
 pub use shaping::TrafficShaping;
 pub use websocket::Websocket;
 
@@ -71,6 +77,12 @@ pub struct ChaosConfig {
     /// Requests of GraphQL fail, or lose a part of their data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graphql: Option<Graphql>,
+    /// Requests for some paths are held, or fail, in another way. At most 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// The JSON in answers becomes another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mutations: Option<Mutations>,
 }
 
 /// Holds a request before it goes on.
@@ -105,6 +117,8 @@ pub enum Distribution {
     Normal(Normal),
     /// The exponential distribution.
     Exponential(Exponential),
+    /// A Pareto distribution with the shape 3, as that of netem: most a little below the mean, few far above.
+    Pareto(Pareto),
 }
 
 /// The normal distribution, in milliseconds.
@@ -123,6 +137,16 @@ pub struct Normal {
 pub struct Exponential {
     /// Its rate per millisecond: the mean delay is `1 / lambda` milliseconds.
     pub lambda: f64,
+}
+
+/// A Pareto distribution, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pareto {
+    /// Its mean.
+    pub mean_ms: f64,
+    /// Its standard deviation.
+    pub std_dev_ms: f64,
 }
 
 /// Makes requests fail, and harms the bodies of answers.
@@ -225,8 +249,9 @@ pub struct RateLimit {
 }
 
 impl ChaosConfig {
-    /// Takes over every block of another that acts.
-    fn take(&mut self, other: &Self) {
+    /// Takes over every block of another that acts. Of routes, and of rules for JSON, those that are
+    /// known by the same key or name are taken over, and others added.
+    pub fn take(&mut self, other: &Self) {
         fn put<T: Clone>(under: &mut Option<T>, over: Option<&T>) {
             if let Some(block) = over {
                 *under = Some(block.clone());
@@ -244,6 +269,8 @@ impl ChaosConfig {
             grpc,
             websocket,
             graphql,
+            routes,
+            mutations,
         } = self;
         put(latency, other.latency());
         put(fault_injection, other.fault_injection());
@@ -254,6 +281,11 @@ impl ChaosConfig {
         put(grpc, other.grpc());
         put(websocket, other.websocket());
         put(graphql, other.graphql());
+        route::put(routes, other.routes());
+        match (mutations, other.mutations()) {
+            (Some(under), Some(over)) if under.enabled => under.put(over),
+            (under, over) => put(under, over),
+        }
     }
 
     /// The latency block, if it acts.
@@ -285,6 +317,16 @@ impl ChaosConfig {
         self.bulkhead.as_ref().filter(|block| self.enabled && block.enabled)
     }
 
+    /// The block of rules for JSON, if it acts.
+    pub fn mutations(&self) -> Option<&Mutations> {
+        self.mutations.as_ref().filter(|block| self.enabled && block.enabled)
+    }
+
+    /// The routes, if they act.
+    pub fn routes(&self) -> &[Route] {
+        if self.enabled { &self.routes } else { &[] }
+    }
+
     /// The block of the circuit breaker, if it acts.
     pub fn circuit_breaker(&self) -> Option<&CircuitBreaker> {
         self.circuit_breaker
@@ -306,6 +348,8 @@ impl Default for ChaosConfig {
             grpc: None,
             websocket: None,
             graphql: None,
+            routes: Vec::new(),
+            mutations: None,
         }
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! Whoever reaches it can break what is behind the proxy. So, without an address of its own, it answers those of this machine alone, and not
 //! what a proxy before this one passed on: that is of this machine, too, whoever asked. A page of another site that somebody's browser shows
-//! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, which browsers send to other sites
-//! only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
+//! cannot use it: the host must be a name of ours and the origin this one, and what is sent must be JSON, or of rules YAML, which browsers
+//! send to other sites only after asking. A page that comes through the proxy itself is of this site: an address of its own keeps that out, too.
 
 mod config;
+mod made;
 mod measured;
+mod mutations;
 mod openapi;
 mod orchestration;
+mod profiles;
 mod protocols;
 mod resilience;
 mod route;
+mod routes;
 mod scenarios;
 mod table;
 
@@ -140,9 +144,14 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<(&'static
     };
     // 0 without a body, none where its length is not known.
     let sends = request.body().size_hint().exact() != Some(0);
-    // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported.
-    let sends = sends || route.path == "/orchestration/start";
-    if (sends || *request.method() == Method::PUT) && !is_json(request.headers()) {
+    // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported, or apply a
+    // profile.
+    let sends = sends || route.path == "/orchestration/start" || route.path == profiles::APPLY;
+    let may_be_yaml = matches!(route.takes, Takes::JsonOrYaml(..));
+    if (sends || *request.method() == Method::PUT)
+        && !is_json(request.headers())
+        && !(may_be_yaml && is_yaml(request.headers()))
+    {
         let why = "what is sent is JSON: say `content-type: application/json`";
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why);
     }
@@ -251,10 +260,19 @@ fn foreign(headers: &HeaderMap, host: &Authority) -> Option<&'static str> {
     foreign.then_some("a page of another site may not use the API")
 }
 
+/// Browsers send this to other sites only after asking, too.
+fn is_yaml(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/yaml")
+}
+
 fn is_json(headers: &HeaderMap) -> bool {
+    has_type(headers, "application/json")
+}
+
+fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
 }
 
 /// The text of a body, within a limit of time and length.

@@ -11,10 +11,13 @@ pub(crate) mod failure;
 pub(crate) mod latency;
 pub(crate) mod loss;
 pub(crate) mod matcher;
+pub(crate) mod mutation;
 pub(crate) mod partial;
 pub(crate) mod pattern;
 pub(crate) mod rate_limit;
+pub(crate) mod routes;
 pub(crate) mod truncation;
+pub(crate) mod verdict;
 mod window;
 
 /// The names of all faults, as they stand in headers and metrics.
@@ -31,6 +34,7 @@ pub const NAMES: &[&str] = &[
     "grpc_status",
     "grpc_stream_interruption",
     "http_error",
+    "json_mutation",
     "latency",
     "packet_loss",
     "partial_response",

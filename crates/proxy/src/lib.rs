@@ -25,6 +25,7 @@ mod link;
 mod live;
 mod measures;
 mod orchestra;
+mod profiles;
 mod progress;
 mod responder;
 mod scenarios;

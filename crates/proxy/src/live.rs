@@ -1,18 +1,21 @@
 //! What is done to traffic at the moment. Who changes it acts from the next request on; a request keeps to what was when it came.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use fracas_core::chaos::ChaosConfig;
-use fracas_telemetry::proxy::Traffic;
-use tokio::sync::watch;
+use fracas_core::chaos::{ChaosConfig, Route};
+use fracas_telemetry::proxy::{RouteCounts, Routes as Counts, Traffic};
+use hyper::Method;
+use tokio::sync::{Semaphore, watch};
 
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::breaker::Breaker;
 use crate::faults::bulkhead::Places;
 use crate::faults::connections::Connections;
+use crate::faults::mutation::{self, Counts as Mutated, Mutations};
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
+use crate::faults::routes::Routes;
 
 /// The configuration, with what it has counted so far.
 #[derive(Debug)]
@@ -22,12 +25,18 @@ pub(crate) struct Active {
     limiter: Option<Arc<Limiter>>,
     /// The same.
     pattern: Option<Arc<Pattern>>,
+    /// Those that act.
+    routes: Option<Routes>,
+    /// Of the block, also while it is off.
+    mutations: Option<Arc<Mutations>>,
 }
 
 /// The configuration that acts.
 #[derive(Debug)]
 pub(crate) struct Live {
     state: RwLock<State>,
+    /// Held by who changes `state`, so that nobody who reads it waits until patterns are compiled.
+    changes: Mutex<()>,
     /// It goes by the block of the configuration, and has in it what was let pass under another.
     breaker: Arc<Breaker>,
     /// The same.
@@ -38,9 +47,15 @@ pub(crate) struct Live {
     connections: Arc<Connections>,
     /// How long a connection may be without a request. `None`: there is no limit.
     idle: watch::Sender<Option<Duration>>,
+    /// Of routes.
+    counts: Counts,
+    /// Of all rules for JSON.
+    mutated: Arc<Mutated>,
+    /// For bodies that are read whole.
+    room: Arc<Semaphore>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     /// What was configured.
     base: ChaosConfig,
@@ -53,18 +68,24 @@ struct State {
 
 impl Live {
     pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
+        let counts = metrics.routes();
+        let mutated = Arc::default();
         Self {
             breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
             places: Places::new(config.bulkhead(), metrics.bulkhead()),
             bandwidth: Bandwidth::new(bandwidth(&config)),
             connections: Arc::default(),
             idle: watch::Sender::new(idle(&config)),
+            changes: Mutex::default(),
             state: RwLock::new(State {
                 base: config.clone(),
                 over: Vec::new(),
                 cover: None,
-                now: Arc::new(Active::new(config, None)),
+                now: Arc::new(Active::new(config, None, &counts, &mutated)),
             }),
+            counts,
+            mutated,
+            room: mutation::room(),
         }
     }
 
@@ -93,6 +114,16 @@ impl Live {
         self.idle.subscribe()
     }
 
+    /// What all rules for JSON have counted.
+    pub(crate) fn mutated(&self) -> &Mutated {
+        &self.mutated
+    }
+
+    /// Room for bodies that are read whole.
+    pub(crate) fn room(&self) -> &Arc<Semaphore> {
+        &self.room
+    }
+
     /// What acts now.
     pub(crate) fn now(&self) -> Arc<Active> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).now)
@@ -119,7 +150,8 @@ impl Live {
     }
 
     fn act(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.read().unwrap_or_else(PoisonError::into_inner).clone();
         let was_covered = state.cover.is_some();
         change(&mut state);
         let config = match &state.cover {
@@ -138,8 +170,14 @@ impl Live {
             let next = idle(&config);
             std::mem::replace(now, next) != next
         });
-        let next = Active::new(config, Some(&*state.now).filter(|_| !is_other));
+        let next = Active::new(
+            config,
+            Some(&*state.now).filter(|_| !is_other),
+            &self.counts,
+            &self.mutated,
+        );
         state.now = Arc::new(next);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
 
@@ -157,7 +195,7 @@ fn idle(config: &ChaosConfig) -> Option<Duration> {
 
 impl Active {
     /// Buckets go on as they are if what fills them has not changed, and so does a pattern.
-    fn new(config: ChaosConfig, before: Option<&Self>) -> Self {
+    fn new(config: ChaosConfig, before: Option<&Self>, counts: &Counts, mutated: &Arc<Mutated>) -> Self {
         let limiter = config.rate_limit.as_ref().map(|block| {
             let kept = before.and_then(|before| before.limiter.clone());
             kept.filter(|limiter| limiter.is_of(block))
@@ -169,7 +207,13 @@ impl Active {
             kept.filter(|pattern| pattern.is_of(block))
                 .unwrap_or_else(|| Arc::new(Pattern::new(block.clone())))
         });
+        let mutations = config.mutations.as_ref().map(|block| {
+            let before = before.and_then(|before| before.mutations.as_deref());
+            Arc::new(Mutations::new(block, before, mutated))
+        });
         Self {
+            mutations,
+            routes: Routes::new(config.routes(), counts),
             config,
             limiter,
             pattern,
@@ -181,8 +225,51 @@ impl Active {
         self.config.rate_limit().and(self.limiter.as_deref())
     }
 
+    /// The route that a request is of, if it is of one, and what counts its requests, if there are routes.
+    pub(crate) fn route(&self, method: &Method, path: &str) -> (Option<&Route>, Option<&Arc<RouteCounts>>) {
+        match &self.routes {
+            Some(routes) => {
+                let (route, counts) = routes.find(method, path);
+                (route, Some(counts))
+            }
+            None => (None, None),
+        }
+    }
+
+    /// The rules for JSON, if they act.
+    pub(crate) fn mutations(&self) -> Option<&Arc<Mutations>> {
+        self.config.mutations().and(self.mutations.as_ref())
+    }
+
+    /// The same, also while they are off.
+    pub(crate) fn all_mutations(&self) -> Option<&Mutations> {
+        self.mutations.as_deref()
+    }
+
     /// The pattern of the block of faults, if that acts.
     pub(crate) fn pattern(&self) -> Option<&Pattern> {
         self.config.fault_injection().and(self.pattern.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    // Else requests would wait until the patterns of 64 rules are compiled.
+    #[test]
+    fn who_reads_does_not_wait_for_who_changes() {
+        let live = Arc::new(Live::new(ChaosConfig::default(), &Traffic::new(&[])));
+        let (told, heard) = mpsc::channel();
+        let reader = Arc::clone(&live);
+        live.change(move |config| {
+            config.enabled = false;
+            std::thread::spawn(move || told.send(reader.now().config.enabled));
+            let limit = Duration::from_secs(30);
+            assert_eq!(heard.recv_timeout(limit), Ok(true));
+        });
+        assert!(!live.now().config.enabled && !live.base().enabled);
     }
 }

@@ -20,6 +20,7 @@ use crate::forward::Forward;
 use crate::live::Live;
 use crate::measures::Measures;
 use crate::orchestra::{self, Orchestra};
+use crate::profiles::Profiles;
 use crate::scenarios::{self, Scenarios};
 use crate::service::Shared;
 use crate::timer::Timer;
@@ -80,6 +81,7 @@ impl Proxy {
             orchestra: Orchestra::new(order.orchestrations.allow_exec, order.orchestrations.allow_upstream),
             scenarios: Scenarios::default(),
             measures: Measures::default(),
+            profiles: Profiles::default(),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             tracing: order.tracing,

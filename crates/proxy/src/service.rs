@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 use fracas_core::seed::Seed;
-use fracas_telemetry::proxy::Traffic;
+use fracas_telemetry::proxy::{RouteCounts, Traffic};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -17,8 +17,10 @@ use crate::faults::bodies;
 use crate::faults::breaker::Passing;
 use crate::faults::bulkhead::{NoPlace, Place};
 use crate::faults::circuit::Outcome;
-use crate::faults::failure::{self, Failure};
+use crate::faults::failure::Failure;
 use crate::faults::latency::{self, Delay};
+use crate::faults::mutation;
+use crate::faults::verdict::Verdict;
 use crate::faults::{loss, matcher};
 use crate::forward::Forward;
 use crate::guarded::Guarded;
@@ -26,6 +28,7 @@ use crate::identity::Chance;
 use crate::live::Live;
 use crate::measures::Measures;
 use crate::orchestra::Orchestra;
+use crate::profiles::Profiles;
 use crate::scenarios::Scenarios;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
@@ -38,6 +41,8 @@ use crate::{Limits, api, graphql, grpc, head, headers, responder};
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
 /// For how long it was held, in milliseconds, without the jitter.
 const LATENCY: HeaderName = HeaderName::from_static("x-fracas-latency-ms");
+/// By which rules its body was changed.
+const MUTATION: HeaderName = HeaderName::from_static("x-fracas-mutation");
 /// By how much longer, or shorter.
 const JITTER: HeaderName = HeaderName::from_static("x-fracas-jitter-ms");
 
@@ -51,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) orchestra: Orchestra,
     pub(crate) scenarios: Scenarios,
     pub(crate) measures: Measures,
+    pub(crate) profiles: Profiles,
     pub(crate) forward: Option<Forward>,
     pub(crate) metrics: Traffic,
     pub(crate) tracing: Option<Tracing>,
@@ -62,12 +68,16 @@ pub(crate) struct Shared {
 /// What was done to a request so far.
 #[derive(Debug, Default)]
 struct Met {
+    /// Of its route, where there are some.
+    route: Option<Arc<RouteCounts>>,
     faults: Vec<&'static str>,
     delay: Option<Delay>,
     /// For how long faults held it.
     held: Duration,
     /// Told to whoever watches it.
     traced: Option<Traced>,
+    /// The name of the rule by which its body was changed.
+    mutation: Option<HeaderValue>,
     /// Let pass by the circuit breaker.
     passing: Option<Passing>,
     /// In the bulkhead.
@@ -165,6 +175,9 @@ async fn whole(
     if let Some(traced) = &mut met.traced {
         traced.answered(status.as_u16(), met.held);
     }
+    if let Some(route) = &met.route {
+        route.answered(status.as_u16());
+    }
     met.passing = met.passing.take().and_then(|passing| passing.answered(status));
     match call {
         Some(kind) => grpc::tell(response, kind),
@@ -180,6 +193,8 @@ async fn traffic(
 ) -> Response<Body> {
     let active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    let (route, counts) = active.route(request.method(), request.uri().path());
+    met.route = counts.cloned();
     if active.config.circuit_breaker().is_some() {
         match shared.live.breaker().admit() {
             Ok(passing) => met.passing = Some(passing),
@@ -227,23 +242,28 @@ async fn traffic(
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
     // Before it is held: a pattern goes by the order in which requests come.
-    let faults = active
-        .config
-        .fault_injection()
-        .filter(|block| is_about(block, connection, &request));
-    let failure = faults.and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
-    if let Some(delay) = active
-        .config
-        .latency()
-        .and_then(|block| latency::decide(block, &chance))
-    {
+    let verdict = match route.and_then(|route| route.fault_injection.as_ref()) {
+        Some(block) => Verdict::of_route(block, &chance),
+        None => {
+            let block = active.config.fault_injection();
+            let block = block.filter(|block| is_about(block, connection, &request));
+            block.map_or_else(Verdict::default, |block| {
+                Verdict::of(block, active.pattern(), &chance, Instant::now())
+            })
+        }
+    };
+    let latency = match route.and_then(|route| route.latency.as_ref()) {
+        Some(block) => Some(block).filter(|block| block.enabled),
+        None => active.config.latency(),
+    };
+    if let Some(delay) = latency.and_then(|block| latency::decide(block, &chance)) {
         met.fault(shared, "latency");
         met.delay = Some(delay);
         met.held += delay.total();
         shared.metrics.held(delay.total().as_secs_f64());
         shared.timer.until(Instant::now() + delay.total()).await;
     }
-    if let Some(failure) = failure {
+    if let Some(failure) = verdict.failure {
         met.fault(shared, failure.name());
         if let Failure::Timeout(after) = failure {
             met.held += after;
@@ -253,7 +273,7 @@ async fn traffic(
         {
             passing.ended(Outcome::Failure);
         }
-        return fail(shared, connection, request, failure).await;
+        return fail(shared, connection, request, failure, verdict.says).await;
     }
     let call = active.config.grpc().filter(|_| grpc::kind(&request).is_some());
     if let Some(failed) = call.and_then(|block| grpc::failure(block, &chance)) {
@@ -276,6 +296,11 @@ async fn traffic(
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
     request.body_mut().shape(Arc::clone(&bandwidth));
+    let mutations = active.mutations().filter(|_| !is_head);
+    let rule = match mutations {
+        Some(mutations) => mutations.find(&mut request, shared.live.room()).await,
+        None => None,
+    };
     let answered = match pass(shared, connection, request).await {
         Ok(answered) => answered,
         Err(own) => {
@@ -294,13 +319,27 @@ async fn traffic(
         Some(block) => graphql::meet(block, &chance, shared, answered, |name| met.fault(shared, name)).await,
         None => answered,
     };
-    let answered = match faults {
-        // Of an answer without a body there is nothing to be cut off or corrupted.
-        Some(block) if !is_head => {
-            let met = |name| met.fault(shared, name);
-            bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
+    let answered = match &rule {
+        Some(rule) => {
+            let room = shared.live.room();
+            let changed = mutation::change(rule, &chance, room, shared.limits.answer, answered).await;
+            met.mutation = changed.by;
+            changed.response
         }
-        _ => answered,
+        None => answered,
+    };
+    if let Some(mutations) = mutations {
+        mutations.count(met.mutation.is_some());
+    }
+    if met.mutation.is_some() {
+        met.fault(shared, "json_mutation");
+    }
+    // Of an answer without a body there is nothing to be cut off or corrupted.
+    let answered = if verdict.harm.is_none() || is_head {
+        answered
+    } else {
+        let met = |name| met.fault(shared, name);
+        bodies::meet(verdict.harm, &chance, version, shared.limits.answer, answered, met).await
     };
     // What goes over to another protocol has no body, and is as narrow.
     let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -342,12 +381,18 @@ fn is_about(block: &FaultInjection, connection: &Connection, request: &Request<U
 }
 
 /// Makes a request fail.
-async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>, failure: Failure) -> Response<Body> {
+async fn fail(
+    shared: &Shared,
+    connection: &Connection,
+    request: Request<Upload>,
+    failure: Failure,
+    says: Option<&str>,
+) -> Response<Body> {
     match failure {
         Failure::Http(status) => {
             // The configuration was checked when it was read: only statuses that exist are in it.
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            answer::problem(status, "this error was made by Fracas")
+            answer::problem(status, says.unwrap_or("this error was made by Fracas"))
         }
         Failure::Connection(ConnectionErrorKind::Http503) => answer::problem(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -392,12 +437,18 @@ impl Met {
             traced.met(name);
         }
         shared.metrics.met(name);
+        if let Some(route) = &self.route {
+            route.met(name);
+        }
     }
 
     /// Says it in the headers of the answer. What an upstream says in the same headers is another proxy's, and stays.
     fn show(&self, headers: &mut HeaderMap) {
         for fault in &self.faults {
             headers.append(FAULT, HeaderValue::from_static(fault));
+        }
+        if let Some(rule) = &self.mutation {
+            headers.append(MUTATION, rule.clone());
         }
         if let Some(delay) = self.delay {
             for (name, millis) in [(LATENCY, delay.base), (JITTER, delay.jitter)] {

@@ -1,6 +1,7 @@
 //! The body of a request, on its way up. Whoever takes it may let it go before its end, as an upstream does that answers at once; but a body
 //! that nobody holds ends the connection in HTTP/1, and in HTTP/2 the stream, in either case perhaps before the client has read the answer.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -8,15 +9,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use hyper::{Request, Version};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::faults::bandwidth::Bandwidth;
+use crate::faults::mutation::gives_back;
 use crate::progress::Progress;
 use crate::shaped::Shaped;
 
@@ -44,6 +47,12 @@ pub(crate) struct Upload {
     /// The end of that, while nothing comes.
     silent: Option<Pin<Box<Sleep>>>,
     progress: Progress,
+    /// What was read before anybody took it.
+    ahead: VecDeque<Result<Frame<Bytes>, Broken>>,
+    /// Whether that is all.
+    is_all: bool,
+    /// For what was read.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Upload {
@@ -56,6 +65,9 @@ impl Upload {
             silence,
             silent: None,
             progress: Progress::new(),
+            ahead: VecDeque::new(),
+            is_all: false,
+            room: None,
         })
     }
 
@@ -64,6 +76,43 @@ impl Upload {
         if let Some(body) = &mut self.body {
             body.shape(bandwidth);
         }
+    }
+
+    /// Reads all of it, up to so many bytes and while there is room for them. Whoever takes it then gets it as it came. `None`: it is larger,
+    /// or broke off, or there was no room.
+    pub(crate) async fn read_ahead(&mut self, most: usize, room: &Arc<Semaphore>) -> Option<Bytes> {
+        let is_too_large = self.size_hint().exact().is_some_and(|length| length > most as u64);
+        if is_too_large || self.is_end_stream() {
+            return None;
+        }
+        let mut bytes = BytesMut::new();
+        let mut frames = VecDeque::new();
+        let is_whole = loop {
+            let frame = match self.frame().await {
+                None => break true,
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    frames.push_back(Err(error));
+                    break false;
+                }
+            };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            if let Some(data) = frame.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+            frames.push_back(Ok(frame));
+            let more = u32::try_from(length).ok().filter(|_| bytes.len() <= most);
+            let Some(Ok(more)) = more.map(|length| Arc::clone(room).try_acquire_many_owned(length)) else {
+                break false;
+            };
+            match &mut self.room {
+                Some(held) => held.merge(more),
+                None => self.room = Some(more),
+            }
+        };
+        self.ahead = frames;
+        self.is_all = is_whole;
+        is_whole.then(|| bytes.freeze())
     }
 
     /// How far it is.
@@ -78,6 +127,14 @@ impl Body for Upload {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
+        if let Some(frame) = this.ahead.pop_front() {
+            gives_back(&mut this.room, &frame, !this.ahead.is_empty());
+            this.progress.moved();
+            return Poll::Ready(Some(frame));
+        }
+        if this.is_all {
+            return Poll::Ready(None);
+        }
         // Asked for it, the client is sending.
         this.waits = false;
         let Some(body) = &mut this.body else {
@@ -110,13 +167,20 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.ahead.is_empty() && (self.is_all || self.body.as_ref().is_none_or(Body::is_end_stream))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let ahead = self.ahead.iter().flatten().filter_map(Frame::data_ref);
+        let ahead: u64 = ahead.map(|data| data.len() as u64).sum();
+        let rest = match &self.body {
+            Some(body) if !self.is_all => body.size_hint(),
+            _ => SizeHint::with_exact(0),
+        };
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(ahead + rest),
+            None => rest,
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The configuration of a proxy, whole or one block of it. Files and bodies of REST requests are read by the same lines.
 
 mod gates;
+mod mutations;
+mod profile;
 mod protocols;
+mod routes;
 mod scope;
 
 use fracas_core::chaos::{ChaosConfig, CorruptionType, Distribution, FaultInjection, Latency, RateLimit};
@@ -13,7 +16,10 @@ use crate::place::Sources;
 use crate::problems::Problems;
 use crate::shape::Shape;
 use crate::tree::Node;
-use crate::{LARGEST, Source, later, place};
+use crate::{LARGEST, Source, later, literal, place};
+
+pub use mutations::mutations;
+pub use profile::{ProfileForm, profile_text};
 
 /// An hour, in milliseconds: nothing is held for longer.
 const LONGEST: f64 = 3_600_000.0;
@@ -44,6 +50,14 @@ pub struct Finds<'f, 's> {
 /// All problems, in the order of the text: D001 if it is too large, D002 to D005, D009, D010 for what is not available yet, and D012.
 pub fn chaos<T: Chaos>(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Result<T, Vec<Box<Problem>>> {
     read(source, env, |_| {})
+}
+
+/// A configuration as JSON that can be read again: what would be read as a variable is no variable of it.
+///
+/// # Errors
+/// A value has no JSON form.
+pub fn chaos_text(config: &ChaosConfig) -> serde_json::Result<String> {
+    literal::json(config)
 }
 
 /// Reads a document whose tree is made ready first.
@@ -166,6 +180,10 @@ impl Chaos for ChaosConfig {
         if let Some(graphql) = &self.graphql {
             graphql.check(finds, &format!("{at}graphql."));
         }
+        if let Some(mutations) = &self.mutations {
+            mutations.check(finds, &format!("{at}mutations."));
+        }
+        routes::all(&self.routes, finds, &format!("{at}routes"));
     }
 }
 
@@ -212,6 +230,10 @@ impl Chaos for Latency {
                         format!("must be more than 0 in a millisecond, and at least one in an hour, not {lambda}");
                     finds.wrong(&format!("{at}distribution.exponential.lambda"), &what);
                 }
+            }
+            Some(Distribution::Pareto(pareto)) => {
+                finds.millis(&format!("{at}distribution.pareto.mean_ms"), pareto.mean_ms);
+                finds.millis(&format!("{at}distribution.pareto.std_dev_ms"), pareto.std_dev_ms);
             }
             None => {}
         }

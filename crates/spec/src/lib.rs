@@ -9,6 +9,7 @@ mod check;
 mod file;
 mod later;
 mod lenient;
+mod literal;
 mod native;
 mod orchestration;
 mod overrides;
@@ -29,7 +30,7 @@ use fracas_core::experiment::{Experiment, Format};
 use fracas_core::problem::{Problem, codes};
 use fracas_core::units::Span;
 
-pub use chaos::{Chaos, chaos};
+pub use chaos::{Chaos, ProfileForm, chaos, chaos_text, mutations, profile_text};
 pub use file::{LARGEST, read_file};
 pub use orchestration::{Export, ORCHESTRATION, orchestration};
 pub use schema::{chaos_schema, orchestration_schema, schema};

@@ -1,6 +1,8 @@
 //! Orchestrations: files, and bodies of REST requests.
 
-use fracas_core::chaos::{Orchestration, PREDEFINED, Plan, Step, Unresolved};
+use std::collections::BTreeSet;
+
+use fracas_core::chaos::{ChaosConfig, Mutations, Orchestration, PREDEFINED, Plan, Route, Step, Unresolved};
 use fracas_core::problem::{Problem, codes};
 use fracas_core::units::Span;
 
@@ -157,11 +159,40 @@ impl Chaos for Orchestration {
             }
         }
         advanced::check(self, finds, at);
+        if self.parallel {
+            together(self, finds, at);
+        }
         // Of what is wrong already, times say nothing.
         if finds.found_nothing()
             && let Ok(plan) = Plan::new(self)
         {
             times(self, &plan, finds, at);
+        }
+    }
+}
+
+/// Steps beside each other may have more routes and rules together than one configuration can.
+fn together(orchestration: &Orchestration, finds: &mut Finds<'_, '_>, at: &str) {
+    let configs: Vec<ChaosConfig> = orchestration
+        .steps
+        .iter()
+        .filter_map(|step| step.config().ok())
+        .collect();
+    let routes: BTreeSet<String> = configs
+        .iter()
+        .flat_map(|config| config.routes().iter().map(Route::key))
+        .collect();
+    let rules = configs.iter().filter_map(ChaosConfig::mutations);
+    let rules: BTreeSet<&str> = rules
+        .flat_map(|block| block.rules.iter().map(|rule| rule.name.as_str()))
+        .collect();
+    for (what, count, most) in [
+        ("routes", routes.len(), Route::MOST),
+        ("rules of `mutations`", rules.len(), Mutations::MOST),
+    ] {
+        if count > most {
+            let what = format!("must have at most {most} {what} together, as they are put together");
+            finds.wrong(&format!("{at}steps"), &what);
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::tree::{Entry, Node};
 /// A word of a later version of Fracas: (name of the schema, key) to what it is.
 pub(crate) type Later = fn(&str, &str) -> Option<&'static str>;
 
+/// The schema of what may be any value.
+const ANYTHING: &str = "Anything";
+
 /// The schema of a document.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
@@ -149,6 +152,14 @@ impl Shape {
             return Some(Value::Null);
         }
         let at = titled(path);
+        if part.name == ANYTHING {
+            if let Some(spot) = node.inexact() {
+                let what = format!("{at} has a whole number beyond 64 bits, of which another would be made");
+                problems.error_next(&codes::WRONG_VALUE, spot, what, "write it as a text, in quotes");
+                return None;
+            }
+            return Some(node.anything());
+        }
         let null = node.scalar().is_some_and(crate::tree::Scalar::is_null);
         if Self::is_map(part) {
             let Some(entries) = node.entries() else {

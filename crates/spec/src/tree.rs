@@ -57,6 +57,32 @@ impl Scalar {
         }
     }
 
+    fn anything(&self) -> serde_json::Value {
+        if self.is_null() {
+            return serde_json::Value::Null;
+        }
+        if let Some(truth) = self.as_bool() {
+            return truth.into();
+        }
+        let text = self.text.as_str();
+        let whole = || {
+            text.parse::<i64>()
+                .map(Into::into)
+                .or_else(|_| text.parse::<u64>().map(Into::into))
+        };
+        match self.as_number().filter(|_| self.plain) {
+            Some(number) => whole().unwrap_or_else(|_| number.into()),
+            None => text.into(),
+        }
+    }
+
+    /// Whether it is a whole number of which [`Scalar::anything`] would make another one.
+    fn is_inexact(&self) -> bool {
+        let digits = self.text.strip_prefix(['+', '-']).unwrap_or(&self.text);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        self.plain && is_whole && self.text.parse::<i64>().is_err() && self.text.parse::<u64>().is_err()
+    }
+
     /// The number that it is, if it is a finite one.
     pub(crate) fn as_number(&self) -> Option<f64> {
         // Rust also reads `inf`, `nan` and `infinity`; in a document those are words.
@@ -88,6 +114,27 @@ impl Node {
         match &self.value {
             Value::List(items) => Some(items),
             _ => None,
+        }
+    }
+
+    /// What it is, by the core schema of YAML 1.2 and without its numbers in other bases: `0x10` is a text.
+    pub(crate) fn anything(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.anything(),
+            Value::List(items) => items.iter().map(Self::anything).collect(),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|entry| (entry.key.clone(), entry.value.anything()));
+                serde_json::Value::Object(entries.collect())
+            }
+        }
+    }
+
+    /// Where a whole number is, in it, that is too large to be kept to the digit, or too small.
+    pub(crate) fn inexact(&self) -> Option<Spot> {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.is_inexact().then_some(self.spot),
+            Value::List(items) => items.iter().find_map(Self::inexact),
+            Value::Map(entries) => entries.iter().find_map(|entry| entry.value.inexact()),
         }
     }
 

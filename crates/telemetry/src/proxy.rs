@@ -1,4 +1,7 @@
-//! The metrics of a proxy: what passed, what was done to it. Labels have values of ours alone: no path, no name of a client.
+//! The metrics of a proxy: what passed, what was done to it. Labels have values of ours, or of the configuration: a route is its
+//! template, never the path of a request, and no label is the name of a client.
+
+mod routes;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -9,6 +12,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::metrics::{Described, Page};
 use crate::orchestrations::{ALL as OF_ORCHESTRATIONS, Orchestrations};
+
+pub use routes::{RouteCounts, Routes};
 
 /// Upper bounds in seconds, for delays from half a millisecond to an hour.
 const BUCKETS: [f64; 14] = [
@@ -74,6 +79,18 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Spans of requests that found no room on their way to the collector",
     },
+    Described {
+        name: "fracas_proxy_route_requests_total",
+        kind: "counter",
+        labels: "route, class",
+        help: "Requests by their route, as it is configured, while there are routes; other: of none, or of one behind the first 128 since the beginning",
+    },
+    Described {
+        name: "fracas_proxy_route_faults_total",
+        kind: "counter",
+        labels: "route, fault",
+        help: "Requests that met a fault, by their route, in the same way",
+    },
     OF_ORCHESTRATIONS[0],
     OF_ORCHESTRATIONS[1],
     OF_ORCHESTRATIONS[2],
@@ -111,6 +128,7 @@ pub struct Traffic {
     reloads: Family<OfResult, Counter>,
     spans_lost: Counter,
     orchestrations: Orchestrations,
+    routes: Routes,
     page: Page,
 }
 
@@ -178,7 +196,9 @@ impl Traffic {
             queued,
             reloads,
             lost,
-        ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|index| ALL[index].help);
+            of_route,
+            met_on_route,
+        ] = std::array::from_fn(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
@@ -189,6 +209,7 @@ impl Traffic {
             reloads: Family::default(),
             spans_lost: Counter::default(),
             orchestrations: Orchestrations::register(&mut registry),
+            routes: Routes::default(),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -204,6 +225,8 @@ impl Traffic {
         for result in RESULTS {
             drop(all.reloads.get_or_create(&OfResult { result }));
         }
+        registry.register("route_requests", of_route, all.routes.requests.clone());
+        registry.register("route_faults", met_on_route, all.routes.faults.clone());
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -220,7 +243,7 @@ impl Traffic {
 
     /// A request was answered with this status.
     pub fn answered(&self, status: u16) {
-        let class = CLASSES[usize::from(status / 100).clamp(1, 5) - 1];
+        let class = CLASSES[class(status)];
         self.requests.get_or_create(&OfClass { class }).inc();
     }
 
@@ -285,10 +308,20 @@ impl Traffic {
         &self.orchestrations
     }
 
+    /// What is counted by route.
+    pub fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         Open::new(self.connections.clone())
     }
+}
+
+/// Which class a status is of.
+fn class(status: u16) -> usize {
+    usize::from(status / 100).clamp(1, 5) - 1
 }
 
 #[cfg(test)]
@@ -303,6 +336,7 @@ mod tests {
         traffic.held(0.002);
         let open = traffic.opened();
         traffic.met("latency");
+        traffic.routes().of("GET /users/{id}").met("latency");
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
@@ -338,6 +372,8 @@ mod tests {
             "fracas_proxy_active_orchestrations 1\n",
             "fracas_proxy_orchestration_assertion_results_total{result=\"held\"} 2\n",
             "fracas_proxy_orchestration_hook_executions_total{hook=\"log\",result=\"done\"} 1\n",
+            "fracas_proxy_route_requests_total{route=\"GET /users/{id}\",class=\"2xx\"} 0\n",
+            "fracas_proxy_route_faults_total{route=\"GET /users/{id}\",fault=\"latency\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

@@ -25,7 +25,8 @@ pub struct Orchestration {
     #[schemars(length(min = 1))]
     pub steps: Vec<Step>,
     /// Whether all steps begin at once, each after its own delay. What they do is then put together, block by block: of two that have the same
-    /// block, such as `latency`, the later in the file counts while both are on.
+    /// block, such as `latency`, the later in the file counts while both are on. Of `routes` it is those with the same method and path, and of
+    /// `mutations` the rules with the same name; others are put behind.
     #[serde(default)]
     pub parallel: bool,
     /// Whether it begins again after its last step.

@@ -96,17 +96,18 @@ pub enum Profile {
 }
 
 /// What a profile is made of.
-struct Line {
-    mean: Span,
-    jitter: Span,
-    distribution: Distribution,
-    rate: Option<Rate>,
-    loss: Option<Percent>,
-    burst: Option<f64>,
+pub(crate) struct Line {
+    pub(crate) mean: Span,
+    pub(crate) jitter: Span,
+    pub(crate) distribution: Distribution,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) loss: Option<Percent>,
+    pub(crate) burst: Option<f64>,
 }
 
 impl Profile {
-    fn line(self) -> Line {
+    /// What it is made of.
+    pub(crate) fn line(self) -> Line {
         let line = |mean, jitter, kbit: Option<u64>, loss: Option<f64>| Line {
             mean: Span::millis(mean),
             jitter: Span::millis(jitter),

@@ -82,6 +82,14 @@ pub(crate) struct Chaos {
     /// Does what the file says also where that says `enabled: false`; with nothing to do, chaos is on and waits for what the API says
     #[arg(long)]
     pub(crate) chaos: bool,
+    /// Does what this profile says, such as `slow_3g` or `satellite_geo`, and nothing else but what other flags say; a wrong name is told with the right ones
+    #[arg(
+        long,
+        alias = "network-profile",
+        value_name = "NAME",
+        conflicts_with = "chaos_config"
+    )]
+    pub(crate) chaos_profile: Option<String>,
     /// Holds requests for so many milliseconds
     #[arg(long, value_name = "MS", conflicts_with = "chaos_latency_range")]
     pub(crate) chaos_latency_ms: Option<f64>,

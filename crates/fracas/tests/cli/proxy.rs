@@ -99,6 +99,54 @@ fn it_answers_clients_of_toxiproxy() {
 }
 
 #[test]
+fn a_profile_is_all_that_is_done_and_no_file_is_beside_it() {
+    let cli = Cli::new();
+    for flag in ["--chaos-profile", "--network-profile"] {
+        let proxy = Proxied::start(&cli, &[flag, "cable"]);
+        let got = proxy.get("/", "a");
+        assert_eq!((got.status(), got.header("x-fracas-latency-ms")), ("200", "20.000"));
+        // What the file says would be forgotten, and `perfect` would switch it on.
+        let file = cli.file(
+            "chaos.yaml",
+            "enabled: false\nfault_injection: { http_errors: [418] }\n",
+        );
+        let said = cli.run(&["proxy", "--chaos-config", &file, flag, "perfect"]);
+        assert!(said.code == 2 && said.err.contains("cannot be used with"), "{said:?}");
+    }
+    let proxy = Proxied::start(&cli, &["--chaos-profile", "perfect"]);
+    let got = proxy.get("/", "a");
+    assert_eq!((got.status(), got.header("x-fracas-fault")), ("200", "none"));
+    // Other flags say what is another than in the profile.
+    let proxy = Proxied::start(&cli, &["--chaos-profile", "cable", "--chaos-latency-ms", "2"]);
+    assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), "2.000");
+    let said = cli.run(&["proxy", "--chaos-profile", "slow_4g"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(
+        said.err.contains("no profile \"slow_4g\"") && said.err.contains("slow_3g, fast_3g"),
+        "{}",
+        said.err
+    );
+}
+
+// What a file says is read once, however many flags there are.
+#[test]
+fn a_text_that_is_no_variable_stays_one_beside_flags() {
+    let cli = Cli::new();
+    let operation = "{ type: set_field, field: a, value: { '${KEY}': '$${PRICE}' } }";
+    let text = format!("mutations: {{ rules: [{{ name: a, operations: [{operation}] }}] }}\n");
+    let file = cli.file("chaos.yaml", &text);
+    for flags in [&[][..], &["--chaos-latency-ms", "1"]] {
+        let proxy = Proxied::start(&cli, &[&["--chaos-config", &file], flags].concat());
+        let said = proxy.get("/api/chaos/mutations", "a");
+        assert!(
+            said.body.contains(r#""value":{"${KEY}":"${PRICE}"}"#),
+            "{flags:?}: {}",
+            said.body
+        );
+    }
+}
+
+#[test]
 fn flags_win_over_the_file() {
     let cli = Cli::new();
     let text = "latency: { random_delay_range_ms: [1, 2], probability: 0 }\nfault_injection: { http_errors: [500] }\n";

@@ -18,6 +18,8 @@ const NORMAL: &str = "latency: { distribution: { normal: { mean_ms: 3, std_dev_m
 ";
 const EXPONENTIAL: &str = "latency: { distribution: { exponential: { lambda: 1 } } }
 ";
+const PARETO: &str = "latency: { distribution: { pareto: { mean_ms: 3, std_dev_ms: 0 } } }
+";
 const FAULTS: &str = "fault_injection:
   enabled: true
   http_errors: [500]
@@ -397,6 +399,9 @@ macro_rules! keys {
     };
 }
 
+mod mutations;
+mod routes;
+
 keys! {
     key_enabled: FIXED, "enabled: true\nlatency" => "enabled: false\nlatency", latency, "2.000" => "none";
     key_latency_enabled: FIXED, "{ enabled: true" => "{ enabled: false", latency, "2.000" => "none";
@@ -405,6 +410,8 @@ keys! {
     key_latency_distribution_normal_mean_ms: NORMAL, "3" => "4", latency, "3.000" => "4.000";
     key_latency_distribution_normal_std_dev_ms: NORMAL, "dev_ms: 0" => "dev_ms: 1", spread, "one" => "many";
     key_latency_distribution_exponential_lambda: EXPONENTIAL, "lambda: 1" => "lambda: 0.1", mean, "short" => "long";
+    key_latency_distribution_pareto_mean_ms: PARETO, "3" => "4", latency, "3.000" => "4.000";
+    key_latency_distribution_pareto_std_dev_ms: PARETO, "dev_ms: 0" => "dev_ms: 1", spread, "one" => "many";
     key_latency_jitter_percent: FIXED, "percent: 0" => "percent: 100", jitter, "no" => "some";
     key_latency_probability: FIXED, "1.0" => "0.5", share, "all" => "some";
     key_fault_injection_enabled: FAULTS, "enabled: true" => "enabled: false", status, "500" => "200";

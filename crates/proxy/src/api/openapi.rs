@@ -28,13 +28,20 @@ pub fn openapi() -> Value {
     for route in ROUTES {
         let mut schema = |described: super::route::Described| described(&mut generator).to_value();
         let mut operation = json!({ "summary": route.summary, "responses": responses(route, &problem, &mut schema) });
-        if let Takes::Json(described, example) | Takes::Perhaps(described, example) = route.takes {
+        if let Takes::Json(described, example)
+        | Takes::Perhaps(described, example)
+        | Takes::JsonOrYaml(described, example) = route.takes
+        {
             // A test reads them all.
             let example: Value = serde_json::from_str(example).unwrap_or_default();
+            let content = json!({ "schema": schema(described), "example": example });
             operation["requestBody"] = json!({
-                "required": matches!(route.takes, Takes::Json(..)),
-                "content": { "application/json": { "schema": schema(described), "example": example } },
+                "required": !matches!(route.takes, Takes::Perhaps(..)),
+                "content": { "application/json": content },
             });
+            if matches!(route.takes, Takes::JsonOrYaml(..)) {
+                operation["requestBody"]["content"]["application/yaml"] = content;
+            }
         }
         if let Some(Choice { name, values }) = route.query {
             let schema = json!({ "type": "string", "enum": values, "default": values.first() });
@@ -75,11 +82,12 @@ fn responses(route: &Route, problem: &Value, schema: &mut dyn FnMut(super::route
         }
         Gives::AnyJson => json!({ "application/json": { "schema": { "type": "object" } } }),
         Gives::Metrics => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        Gives::Nothing => json!({}),
     };
-    let mut all = json!({ "200": { "description": "It is so", "content": content } });
+    let mut all = json!({ route.status.to_string(): { "description": "It is so", "content": content } });
     let with_body: &[u16] = match route.takes {
         Takes::Nothing => &[],
-        Takes::Json(..) | Takes::Perhaps(..) => WITH_BODY,
+        Takes::Json(..) | Takes::Perhaps(..) | Takes::JsonOrYaml(..) => WITH_BODY,
     };
     for status in [EVERY, with_body, route.fails].concat() {
         let words = hyper::StatusCode::from_u16(status).ok();
@@ -109,7 +117,7 @@ mod tests {
         };
         assert_eq!(paths.values().map(methods).sum::<usize>(), ROUTES.len());
         for route in ROUTES {
-            if let Takes::Json(_, example) | Takes::Perhaps(_, example) = route.takes {
+            if let Takes::Json(_, example) | Takes::Perhaps(_, example) | Takes::JsonOrYaml(_, example) = route.takes {
                 let example: Value = serde_json::from_str(example).unwrap();
                 assert!(example.is_object(), "{}", route.path);
             }

@@ -18,10 +18,10 @@ use crate::service::Shared;
 /// A document in another one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "ImportOrchestration")]
+#[schemars(rename = "ImportDocument")]
 pub(super) struct Import {
-    /// An orchestration.
-    content: String,
+    /// The document.
+    pub(super) content: String,
     /// JSON is a part of YAML, so both are read in the same way; it is checked all the same.
     format: Option<Format>,
 }
@@ -31,6 +31,20 @@ pub(super) struct Import {
 enum Format {
     Yaml,
     Json,
+}
+
+impl Import {
+    /// Reads one. An error is the answer that says what is wrong.
+    pub(super) fn read(text: &str) -> Result<Self, Box<Response<Body>>> {
+        let import: Self = serde_json::from_str(text).map_err(|error| Box::new(unread(&error)))?;
+        if let Some(Format::Json) = import.format
+            && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&import.content)
+        {
+            let why = format!("`content` is no JSON: {error}");
+            return Err(Box::new(answer::problem(StatusCode::UNPROCESSABLE_ENTITY, &why)));
+        }
+        Ok(import)
+    }
 }
 
 /// Begins the orchestration that was sent, or with an empty body the one that was imported.
@@ -70,18 +84,10 @@ pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
 
 /// Keeps the orchestration that was sent, for `start` and `export`.
 pub(super) fn import(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
-    let import: Import = match serde_json::from_str(&asked.text) {
+    let import = match Import::read(&asked.text) {
         Ok(import) => import,
-        Err(error) => return unread(&error),
+        Err(refused) => return *refused,
     };
-    if let Some(Format::Json) = import.format
-        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&import.content)
-    {
-        return answer::problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            &format!("`content` is no JSON: {error}"),
-        );
-    }
     match read("content", import.content) {
         Ok(orchestration) => {
             if let Some(why) = shared.orchestra.forbids(&orchestration) {

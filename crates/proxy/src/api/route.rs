@@ -21,6 +21,8 @@ pub(super) struct Route {
     pub(super) query: Option<Choice>,
     pub(super) takes: Takes,
     pub(super) gives: Gives,
+    /// The status of what it gives.
+    pub(super) status: u16,
     /// The statuses of errors that are its own.
     pub(super) fails: &'static [u16],
     pub(super) does: Does,
@@ -42,6 +44,8 @@ pub(super) enum Takes {
     Json(Described, &'static str),
     /// The same, or nothing.
     Perhaps(Described, &'static str),
+    /// JSON of this schema, such as this, or YAML of it.
+    JsonOrYaml(Described, &'static str),
 }
 
 /// The body of an answer.
@@ -55,6 +59,8 @@ pub(super) enum Gives {
     AnyJson,
     /// The text format of Prometheus.
     Metrics,
+    /// Nothing.
+    Nothing,
 }
 
 /// The schema of a type.
@@ -95,6 +101,7 @@ impl Route {
             query: None,
             takes: Takes::Nothing,
             gives,
+            status: 200,
             fails: &[],
             does,
         }
@@ -109,6 +116,10 @@ impl Route {
 
     pub(super) const fn takes(self, takes: Takes) -> Self {
         Self { takes, ..self }
+    }
+
+    pub(super) const fn status(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     pub(super) const fn fails(self, fails: &'static [u16]) -> Self {

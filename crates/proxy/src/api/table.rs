@@ -1,17 +1,20 @@
 //! All routes of the API. What is not here does not exist, and what is here is described.
 
 use fracas_core::chaos::{
-    Bulkhead, ChaosConfig, CircuitBreaker, CloseCodes, ErrorCodes, FaultInjection, Graphql, Grpc, Latency,
-    Orchestration, Probability, RateLimit, StatusCodes, Switch, TrafficShaping, Websocket,
+    Bulkhead, ChaosConfig, ChaosProfile, CircuitBreaker, CloseCodes, ErrorCodes, FaultInjection, Graphql, Grpc,
+    Latency, Mutations, Orchestration, Probability, RateLimit, Route as ChaosRoute, StatusCodes, Switch,
+    TrafficShaping, Websocket,
 };
 use fracas_telemetry::metrics::Form;
 use hyper::StatusCode;
 
 use super::route::{Gives, Route, Takes, of};
 use super::{
-    Message, Status, change, config, measured, openapi, orchestration, protocols, put, resilience, scenarios, status,
+    Message, Status, change, config, measured, mutations, openapi, orchestration, profiles, protocols, put, resilience,
+    routes, scenarios, status,
 };
 use crate::answer;
+use crate::faults::mutation::Stats as MutationStats;
 use crate::measures::Stats;
 use crate::orchestra::{self, Orchestra};
 
@@ -219,6 +222,131 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .takes(Takes::Json(of::<Switch>, r#"{"enabled": true}"#))
     .fails(CONFLICT),
+    Route::new(
+        "GET",
+        "/routes",
+        "The routes, in their order",
+        Gives::Json(of::<Vec<routes::Shown<'_>>>),
+        routes::list,
+    ),
+    Route::new(
+        "POST",
+        "/routes",
+        "Puts a route behind the others",
+        Gives::Json(of::<routes::Shown<'_>>),
+        routes::create,
+    )
+    .takes(Takes::Json(of::<ChaosRoute>, r#"{"path": "/users/{id}", "latency": {"fixed_delay_ms": 100}}"#))
+    .status(201)
+    .fails(CONFLICT),
+    Route::new(
+        "GET",
+        "/routes/{name}",
+        "A route, by its id",
+        Gives::Json(of::<routes::Shown<'_>>),
+        routes::show,
+    )
+    .fails(&[404]),
+    Route::new(
+        "PUT",
+        "/routes/{name}",
+        "Puts another route in the place of one",
+        Gives::Json(of::<routes::Shown<'_>>),
+        routes::replace,
+    )
+    .takes(Takes::Json(of::<ChaosRoute>, r#"{"path": "/users/{id}", "latency": {"fixed_delay_ms": 100}}"#))
+    .fails(&[404, 409]),
+    Route::new("DELETE", "/routes/{name}", "Removes a route", Gives::Nothing, routes::remove)
+        .status(204)
+        .fails(&[404, 409]),
+    Route::new(
+        "GET",
+        "/mutations",
+        "The rules for JSON",
+        Gives::Json(of::<Mutations>),
+        mutations::show,
+    ),
+    Route::new("POST", "/mutations", "Puts other rules for JSON in their place", MESSAGE, mutations::replace)
+        .takes(Takes::JsonOrYaml(
+            of::<Mutations>,
+            r#"{"rules": [{"name": "no-total", "operations": [{"type": "delete_field", "field": "total"}]}]}"#,
+        ))
+        .fails(CONFLICT),
+    Route::new(
+        "GET",
+        "/mutations/stats",
+        "What the rules for JSON have counted",
+        Gives::Json(of::<MutationStats>),
+        mutations::stats,
+    ),
+    Route::new("POST", "/mutations/reset", "Counts from the beginning again", MESSAGE, mutations::reset),
+    Route::new(
+        "GET",
+        "/profiles",
+        "The profiles: those that every proxy has, and those that are kept",
+        Gives::Json(of::<Vec<profiles::Shown>>),
+        profiles::list,
+    ),
+    Route::new(
+        "POST",
+        "/profiles",
+        "Keeps a profile",
+        Gives::Json(of::<profiles::Shown>),
+        profiles::create,
+    )
+    .takes(Takes::Json(
+        of::<ChaosProfile>,
+        r#"{"name": "slow", "chaos_config": {"latency": {"fixed_delay_ms": 100}}}"#,
+    ))
+    .status(201)
+    .fails(CONFLICT),
+    Route::new(
+        "POST",
+        "/profiles/import",
+        "Keeps the profile of a document",
+        Gives::Json(of::<profiles::Shown>),
+        profiles::import,
+    )
+    .takes(Takes::Json(
+        of::<orchestration::Import>,
+        r#"{"format": "yaml", "content": "name: slow\nchaos_config: { latency: { fixed_delay_ms: 100 } }\n"}"#,
+    ))
+    .status(201)
+    .fails(CONFLICT),
+    Route::new(
+        "GET",
+        "/profiles/{name}",
+        "A profile",
+        Gives::Json(of::<profiles::Shown>),
+        profiles::show,
+    )
+    .fails(&[404]),
+    Route::new(
+        "DELETE",
+        "/profiles/{name}",
+        "Forgets a profile that is kept",
+        Gives::Nothing,
+        profiles::remove,
+    )
+    .status(204)
+    .fails(&[404, 409]),
+    Route::new(
+        "POST",
+        profiles::APPLY,
+        "Does what a profile says, and nothing else",
+        MESSAGE,
+        profiles::apply,
+    )
+    .fails(&[404, 409, 415]),
+    Route::new(
+        "GET",
+        "/profiles/{name}/export",
+        "A profile as a document that can be imported",
+        Gives::JsonOrYaml(of::<ChaosProfile>),
+        profiles::export,
+    )
+    .query("format", &["json", "yaml"])
+    .fails(&[404]),
     Route::new(
         "POST",
         "/enable",

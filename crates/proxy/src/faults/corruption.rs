@@ -88,6 +88,12 @@ impl Mask {
     }
 }
 
+/// Turns one bit of the first byte, and of one of each ten behind; other ones for each number.
+pub(crate) fn turn_bits(bytes: &mut [u8], chance: &Chance, number: u64) {
+    let seed = Seed(chance.draw("proxy payload_corruption byte", number));
+    Mask::new(seed, false).put_on(bytes, 0);
+}
+
 impl<B> Corrupted<B> {
     /// `whole`: bytes become other ones, else one bit of each is turned.
     pub(crate) fn new(body: B, chance: &Chance, whole: bool) -> Self {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
+use fracas_core::chaos::{ConnectionErrorKind, FaultInjection, RouteFault, RouteFaultKind};
 
 use crate::faults::pattern::Pattern;
 use crate::identity::Chance;
@@ -62,6 +62,17 @@ pub(crate) fn decide(
         return Some(Failure::Timeout(Duration::from_millis(block.timeout_ms)));
     }
     None
+}
+
+/// How a request of a route fails by this. `None`: it is its answer that is harmed.
+pub(crate) fn of_route(fault: &RouteFault) -> Option<Failure> {
+    // What each kind needs was asked for when the configuration was read.
+    match fault.kind {
+        RouteFaultKind::HttpError => fault.status_code.map(Failure::Http),
+        RouteFaultKind::ConnectionError => Some(Failure::Connection(fault.connection_error_kind.unwrap_or_default())),
+        RouteFaultKind::Timeout => fault.duration_ms.map(Duration::from_millis).map(Failure::Timeout),
+        RouteFaultKind::PartialResponse | RouteFaultKind::PayloadCorruption => None,
+    }
 }
 
 /// One of these, each equally often. `None`: there is none.

@@ -9,6 +9,10 @@ use crate::identity::Chance;
 /// An hour, in milliseconds: nothing is held for longer.
 const LONGEST: f64 = 3_600_000.0;
 
+/// The mean and the standard deviation of a Pareto distribution with the shape 3 that begins at 1.
+const PARETO_MEAN: f64 = 1.5;
+const PARETO_DEVIATION: f64 = 0.866_025_403_784_438_6;
+
 /// How long a request is held, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Delay {
@@ -52,6 +56,12 @@ fn base(block: &Latency, chance: &Chance) -> Option<f64> {
     let logarithm = || -(1.0 - uniform()).ln();
     Some(match block.distribution? {
         Distribution::Exponential(exponential) => logarithm() / exponential.lambda,
+        Distribution::Pareto(pareto) => {
+            let drawn = (1.0 - uniform()).powf(-1.0 / 3.0);
+            pareto
+                .std_dev_ms
+                .mul_add((drawn - PARETO_MEAN) / PARETO_DEVIATION, pareto.mean_ms)
+        }
         Distribution::Normal(normal) => {
             // Box and Muller's method.
             let angle = std::f64::consts::TAU * chance.uniform("proxy latency angle");
@@ -63,7 +73,7 @@ fn base(block: &Latency, chance: &Chance) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use fracas_core::chaos::{Exponential, Normal};
+    use fracas_core::chaos::{Exponential, Normal, Pareto};
 
     use super::*;
 
@@ -95,6 +105,18 @@ mod tests {
         let (mean, spread) = moments(&totals(&normal));
         assert!((mean - 100.0).abs() < 0.5, "{mean}");
         assert!((spread - 10.0).abs() < 0.36, "{spread}");
+        let pareto = totals(&block(Distribution::Pareto(Pareto {
+            mean_ms: 100.0,
+            std_dev_ms: 10.0,
+        })));
+        // It begins at the mean less 0.577 deviations; the median is 0.277 below the mean. Its deviation comes slowly: there is no fourth moment.
+        let (mean, spread) = moments(&pareto);
+        assert!((mean - 100.0).abs() < 0.5, "{mean}");
+        assert!((5.0..15.0).contains(&spread), "{spread}");
+        assert!(pareto.iter().all(|delay| *delay > 94.2), "{pareto:?}");
+        let below = pareto.iter().filter(|delay| **delay < 97.23).count();
+        assert!((4750..5250).contains(&below), "{below}");
+        assert!(pareto.iter().any(|delay| *delay > 150.0));
         let exponential = block(Distribution::Exponential(Exponential { lambda: 0.05 }));
         let (mean, spread) = moments(&totals(&exponential));
         assert!((mean - 20.0).abs() < 1.0, "{mean}");

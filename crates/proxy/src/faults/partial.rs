@@ -34,6 +34,17 @@ pub(crate) fn place(chance: &Chance, length: Option<u64>) -> Option<u64> {
     (places > 0).then_some(place + 1)
 }
 
+/// The same, where so many percent are to be missing. Of an unknown length nobody knows so many.
+pub(crate) fn place_without(percent: f64, chance: &Chance, length: Option<u64>) -> Option<u64> {
+    let Some(length) = length else {
+        return place(chance, None);
+    };
+    let most = length.checked_sub(1).filter(|most| *most > 0)?;
+    // The missing ones are rounded, for 90 % of 1000 leave 99.99… in the arithmetic of doubles.
+    let missing = (length as f64 * percent / 100.0).round() as u64;
+    Some(length.saturating_sub(missing).clamp(1, most))
+}
+
 /// A body that breaks off behind so many bytes, or where it ends.
 ///
 /// Who breaks off drops what has not been sent: hyper ends a connection of HTTP/1 at once, and h2 drops what of a stream waits for the
@@ -185,6 +196,24 @@ mod tests {
         let without = places(None);
         assert!(without.iter().all(|place| (1..=MOST).contains(place)));
         assert!(without.iter().any(|place| *place < 100) && without.iter().any(|place| *place > MOST - 100));
+    }
+
+    #[test]
+    fn so_many_percent_are_missing_and_never_all_or_nothing() {
+        let chance = Chance::named(9, "a");
+        let left = |percent, length| place_without(percent, &chance, Some(length));
+        assert_eq!(
+            [
+                left(25.0, 1000),
+                left(90.0, 1000),
+                left(100.0, 1000),
+                left(0.001, 1000),
+                left(50.0, 2)
+            ],
+            [Some(750), Some(100), Some(1), Some(999), Some(1)]
+        );
+        assert_eq!([left(50.0, 0), left(50.0, 1)], [None, None]);
+        assert_eq!(place_without(50.0, &chance, None), place(&chance, None));
     }
 
     #[test]

@@ -22,6 +22,13 @@ pub(crate) async fn put(proxy: &Stand, path: &str, body: &str) -> Curl {
     .await
 }
 
+/// What is sent as JSON by POST.
+pub(crate) async fn send(proxy: &Stand, path: &str, body: &str) -> Curl {
+    let url = format!("http://{}/api/chaos{path}", proxy.api);
+    let kind = "content-type: application/json";
+    curl(&["-X", "POST", "-H", kind, "--data-binary", body, &url]).await
+}
+
 pub(crate) async fn post(proxy: &Stand, path: &str) -> Curl {
     curl(&["-X", "POST", &format!("http://{}/api/chaos{path}", proxy.api)]).await
 }

@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) authority: Option<String>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Behind its body.
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 #[derive(Debug, Default)]
@@ -136,18 +138,19 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
     let line = format!("{} {}", request.method(), request.uri().path_and_query().unwrap());
     let authority = request.uri().authority().map(ToString::to_string);
     let headers = request.headers().clone();
-    let note = |body| {
+    let note = |body, trailers| {
         notes.seen.lock().unwrap().push(Seen {
             line,
             authority,
             headers,
             body,
+            trailers,
         });
     };
     let path = request.uri().path().to_owned();
     if path == "/upgrade" {
         let upgrade = hyper::upgrade::on(&mut request);
-        note(Bytes::new());
+        note(Bytes::new(), None);
         tokio::spawn(async move {
             let (mut from, mut to) = tokio::io::split(TokioIo::new(upgrade.await.unwrap()));
             let _end = tokio::io::copy(&mut from, &mut to).await;
@@ -159,7 +162,7 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
         return Ok(response.body(Either::Left(Full::default())).unwrap());
     }
     if path == "/refused" {
-        note(Bytes::new());
+        note(Bytes::new(), None);
         // Read by the way, so that no reset of its own overtakes the answer.
         tokio::spawn(request.into_body().collect());
         let refused = Response::builder().status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -174,11 +177,13 @@ async fn answer(notes: Arc<Notes>, mut request: Request<Incoming>) -> Result<Res
         return Ok(Response::new(Either::Left(Full::default())));
     }
     if path == "/stream" {
-        note(Bytes::new());
+        note(Bytes::new(), None);
         return Ok(Response::new(Either::Right(Either::Right(request.into_body()))));
     }
-    let body = request.into_body().collect().await?.to_bytes();
-    note(body.clone());
+    let whole = request.into_body().collect().await?;
+    let trailers = whole.trailers().cloned();
+    let body = whole.to_bytes();
+    note(body.clone(), trailers);
     let (mut sender, channel) = Channel::new(1);
     let later = || Either::Right(Either::Left(channel));
     Ok(match path.as_str() {

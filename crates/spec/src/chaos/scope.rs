@@ -9,7 +9,7 @@ use super::Finds;
 pub(super) fn matcher(matcher: &RequestMatcher, finds: &mut Finds<'_, '_>, at: &str) {
     for (index, header) in matcher.headers.iter().enumerate() {
         let path = format!("{at}.headers[{index}]");
-        if header.name.is_empty() || !header.name.bytes().all(is_token) {
+        if !is_name(&header.name) {
             finds.wrong(&format!("{path}.name"), "is no name of a header");
         }
         if header.value.as_deref().is_some_and(|value| !is_value(value)) {
@@ -94,6 +94,11 @@ pub(super) fn pattern(pattern: &ErrorPattern, statuses: &[u16], finds: &mut Find
         let what = format!("`{at}` says which requests meet one of `http_errors`, and that is empty");
         finds.contradiction(at, &what, "name a status in `http_errors`, or remove the pattern");
     }
+}
+
+/// Whether this is the name of a header, or of a method.
+pub(super) fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token)
 }
 
 /// RFC 9110, 5.6.2

@@ -356,3 +356,182 @@ fn parts_of_blocks_say_all_that_they_change() {
     );
     assert_eq!(said::<Switch>("enabled: 1"), [("D004", 1, 10)]);
 }
+
+#[test]
+fn routes_are_checked_one_by_one_and_together() {
+    let of = |keys: &str| said::<ChaosConfig>(&format!("routes:\n  - {{ {keys} }}\n"));
+    assert_eq!(of("path: a"), [("D004", 2, 13)]);
+    assert_eq!(of("path: /a, method: 'GET /'"), [("D004", 2, 25)]);
+    assert_eq!(of("method: GET"), [("D005", 2, 5)]);
+    assert_eq!(of("path: /a, latency: {}"), [("D005", 2, 26)]);
+    let fault = |keys: &str| {
+        of(&format!(
+            "path: /a, fault_injection: {{ fault_types: [{{ type: {keys} }}] }}"
+        ))
+    };
+    for (keys, code) in [
+        ("http_error", "D005"),
+        ("http_error, status_code: 200", "D004"),
+        ("http_error, status_code: 500, duration_ms: 5", "D009"),
+        ("connection_error, message: m", "D009"),
+        ("timeout", "D005"),
+        ("timeout, duration_ms: 3600001", "D004"),
+        ("partial_response", "D005"),
+        ("partial_response, truncate_percent: 0", "D004"),
+        ("partial_response, truncate_percent: 101", "D004"),
+        ("payload_corruption", "D005"),
+        ("payload_corruption, corruption_type: none", "D009"),
+        ("nothing", "D004"),
+    ] {
+        let codes: Vec<&str> = fault(keys).iter().map(|(code, ..)| *code).collect();
+        assert_eq!(codes, [code], "{keys}");
+    }
+    let long = format!("http_error, status_code: 500, message: {}", "m".repeat(1025));
+    assert_eq!(fault(&long)[0].0, "D004");
+    assert_eq!(of("path: /a, fault_injection: { fault_types: [] }")[0].0, "D005");
+    assert_eq!(
+        of("path: /a, fault_injection: { enabled: false, probability: 2 }")[0].0,
+        "D004"
+    );
+    let twice = "routes:\n  - { path: /a, method: GET }\n  - { path: /a }\n  - { path: /a, method: get }\n";
+    assert_eq!(said::<ChaosConfig>(twice), [("D008", 4, 5)]);
+    let covered = "routes:\n  - { path: '/a/{x}' }\n  - { path: '/a/{y}' }\n  - { path: /%61/b, method: GET }\n  - { path: '/a/*' }\n";
+    assert_eq!(said::<ChaosConfig>(covered), [("D009", 3, 5), ("D009", 4, 5)]);
+}
+
+#[test]
+fn rules_for_json_are_checked_and_a_list_alone_will_do() {
+    let rule = |keys: &str| format!("mutations:\n  rules: [{{ {keys} }}]\n");
+    let codes = |text: &str| {
+        said::<ChaosConfig>(text)
+            .iter()
+            .map(|(code, ..)| *code)
+            .collect::<Vec<_>>()
+    };
+    let operation = |keys: &str| rule(&format!("name: a, operations: [{{ type: {keys} }}]"));
+    for (text, code) in [
+        (rule("operations: [{ type: inject_error }]"), "D005"),
+        (rule("name: a b, operations: [{ type: inject_error }]"), "D004"),
+        (rule("name: a"), "D005"),
+        (rule("name: a, operations: []"), "D004"),
+        (
+            rule("name: a, path_pattern: '(', operations: [{ type: inject_error }]"),
+            "D004",
+        ),
+        (
+            rule("name: a, method_match: '(\\w{500}){500}', operations: [{ type: inject_error }]"),
+            "D004",
+        ),
+        (
+            rule("name: a, probability: 1.5, operations: [{ type: inject_error }]"),
+            "D004",
+        ),
+        (operation("set_field, field: a"), "D005"),
+        (operation("set_field, value: 1"), "D005"),
+        (operation("set_field, field: 'a[', value: 1"), "D004"),
+        (operation("set_field, field: a, value: 18446744073709551616"), "D004"),
+        (
+            operation("set_field, field: a, value: [{ b: -9223372036854775809 }]"),
+            "D004",
+        ),
+        (operation("delete_field, field: a, value: 1"), "D009"),
+        (operation("inject_error, field: a"), "D009"),
+        (operation("truncate_array, field: a, value: x"), "D004"),
+        (operation("truncate_array, field: a, value: -1"), "D004"),
+    ] {
+        assert_eq!(codes(&text), [code], "{text}");
+    }
+    let twice = "{ name: a, operations: [{ type: inject_error }] }";
+    assert_eq!(codes(&format!("mutations: {{ rules: [{twice}, {twice}] }}")), ["D008"]);
+    let many: Vec<String> = (0..65).map(|n| twice.replace(" a", &format!(" a{n}"))).collect();
+    assert_eq!(
+        codes(&format!("mutations: {{ rules: [{}] }}", many.join(",\n"))),
+        ["D004"]
+    );
+    // At its place, and nothing that can be kept.
+    assert_eq!(
+        said::<ChaosConfig>(&operation("set_field, field: a, value: [1, 18446744073709551616]"))[0],
+        ("D004", 2, 75)
+    );
+    for value in [
+        "18446744073709551615",
+        "-9223372036854775808",
+        "'18446744073709551616'",
+        "123456789012345678901234567890.5",
+        "x18446744073709551616",
+    ] {
+        let text = operation(&format!("set_field, field: a, value: {value}"));
+        assert!(read::<ChaosConfig>(&text).is_ok(), "{value}");
+    }
+    let source = |text: &str| Source {
+        name: "a".to_owned(),
+        text: text.to_owned(),
+    };
+    let list = mutations(
+        &source("- { name: a, operations: [{ type: set_field, field: a, value: null }] }"),
+        &|_| None,
+    )
+    .unwrap();
+    let block = mutations(
+        &source(
+            r#"{ "rules": [{ "name": "a", "operations": [{ "type": "set_field", "field": "a", "value": null }] }] }"#,
+        ),
+        &|_| None,
+    );
+    assert_eq!(list, block.unwrap());
+    assert_eq!(
+        serde_json::to_value(&list).unwrap()["rules"][0]["operations"][0]["value"],
+        serde_json::Value::Null
+    );
+    // What is read is what is written, also a value that is null.
+    assert_eq!(
+        mutations(&source(&serde_json::to_string(&list).unwrap()), &|_| None).unwrap(),
+        list
+    );
+    assert!(
+        mutations(
+            &source("- { name: a, operations: [{ type: inject_error }], more: 1 }"),
+            &|_| None
+        )
+        .is_err()
+    );
+}
+
+#[test]
+fn a_profile_has_a_name_that_is_nobody_elses() {
+    use fracas_core::chaos::ChaosProfile;
+    let of = |keys: &str| {
+        said::<ChaosProfile>(&format!(
+            "{{ {keys}, chaos_config: {{ latency: {{ fixed_delay_ms: 1 }} }} }}"
+        ))[0]
+            .0
+    };
+    let long = "x".repeat(65);
+    for name in ["a b", "''", "'../a'", "..", "import", &long] {
+        assert_eq!(of(&format!("name: {name}")), "D004", "{name}");
+    }
+    assert_eq!(of("name: cable"), "D008");
+    assert_eq!(of(&format!("name: a, description: {}", "d".repeat(1025))), "D004");
+    assert_eq!(of(&format!("name: a, tags: [{long}]")), "D004");
+    assert_eq!(
+        said::<ChaosProfile>("name: a\nchaos_config: { latency: {} }")[0],
+        ("D005", 2, 26)
+    );
+    assert_eq!(said::<ChaosProfile>("name: a")[0].0, "D005");
+    // No text of it is a variable, and no key of it ever was one.
+    let config = r#"{ "mutations": { "rules": [{ "name": "a", "operations": [
+        { "type": "set_field", "field": "a", "value": { "${KEY}": ["${PRICE}", "$${PRICE}", "$", 1.5, null] } }
+    ] }] } }"#;
+    let profile = ChaosProfile {
+        name: "a".to_owned(),
+        description: Some("costs ${PRICE}".to_owned()),
+        tags: vec!["null".to_owned(), "1".to_owned()],
+        chaos_config: serde_json::from_str(config).unwrap(),
+    };
+    let config = &profile.chaos_config;
+    assert_eq!(&read::<ChaosConfig>(&chaos_text(config).unwrap()).unwrap(), config);
+    for form in [ProfileForm::Json, ProfileForm::Yaml] {
+        let text = profile_text(&profile, form).unwrap();
+        assert_eq!(read::<ChaosProfile>(&text).unwrap(), profile, "{text}");
+    }
+}

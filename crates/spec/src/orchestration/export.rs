@@ -3,6 +3,8 @@
 use fracas_core::chaos::Orchestration;
 use serde::ser::Error as _;
 
+use crate::literal::{self, escaped};
+
 /// Writes an orchestration as text that can be read again, by [`orchestration`](crate::orchestration): what would be read as a variable is
 /// no variable of it.
 ///
@@ -56,12 +58,11 @@ pub trait Export {
 
 impl Export for Orchestration {
     fn to_yaml(&self) -> serde_json::Result<String> {
-        let text = serde_saphyr::to_string(self).map_err(serde_json::Error::custom)?;
-        Ok(literal(&text))
+        serde_saphyr::to_string(&escaped(self)?).map_err(serde_json::Error::custom)
     }
 
     fn to_json(&self) -> serde_json::Result<String> {
-        let text = serde_json::to_string_pretty(self)?;
+        let text = literal::json(self)?;
         let mut printable = String::with_capacity(text.len());
         for c in text.chars() {
             // JSON lets them stand in a text, and YAML does not (1.2.2, 5.1).
@@ -71,11 +72,6 @@ impl Export for Orchestration {
                 printable.push(c);
             }
         }
-        Ok(literal(&printable))
+        Ok(printable)
     }
-}
-
-/// Without variables.
-fn literal(text: &str) -> String {
-    text.replace("${", "$${")
 }

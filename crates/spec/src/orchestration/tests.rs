@@ -362,3 +362,20 @@ fn the_builder_of_seed_3_is_that_of_the_documentation() {
         .collect();
     assert!(lines.join("\n").contains(text.trim_end()), "{text}");
 }
+
+#[test]
+fn steps_beside_each_other_have_no_more_routes_than_one_configuration() {
+    let text = |is_parallel: bool, first: &str| {
+        let step = |name: &str| {
+            let routes: Vec<_> = (0..33)
+                .map(|n| serde_json::json!({ "path": format!("/{name}/{n}") }))
+                .collect();
+            serde_json::json!({ "name": name, "duration_seconds": 1, "scenario": { "config": { "routes": routes } } })
+        };
+        let steps = [step(first), step("b")];
+        serde_json::json!({ "name": "o", "parallel": is_parallel, "steps": steps }).to_string()
+    };
+    assert_eq!(said(&text(true, "a"))[0].0, "D004");
+    assert!(load(&text(false, "a")).is_ok());
+    assert!(load(&text(true, "b")).is_ok());
+}

@@ -119,7 +119,16 @@ fn every_key_has_its_test() {
             include_str!("keys/scenario.rs"),
             50,
         ),
-        ("proxy", chaos_schema(), include_str!("keys/chaos.rs"), 20),
+        (
+            "proxy",
+            chaos_schema(),
+            concat!(
+                include_str!("keys/chaos.rs"),
+                include_str!("keys/chaos/mutations.rs"),
+                include_str!("keys/chaos/routes.rs")
+            ),
+            20,
+        ),
         (
             "orchestration",
             bare(orchestration_schema()),

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use fracas_core::chaos::{Bulkhead, ChaosConfig, CircuitBreaker, FaultInjection, Latency, RateLimit, TrafficShaping};
+use fracas_core::chaos::{
+    Bulkhead, ChaosConfig, CircuitBreaker, FaultInjection, KnownProfile, Latency, PROFILES, RateLimit, TrafficShaping,
+};
 use fracas_core::problem::{Problem, codes};
 use fracas_spec::Source;
 
@@ -42,7 +44,7 @@ impl Origin {
                 };
                 fracas_spec::chaos::<ChaosConfig>(&source, &env)?
             }
-            None => ChaosConfig::default(),
+            None => profile(&self.chaos).map_err(|problem| vec![problem])?,
         };
         // Each says whether it says anything.
         let said = [
@@ -56,7 +58,7 @@ impl Origin {
         // Who says on the command line what is to be done wants it done.
         config.enabled = true;
         // Flags obey the same rules as a file, so they are read as one.
-        let text = serde_json::to_string(&config)
+        let text = fracas_spec::chaos_text(&config)
             .map_err(|error| vec![Problem::new(&codes::INSIDE, "a configuration has no JSON form").because(&error)])?;
         let source = Source {
             name: "the command line".to_owned(),
@@ -64,6 +66,18 @@ impl Origin {
         };
         fracas_spec::chaos(&source, &|_| None)
     }
+}
+
+/// What a profile does, which is all of it, as by REST: `perfect` does nothing.
+fn profile(flags: &Chaos) -> Result<ChaosConfig, Box<Problem>> {
+    let Some(name) = &flags.chaos_profile else {
+        return Ok(ChaosConfig::default());
+    };
+    KnownProfile::named(name).map(|known| known.config()).ok_or_else(|| {
+        let known: Vec<&str> = PROFILES.iter().map(|one| one.name).collect();
+        let what = format!("there is no profile {name:?}");
+        Problem::new(&codes::USAGE, what).next(format!("use one of {}", known.join(", ")))
+    })
 }
 
 fn presets(flags: &Presets, config: &mut ChaosConfig) -> bool {
@@ -94,6 +108,8 @@ fn presets(flags: &Presets, config: &mut ChaosConfig) -> bool {
 fn chaos(flags: &Chaos, config: &mut ChaosConfig) -> bool {
     let Chaos {
         chaos,
+        // It stands in the place of a file.
+        chaos_profile: _,
         chaos_latency_ms,
         chaos_latency_range,
         chaos_latency_probability,

@@ -1,5 +1,8 @@
 //! Keys of a proxy's configuration. Without one an effect is left out; each is changed alone.
 
+mod mutations;
+mod routes;
+
 use serde_json::Value;
 
 use fracas_core::chaos::ChaosConfig;
@@ -15,6 +18,8 @@ const RANGE: &str = "latency: { random_delay_range_ms: [100, 500] }
 const NORMAL: &str = "latency: { distribution: { normal: { mean_ms: 100, std_dev_ms: 10 } } }
 ";
 const EXPONENTIAL: &str = "latency: { distribution: { exponential: { lambda: 0.01 } } }
+";
+const PARETO: &str = "latency: { distribution: { pareto: { mean_ms: 100, std_dev_ms: 10 } } }
 ";
 const FAULTS: &str = "fault_injection:
   enabled: true
@@ -128,6 +133,8 @@ keys! {
     key_latency_distribution_normal_mean_ms: NORMAL, "100" => "50", "/latency/distribution/normal/mean_ms", "100.0" => "50.0";
     key_latency_distribution_normal_std_dev_ms: NORMAL, "10 }" => "20 }", "/latency/distribution/normal/std_dev_ms", "10.0" => "20.0";
     key_latency_distribution_exponential_lambda: EXPONENTIAL, "0.01" => "0.1", "/latency/distribution/exponential/lambda", "0.01" => "0.1";
+    key_latency_distribution_pareto_mean_ms: PARETO, "100" => "50", "/latency/distribution/pareto/mean_ms", "100.0" => "50.0";
+    key_latency_distribution_pareto_std_dev_ms: PARETO, "10 }" => "20 }", "/latency/distribution/pareto/std_dev_ms", "10.0" => "20.0";
     key_latency_jitter_percent: FIXED, "jitter_percent: 0" => "jitter_percent: 20", "/latency/jitter_percent", "0.0" => "20.0";
     key_latency_probability: FIXED, "1.0" => "0.8", "/latency/probability", "1.0" => "0.8";
     key_fault_injection_enabled: FAULTS, "enabled: true" => "enabled: false", "/fault_injection/enabled", "true" => "false";

@@ -1,0 +1,253 @@
+//! Templates of paths.
+
+/// In bytes.
+const LONGEST: usize = 256;
+
+/// What a path must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// Without percent encoding.
+    Exactly(Vec<u8>),
+    /// Whatever it is.
+    One,
+    /// All that comes.
+    Rest,
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(text: &str) -> Result<Self, &'static str> {
+        if text.len() > LONGEST {
+            return Err("is longer than 256 characters");
+        }
+        let Some(path) = text.strip_prefix('/') else {
+            return Err("must begin with `/`");
+        };
+        if path.contains(['?', '#']) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("is no path: it has no `?`, no `#`, no space, and what is not ASCII is in percent encoding");
+        }
+        let mut parts: Vec<Part> = Vec::new();
+        for part in path.split('/') {
+            if parts.last() == Some(&Part::Rest) {
+                return Err("has something behind its `*`, which is all that comes");
+            }
+            parts.push(Part::read(part)?);
+        }
+        Ok(Self { parts })
+    }
+
+    /// Whether every path that is like another is like this.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut there = other.parts.iter();
+        for part in &self.parts {
+            let Some(next) = there.next() else { return false };
+            let covers = match (part, next) {
+                // There is a next part, whatever it is.
+                (Part::Rest, _) => return true,
+                (_, Part::Rest) => false,
+                (Part::One, Part::One) => true,
+                (Part::One, Part::Exactly(bytes)) => !bytes.is_empty(),
+                (Part::Exactly(_), Part::One) => false,
+                (Part::Exactly(own), Part::Exactly(bytes)) => own == bytes,
+            };
+            if !covers {
+                return false;
+            }
+        }
+        there.next().is_none()
+    }
+
+    /// Whether a path is like this. It comes without a query.
+    pub fn matches(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix('/') else {
+            return false;
+        };
+        let mut there = path.split('/');
+        for part in &self.parts {
+            let Some(next) = there.next() else { return false };
+            let meets = match part {
+                Part::Rest => return true,
+                Part::One => !next.is_empty(),
+                Part::Exactly(bytes) => decoded(next).eq(bytes.iter().copied()),
+            };
+            if !meets {
+                return false;
+            }
+        }
+        there.next().is_none()
+    }
+}
+
+impl Part {
+    fn read(text: &str) -> Result<Self, &'static str> {
+        if text == "*" {
+            return Ok(Self::Rest);
+        }
+        if let Some(name) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+            let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            return if is_name {
+                Ok(Self::One)
+            } else {
+                Err("has a name in braces that is not of letters, digits and `_`")
+            };
+        }
+        if text.contains(['{', '}', '*']) {
+            return Err("has a part of which only some is in braces, or a `*` beside something: both are whole parts");
+        }
+        let broken = text
+            .match_indices('%')
+            .any(|(at, _)| hex(text.as_bytes(), at).is_none());
+        if broken {
+            return Err("has a `%` that is not followed by two hexadecimal digits");
+        }
+        Ok(Self::Exactly(decoded(text).collect()))
+    }
+}
+
+/// The bytes that a part means. What is no percent encoding stands for itself.
+fn decoded(part: &str) -> impl Iterator<Item = u8> {
+    let bytes = part.as_bytes();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let byte = *bytes.get(at)?;
+        let meant = if byte == b'%' { hex(bytes, at) } else { None };
+        at += if meant.is_some() { 3 } else { 1 };
+        Some(meant.unwrap_or(byte))
+    })
+}
+
+/// The byte whose encoding begins here.
+fn hex(bytes: &[u8], at: usize) -> Option<u8> {
+    let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+    let byte = digit(at + 1)? * 16 + digit(at + 2)?;
+    u8::try_from(byte).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn matches(template: &str, path: &str) -> bool {
+        Template::read(template).unwrap().matches(path)
+    }
+
+    #[test]
+    fn parts_are_compared_one_by_one() {
+        for (template, path, is) in [
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/users/{id}", "/users/7", true),
+            ("/users/{id}", "/users/", false),
+            ("/users/{id}", "/users", false),
+            ("/users/{id}", "/users/7/", false),
+            ("/users/{id}", "/users/7/orders", false),
+            ("/users/{id}/orders", "/users/7/orders", true),
+            ("/users/{id}", "/Users/7", false),
+            ("/static/*", "/static/", true),
+            ("/static/*", "/static/a/b", true),
+            ("/static/*", "/static", false),
+            ("/static/*", "/statics/a", false),
+            ("/*", "/", true),
+            ("/*", "*", false),
+            ("/a/", "/a", false),
+            ("/a/", "/a/", true),
+        ] {
+            assert_eq!(matches(template, path), is, "{template} {path}");
+        }
+    }
+
+    #[test]
+    fn one_covers_another_of_whose_paths_it_has_all() {
+        for (template, other, is) in [
+            ("/a", "/a", true),
+            ("/a", "/%61", true),
+            ("/%61", "/b", false),
+            ("/{x}", "/{y}", true),
+            ("/{x}", "/a", true),
+            ("/a", "/{x}", false),
+            ("/{x}", "/", false),
+            ("/a/{x}", "/a/", false),
+            ("/{x}", "/a/b", false),
+            ("/*", "/", true),
+            ("/*", "/*", true),
+            ("/a/*", "/a", false),
+            ("/a/*", "/a/", true),
+            ("/a/*", "/a/b/*", true),
+            ("/a/b/*", "/a/*", false),
+            ("/{x}/*", "/a/*", true),
+            ("/{x}/*", "//*", false),
+            ("/{x}", "/*", false),
+            ("/a/{x}", "/{x}/a", false),
+        ] {
+            let [template, other] = [template, other].map(|text| Template::read(text).unwrap());
+            assert_eq!(template.covers(&other), is, "{template:?} {other:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_covered_is_met_before(
+            one in "(/(a|b|%61|[{]x[}]|)){1,3}(/[*])?",
+            other in "(/(a|b|%61|[{]x[}]|)){1,3}(/[*])?",
+            path in "(/(a|b|%61|)){1,4}",
+        ) {
+            let [one, other] = [one, other].map(|text| Template::read(&text).unwrap());
+            if one.covers(&other) && other.matches(&path) {
+                assert!(one.matches(&path), "{one:?} {other:?} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_what_it_means_and_nothing_else_is_made_alike() {
+        for (template, path, is) in [
+            ("/users", "/%75sers", true),
+            ("/%75sers", "/users", true),
+            ("/caf%C3%A9", "/caf%c3%a9", true),
+            ("/a/b", "/a%2Fb", false),
+            ("/a%2Fb", "/a%2fb", true),
+            // Not decoded twice, and no encoding that is none.
+            ("/a", "/%2561", false),
+            ("/a%25", "/a%", true),
+            ("/a%25zz", "/a%zz", true),
+            ("/a/b", "/a//b", false),
+            ("/a//b", "/a//b", true),
+            ("/a/{x}/b", "/a//b", false),
+            ("/b", "/a/../b", false),
+            ("/a/*", "/a/../b", true),
+            ("/a/{x}", "/a/..", true),
+        ] {
+            assert_eq!(matches(template, path), is, "{template} {path}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_read_has_a_path_and_nothing_panics(text in "[/a{}*%0-9?.]{0,20}", path in "\\PC{0,20}") {
+            if let Ok(template) = Template::read(&text) {
+                // A name and a `*` are met by what they are written as.
+                assert!(template.matches(&text), "{text}");
+                template.matches(&path);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_refused() {
+        let long = format!("/{}", "a".repeat(LONGEST));
+        for text in [
+            "", "a", "/a?b", "/a#b", "/a b", "/ä", "/*/a", "/a*", "/{}", "/{a-b}", "/x{a}", "/{a", "/%2", "/%zz", &long,
+        ] {
+            assert!(Template::read(text).is_err(), "{text}");
+        }
+    }
+}

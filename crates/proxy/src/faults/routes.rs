@@ -1,0 +1,53 @@
+//! Which route a request is of.
+
+use std::sync::Arc;
+
+use fracas_core::chaos::{Route, Template};
+use fracas_telemetry::proxy::{RouteCounts, Routes as Counts};
+use hyper::Method;
+
+/// The routes of a configuration, in their order.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    rules: Vec<Rule>,
+    /// Of requests that are of none.
+    other: Arc<RouteCounts>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    route: Route,
+    template: Template,
+    counts: Arc<RouteCounts>,
+}
+
+impl Routes {
+    /// `None`: there are none.
+    pub(crate) fn new(routes: &[Route], counts: &Counts) -> Option<Self> {
+        let rule = |route: &Route| {
+            // It was checked when the configuration was read.
+            let template = Template::read(&route.path).ok()?;
+            Some(Rule {
+                route: route.clone(),
+                template,
+                counts: counts.of(&route.key()),
+            })
+        };
+        (!routes.is_empty()).then(|| Self {
+            rules: routes.iter().filter_map(rule).collect(),
+            other: counts.other(),
+        })
+    }
+
+    /// The first that a request is of, and what counts its requests. The path comes without a query.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> (Option<&Route>, &Arc<RouteCounts>) {
+        let meets = |rule: &&Rule| {
+            let wanted = rule.route.method.as_deref();
+            wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str())) && rule.template.matches(path)
+        };
+        match self.rules.iter().find(meets) {
+            Some(rule) => (Some(&rule.route), &rule.counts),
+            None => (None, &self.other),
+        }
+    }
+}
