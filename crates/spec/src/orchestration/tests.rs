@@ -274,6 +274,54 @@ fn attempts_times_and_reports_make_sense() {
 }
 
 #[test]
+fn what_results_repeat_is_bounded() {
+    let top =
+        |key: &str| format!("name: o\nvariables: {{ v: a }}\n{key}\nsteps: [{{ name: a, duration_seconds: 1 }}]\n");
+    let failing = "{ type: variable_equals, variable: v, expected: b }";
+    let many = |count: usize| format!("assertions: [{}]", vec![failing; count].join(", "));
+    for wrap in [&top as &dyn Fn(&str) -> String, &stepped] {
+        load(&wrap(&many(100))).unwrap();
+        assert_eq!(said(&wrap(&many(101)))[0].0, "D004");
+        for text in [
+            "pre_hooks: [{ set_variable: { name: LONG, value: a } }]",
+            "pre_hooks: [{ set_variable: { name: w, value: LONG } }]",
+            "post_hooks: [{ log: { message: LONG } }]",
+            "post_hooks: [{ record_metric: { name: LONG, value: 1 } }]",
+            "pre_hooks: [{ http_request: { url: http://127.0.0.1/LONG } }]",
+            "assertions: [{ type: variable_equals, variable: v, expected: LONG }]",
+        ] {
+            let whole = |count: usize| wrap(&text.replace("LONG", &"x".repeat(count)));
+            load(&whole(900)).unwrap();
+            assert_eq!(said(&whole(1001))[0].0, "D004", "{text}");
+        }
+    }
+    for text in [
+        "name: LONG\nsteps: [{ name: a, duration_seconds: 1 }]\n",
+        "name: o\nsteps: [{ name: LONG, duration_seconds: 1 }]\n",
+        "name: o\nvariables: { v: LONG }\nsteps: [{ name: a, duration_seconds: 1 }]\n",
+        "name: o\nsteps: [{ name: a, duration_seconds: 1, variables: { LONG: a } }]\n",
+    ] {
+        let whole = |count: usize| text.replace("LONG", &"ä".repeat(count));
+        load(&whole(1000)).unwrap();
+        assert_eq!(said(&whole(1001))[0].0, "D004", "{text}");
+    }
+}
+
+#[test]
+fn of_many_known_names_some_are_told() {
+    let steps: Vec<String> = (100..200)
+        .map(|n| format!("{{ name: {n}{}, duration_seconds: 1 }}", "x".repeat(900)))
+        .collect();
+    let text = format!(
+        "name: o\nsteps:\n- {}\nassertions: [{{ type: step_failed, step: b }}]\n",
+        steps.join("\n- ")
+    );
+    let problem = &load(&text).unwrap_err()[0];
+    let next = problem.next.as_deref().unwrap_or_default();
+    assert!(next.ends_with("…` and 80 more") && next.len() < 2000, "{next}");
+}
+
+#[test]
 fn times_have_bounds() {
     let text = |key: &str| format!("name: o\nparallel: true\nsteps:\n- name: a\n  {key}\n");
     assert_eq!(said(&text("duration_seconds: -1")), [("D004", 5, 21)]);
