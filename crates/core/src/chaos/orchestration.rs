@@ -57,8 +57,9 @@ pub struct Orchestration {
     /// Whether its results are written to `report_path`; without this key they are if that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_reporting: Option<bool>,
-    /// To which file of the proxy's machine its results are written at its end, as JSON; what was there is written over. Only from a file
-    /// that was given to the proxy itself, or with `--allow-exec`.
+    /// To which file of the proxy's machine its results are written at its end, as JSON, unless it was stopped. A file that was there is
+    /// written over; what is no regular file, such as a link or a device, is left alone, and nothing is written. Only from a file that was
+    /// given to the proxy itself, or with `--allow-exec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_path: Option<String>,
 }
