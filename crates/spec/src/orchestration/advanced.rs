@@ -193,6 +193,13 @@ fn http(request: &HttpHook, finds: &mut Finds<'_, '_>, at: &str) {
         .url
         .strip_prefix("http://")
         .and_then(|rest| rest.split(['/', '?', '#']).next());
+    // Behind the brackets of an address of IPv6, if there are any.
+    let behind = host.map(|host| host.rsplit_once(']').map_or(host, |(_, behind)| behind));
+    let port = behind.and_then(|behind| behind.rsplit_once(':')).map(|(_, port)| port);
+    if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+        finds.wrong(&format!("{at}.url"), "must have a port from 0 to 65535, or none");
+        return;
+    }
     let is_printable = request.url.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_printable || host.is_none_or(|host| host.is_empty() || host.contains('@')) {
         finds.wrong(
@@ -306,7 +313,7 @@ fn condition(condition: &Condition, names: &Names<'_>, finds: &mut Finds<'_, '_>
         && condition
             .value
             .as_deref()
-            .is_some_and(|value| value.parse::<f64>().is_err())
+            .is_some_and(|value| !value.parse::<f64>().is_ok_and(f64::is_finite))
     {
         finds.wrong(&format!("{at}.value"), "must be a number: it is compared as one");
     }
