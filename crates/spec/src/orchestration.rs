@@ -220,6 +220,11 @@ fn times(orchestration: &Orchestration, plan: &Plan, finds: &mut Finds<'_, '_>, 
             let next = "add `duration_seconds`, or begin it sooner";
             finds.error(&codes::CONTRADICTION, &format!("{at}steps[{index}]"), what, next);
         }
+        // One that does not say how long it is lasts as long as those beside it.
+        if let Some(limit) = step.timeout_seconds.filter(|_| step.length() == 0.0) {
+            let length = slot.to.saturating_sub(slot.from).as_secs_f64();
+            timeout(limit, length, finds, &format!("{at}steps[{index}].timeout_seconds"));
+        }
     }
 }
 

@@ -187,6 +187,15 @@ impl Node {
         }
     }
 
+    /// How long its keys and texts are together.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.text.len(),
+            Value::List(items) => items.iter().map(Self::bytes).sum(),
+            Value::Map(entries) => entries.iter().map(|entry| entry.key.len() + entry.value.bytes()).sum(),
+        }
+    }
+
     /// What it is, in a person's words.
     pub(crate) fn kind(&self) -> &'static str {
         match &self.value {

@@ -10,6 +10,8 @@ use crate::tree::{Entry, Node, Scalar, Value};
 
 /// Values in a document, those that aliases repeat included: a "billion laughs" ends here.
 const MOST_NODES: usize = 20_000;
+/// Bytes of the texts that aliases repeat: few values may be long ones.
+const MOST_REPEATED: usize = 4 << 20;
 /// Maps and lists in each other.
 const DEEPEST: usize = 64;
 /// Keys of one map: each is compared with all.
@@ -43,6 +45,7 @@ pub(crate) fn parse(text: &str, source: usize, sources: &Sources) -> Result<Node
         frames: Vec::new(),
         anchors: HashMap::new(),
         nodes: 0,
+        repeated: 0,
         root: None,
     };
     for event in Parser::new_from_str_with_options(text, options) {
@@ -68,6 +71,7 @@ struct Build<'a> {
     frames: Vec<Frame>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    repeated: usize,
     root: Option<Node>,
 }
 
@@ -191,10 +195,11 @@ impl Build<'_> {
                     return Err(self.problem(spot, "this alias stands inside the value that it repeats".to_owned()));
                 };
                 // Counted before the copy, so that the copy is never made if it is too much.
-                let more = node.count() - 1;
-                let node = node.clone();
+                let (more, bytes) = (node.count() - 1, node.bytes());
                 self.spend(more, spot)?;
-                self.complete(node, 0)
+                self.repeat(bytes, spot)?;
+                let copy = self.anchors.get(&id).cloned();
+                copy.map_or(Ok(()), |copy| self.complete(copy, 0))
             }
             _ => Ok(()),
         }
@@ -226,6 +231,15 @@ impl Build<'_> {
                 format!("the document holds more than {MOST_NODES} values, those that aliases repeat included"),
             )
             .next("split the document, or use fewer aliases"))
+    }
+
+    fn repeat(&mut self, bytes: usize, spot: Spot) -> Result<()> {
+        self.repeated = self.repeated.saturating_add(bytes);
+        if self.repeated <= MOST_REPEATED {
+            return Ok(());
+        }
+        let what = format!("aliases repeat more than {} KiB of texts", MOST_REPEATED / 1024);
+        Err(self.problem(spot, what).next("use fewer aliases, or shorter texts"))
     }
 
     fn open(&mut self, frame: Frame) -> Result<()> {

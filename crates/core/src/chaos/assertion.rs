@@ -10,6 +10,9 @@ use super::condition::{Facts, equal};
 /// of all, from 0 to 1. Without a request there is no such share, and what asks for it does not hold.
 pub const MEASURES: [&str; 3] = ["requests", "faults", "error_rate"];
 
+/// Of a text of a document in a failure, in characters: there may be many failures.
+const SHOWN: usize = 100;
+
 /// Something that must hold.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -68,8 +71,13 @@ impl Assertion {
                 let (name, expected) = (text(&self.variable), text(&self.expected));
                 match facts.variable(&name) {
                     Some(value) if equal(value, &expected) => None,
-                    Some(value) => Some(format!("variable {name} was {value}, and must be {expected}")),
-                    None => Some(format!("there was no variable {name}")),
+                    Some(value) => Some(format!(
+                        "variable {} was {}, and must be {}",
+                        shown(&name),
+                        shown(value),
+                        shown(&expected)
+                    )),
+                    None => Some(format!("there was no variable {}", shown(&name))),
                 }
             }
             AssertionKind::StepSucceeded | AssertionKind::StepFailed => {
@@ -80,7 +88,7 @@ impl Assertion {
                     Some(false) => "failed",
                     None => "did not end",
                 };
-                Some(format!("step {name} {said}"))
+                Some(format!("step {} {said}", shown(&name)))
             }
             AssertionKind::Condition => {
                 let holds = self.condition.as_ref().is_some_and(|condition| condition.holds(facts));
@@ -97,12 +105,73 @@ impl Assertion {
             } else {
                 "nothing was recorded"
             };
-            return Some(format!("{name}: {why}"));
+            return Some(format!("{}: {why}", shown(name)));
         };
+        let name = shown(name);
         if let Some(min) = self.min.filter(|min| value < *min) {
             return Some(format!("{name} was {value}, and must be at least {min}"));
         }
         let max = self.max.filter(|max| value > *max)?;
         Some(format!("{name} was {value}, and must be at most {max}"))
+    }
+}
+
+/// The beginning of a text, if it is long.
+fn shown(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where every variable is this, and nothing else is known.
+    struct All<'v>(&'v str);
+
+    impl Facts for All<'_> {
+        fn variable(&self, _: &str) -> Option<&str> {
+            Some(self.0)
+        }
+
+        fn metric(&self, _: &str) -> Option<f64> {
+            None
+        }
+
+        fn previous(&self) -> Option<bool> {
+            None
+        }
+
+        fn step(&self, _: &str) -> Option<bool> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_failure_shows_the_beginning_of_what_is_long() {
+        let long = "ä".repeat(100_000);
+        let about = |kind| Assertion {
+            kind,
+            metric: Some(long.clone()),
+            variable: Some(long.clone()),
+            expected: Some(format!("{long}.")),
+            step: Some(long.clone()),
+            ..Assertion::default()
+        };
+        let start = format!("{}…", "ä".repeat(100));
+        for (kind, said) in [
+            (AssertionKind::MetricInRange, format!("{start}: nothing was recorded")),
+            (AssertionKind::StepFailed, format!("step {start} did not end")),
+            (
+                AssertionKind::VariableEquals,
+                format!("variable {start} was {start}, and must be {start}"),
+            ),
+        ] {
+            assert_eq!(about(kind).failure(&All(&long)), Some(said));
+        }
+        assert_eq!(shown(&"ä".repeat(100)), "ä".repeat(100));
     }
 }

@@ -24,9 +24,9 @@ pub enum Hook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VariableHook {
-    /// Its name.
+    /// Its name. At most 1000 characters.
     pub name: String,
-    /// What it is from now on.
+    /// What it is from now on. At most 1000 characters.
     pub value: String,
 }
 
@@ -34,7 +34,7 @@ pub struct VariableHook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogHook {
-    /// What it says.
+    /// What it says. At most 1000 characters.
     pub message: String,
 }
 
@@ -43,7 +43,8 @@ pub struct LogHook {
 #[serde(deny_unknown_fields)]
 pub struct HttpHook {
     /// To where: `http://host:port/path`, on this machine unless the proxy was started with `--allow-upstream` for its network. Never an
-    /// address that is link-local, or one by which clouds tell about their machines. A name is looked up once for each request.
+    /// address that is link-local, or one by which clouds tell about their machines. A name is looked up once for each request. At
+    /// most 1000 characters.
     pub url: String,
     /// Its method.
     #[serde(default = "get")]
@@ -73,7 +74,7 @@ pub struct CommandHook {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricHook {
-    /// Its name: not one of those that are measured.
+    /// Its name: not one of those that are measured. At most 1000 characters.
     pub name: String,
     /// What it is from now on.
     pub value: f64,

@@ -13,7 +13,7 @@ use super::{Assertion, ChaosConfig, Condition, Hook, Predefined, Retry};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Orchestration {
-    /// Its name, for those who read its results.
+    /// Its name, for those who read its results. At most 1000 characters.
     pub name: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,8 @@ pub struct Orchestration {
     /// It has failed if it is not over within so many seconds, and ends then. From 0.001 to 30 days, 2592000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
-    /// Texts by their names, for conditions and assertions. At most 100, by which hooks and steps may set others.
+    /// Texts by their names, for conditions and assertions. At most 100, and hooks and steps may set others; a name or a text has at most
+    /// 1000 characters.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
     /// What happens before its first step, at most 20. The first that fails ends it, before anything is done to traffic.
@@ -51,14 +52,15 @@ pub struct Orchestration {
     /// that fails makes it fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_hooks: Vec<Hook>,
-    /// What must hold at its end, of all requests that were answered since it began.
+    /// What must hold at its end, of all requests that were answered since it began. At most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
     /// Whether its results are written to `report_path`; without this key they are if that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enable_reporting: Option<bool>,
-    /// To which file of the proxy's machine its results are written at its end, as JSON; what was there is written over. Only from a file
-    /// that was given to the proxy itself, or with `--allow-exec`.
+    /// To which file of the proxy's machine its results are written at its end, as JSON, unless it was stopped. A file that was there is
+    /// written over; what is no regular file, such as a link or a device, is left alone, and nothing is written. Only from a file that was
+    /// given to the proxy itself, or with `--allow-exec`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_path: Option<String>,
 }
@@ -67,7 +69,7 @@ pub struct Orchestration {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// Its name, for those who read its results.
+    /// Its name, for those who read its results. At most 1000 characters.
     pub name: String,
     /// What is done. Without it nothing is, for the time of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,13 +85,13 @@ pub struct Step {
     /// fails, or its time is over.
     #[serde(default)]
     pub continue_on_failure: bool,
-    /// What must hold of the requests that were answered while the step was on.
+    /// What must hold of the requests that were answered while the step was on. At most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assertions: Vec<Assertion>,
     /// What must hold when it would begin; else it is skipped, and takes no time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
-    /// Variables that are set when it begins, before its hooks.
+    /// Variables that are set when it begins, before its hooks. At most 100, within the same bounds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
     /// What happens before it is on, at most 20. The first that fails keeps it from being on, and makes it fail. Their time is none of the

@@ -156,3 +156,55 @@ fn without_a_proxy_the_address_is_named() {
         said.err
     );
 }
+
+/// What a proxy with these words writes of the orchestration that it begins with.
+fn reported(cli: &Cli, text: &str, words: &[&str]) -> Value {
+    let report = cli.place().join("report.json");
+    let file = cli.file("first.yaml", &format!("report_path: {}\n{text}", report.display()));
+    let _proxy = Proxied::start(cli, &[&["--orchestration", &file], words].concat());
+    soon(LIMIT, "its report is there", || report.exists().then_some(()));
+    let text = std::fs::read_to_string(&report).unwrap();
+    std::fs::remove_file(report).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_proxy_begins_with_the_file_that_it_is_given() {
+    let mut cli = Cli::new();
+    cli.set("WORD", "said");
+    let made = cli.place().join("made");
+    let text = format!(
+        "name: first
+variables: {{ v: \"${{WORD}}\" }}
+pre_hooks: [{{ command: {{ argv: [/bin/touch, {}] }} }}]
+steps: [{{ name: a, duration_seconds: 0.02 }}]
+",
+        made.display()
+    );
+    let report = reported(&cli, &text, &[]);
+    assert_eq!(
+        (
+            &report["name"],
+            &report["state"],
+            &report["is_running"],
+            &report["variables"]["v"]
+        ),
+        (&"first".into(), &"completed".into(), &false.into(), &"said".into())
+    );
+    assert!(made.exists());
+}
+
+#[test]
+fn hooks_reach_others_that_a_flag_names() {
+    let cli = Cli::new();
+    // Nothing is sent there: no connection can be made to all.
+    let text = "name: o
+pre_hooks: [{ http_request: { url: \"http://255.255.255.255:9/\" } }]
+steps: [{ name: a, duration_seconds: 0.02 }]
+";
+    let why = |words: &[&str]| reported(&cli, text, words)["failures"].to_string();
+    let said = why(&[]);
+    assert!(said.contains("`--allow-upstream 255.255.255.255`"), "{said}");
+    let said = why(&["--allow-upstream", "255.255.255.0/24"]);
+    assert!(said.contains("unreachable"), "{said}");
+}

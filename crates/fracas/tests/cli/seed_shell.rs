@@ -20,7 +20,7 @@ const UNTIL_IT_ANSWERS: &str =
 /// A short orchestration, as a person would write it into a template.
 const SHORT: &str = "name: short
 steps:
-  - { name: a, scenario: { config: { fault_injection: { http_errors: [503], http_error_probability: 1 } } }, duration_seconds: 0.3 }
+  - { name: a, scenario: { config: { fault_injection: { http_errors: [503], http_error_probability: 1 } } }, duration_seconds: 2 }
 ";
 /// One that goes on.
 const LONG: &str = "name: long

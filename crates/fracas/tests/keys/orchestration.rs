@@ -255,8 +255,9 @@ fn far(_: &Proxied, status: &dyn Fn() -> Value) -> String {
     let begun = Instant::now();
     let now = every(PAUSE, LIMIT, "it has gone on for a moment, or is over", || {
         let now = status();
-        // One that is late has all its time behind it.
-        let goes_on = begun.elapsed() > MOMENT && now["progress"].as_f64().unwrap() < 0.01;
+        // One that is late has all its time behind it; so has one whose last step is to be tried again.
+        let is_far = now["progress"].as_f64().unwrap() < 0.01 || now["steps"][0]["state"] == "waiting";
+        let goes_on = begun.elapsed() > MOMENT && is_far;
         (now["is_running"] == false || goes_on).then_some(now)
     });
     if now["is_running"] == true {

@@ -37,9 +37,9 @@ async fn exchange(hook: &HttpHook, allowed: &[Network]) -> Result<(), String> {
         .parse()
         .map_err(|error: hyper::http::uri::InvalidUri| said(&error))?;
     let authority = uri.authority().ok_or_else(|| of("it has no host".to_owned()))?;
-    let address = egress::resolve(authority, allowed).await.map_err(of)?;
-    // To the address that was looked at, and not to what its name means a moment later.
-    let stream = TcpStream::connect(address).await.map_err(|error| said(&error))?;
+    let addresses = egress::resolve(authority, allowed).await.map_err(of)?;
+    // To the addresses that were looked at, one after the other, and not to what the name means a moment later.
+    let stream = TcpStream::connect(&*addresses).await.map_err(|error| said(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| said(&error))?;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::run::{Line, Run};
+use super::run::{Ended, Line, Run};
 
 /// What is known of a step, of all iterations together.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -216,7 +216,15 @@ impl Status {
     }
 
     pub(super) fn of(run: &Run) -> Self {
-        let ended = run.ended.as_ref();
+        Self::with(run, run.ended.as_ref())
+    }
+
+    /// As it is when it has ended so.
+    pub(super) fn ended(run: &Run, ended: &Ended) -> Self {
+        Self::with(run, Some(ended))
+    }
+
+    fn with(run: &Run, ended: Option<&Ended>) -> Self {
         Self {
             is_running: ended.is_none(),
             name: Some(run.orchestration.name.clone()),

@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::facts::Known;
-use super::record::Record;
+use super::record::{Record, Status};
 use crate::NAMES;
 use crate::service::Shared;
 
@@ -26,7 +26,11 @@ pub(super) struct Run {
     pub(super) orchestration: Arc<Orchestration>,
     configs: Vec<ChaosConfig>,
     total: Duration,
-    pub(super) begun: Instant,
+    /// How long it goes on, if only its time ends it.
+    bound: Option<Duration>,
+    begun: Instant,
+    /// When the first step could begin.
+    stepped: Option<Instant>,
     pub(super) started_at: Timestamp,
     /// What had been counted by then.
     before: Totals,
@@ -36,6 +40,8 @@ pub(super) struct Run {
     pub(super) done: Duration,
     /// From when on it goes on with that, and for how long.
     moving: Option<(Instant, Duration)>,
+    /// How much of the plan was over at most, before a step was to be tried again.
+    reached: Duration,
     pub(super) steps: Vec<Record>,
     /// Whether what is on is not done to traffic yet.
     is_changed: bool,
@@ -50,6 +56,8 @@ pub(super) struct Run {
     pub(super) report: Option<String>,
     /// It is counted as one that runs.
     counted: Option<Open>,
+    /// How it is about to end, as its report says.
+    decided: Option<Ended>,
     /// `None`: it goes on.
     pub(super) ended: Option<Ended>,
 }
@@ -68,7 +76,7 @@ pub(super) struct Line {
 pub(super) struct Stopped(Arc<Notify>);
 
 /// How one ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Ended {
     pub(super) how: How,
     pub(super) at: Timestamp,
@@ -119,12 +127,15 @@ impl Run {
             stopped: Stopped::default(),
             configs: plan.slots().iter().map(|slot| slot.config.clone()).collect(),
             total: plan.total(),
+            bound: plan.bound().filter(|_| plan.iterations().is_none()),
             begun: Instant::now(),
+            stepped: None,
             started_at: Timestamp::now(),
             before: shared.metrics.totals(NAMES),
             iteration: 0,
             done: Duration::ZERO,
             moving: None,
+            reached: Duration::ZERO,
             steps: orchestration.steps.iter().map(Record::new).collect(),
             // Nothing is on, and what was configured waits.
             is_changed: true,
@@ -135,6 +146,7 @@ impl Run {
             failures: Vec::new(),
             report: None,
             counted: Some(shared.metrics.orchestrations().runs()),
+            decided: None,
             ended: None,
             orchestration,
         }
@@ -144,17 +156,31 @@ impl Run {
         self.ended.is_none()
     }
 
-    /// From 0 to 1, by the time of the plan: hooks and pauses between attempts take none of it, and what is skipped is over.
+    /// From 0 to 1, and never less than before. By time, if only its time ends it. Else by the time of the plan: hooks before it take none of
+    /// that, and neither do those of steps, nor pauses between attempts, unless the steps are beside each other; what is skipped is over.
     pub(super) fn progress(&self) -> f64 {
+        let (over, whole) = match self.bound {
+            Some(bound) => (self.begun.elapsed(), bound),
+            None if self.orchestration.parallel => {
+                let over = self.stepped.map_or(Duration::ZERO, |since| since.elapsed());
+                (over, self.total)
+            }
+            None => (self.over().max(self.reached), self.total),
+        };
+        (over.as_secs_f64() / whole.as_secs_f64()).clamp(0.0, 1.0)
+    }
+
+    /// How much of the plan is over, if its steps follow one another.
+    fn over(&self) -> Duration {
         let moved = self
             .moving
             .map_or(Duration::ZERO, |(since, span)| since.elapsed().min(span));
-        let over = if self.orchestration.parallel {
-            self.begun.elapsed()
-        } else {
-            self.done + moved
-        };
-        (over.as_secs_f64() / self.total.as_secs_f64()).clamp(0.0, 1.0)
+        self.done.saturating_add(moved)
+    }
+
+    /// What is before its steps is over.
+    pub(super) fn steps_begin(&mut self) {
+        self.stepped = Some(Instant::now());
     }
 
     /// So much of the plan passes from now on, up to this time.
@@ -164,6 +190,7 @@ impl Run {
 
     /// So much of the plan is over.
     pub(super) fn is_at(&mut self, done: Duration) {
+        self.reached = self.reached.max(self.over());
         self.done = done;
         self.moving = None;
     }
@@ -305,18 +332,31 @@ impl Run {
         self.is_changed = false;
     }
 
+    /// All is done but for its report. Gives what that says; whatever happens meanwhile, it ends so.
+    pub(super) fn decide(&mut self, how: How, report: String) -> Status {
+        let ended = self.ends(how);
+        self.decided = Some(ended.clone());
+        let status = Status::ended(self, &ended);
+        self.report = Some(report);
+        status
+    }
+
+    fn ends(&self, how: How) -> Ended {
+        Ended {
+            how,
+            at: Timestamp::now(),
+            progress: if how == How::Completed { 1.0 } else { self.progress() },
+        }
+    }
+
     pub(super) fn end(&mut self, shared: &Shared, how: How) {
         self.restore(shared);
         self.counted = None;
+        let ended = self.decided.take().unwrap_or_else(|| self.ends(how));
         shared
             .metrics
             .orchestrations()
-            .ended(&self.orchestration.name, how.name());
-        let progress = if how == How::Completed { 1.0 } else { self.progress() };
-        self.ended = Some(Ended {
-            how,
-            at: Timestamp::now(),
-            progress,
-        });
+            .ended(&self.orchestration.name, ended.how.name());
+        self.ended = Some(ended);
     }
 }

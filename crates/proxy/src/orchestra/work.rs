@@ -1,13 +1,15 @@
 //! Who carries an orchestration out.
 
-use std::future::{Future, pending};
-use std::path::Path;
+use std::future::{Future, pending, poll_fn};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{Hook, Orchestration, Plan, Step};
 use futures_util::future::try_join_all;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep_until, timeout};
 
 use super::run::{How, Run, Stopped};
@@ -97,7 +99,7 @@ impl Work {
         let how = tokio::select! {
             biased;
             () = self.run.heard() => return,
-            done = self.whole() => match done {
+            done = self.settling(self.whole()) => match done {
                 Ok(()) => How::Completed,
                 Err(Halt::Failed) => How::Failed,
                 Err(Halt::Over) => return,
@@ -116,12 +118,27 @@ impl Work {
         }
     }
 
+    /// The same work. Whenever it waits, what is on by then is done to traffic: of steps that begin or end at once, all together, and none
+    /// stays there because those beside it go on.
+    async fn settling(&self, work: impl Future<Output = Result<(), Halt>>) -> Result<(), Halt> {
+        let mut work = pin!(work);
+        poll_fn(|context| match work.as_mut().poll(context) {
+            Poll::Pending => match self.with(Run::settle) {
+                Ok(()) => Poll::Pending,
+                Err(over) => Poll::Ready(Err(over)),
+            },
+            done @ Poll::Ready(_) => done,
+        })
+        .await
+    }
+
     /// All that is to be done.
     async fn whole(&self) -> Result<(), Halt> {
         if let Err(why) = self.hooks(&self.orchestration.pre_hooks).await? {
             self.with(|run, _| run.failures.push(why))?;
             return Err(Halt::Failed);
         }
+        self.with(|run, _| run.steps_begin())?;
         let mut clock = Instant::now();
         for iteration in 0..self.plan.iterations().unwrap_or(u32::MAX) {
             self.with(|run, _| run.iterate(iteration))?;
@@ -136,7 +153,7 @@ impl Work {
             }
             if clock < begun + LEAST {
                 clock = begun + LEAST;
-                self.until(clock).await?;
+                sleep_until(clock.into()).await;
             }
         }
         Ok(())
@@ -153,12 +170,15 @@ impl Work {
             self.with(|run, _| run.failures.push(why))?;
             how = How::Failed;
         }
-        let path = self.orchestration.report_path.as_deref();
-        let path = path.filter(|_| self.orchestration.enable_reporting != Some(false));
-        self.with(|run, shared| {
-            run.end(shared, how);
-            run.report = path.map(|path| report::write(run, Path::new(path)));
-        })
+        let path = self.orchestration.report_path.clone().map(PathBuf::from);
+        if let Some(path) = path.filter(|_| self.orchestration.enable_reporting != Some(false)) {
+            let status = self.with(|run, _| run.decide(how, format!("about to be written to {}", path.display())))?;
+            // A file may be slow, and nobody who asks how it is waits for it.
+            let written = spawn_blocking(move || report::write(&status, &path)).await;
+            let said = written.unwrap_or_else(|error| format!("cannot be written: {error}"));
+            self.with(|run, _| run.report = Some(said))?;
+        }
+        self.with(|run, shared| run.end(shared, how))
     }
 
     /// One step, with all its attempts, from this time on. Gives when it was over.
@@ -196,7 +216,7 @@ impl Work {
                 };
             };
             clock += seconds(retry.delay(attempt));
-            self.until(clock).await?;
+            sleep_until(clock.into()).await;
         }
         Ok(clock)
     }
@@ -259,11 +279,13 @@ impl Work {
                     Ok(())
                 }
                 Hook::HttpRequest(request) => {
-                    self.with(Run::settle)?;
+                    // It finds on traffic what is on now.
+                    yield_now().await;
                     hooks::send(request, &self.shared.orchestra.allow_upstream).await
                 }
                 Hook::Command(command) => {
-                    self.with(Run::settle)?;
+                    // It finds on traffic what is on now.
+                    yield_now().await;
                     hooks::run(command).await
                 }
             };
@@ -275,15 +297,9 @@ impl Work {
         Ok(Ok(()))
     }
 
-    /// Waits, with what is on done to traffic, while so much of the plan passes.
+    /// Waits while so much of the plan passes.
     async fn passes(&self, clock: Instant, span: Duration) -> Result<(), Halt> {
         self.with(|run, _| run.moves(clock, span))?;
-        self.until(clock).await
-    }
-
-    /// Waits, with what is on done to traffic.
-    async fn until(&self, clock: Instant) -> Result<(), Halt> {
-        self.with(Run::settle)?;
         sleep_until(clock.into()).await;
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::client::curl;
 use crate::orchestrations::{LONG, call, ended, fails, fails_always, get, seen, start, status};
-use crate::stand::{Stand, wish};
+use crate::stand::{LIMIT, Stand, wish};
 
 /// A step with more keys.
 fn step(mut step: Value, more: Value) -> Value {
@@ -14,6 +14,19 @@ fn step(mut step: Value, more: Value) -> Value {
     };
     step.as_object_mut().unwrap().extend(more);
     step
+}
+
+/// Looks how it is until that is so.
+async fn until(proxy: &Stand, is_so: impl Fn(&Value) -> bool) -> Value {
+    let looks = async {
+        loop {
+            let now = status(proxy).await;
+            if is_so(&now) {
+                return now;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, looks).await.expect("it becomes so")
 }
 
 /// What cannot hold: nobody sends so many requests.
@@ -59,20 +72,37 @@ async fn beside_each_other_a_step_is_skipped_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_ends_is_off_traffic_while_those_beside_it_go_on() {
+    let one = async |more: Value, state: &str| {
+        let proxy = wish("{}").start();
+        let slow = json!({ "latency": { "fixed_delay_ms": 5 } });
+        let slow = json!({ "name": "b", "scenario": { "config": slow }, "duration_seconds": LONG });
+        let steps = json!([step(fails("a", 503, 2.0), more), slow]);
+        begin(&proxy, json!({ "name": "o", "parallel": true, "steps": steps })).await;
+        assert_eq!(seen(&proxy, &["503", "200"]).await, ["503", "200"]);
+        let now = status(&proxy).await;
+        let states = [0, 1].map(|index| now["steps"][index]["state"].clone());
+        assert_eq!(states, [state, "running"].map(Value::from));
+        assert_eq!(curl(&[&proxy.url("/")]).await.header("x-fracas-latency-ms"), "5.000");
+    };
+    let fails = json!({ "assertions": never(), "continue_on_failure": true });
+    tokio::join!(one(json!({}), "passed"), one(fails, "failed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_condition_may_ask_what_traffic_was_like() {
     let proxy = wish("{}").start();
     let condition =
         json!({ "type": "metric_threshold", "metric": "error_rate", "operator": "greater_than", "threshold": 0.5 });
-    let steps = json!([
-        fails("a", 503, 0.3),
-        step(fails("b", 502, LONG), json!({ "condition": condition }))
-    ]);
-    let whole = json!({ "name": "o", "steps": steps });
-    begin(&proxy, whole.clone()).await;
+    let whole = |seconds: f64| {
+        let asks = step(fails("b", 502, LONG), json!({ "condition": condition }));
+        json!({ "name": "o", "steps": [fails("a", 503, seconds), asks] })
+    };
+    begin(&proxy, whole(2.0)).await;
     seen(&proxy, &["503", "502"]).await;
     call(&proxy, "POST", "/orchestration/stop").await;
     // Nobody comes this time, and what came before is none of its own.
-    begin(&proxy, whole).await;
+    begin(&proxy, whole(0.02)).await;
     let over = ended(&proxy).await;
     assert_eq!(
         (&over["state"], &over["steps"][1]["state"]),
@@ -98,16 +128,16 @@ async fn a_loop_of_which_all_is_skipped_ends_in_its_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_failed_is_tried_again_after_a_pause_without_faults() {
     let proxy = wish(&fails_always(501)).start();
-    let retry = json!({ "max_attempts": 3, "delay_seconds": 0.2 });
+    let retry = json!({ "max_attempts": 2, "delay_seconds": 2.0 });
     let tried = step(
-        fails("a", 503, 0.2),
+        fails("a", 503, 2.0),
         json!({ "retry": retry, "assertions": never(), "continue_on_failure": true }),
     );
     begin(&proxy, json!({ "name": "o", "steps": [tried, fails("b", 502, LONG)] })).await;
-    assert_eq!(seen(&proxy, &["502"]).await, ["503", "200", "503", "200", "503", "502"]);
+    assert_eq!(seen(&proxy, &["502"]).await, ["503", "200", "503", "502"]);
     let now = status(&proxy).await;
     let counts = ["attempts", "failed", "passed"].map(|key| now["steps"][0][key].as_u64().unwrap());
-    assert_eq!((&now["steps"][0]["state"], counts), (&json!("failed"), [3, 3, 0]));
+    assert_eq!((&now["steps"][0]["state"], counts), (&json!("failed"), [2, 2, 0]));
     // Neither pauses nor other attempts are time of the plan.
     let progress = now["progress"].as_f64().unwrap();
     assert!(progress < 0.01, "{progress}");
@@ -120,10 +150,10 @@ async fn an_attempt_that_succeeds_is_the_last() {
     let asked = json!([{ "metric": "requests", "min": 1 }]);
     begin(
         &proxy,
-        json!({ "name": "o", "steps": [step(fails("a", 503, 0.05), json!({ "retry": retry, "assertions": asked }))] }),
+        json!({ "name": "o", "steps": [step(fails("a", 503, 1.0), json!({ "retry": retry, "assertions": asked }))] }),
     )
     .await;
-    while status(&proxy).await["steps"][0]["attempts"] == 1 {}
+    until(&proxy, |now| now["steps"][0]["attempts"].as_u64() > Some(1)).await;
     seen(&proxy, &["503"]).await;
     let over = ended(&proxy).await;
     assert_eq!(
@@ -136,18 +166,18 @@ async fn an_attempt_that_succeeds_is_the_last() {
 async fn what_is_not_over_in_time_has_failed_and_brings_back_what_was() {
     // It is to be tried again in an hour.
     let retry = json!({ "max_attempts": 2, "delay_seconds": LONG });
-    let slow = step(fails("a", 503, 0.05), json!({ "retry": retry, "assertions": never() }));
+    let slow = step(fails("a", 503, 2.0), json!({ "retry": retry, "assertions": never() }));
     let proxy = wish(&fails_always(501)).start();
     begin(
         &proxy,
-        json!({ "name": "o", "timeout_seconds": 1.2, "steps": [slow.clone()] }),
+        json!({ "name": "o", "timeout_seconds": 2.5, "steps": [slow.clone()] }),
     )
     .await;
     assert_eq!(get(&proxy).await, 503);
     let over = ended(&proxy).await;
     assert_eq!(
         (&over["state"], &over["failures"][0]),
-        (&json!("failed"), &json!("it was not over within 1.2 s"))
+        (&json!("failed"), &json!("it was not over within 2.5 s"))
     );
     assert_eq!(get(&proxy).await, 501);
     // Where the longest time is over, it has completed.
@@ -170,36 +200,33 @@ async fn a_step_that_is_not_over_in_time_fails_by_itself() {
         .start();
     let waits = json!([{ "command": { "argv": ["/bin/sleep", "1000"], "timeout_seconds": 60 } }]);
     let late = step(
-        fails("a", 503, 0.02),
-        json!({ "post_hooks": waits, "timeout_seconds": 0.2, "continue_on_failure": true }),
+        fails("a", 503, 2.0),
+        json!({ "post_hooks": waits, "timeout_seconds": 4.0, "continue_on_failure": true }),
     );
     begin(&proxy, json!({ "name": "o", "steps": [late, fails("b", 502, LONG)] })).await;
     // What is on ends before its hooks begin.
     assert_eq!(seen(&proxy, &["502"]).await, ["503", "200", "502"]);
     let now = status(&proxy).await;
-    assert_eq!(now["steps"][0]["failures"], json!(["it was not over within 0.2 s"]));
+    assert_eq!(now["steps"][0]["failures"], json!(["it was not over within 4 s"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn assertions_of_all_are_about_all_requests_and_steps() {
     let proxy = wish("{}").start();
-    let steps = json!([
-        fails("a", 503, 0.3),
-        step(
-            fails("b", 503, 0.02),
-            json!({ "assertions": never(), "continue_on_failure": true })
-        )
-    ]);
-    let whole = |assertions: Value| json!({ "name": "o", "steps": steps, "assertions": assertions });
+    let whole = |seconds: f64, assertions: Value| {
+        let failing = json!({ "assertions": never(), "continue_on_failure": true });
+        let steps = json!([fails("a", 503, seconds), step(fails("b", 503, 0.02), failing)]);
+        json!({ "name": "o", "steps": steps, "assertions": assertions })
+    };
     let held = json!([
         { "metric": "requests", "min": 1 }, { "metric": "error_rate", "min": 1 },
         { "type": "step_succeeded", "step": "a" }, { "type": "step_failed", "step": "b" },
     ]);
-    begin(&proxy, whole(held)).await;
+    begin(&proxy, whole(2.0, held)).await;
     assert_eq!(get(&proxy).await, 503);
     assert_eq!(ended(&proxy).await["state"], "completed");
     let broken = json!([{ "type": "step_failed", "step": "a" }, { "type": "step_succeeded", "step": "b" }, { "metric": "requests", "min": 1 }]);
-    begin(&proxy, whole(broken)).await;
+    begin(&proxy, whole(0.02, broken)).await;
     let over = ended(&proxy).await;
     assert_eq!(over["state"], "failed");
     assert_eq!(
@@ -213,11 +240,11 @@ async fn assertions_of_all_are_about_all_requests_and_steps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_takes_its_place_whole_and_follows_nothing() {
+async fn a_report_takes_its_place_whole_and_only_that_of_a_file() {
     let place = tempfile::tempdir().unwrap();
     let (report, other) = (place.path().join("report.json"), place.path().join("other"));
     std::fs::write(&other, "mine").unwrap();
-    std::os::unix::fs::symlink(&other, &report).unwrap();
+    std::fs::write(&report, "old").unwrap();
     let text = json!({ "name": "o", "report_path": report, "steps": [fails("a", 503, 0.02)] });
     let proxy = wish("{}").start();
     for path in ["/orchestration/start", "/orchestration/import"] {
@@ -243,15 +270,89 @@ async fn a_report_takes_its_place_whole_and_follows_nothing() {
         (&written["state"], &written["steps"][0]["state"]),
         (&json!("completed"), &json!("passed"))
     );
-    assert_eq!(std::fs::read_to_string(&other).unwrap(), "mine");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
-    // Where it cannot be written that is said.
-    let mut nowhere = text;
-    nowhere["report_path"] = json!(place.path().join("none/report.json"));
-    begin(&proxy, nowhere).await;
-    let over = ended(&proxy).await;
-    assert!(over["report"].as_str().unwrap().starts_with("cannot write"), "{over}");
-    assert_eq!(over["state"], "completed");
+    // Where it cannot be written that is said, and nothing there is touched.
+    let (link, socket, taken) = (
+        place.path().join("link"),
+        place.path().join("socket"),
+        place.path().join("taken"),
+    );
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let part = place.path().join(format!("taken.{}.part", std::process::id()));
+    std::fs::write(&part, "of another").unwrap();
+    for (path, why) in [
+        (place.path().join("none/report.json"), "No such file"),
+        (link.clone(), "no regular file"),
+        (socket.clone(), "no regular file"),
+        (place.path().to_owned(), "no regular file"),
+        (taken.clone(), "File exists"),
+    ] {
+        let mut nowhere = text.clone();
+        nowhere["report_path"] = json!(path);
+        begin(&proxy, nowhere).await;
+        let over = ended(&proxy).await;
+        let said = over["report"].as_str().unwrap();
+        assert!(said.starts_with("cannot write") && said.contains(why), "{over}");
+        assert_eq!(over["state"], "completed");
+    }
+    assert!(link.is_symlink() && socket.exists() && !taken.exists());
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "mine");
+    assert_eq!(std::fs::read_to_string(&part).unwrap(), "of another");
+    // One that is stopped has none.
+    std::fs::remove_file(&report).unwrap();
+    let mut stopped = text;
+    stopped["steps"][0]["duration_seconds"] = json!(LONG);
+    begin(&proxy, stopped).await;
+    call(&proxy, "POST", "/orchestration/stop").await;
+    assert_eq!(status(&proxy).await["report"], Value::Null);
+    assert!(!report.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_does_not_go_back_for_another_attempt() {
+    let proxy = wish("{}").start();
+    let retry = json!({ "max_attempts": 2, "delay_seconds": LONG });
+    let tried = step(fails("a", 503, 0.02), json!({ "retry": retry, "assertions": never() }));
+    begin(&proxy, json!({ "name": "o", "steps": [tried, fails("b", 503, 0.02)] })).await;
+    let now = until(&proxy, |now| now["steps"][0]["failed"] == 1).await;
+    assert_eq!(
+        (&now["steps"][0]["state"], &now["progress"]),
+        (&json!("waiting"), &json!(0.5))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_before_all_are_no_progress_of_steps_beside_each_other() {
+    let may = Orchestrations {
+        allow_exec: true,
+        ..Orchestrations::default()
+    };
+    let proxy = wish("{}").orchestrations(may).start();
+    let waits = json!([{ "command": { "argv": ["/bin/sleep", "1000"], "timeout_seconds": 60 } }]);
+    let steps = json!([fails("a", 503, LONG), fails("b", 503, LONG)]);
+    begin(
+        &proxy,
+        json!({ "name": "o", "parallel": true, "pre_hooks": waits, "steps": steps }),
+    )
+    .await;
+    let now = status(&proxy).await;
+    assert_eq!((&now["is_running"], &now["progress"]), (&json!(true), &json!(0.0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_of_what_only_its_time_ends_is_that_of_its_time() {
+    let proxy = wish("{}").start();
+    let skipped = step(
+        fails("a", 503, LONG),
+        json!({ "condition": { "type": "previous_step_failed" } }),
+    );
+    let looped = json!({ "name": "o", "loop_orchestration": true, "max_duration_seconds": LONG, "steps": [skipped] });
+    begin(&proxy, looped).await;
+    // What is skipped is over, and the orchestration is not.
+    let now = until(&proxy, |now| now["steps"][0]["skipped"].as_u64() > Some(2)).await;
+    let progress = now["progress"].as_f64().unwrap();
+    assert!(progress > 0.0 && progress < 0.1, "{progress}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

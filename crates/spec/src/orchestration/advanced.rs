@@ -1,6 +1,6 @@
 //! What an orchestration asks, and does besides: conditions, assertions, hooks, variables, attempts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fracas_core::chaos::{
     Assertion, AssertionKind, Condition, ConditionKind, Hook, HttpHook, MEASURES, Orchestration, Retry, Step,
@@ -9,12 +9,17 @@ use fracas_core::problem::codes;
 
 use crate::chaos::Finds;
 use crate::place::quoted;
-use crate::problems::listed;
 
 /// In one list.
 const HOOKS: usize = 20;
 /// In one map.
 const VARIABLES: usize = 100;
+/// In one list.
+const ASSERTIONS: usize = 100;
+/// Of a name, a value or a message, in characters: results repeat them.
+const TEXT: usize = 1000;
+/// So many known names are told.
+const TOLD: usize = 20;
 /// Of attempts, and in seconds of a pause.
 const ATTEMPTS: u32 = 100;
 const PAUSE: f64 = 3600.0;
@@ -35,10 +40,9 @@ pub(super) fn check(orchestration: &Orchestration, finds: &mut Finds<'_, '_>, at
     let names = Names::of(orchestration);
     hooks(&orchestration.pre_hooks, finds, &format!("{at}pre_hooks"));
     hooks(&orchestration.post_hooks, finds, &format!("{at}post_hooks"));
-    few(orchestration.variables.len(), finds, &format!("{at}variables"));
-    for (index, one) in orchestration.assertions.iter().enumerate() {
-        assertion(one, &names, finds, &format!("{at}assertions[{index}]"));
-    }
+    short(&orchestration.name, finds, &format!("{at}name"));
+    variables(&orchestration.variables, finds, &format!("{at}variables"));
+    assertions(&orchestration.assertions, &names, finds, &format!("{at}assertions"));
     if orchestration.enable_reporting == Some(true) && orchestration.report_path.is_none() {
         let what = "`enable_reporting` does not say where the report goes".to_owned();
         finds.error(
@@ -94,10 +98,9 @@ fn step(step: &Step, names: &Names<'_>, finds: &mut Finds<'_, '_>, at: &str) {
     if let Some(one) = &step.condition {
         condition(one, names, finds, &format!("{at}condition"));
     }
-    for (index, one) in step.assertions.iter().enumerate() {
-        assertion(one, names, finds, &format!("{at}assertions[{index}]"));
-    }
-    few(step.variables.len(), finds, &format!("{at}variables"));
+    short(&step.name, finds, &format!("{at}name"));
+    assertions(&step.assertions, names, finds, &format!("{at}assertions"));
+    variables(&step.variables, finds, &format!("{at}variables"));
     hooks(&step.pre_hooks, finds, &format!("{at}pre_hooks"));
     hooks(&step.post_hooks, finds, &format!("{at}post_hooks"));
     if let Some(one) = &step.retry {
@@ -105,9 +108,27 @@ fn step(step: &Step, names: &Names<'_>, finds: &mut Finds<'_, '_>, at: &str) {
     }
 }
 
-fn few(count: usize, finds: &mut Finds<'_, '_>, path: &str) {
-    if count > VARIABLES {
+fn variables(all: &BTreeMap<String, String>, finds: &mut Finds<'_, '_>, path: &str) {
+    if all.len() > VARIABLES {
         finds.wrong(path, &format!("must be at most {VARIABLES}"));
+    }
+    for text in all.iter().flat_map(|(name, value)| [name, value]) {
+        short(text, finds, path);
+    }
+}
+
+fn assertions(all: &[Assertion], names: &Names<'_>, finds: &mut Finds<'_, '_>, path: &str) {
+    if all.len() > ASSERTIONS {
+        finds.wrong(path, &format!("must be at most {ASSERTIONS} assertions"));
+    }
+    for (index, one) in all.iter().enumerate() {
+        assertion(one, names, finds, &format!("{path}[{index}]"));
+    }
+}
+
+fn short(text: &str, finds: &mut Finds<'_, '_>, path: &str) {
+    if text.chars().count() > TEXT {
+        finds.wrong(path, &format!("has a text of more than {TEXT} characters"));
     }
 }
 
@@ -132,8 +153,13 @@ fn hooks(all: &[Hook], finds: &mut Finds<'_, '_>, path: &str) {
     for (index, hook) in all.iter().enumerate() {
         let at = format!("{path}[{index}].{}", hook.name());
         match hook {
-            Hook::SetVariable(_) | Hook::Log(_) => {}
+            Hook::SetVariable(variable) => {
+                short(&variable.name, finds, &format!("{at}.name"));
+                short(&variable.value, finds, &format!("{at}.value"));
+            }
+            Hook::Log(line) => short(&line.message, finds, &format!("{at}.message")),
             Hook::RecordMetric(metric) => {
+                short(&metric.name, finds, &format!("{at}.name"));
                 if MEASURES.contains(&metric.name.as_str()) {
                     finds.wrong(&format!("{at}.name"), "is measured already; choose another name");
                 }
@@ -162,10 +188,18 @@ fn time(limit: f64, finds: &mut Finds<'_, '_>, at: &str) {
 }
 
 fn http(request: &HttpHook, finds: &mut Finds<'_, '_>, at: &str) {
+    short(&request.url, finds, &format!("{at}.url"));
     let host = request
         .url
         .strip_prefix("http://")
         .and_then(|rest| rest.split(['/', '?', '#']).next());
+    // Behind the brackets of an address of IPv6, if there are any.
+    let behind = host.map(|host| host.rsplit_once(']').map_or(host, |(_, behind)| behind));
+    let port = behind.and_then(|behind| behind.rsplit_once(':')).map(|(_, port)| port);
+    if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit()) || port.parse::<u16>().is_err()) {
+        finds.wrong(&format!("{at}.url"), "must have a port from 0 to 65535, or none");
+        return;
+    }
     let is_printable = request.url.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_printable || host.is_none_or(|host| host.is_empty() || host.contains('@')) {
         finds.wrong(
@@ -230,7 +264,12 @@ fn known(what: &str, name: Option<&str>, all: &BTreeSet<&str>, finds: &mut Finds
         let next = if all.is_empty() {
             "there is none".to_owned()
         } else {
-            format!("known here: {}", listed(all.iter().copied()))
+            let told: Vec<String> = all.iter().take(TOLD).map(|name| quoted(name)).collect();
+            let more = match all.len() - told.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("known here: {}{more}", told.join(", "))
         };
         finds.error(
             &codes::WRONG_VALUE,
@@ -274,7 +313,7 @@ fn condition(condition: &Condition, names: &Names<'_>, finds: &mut Finds<'_, '_>
         && condition
             .value
             .as_deref()
-            .is_some_and(|value| value.parse::<f64>().is_err())
+            .is_some_and(|value| !value.parse::<f64>().is_ok_and(f64::is_finite))
     {
         finds.wrong(&format!("{at}.value"), "must be a number: it is compared as one");
     }
@@ -320,6 +359,9 @@ fn assertion(assertion: &Assertion, names: &Names<'_>, finds: &mut Finds<'_, '_>
     ];
     if !fits(keys, &word(&kind), finds, at) {
         return;
+    }
+    if let Some(expected) = &assertion.expected {
+        short(expected, finds, &format!("{at}.expected"));
     }
     match (assertion.min, assertion.max) {
         (None, None) if ranges => {

@@ -188,6 +188,8 @@ fn a_condition_has_what_it_asks_and_nothing_else() {
         ("{ type: exists, variable: v, value: 1 }", "D009", 50),
         ("{ type: exists, variable: w }", "D004", 40),
         ("{ type: less_than, variable: v, value: x }", "D004", 53),
+        ("{ type: less_than, variable: v, value: nan }", "D004", 53),
+        ("{ type: less_than, variable: v, value: inf }", "D004", 53),
         ("{ type: and, conditions: [] }", "D005", 14),
         ("{ type: and, conditions: [{ type: not }] }", "D005", 40),
         (
@@ -221,6 +223,8 @@ fn a_hook_is_one_thing_within_bounds() {
         ("{ http_request: { url: https://127.0.0.1/ } }", "D004"),
         ("{ http_request: { url: 'http://a b/' } }", "D004"),
         ("{ http_request: { url: http:///x } }", "D004"),
+        ("{ http_request: { url: 'http://127.0.0.1:65536/' } }", "D004"),
+        ("{ http_request: { url: 'http://[::1]:+80/' } }", "D004"),
         ("{ http_request: { url: http://user@host/ } }", "D004"),
         (
             "{ http_request: { url: http://127.0.0.1/, method: 'GET / HTTP/1.1' } }",
@@ -236,6 +240,9 @@ fn a_hook_is_one_thing_within_bounds() {
     ] {
         let said = said(&text(hook));
         assert_eq!((said.len(), said[0].0, said[0].1), (1, code, 6), "{hook}: {said:?}");
+    }
+    for url in ["http://127.0.0.1:65535/a:b", "http://[::1]", "http://[::1]:80?c:d"] {
+        load(&text(&format!("{{ http_request: {{ url: '{url}' }} }}"))).unwrap();
     }
     let many = |count: usize| text(&vec!["{ log: { message: a } }"; count].join(", "));
     load(&many(20)).unwrap();
@@ -266,11 +273,67 @@ fn attempts_times_and_reports_make_sense() {
         assert_eq!(said[0].0, code, "{text}: {said:?}");
     }
     load(&stepped("timeout_seconds: 1.1")).unwrap();
+    // It lasts as long as the one beside it.
+    let beside = |limit: u32| {
+        format!(
+            "name: o\nparallel: true\nsteps:\n- {{ name: a, duration_seconds: 60 }}\n- {{ name: b, timeout_seconds: {limit} }}\n"
+        )
+    };
+    assert_eq!(said(&beside(60))[0].0, "D009");
+    load(&beside(61)).unwrap();
     let many: Vec<String> = (0..101).map(|n| format!("v{n}: a")).collect();
     assert_eq!(
         said(&top(&format!("variables: {{ {} }}", many.join(", ")))),
         [("D004", 2, 12)]
     );
+}
+
+#[test]
+fn what_results_repeat_is_bounded() {
+    let top =
+        |key: &str| format!("name: o\nvariables: {{ v: a }}\n{key}\nsteps: [{{ name: a, duration_seconds: 1 }}]\n");
+    let failing = "{ type: variable_equals, variable: v, expected: b }";
+    let many = |count: usize| format!("assertions: [{}]", vec![failing; count].join(", "));
+    for wrap in [&top as &dyn Fn(&str) -> String, &stepped] {
+        load(&wrap(&many(100))).unwrap();
+        assert_eq!(said(&wrap(&many(101)))[0].0, "D004");
+        for text in [
+            "pre_hooks: [{ set_variable: { name: LONG, value: a } }]",
+            "pre_hooks: [{ set_variable: { name: w, value: LONG } }]",
+            "post_hooks: [{ log: { message: LONG } }]",
+            "post_hooks: [{ record_metric: { name: LONG, value: 1 } }]",
+            "pre_hooks: [{ http_request: { url: http://127.0.0.1/LONG } }]",
+            "assertions: [{ type: variable_equals, variable: v, expected: LONG }]",
+        ] {
+            let whole = |count: usize| wrap(&text.replace("LONG", &"x".repeat(count)));
+            load(&whole(900)).unwrap();
+            assert_eq!(said(&whole(1001))[0].0, "D004", "{text}");
+        }
+    }
+    for text in [
+        "name: LONG\nsteps: [{ name: a, duration_seconds: 1 }]\n",
+        "name: o\nsteps: [{ name: LONG, duration_seconds: 1 }]\n",
+        "name: o\nvariables: { v: LONG }\nsteps: [{ name: a, duration_seconds: 1 }]\n",
+        "name: o\nsteps: [{ name: a, duration_seconds: 1, variables: { LONG: a } }]\n",
+    ] {
+        let whole = |count: usize| text.replace("LONG", &"ä".repeat(count));
+        load(&whole(1000)).unwrap();
+        assert_eq!(said(&whole(1001))[0].0, "D004", "{text}");
+    }
+}
+
+#[test]
+fn of_many_known_names_some_are_told() {
+    let steps: Vec<String> = (100..200)
+        .map(|n| format!("{{ name: {n}{}, duration_seconds: 1 }}", "x".repeat(900)))
+        .collect();
+    let text = format!(
+        "name: o\nsteps:\n- {}\nassertions: [{{ type: step_failed, step: b }}]\n",
+        steps.join("\n- ")
+    );
+    let problem = &load(&text).unwrap_err()[0];
+    let next = problem.next.as_deref().unwrap_or_default();
+    assert!(next.ends_with("…` and 80 more") && next.len() < 2000, "{next}");
 }
 
 #[test]

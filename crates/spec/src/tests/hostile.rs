@@ -17,6 +17,14 @@ fn soon(text: &str) -> String {
 }
 
 #[test]
+fn a_long_text_is_not_repeated_without_end() {
+    let long = format!("  {}\n", "x".repeat(8000)).repeat(100);
+    let text = |count: usize| format!("a: &a |\n{long}b: [{}]\n", vec!["*a"; count].join(", "));
+    assert!(soon(&text(6)).contains("aliases repeat more than 4096 KiB of texts"));
+    assert!(!soon(&text(5)).contains("aliases repeat"));
+}
+
+#[test]
 fn billion_laughs() {
     let mut text = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
     for level in 1..10 {
