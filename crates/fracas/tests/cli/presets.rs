@@ -465,3 +465,34 @@ fn an_orchestration_goes_on_while_the_file_changes() {
     assert_eq!(proxy.exchange(&stop).status(), "200");
     assert_eq!(proxy.get("/", "a").status(), "502");
 }
+
+/// How many descriptors the proxy may have from now on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "limits of another process are set by a program"
+)]
+fn descriptors(proxy: &Proxied, count: u32) {
+    let pid = proxy.going.process().identity().pid.to_string();
+    let soft = format!("--nofile={count}:");
+    let set = std::process::Command::new("prlimit")
+        .args(["--pid", &pid, &soft])
+        .status();
+    assert!(set.unwrap().success());
+}
+
+// For a while the proxy can open nothing: what it could not read then it reads later, though the file is the same.
+#[test]
+fn a_file_that_could_not_be_read_is_read_again() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", &fails(501));
+    let proxy = Proxied::start(&cli, &["--chaos-config", &file]);
+    assert_eq!(proxy.get("/", "a").status(), "501");
+    descriptors(&proxy, 0);
+    replace(&file, &fails(502));
+    proxy
+        .going
+        .until("it says that it cannot", || proxy.going.err().contains("cannot read"));
+    descriptors(&proxy, 1024);
+    becomes(&proxy, "502");
+    assert_eq!(proxy.going.err().matches("cannot read").count(), 1);
+}

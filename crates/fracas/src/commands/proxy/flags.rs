@@ -116,19 +116,20 @@ pub(super) fn uncovered(proxy: &Proxy) -> Result<()> {
         ),
     ];
     for (flag, is_said, blocks) in of_flags {
+        let blocks: Vec<String> = blocks.iter().map(ToString::to_string).collect();
         if is_said {
-            judge(flag, blocks.iter().map(ToString::to_string).collect(), scenarios)?;
+            judge(flag, &blocks, scenarios)?;
         }
     }
     for (index, one) in scenarios.iter().enumerate() {
         // One that is named again begins anew, in the place of the last.
         let later = &scenarios[index + 1..];
-        judge(one.name, one.blocks(), later)?;
+        judge(one.name, &one.blocks(), later)?;
     }
     Ok(())
 }
 
-fn judge(what: &str, blocks: Vec<String>, later: &[&Predefined]) -> Result<()> {
+fn judge(what: &str, blocks: &[String], later: &[&Predefined]) -> Result<()> {
     let covers = |block: &String| later.iter().rev().find(|one| one.blocks().contains(block));
     let covered: Vec<(&String, &str)> = blocks
         .iter()
