@@ -55,7 +55,7 @@ pub(crate) fn to_head(mut response: Response<Body>) -> Response<Body> {
 pub(crate) fn json(value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(body) => with(StatusCode::OK, "application/json", body),
-        Err(_) => with(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "a value has no form\n"),
+        Err(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, "a value has no form"),
     }
 }
 

@@ -37,6 +37,7 @@ use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::orchestra::Orchestra;
 use crate::service::Shared;
 use crate::upload::Upload;
 use route::{Asked, Found, Route, Takes, find};
@@ -56,6 +57,9 @@ const PASSED_ON: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 /// Why nothing else changes what is done to traffic.
 const BY_ORCHESTRATION: &str =
     "an orchestration says what is done to traffic until it ends: POST /api/chaos/orchestration/stop ends it";
+
+/// What lies over what is configured, and how it ends.
+const STOPS: &str = "DELETE /api/chaos/scenarios stops them";
 
 /// That something was done.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -147,8 +151,10 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<(&'static
     // A form without fields is empty, and browsers send it to any site: here it would begin the one that was imported, or apply a
     // profile.
     let sends = sends || route.path == "/orchestration/start" || route.path == profiles::APPLY;
+    // One that says what it is is refused everywhere; a script that sends nothing says nothing, and of a page its origin is told.
+    let says = *request.method() != Method::GET && request.headers().contains_key(CONTENT_TYPE);
     let may_be_yaml = matches!(route.takes, Takes::JsonOrYaml(..));
-    if (sends || *request.method() == Method::PUT)
+    if (sends || says || *request.method() == Method::PUT)
         && !is_json(request.headers())
         && !(may_be_yaml && is_yaml(request.headers()))
     {
@@ -190,12 +196,18 @@ fn done(message: &str) -> Response<Body> {
 }
 
 /// Changes what is configured. The answer says why not.
-fn change(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Response<Body>> {
-    if shared.orchestra.is_running() {
-        return Some(answer::problem(StatusCode::CONFLICT, BY_ORCHESTRATION));
-    }
-    shared.live.change(change);
-    None
+fn change(shared: &Shared, message: &str, change: impl FnOnce(&mut ChaosConfig)) -> Response<Body> {
+    Orchestra::knowing(shared, |runs| {
+        if runs {
+            return answer::problem(StatusCode::CONFLICT, BY_ORCHESTRATION);
+        }
+        shared.live.change(change);
+        match shared.scenarios.names().len() {
+            0 => done(message),
+            1 => done(&format!("{message}, beneath 1 active scenario: {STOPS}")),
+            more => done(&format!("{message}, beneath {more} active scenarios: {STOPS}")),
+        }
+    })
 }
 
 /// Reads the configuration or block that was sent, and changes what acts.
@@ -211,7 +223,7 @@ fn put<T: Chaos>(
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
-        Ok(new) => change(shared, |config| set(config, new)).unwrap_or_else(|| done(message)),
+        Ok(new) => change(shared, message, |config| set(config, new)),
         Err(problems) => refused(&problems),
     }
 }

@@ -6,6 +6,7 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_telemetry::proxy::Counts;
 
 use crate::NAMES;
+use crate::orchestra::Orchestra;
 use crate::service::Shared;
 
 /// Changes what a proxy does, and tells what it counted. It keeps nothing alive.
@@ -15,8 +16,10 @@ pub struct Control(Weak<Shared>);
 /// From when on a configuration acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Configured {
-    /// From the next request on, as far as no scenario that is active says otherwise.
+    /// From the next request on.
     Now,
+    /// The same, as far as the scenarios that are active do not say otherwise.
+    Beneath,
     /// When the orchestration ends that runs.
     Later,
     /// Never: the proxy is gone.
@@ -39,11 +42,22 @@ impl Control {
             return Configured::Gone;
         };
         shared.metrics.reloaded(true);
-        shared.live.change(|now| *now = config);
-        if shared.orchestra.is_running() {
-            Configured::Later
-        } else {
-            Configured::Now
+        Orchestra::knowing(&shared, |runs| {
+            shared.live.change(|now| *now = config);
+            if runs {
+                Configured::Later
+            } else if shared.scenarios.are_active() {
+                Configured::Beneath
+            } else {
+                Configured::Now
+            }
+        })
+    }
+
+    /// Counts spans that the collector did not get.
+    pub fn spans_lost(&self, count: u64) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.metrics.spans_lost(count);
         }
     }
 

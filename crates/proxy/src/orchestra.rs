@@ -62,11 +62,6 @@ impl Orchestra {
         self.lock().as_ref().map_or_else(Vec::new, Run::scenarios)
     }
 
-    /// Whether one goes on.
-    pub(crate) fn is_running(&self) -> bool {
-        self.lock().as_ref().is_some_and(Run::goes_on)
-    }
-
     /// Ends the one that goes on at once, and does what was configured. `false`: none goes on.
     pub(crate) fn stop(shared: &Shared) -> bool {
         Self::stop_and(shared, || {})
@@ -88,6 +83,14 @@ impl Orchestra {
     /// The same, for good.
     pub(crate) fn close(shared: &Shared) {
         Self::stop_and(shared, || shared.orchestra.is_closed.store(true, Ordering::Release));
+    }
+
+    /// Does something, told whether one goes on; none begins or ends meanwhile.
+    pub(crate) fn knowing<T>(shared: &Shared, does: impl FnOnce(bool) -> T) -> T {
+        let place = shared.orchestra.lock();
+        let done = does(place.as_ref().is_some_and(Run::goes_on));
+        drop(place);
+        done
     }
 
     /// Does something if none goes on, and before one can begin.

@@ -73,7 +73,7 @@ impl Drop for Traced {
         if let (Some(open), Some(tracing)) = (self.open.take(), &self.shared.tracing)
             && !tracing.spans.send(open.end())
         {
-            self.shared.metrics.span_lost();
+            self.shared.metrics.spans_lost(1);
         }
     }
 }

@@ -77,7 +77,7 @@ pub const ALL: &[Described] = &[
         name: "fracas_proxy_spans_lost_total",
         kind: "counter",
         labels: "",
-        help: "Spans of requests that found no room on their way to the collector",
+        help: "Spans of requests that found no room on their way to the collector, or that it did not take",
     },
     Described {
         name: "fracas_proxy_route_requests_total",
@@ -288,9 +288,9 @@ impl Traffic {
         self.reloads.get_or_create(&OfResult { result }).inc();
     }
 
-    /// The span of a request found no room.
-    pub fn span_lost(&self) {
-        self.spans_lost.inc();
+    /// So many spans of requests found no room, or were not delivered.
+    pub fn spans_lost(&self, count: u64) {
+        self.spans_lost.inc_by(count);
     }
 
     /// The state of the circuit breaker: 0 closed, 1 open, 2 half-open.
@@ -342,7 +342,7 @@ mod tests {
         inside.set(3);
         queued.set(1);
         traffic.reloaded(false);
-        traffic.span_lost();
+        traffic.spans_lost(1);
         let orchestrations = traffic.orchestrations();
         orchestrations.ended("o", "failed");
         orchestrations.was_on("o", "a", std::time::Duration::from_millis(700));

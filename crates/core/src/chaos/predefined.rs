@@ -71,6 +71,13 @@ impl Predefined {
         PREDEFINED.iter().find(|one| one.name == name)
     }
 
+    /// The keys of the blocks that it lays over what is configured.
+    pub fn blocks(&self) -> Vec<String> {
+        // A test reads them all.
+        let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(self.config).unwrap_or_default();
+        all.into_iter().map(|(key, _)| key).collect()
+    }
+
     /// What it does.
     ///
     /// # Errors
@@ -116,6 +123,7 @@ mod tests {
         for one in PREDEFINED {
             let config = one.chaos_config().unwrap();
             assert_ne!(config, ChaosConfig::default(), "{}", one.name);
+            assert!(!one.blocks().is_empty(), "{}", one.name);
         }
     }
 

@@ -4,12 +4,14 @@ mod flags;
 mod protocols;
 mod watch_file;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fracas_core::chaos::Orchestration;
+use fracas_core::chaos::{ChaosConfig, Orchestration};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
@@ -40,6 +42,17 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     let config = origin.read().map_err(last)?;
     for line in protocols::idle(&proxy.chaos.protocols, &config) {
         tell(&line);
+    }
+    flags::uncovered(proxy)?;
+    // Whether it is on is what the flag says.
+    let all = ChaosConfig {
+        enabled: true,
+        ..config.clone()
+    };
+    let is_idle =
+        all == ChaosConfig::default() && proxy.presets.chaos_scenario.is_empty() && proxy.orchestration.is_none();
+    if proxy.chaos.chaos && !common.quiet && is_idle {
+        tell("chaos: on, and nothing is configured yet: PUT /api/chaos/config says what is done");
     }
     let order = Order {
         listen: proxy.listen.address(),
@@ -75,7 +88,7 @@ async fn serve(
     follow: Option<Follow>,
 ) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
-    let stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
+    let mut stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
     // Two for each connection. The usual soft limit is 1024.
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
@@ -143,6 +156,16 @@ async fn serve(
     if let Some(follow) = follow {
         follow.start(proxy.control())?;
     }
+    if let Some(exporter) = &exporter {
+        let (control, is_told) = (proxy.control(), AtomicBool::new(false));
+        exporter.spans().when_lost(move |count, why| {
+            control.spans_lost(count);
+            if !is_told.swap(true, Ordering::Relaxed) {
+                let problem = Problem::new(&codes::NOT_TOLD, "spans cannot be sent to the collector");
+                tell_warning(&problem.since(why.to_owned()));
+            }
+        });
+    }
     let (stop, stopping) = watch::channel(false);
     let (hurry, hurrying) = watch::channel(false);
     let drained = async {
@@ -155,17 +178,22 @@ async fn serve(
         let (proxy, toxics) = tokio::join!(proxy.serve(is(&stopping), is(&hurrying)), toxics);
         proxy.cut + toxics
     };
-    let signals = signals(stops, common.quiet, asked.drain.0, (stop, hurry));
+    let again = Cell::new(false);
+    let signals = signals(&mut stops, common.quiet, asked.drain.0, (stop, hurry), &again);
     let cut = tokio::select! {
         cut = drained => cut,
         never = signals => match never {},
     };
     drop(metrics);
-    if let Some(lost) = match exporter {
-        Some(exporter) => exporter.finish().await,
-        None => None,
-    } {
-        tell_warning(&lost);
+    if let Some(exporter) = exporter.filter(|_| !again.get()) {
+        tokio::select! {
+            lost = exporter.finish() => {
+                if let Some(lost) = lost {
+                    tell_warning(&lost);
+                }
+            }
+            _ = stops.next() => tell("asked once more: spans that are left are not sent"),
+        }
     }
     if cut > 0 {
         tell(&format!("{cut} connections had not ended and were cut off"));
@@ -184,10 +212,11 @@ fn is(told: &watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
 
 /// Says when to stop, and when to wait no longer.
 async fn signals(
-    mut stops: Stops,
+    stops: &mut Stops,
     quiet: bool,
     drain: Duration,
     (stop, hurry): (watch::Sender<bool>, watch::Sender<bool>),
+    again: &Cell<bool>,
 ) -> Infallible {
     stops.next().await;
     if !quiet {
@@ -196,7 +225,10 @@ async fn signals(
     let _heard = stop.send(true);
     tokio::select! {
         () = tokio::time::sleep(drain) => {}
-        _ = stops.next() => tell("asked once more: nothing is waited for"),
+        _ = stops.next() => {
+            again.set(true);
+            tell("asked once more: nothing is waited for");
+        }
     }
     let _heard = hurry.send(true);
     std::future::pending().await

@@ -89,7 +89,7 @@ fn a_circuit_breaker_closes_after_as_many_successes_as_its_flag_says() {
         assert_eq!(proxy.get("/", "a").status(), "501");
         let put = "PUT /api/chaos/config/faults HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                    connection: close\r\ncontent-length: 17\r\n\r\n{\"enabled\":false}";
-        assert_eq!(proxy.send(put).status(), "200");
+        assert_eq!(proxy.exchange(put).status(), "200");
         assert_eq!(proxy.get("/", "a").status(), "200");
         assert_eq!(api(&proxy, "/status")["circuit_breaker_state"], state, "{successes}");
     }
@@ -219,16 +219,6 @@ fn random_faults_have_shares_and_bounds_by_flags() {
 }
 
 #[test]
-fn what_the_file_has_off_is_done_by_a_flag() {
-    let cli = Cli::new();
-    let file = cli.file("chaos.yaml", "enabled: false\nlatency: { fixed_delay_ms: 2 }\n");
-    for (words, seen) in [(&["--chaos"][..], "2.000"), (&[], "none")] {
-        let proxy = Proxied::start(&cli, &[&["--chaos-config", &file], words].concat());
-        assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), seen, "{words:?}");
-    }
-}
-
-#[test]
 fn scenarios_act_from_the_start() {
     let cli = Cli::new();
     let words = [
@@ -250,6 +240,107 @@ fn scenarios_act_from_the_start() {
     );
     let said = cli.run(&["proxy", "--listen", "0", "--chaos-scenario", "slow_backnd"]);
     assert!(said.code == 2 && said.err.contains("slow_backend"), "{}", said.err);
+}
+
+#[test]
+fn what_a_later_scenario_covers_is_refused_or_told() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", "rate_limit: { requests_per_second: 9 }\n");
+    for (words, what) in [
+        (
+            &["--chaos-scenario", "slow_backend,network_degradation"][..],
+            "slow_backend",
+        ),
+        (
+            &["--chaos-scenario", "peak_traffic,slow_backend,cascading_failure"],
+            "peak_traffic",
+        ),
+        (
+            &["--chaos-latency-ms", "5", "--chaos-scenario", "slow_backend"],
+            "--chaos-latency-ms",
+        ),
+        (
+            &["--chaos-http-errors", "500", "--chaos-scenario", "service_instability"],
+            "--chaos-http-errors",
+        ),
+        (
+            &["--chaos-rate-limit", "5", "--chaos-scenario", "peak_traffic"],
+            "--chaos-rate-limit",
+        ),
+        (
+            &["--chaos-packet-loss", "5", "--chaos-scenario", "network_degradation"],
+            "--chaos-packet-loss",
+        ),
+        (
+            &["--chaos-random", "--chaos-scenario", "cascading_failure"],
+            "--chaos-random",
+        ),
+    ] {
+        let said = cli.refused(&[&["proxy", "--listen", "0"], words].concat());
+        assert!(
+            said.contains(&format!("`{what}` would do nothing")),
+            "{words:?}: {said}"
+        );
+    }
+    for (words, tells) in [
+        // A block of two.
+        (
+            &["--chaos-random", "--chaos-scenario", "slow_backend"][..],
+            "`--chaos-random`",
+        ),
+        (
+            &["--chaos-scenario", "network_degradation,slow_backend"],
+            "`network_degradation`",
+        ),
+        // What the file says comes back when the scenario is stopped, and flags of other blocks act.
+        (
+            &[
+                "--chaos-config",
+                &file,
+                "--chaos-scenario",
+                "peak_traffic",
+                "--chaos-latency-ms",
+                "1",
+            ],
+            "",
+        ),
+    ] {
+        let proxy = Proxied::start(&cli, words);
+        assert_eq!(proxy.get("/", "a").status().len(), 3);
+        let said = proxy.going.err();
+        assert_eq!(
+            said.contains("of `latency` acts what"),
+            !tells.is_empty(),
+            "{words:?}: {said}"
+        );
+        assert!(said.contains(tells), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn chaos_that_has_nothing_to_do_says_so() {
+    let cli = Cli::new();
+    let says = |words: &[&str]| {
+        Proxied::start(&cli, words)
+            .going
+            .err()
+            .contains("nothing is configured yet")
+    };
+    assert!(says(&["--chaos"]));
+    assert!(!says(&[]));
+    assert!(!says(&["--chaos", "--chaos-latency-ms", "1"]));
+    assert!(!says(&["--chaos", "--chaos-scenario", "peak_traffic"]));
+}
+
+#[test]
+fn a_file_that_is_configured_beneath_a_scenario_says_so() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", &fails(501));
+    let proxy = Proxied::start(&cli, &["--chaos-config", &file, "--chaos-scenario", "slow_backend"]);
+    replace(&file, "enabled: false\n");
+    proxy.going.until("it says so", || {
+        proxy.going.err().contains("acts beneath the scenarios that are active")
+    });
 }
 
 /// The status of a request, once it is this one.
@@ -294,6 +385,11 @@ fn changes_of_the_file_act_from_the_next_request_on() {
         proxy.going.err().contains("is gone: what it said goes on")
     });
     assert_eq!(proxy.get("/", "a").status(), "503");
+    // It comes back as it was.
+    replace(&file, &fails(503));
+    proxy.going.until("it says that it is back", || {
+        proxy.going.err().contains("is right again, and says what goes on")
+    });
     replace(&file, &fails(504));
     becomes(&proxy, "504");
     let metrics = proxy.get("/api/chaos/metrics", "a").body;
@@ -330,17 +426,21 @@ fn the_last_one_wins_and_a_touch_is_no_word() {
     let proxy = Proxied::start(&cli, &["--chaos-config", &file]);
     assert_eq!(
         proxy
-            .send("POST /api/chaos/reset HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .exchange("POST /api/chaos/reset HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             .status(),
         "200"
     );
     assert_eq!(proxy.get("/", "a").status(), "200");
+    replace(&file, "nonsense: 1\n");
+    proxy
+        .going
+        .until("it says what is wrong", || proxy.going.err().contains("goes on"));
+    // Looked at, and found to say what it said.
     replace(&file, &fails(501));
-    let begun = std::time::Instant::now();
-    // Long enough for several looks at the file.
-    while begun.elapsed().as_secs_f64() < 1.0 {
-        assert_eq!(proxy.get("/", "a").status(), "200");
-    }
+    proxy.going.until("it says that it is back", || {
+        proxy.going.err().contains("is right again")
+    });
+    assert_eq!(proxy.get("/", "a").status(), "200");
     replace(&file, &fails(502));
     becomes(&proxy, "502");
 }
@@ -355,13 +455,44 @@ fn an_orchestration_goes_on_while_the_file_changes() {
     let head = "host: localhost\r\nconnection: close\r\ncontent-type: application/json";
     let start =
         format!("POST /api/chaos/orchestration/start HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}");
-    assert_eq!(proxy.send(&start).status(), "200");
+    assert_eq!(proxy.exchange(&start).status(), "200");
     replace(&file, &fails(502));
     proxy.going.until("it says when", || {
         proxy.going.err().contains("acts when the orchestration ends")
     });
     assert_eq!(proxy.get("/", "a").status(), "200");
     let stop = format!("POST /api/chaos/orchestration/stop HTTP/1.1\r\n{head}\r\n\r\n");
-    assert_eq!(proxy.send(&stop).status(), "200");
+    assert_eq!(proxy.exchange(&stop).status(), "200");
     assert_eq!(proxy.get("/", "a").status(), "502");
+}
+
+/// How many descriptors the proxy may have from now on.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "limits of another process are set by a program"
+)]
+fn descriptors(proxy: &Proxied, count: u32) {
+    let pid = proxy.going.process().identity().pid.to_string();
+    let soft = format!("--nofile={count}:");
+    let set = std::process::Command::new("prlimit")
+        .args(["--pid", &pid, &soft])
+        .status();
+    assert!(set.unwrap().success());
+}
+
+// For a while the proxy can open nothing: what it could not read then it reads later, though the file is the same.
+#[test]
+fn a_file_that_could_not_be_read_is_read_again() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", &fails(501));
+    let proxy = Proxied::start(&cli, &["--chaos-config", &file]);
+    assert_eq!(proxy.get("/", "a").status(), "501");
+    descriptors(&proxy, 0);
+    replace(&file, &fails(502));
+    proxy
+        .going
+        .until("it says that it cannot", || proxy.going.err().contains("cannot read"));
+    descriptors(&proxy, 1024);
+    becomes(&proxy, "502");
+    assert_eq!(proxy.going.err().matches("cannot read").count(), 1);
 }

@@ -1,9 +1,11 @@
 //! Requests as spans, as a collector gets them.
 
+use std::time::Instant;
+
 use crate::cli::Cli;
 use crate::proxied::Proxied;
 use crate::receiver::{Answer, Receiver, names, says};
-use crate::support::signal;
+use crate::support::{LIMIT, signal, soon};
 
 /// signal(7)
 const TERM: i32 = 15;
@@ -11,7 +13,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 fn ask(proxy: &Proxied, path: &str, headers: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
-    proxy.send(&request).status().to_owned()
+    proxy.exchange(&request).status().to_owned()
 }
 
 #[test]
@@ -92,13 +94,59 @@ fn what_is_cut_off_is_told_too() {
     assert_eq!(collector.spans().len(), collected);
 }
 
+/// What the proxy has counted of spans that are lost.
+fn lost(proxy: &Proxied) -> u64 {
+    let page = proxy.get("/api/chaos/metrics", "a").body;
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("fracas_proxy_spans_lost_total "));
+    line.unwrap().parse().unwrap()
+}
+
+// More than find room. If one waited for the collector, it would be for seconds, and all of them for more than a minute.
 #[test]
-fn a_collector_that_does_not_answer_holds_up_no_request() {
+fn a_collector_that_does_not_answer_holds_up_no_request_and_what_finds_no_room_is_counted() {
+    const COUNT: usize = 4000;
     let cli = Cli::new();
     let collector = Receiver::answering(vec![Answer::Nothing; 64]);
     let proxy = Proxied::start(&cli, &["--otlp-endpoint", &collector.url()]);
-    for number in 0..50 {
-        let got = proxy.get("/", &number.to_string());
-        assert!(got.status() == "200" && got.took.as_secs_f64() < 5.0, "{got:?}");
+    let begun = Instant::now();
+    for _ in 0..COUNT / 100 {
+        let one = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let last = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let got = proxy.exchange(&(one.repeat(99) + last));
+        assert_eq!(1 + got.body.matches("HTTP/1.1 200").count(), 100, "{got:?}");
     }
+    assert!(begun.elapsed() < LIMIT, "{:?}", begun.elapsed());
+    assert!(lost(&proxy) > 0);
+}
+
+// Nobody listens there: what cannot be delivered is as lost as what finds no room, and it is said while there is time to mend it.
+#[test]
+fn a_collector_that_is_not_there_is_told_of_once_and_what_it_misses_is_counted() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--otlp-endpoint", "http://127.0.0.1:1"]);
+    for count in 1..3 {
+        assert_eq!(proxy.get("/", "a").status(), "200");
+        soon(LIMIT, "it is counted", || (lost(&proxy) == count).then_some(()));
+    }
+    let said = proxy.going.err();
+    assert_eq!(said.matches("spans cannot be sent").count(), 1, "{said}");
+}
+
+#[test]
+fn who_asks_once_more_does_not_wait_for_the_collector() {
+    let cli = Cli::new();
+    let collector = Receiver::answering(vec![Answer::Nothing; 64]);
+    let proxy = Proxied::start(&cli, &["--otlp-endpoint", &collector.url()]);
+    assert_eq!(proxy.get("/", "a").status(), "200");
+    signal(proxy.going.process(), TERM);
+    proxy
+        .going
+        .until("it says that it stops", || proxy.going.err().contains("asked to stop"));
+    signal(proxy.going.process(), TERM);
+    let said = proxy.going.end();
+    assert!(said.code == 0 && said.err.contains("asked once more"), "{}", said.err);
+    // What is said when all of its time is over.
+    assert!(!said.err.contains("could not be sent"), "{}", said.err);
 }

@@ -42,11 +42,6 @@ impl Proxied {
         get(self.address, Ipv4Addr::LOCALHOST, path, id)
     }
 
-    /// Sends this, and gives what comes until the connection ends.
-    pub(crate) fn send(&self, request: &str) -> Got {
-        exchange(TcpStream::connect(self.address).unwrap(), request, Instant::now())
-    }
-
     pub(crate) fn post(&self, body: &str) -> Got {
         let begun = Instant::now();
         let length = body.len();

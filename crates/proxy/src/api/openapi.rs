@@ -11,10 +11,11 @@ use crate::answer::Details;
 /// Where types are described.
 const SCHEMAS: &str = "/components/schemas";
 
-/// What every route may answer: a query that it has not, a page of another site, another machine.
-const EVERY: &[u16] = &[400, 403];
+/// What every route may answer: a query that it has not, a page of another site, another machine, a body that it does not want or that
+/// does not come, a coding that nobody knows, and a value that has no form.
+const EVERY: &[u16] = &[400, 403, 408, 413, 415, 500, 501];
 /// What whoever takes a body may answer besides.
-const WITH_BODY: &[u16] = &[408, 413, 415, 422];
+const WITH_BODY: &[u16] = &[422];
 
 /// The OpenAPI 3.1 description of the API beneath `/api/chaos/`.
 pub fn openapi() -> Value {

@@ -89,5 +89,8 @@ pub(super) fn stop(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
 
 /// Stops all.
 pub(super) fn stop_all(shared: &Arc<Shared>, _: &Asked) -> Response<Body> {
-    done(&format!("{} scenarios stopped", scenarios::stop_all(shared)))
+    match scenarios::stop_all(shared) {
+        1 => done("1 scenario stopped"),
+        count => done(&format!("{count} scenarios stopped")),
+    }
 }

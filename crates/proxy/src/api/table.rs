@@ -353,8 +353,7 @@ pub(super) static ROUTES: &[Route] = &[
         "Does what is configured",
         MESSAGE,
         |shared, _| {
-            change(shared, |config| config.enabled = true)
-                .unwrap_or_else(|| super::done("Chaos engineering enabled"))
+            change(shared, "Chaos engineering enabled", |config| config.enabled = true)
         },
     )
     .fails(CONFLICT),
@@ -482,8 +481,7 @@ pub(super) static ROUTES: &[Route] = &[
             Ok(text) => answer::with(StatusCode::OK, Form::Text.content_type(), text),
             Err(_) => answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "a value has no form"),
         },
-    )
-    .fails(&[500]),
+    ),
     Route::new(
         "GET",
         "/metrics/latency",

@@ -66,6 +66,9 @@ async fn prepare(proxy: &Stand, method: &str, path: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_as_it_is_described() {
     let all = openapi();
+    let place = tempfile::tempdir().unwrap();
+    let large = place.path().join("large").display().to_string();
+    std::fs::write(&large, " ".repeat((1 << 20) + 1)).unwrap();
     for (path, operations) in all["paths"].as_object().unwrap() {
         let operations = operations.as_object().unwrap().iter();
         for (method, operation) in operations.filter(|(method, _)| *method != "parameters") {
@@ -99,7 +102,29 @@ async fn every_route_answers_as_it_is_described() {
                 "origin: http://evil.example",
                 &proxy.url(&real),
             ];
-            let mut refused = vec![query, curl(&page).await];
+            // As a browser sends it to any site, with and without fields.
+            let upper = method.to_uppercase();
+            let form = ["-X", &upper, "-d", "a=b", &proxy.url(&real)];
+            let large = [
+                "-X",
+                &upper,
+                "-H",
+                "content-type: application/json",
+                "-d",
+                &format!("@{large}"),
+                &proxy.url(&real),
+            ];
+            let mut refused = vec![query, curl(&page).await, curl(&form).await, curl(&large).await];
+            assert_eq!(
+                (refused[2].status(), refused[3].status()),
+                (415, 413),
+                "{method} {path}"
+            );
+            if method != "get" {
+                let empty = ["-X", &upper, "-d", "", &proxy.url(&real)];
+                refused.push(curl(&empty).await);
+                assert_eq!(refused[4].status(), 415, "{method} {path}");
+            }
             if operation.get("requestBody").is_some() {
                 let body = |kind, body| {
                     [

@@ -6,7 +6,7 @@ use std::time::Instant;
 use fracas_core::chaos::Predefined;
 use serde_json::{Value, json};
 
-use crate::client::{Curl, curl};
+use crate::client::{Curl, Raw, curl};
 use crate::stand::{LIMIT, Stand, wish};
 
 async fn call(proxy: &Stand, method: &str, path: &str, body: Option<&Value>) -> Curl {
@@ -49,6 +49,18 @@ async fn fates(proxy: &Stand) -> Vec<(u16, String, String)> {
     all
 }
 
+/// Of 50 in a second, these would need ten.
+const BURST: usize = 500;
+
+/// What so many requests get that come at once, in one connection.
+async fn burst(proxy: &Stand) -> String {
+    let mut client = Raw::to(proxy.address).await;
+    let one = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let last = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    client.send(one.repeat(BURST - 1) + last).await;
+    client.said().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scenario_acts_on_traffic_from_its_start_to_its_stop() {
     let proxy = wish("latency: { fixed_delay_ms: 1 }").start();
@@ -58,19 +70,11 @@ async fn a_scenario_acts_on_traffic_from_its_start_to_its_stop() {
         (200, r#"{"message":"Scenario 'peak_traffic' started"}"#.to_owned())
     );
     // What was configured acts beneath it.
-    let mut refused = 0;
-    for _ in 0..200 {
-        let (status, met, held) = fate(&proxy, "a").await;
-        match status {
-            200 => assert_eq!((met.as_str(), held.as_str()), ("latency", "1.000")),
-            429 => refused += 1,
-            other => panic!("{other}"),
-        }
-        if refused > 3 {
-            break;
-        }
-    }
-    assert!(refused > 3, "50 in a second pass, and 10 at once");
+    let all = burst(&proxy).await;
+    let (passed, refused) = (all.matches("HTTP/1.1 200").count(), all.matches("HTTP/1.1 429").count());
+    assert_eq!(passed + refused, BURST, "{all}");
+    assert_eq!(all.matches("x-fracas-latency-ms: 1.000").count(), passed, "{all}");
+    assert!(refused > 0, "50 in a second pass, and 10 at once");
     let status: Value = serde_json::from_str(&call(&proxy, "GET", "/status", None).await.text()).unwrap();
     assert_eq!(
         (&status["active_scenarios"], &status["rate_limit_enabled"]),
@@ -82,9 +86,7 @@ async fn a_scenario_acts_on_traffic_from_its_start_to_its_stop() {
 
     let said = call(&proxy, "DELETE", "/scenarios/peak_traffic", None).await;
     assert_eq!(said.text(), r#"{"message":"Scenario 'peak_traffic' stopped"}"#);
-    for _ in 0..100 {
-        assert_eq!(fate(&proxy, "a").await.0, 200);
-    }
+    assert_eq!(burst(&proxy).await.matches("HTTP/1.1 200").count(), BURST);
     assert_eq!(active(&proxy).await, json!([]));
 }
 
@@ -153,23 +155,41 @@ async fn one_that_was_configured_as_off_acts_while_its_scenario_does() {
     assert_eq!(fate(&proxy, "a").await, (200, String::new(), String::new()));
 }
 
+// Who switches all off and hears no more than that it is done believes that nothing is.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_configures_off_beneath_a_scenario_is_told_that_it_goes_on() {
+    let proxy = wish("{}").start();
+    let off = json!({ "enabled": false });
+    let said = call(&proxy, "PUT", "/config", Some(&off)).await;
+    assert_eq!(said.text(), r#"{"message":"Chaos configuration updated"}"#);
+    start(&proxy, "slow_backend").await;
+    start(&proxy, "peak_traffic").await;
+    let beneath = ", beneath 2 active scenarios: DELETE /api/chaos/scenarios stops them";
+    let said = call(&proxy, "PUT", "/config", Some(&off)).await;
+    assert_eq!(
+        said.text(),
+        format!(r#"{{"message":"Chaos configuration updated{beneath}"}}"#)
+    );
+    assert_eq!(fate(&proxy, "a").await.1, "latency");
+    let said = call(&proxy, "POST", "/enable", None).await;
+    assert_eq!(
+        said.text(),
+        format!(r#"{{"message":"Chaos engineering enabled{beneath}"}}"#)
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn its_time_ends_it() {
     let proxy = wish("{}").start();
-    let body = json!({ "duration_seconds": 0.3 });
-    let before = Instant::now();
-    call(&proxy, "POST", "/scenarios/peak_traffic", Some(&body)).await;
-    call(
-        &proxy,
-        "POST",
-        "/scenarios/slow_backend",
-        Some(&json!({ "duration_seconds": 60 })),
-    )
-    .await;
+    let lasts = |seconds: f64| json!({ "duration_seconds": seconds });
+    call(&proxy, "POST", "/scenarios/slow_backend", Some(&lasts(60.0))).await;
     let shown = active(&proxy).await;
-    let left = shown[1]["remaining_seconds"].as_f64().unwrap();
+    let left = shown[0]["remaining_seconds"].as_f64().unwrap();
     assert!(left > 60.0 - LIMIT.as_secs_f64() && left <= 60.0, "{shown}");
-    assert_eq!(shown[1]["duration_seconds"], 60.0);
+    assert_eq!(shown[0]["duration_seconds"], 60.0);
+    let before = Instant::now();
+    let said = call(&proxy, "POST", "/scenarios/peak_traffic", Some(&lasts(0.3))).await;
+    assert_eq!(said.status(), 200);
     let ends = async { while names(&proxy).await.len() > 1 {} };
     tokio::time::timeout(LIMIT, ends).await.expect("it ends");
     assert!(before.elapsed().as_secs_f64() >= 0.3);
@@ -226,7 +246,7 @@ async fn scenarios_and_an_orchestration_keep_each_other_out() {
         "{said:?}"
     );
     let said = call(&proxy, "DELETE", "/scenarios", None).await;
-    assert_eq!(said.text(), r#"{"message":"1 scenarios stopped"}"#);
+    assert_eq!(said.text(), r#"{"message":"1 scenario stopped"}"#);
     assert_eq!(
         call(&proxy, "POST", "/orchestration/start", Some(&steps))
             .await
@@ -262,6 +282,11 @@ async fn what_is_configured_meanwhile_acts_beneath_them_and_stays() {
     let block = json!({ "http_errors": [599], "http_error_probability": 1 });
     let said = call(&proxy, "PUT", "/config/faults", Some(&block)).await;
     assert_eq!(said.status(), 200, "{}", said.text());
+    assert!(
+        said.text().contains("beneath 1 active scenario: DELETE"),
+        "{}",
+        said.text()
+    );
     assert_eq!(fate(&proxy, "a").await.0, 599);
     call(&proxy, "DELETE", "/scenarios", None).await;
     assert_eq!(fate(&proxy, "a").await.0, 599);

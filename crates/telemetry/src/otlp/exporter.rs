@@ -1,7 +1,8 @@
 //! Sending spans. The queue is bounded, every request has a time limit, and whoever hands a span over never waits.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, codes};
@@ -83,13 +84,26 @@ pub struct Spans {
     count: Arc<Count>,
 }
 
+/// Told of how many spans were not delivered, and why.
+type WhenLost = Box<dyn Fn(u64, &str) + Send + Sync>;
+
 /// How many spans came.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Count {
     /// How many were handed over.
     handed: AtomicU64,
     /// How many of them found no room.
     overflow: AtomicU64,
+    when_lost: OnceLock<WhenLost>,
+}
+
+impl fmt::Debug for Count {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.debug_struct("Count")
+            .field("handed", &self.handed)
+            .field("overflow", &self.overflow)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Count {
@@ -109,6 +123,12 @@ impl Spans {
         let queue = self.queue.upgrade();
         queue.is_some_and(|queue| self.count.hand_over(&queue, span))
     }
+
+    /// Has this told of spans that were handed over and not delivered, from now on, with the reason. Whoever is the first to ask is told.
+    pub fn when_lost(&self, told: impl Fn(u64, &str) + Send + Sync + 'static) {
+        // Another one is told already.
+        let _first = self.count.when_lost.set(Box::new(told));
+    }
 }
 
 /// What became of the spans so far: also known when the work has to be cut off.
@@ -119,11 +139,12 @@ impl Exporter {
     pub fn start(otlp: Otlp) -> Self {
         let (queue, spans) = mpsc::channel(QUEUE);
         let progress = Progress::default();
-        let task = tokio::spawn(work(otlp.clone(), spans, Arc::clone(&progress)));
+        let count = Arc::<Count>::default();
+        let task = tokio::spawn(work(otlp.clone(), spans, Arc::clone(&progress), Arc::clone(&count)));
         Self {
             otlp,
             queue,
-            count: Arc::default(),
+            count,
             task,
             progress,
         }
@@ -191,8 +212,13 @@ pub async fn export(otlp: &Otlp, spans: Vec<Span>) -> Sent {
 }
 
 /// Sends until nobody hands spans over any more.
-async fn work(otlp: Otlp, mut spans: mpsc::Receiver<Span>, progress: Progress) {
-    let add = |one: &Sent| progress.lock().unwrap_or_else(PoisonError::into_inner).add(one);
+async fn work(otlp: Otlp, mut spans: mpsc::Receiver<Span>, progress: Progress, count: Arc<Count>) {
+    let add = |one: &Sent| {
+        progress.lock().unwrap_or_else(PoisonError::into_inner).add(one);
+        if let Some(told) = count.when_lost.get().filter(|_| one.lost > 0) {
+            told(one.lost, &one.why);
+        }
+    };
     let peer = otlp.traces().and_then(|(url, headers)| Peer::new(url, headers));
     while let Some(first) = spans.recv().await {
         let mut batch = vec![first];

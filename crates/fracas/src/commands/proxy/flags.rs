@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use fracas_core::chaos::{
-    Bulkhead, ChaosConfig, CircuitBreaker, FaultInjection, KnownProfile, Latency, PROFILES, RateLimit, TrafficShaping,
+    Bulkhead, ChaosConfig, CircuitBreaker, FaultInjection, KnownProfile, Latency, PROFILES, Predefined, RateLimit,
+    TrafficShaping,
 };
-use fracas_core::problem::{Problem, codes};
+use fracas_core::problem::{Problem, Result, codes};
 use fracas_spec::Source;
 
 use crate::cli::{Chaos, Presets, Proxy, Resilience};
+use crate::output::tell;
 use crate::settings::env;
 
 /// Where the configuration comes from. It may be read again and again.
@@ -78,6 +80,87 @@ fn profile(flags: &Chaos) -> Result<ChaosConfig, Box<Problem>> {
         let what = format!("there is no profile {name:?}");
         Problem::new(&codes::USAGE, what).next(format!("use one of {}", known.join(", ")))
     })
+}
+
+/// Refuses a flag or scenario of which nothing acts, since scenarios that come later say something else of all that it says; tells of one of
+/// which a part acts.
+///
+/// # Errors
+/// R004
+pub(super) fn uncovered(proxy: &Proxy) -> Result<()> {
+    let scenarios = &proxy.presets.chaos_scenario;
+    let chaos = &proxy.chaos;
+    let of_flags: [(&str, bool, &[&str]); 8] = [
+        ("--chaos-latency-ms", chaos.chaos_latency_ms.is_some(), &["latency"]),
+        (
+            "--chaos-latency-range",
+            chaos.chaos_latency_range.is_some(),
+            &["latency"],
+        ),
+        (
+            "--chaos-latency-probability",
+            chaos.chaos_latency_probability.is_some(),
+            &["latency"],
+        ),
+        (
+            "--chaos-http-errors",
+            chaos.chaos_http_errors.is_some(),
+            &["fault_injection"],
+        ),
+        (
+            "--chaos-http-error-probability",
+            chaos.chaos_http_error_probability.is_some(),
+            &["fault_injection"],
+        ),
+        ("--chaos-rate-limit", chaos.chaos_rate_limit.is_some(), &["rate_limit"]),
+        (
+            if chaos.chaos_packet_loss.is_some() {
+                "--chaos-packet-loss"
+            } else {
+                "--chaos-bandwidth-limit"
+            },
+            chaos.chaos_packet_loss.is_some() || chaos.chaos_bandwidth_limit.is_some(),
+            &["traffic_shaping"],
+        ),
+        (
+            "--chaos-random",
+            proxy.presets.chaos_random,
+            &["latency", "fault_injection"],
+        ),
+    ];
+    for (flag, is_said, blocks) in of_flags {
+        let blocks: Vec<String> = blocks.iter().map(ToString::to_string).collect();
+        if is_said {
+            judge(flag, &blocks, scenarios)?;
+        }
+    }
+    for (index, one) in scenarios.iter().enumerate() {
+        // One that is named again begins anew, in the place of the last.
+        let later = &scenarios[index + 1..];
+        judge(one.name, &one.blocks(), later)?;
+    }
+    Ok(())
+}
+
+fn judge(what: &str, blocks: &[String], later: &[&Predefined]) -> Result<()> {
+    let covers = |block: &String| later.iter().rev().find(|one| one.blocks().contains(block));
+    let covered: Vec<(&String, &str)> = blocks
+        .iter()
+        .filter_map(|block| Some((block, covers(block)?.name)))
+        .collect();
+    let Some((block, by)) = covered.first() else {
+        return Ok(());
+    };
+    if covered.len() == blocks.len() {
+        let what = format!("`{what}` would do nothing: `{by}` lies over it, and says what is done by `{block}`");
+        return Err(
+            Problem::new(&codes::USAGE, what).next("leave one of them out, or start the scenario later, by the API")
+        );
+    }
+    tell(&format!(
+        "`{what}`: of `{block}` acts what `{by}` says, until it is stopped"
+    ));
+    Ok(())
 }
 
 fn presets(flags: &Presets, config: &mut ChaosConfig) -> bool {

@@ -42,6 +42,8 @@ pub(super) struct Follow {
     seen: Look,
     /// What it said the last time that it could be read.
     config: ChaosConfig,
+    /// Whether it was gone or wrong when it was looked at last, and somebody was told.
+    is_amiss: bool,
     quiet: bool,
 }
 
@@ -56,6 +58,7 @@ impl Follow {
             seen: None,
             origin,
             config,
+            is_amiss: false,
             quiet,
         })
     }
@@ -90,6 +93,7 @@ impl Follow {
         let name = plain(&file.display().to_string());
         if now.is_none() {
             self.read = Some(now);
+            self.is_amiss = true;
             control.refused();
             tell(&format!("{name} is gone: what it said goes on"));
             return;
@@ -100,14 +104,25 @@ impl Follow {
         if self.seen != now {
             return;
         }
-        self.read = Some(now);
+        // One that could not be read, for want of descriptors or by the fault of a disk, may be read the next time as it is.
+        let may_come = matches!(&read, Err(problems) if problems.iter().any(|one| one.code == &codes::DOCUMENT_READ));
+        if may_come && self.is_amiss {
+            return;
+        }
+        self.read = (!may_come).then_some(now);
+        let was_amiss = std::mem::replace(&mut self.is_amiss, read.is_err());
         match read {
             // Whoever only touched it has not said anything that would end what the API was told meanwhile.
-            Ok(config) if config == self.config => {}
+            Ok(config) if config == self.config => {
+                if was_amiss {
+                    tell(&format!("{name} is right again, and says what goes on"));
+                }
+            }
             Ok(config) => {
                 self.config = config.clone();
                 let when = match control.configure(config) {
                     Configured::Now => "acts from the next request on",
+                    Configured::Beneath => "acts beneath the scenarios that are active, from the next request on",
                     Configured::Later => "acts when the orchestration ends",
                     Configured::Gone => return,
                 };
