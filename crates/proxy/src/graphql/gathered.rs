@@ -83,3 +83,60 @@ impl hyper::body::Body for Taken {
         hint
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::channel::{Channel, Sender};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn body() -> (Sender<Bytes, Broken>, Body) {
+        let (sender, channel) = Channel::new(8);
+        (sender, Body::changed(channel))
+    }
+
+    async fn sent(parts: &[&'static str]) -> (Sender<Bytes, Broken>, Body) {
+        let (mut sender, body) = body();
+        for part in parts {
+            sender.send_data(Bytes::from_static(part.as_bytes())).await.unwrap();
+        }
+        (sender, body)
+    }
+
+    #[tokio::test]
+    async fn all_of_a_body_in_time_is_gathered() {
+        let (sender, body) = sent(&["a", "", "bc"]).await;
+        drop(sender);
+        assert_eq!(gather(body, 3, LONG).await.unwrap(), "abc");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_too_slow_goes_on_as_it_was() {
+        for (most, limit) in [(2, LONG), (100, Duration::from_millis(20))] {
+            let (mut sender, body) = sent(&["a", "bc"]).await;
+            let body = gather(body, most, limit).await.unwrap_err();
+            assert_eq!(body.size_hint().lower(), 3);
+            sender.send_data(Bytes::from_static(b"d")).await.unwrap();
+            drop(sender);
+            assert_eq!(body.collect().await.unwrap().to_bytes(), "abcd");
+        }
+    }
+
+    #[tokio::test]
+    async fn trailers_and_a_broken_end_stay() {
+        let (mut sender, body) = sent(&["a"]).await;
+        let trailers = hyper::HeaderMap::from_iter([(hyper::header::ETAG, "b".parse().unwrap())]);
+        sender.send_trailers(trailers.clone()).await.unwrap();
+        drop(sender);
+        let whole = gather(body, 100, LONG).await.unwrap_err().collect().await.unwrap();
+        assert_eq!(whole.trailers(), Some(&trailers));
+        assert_eq!(whole.to_bytes(), "a");
+        let (sender, body) = sent(&["a"]).await;
+        sender.abort("broken".into());
+        let mut body = gather(body, 100, LONG).await.unwrap_err();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
+        assert_eq!(body.frame().await.unwrap().unwrap_err().to_string(), "broken");
+    }
+}

@@ -111,16 +111,24 @@ async fn an_answer_loses_a_field_and_says_which() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_passes_as_it_is() {
     let config = "graphql: { partial_data_probability: 1, resolver_latency: true, resolver_latency_ms: 3600000 }";
-    let packed =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc";
-    let text = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 14\r\n\r\n{\"data\":{\"a\":1";
+    // All that follow are of JSON, so that it is what they say of themselves that counts.
+    let coded = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 16\r\n\r\n\
+                 {\"data\":{\"a\":1}}";
+    let text = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 16\r\n\r\n{\"data\":{\"a\":1}}";
+    let events = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 16\r\n\r\n{\"data\":{\"a\":1}}";
+    let parts = "HTTP/1.1 200 OK\r\ncontent-type: multipart/mixed; boundary=-\r\ncontent-length: 16\r\n\r\n{\"data\":{\"a\":1}}";
+    let list = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 18\r\n\r\n[{\"data\":{\"a\":1}}]";
+    // These are not.
     let broken = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{\"data\":{\"a\":1";
     let empty = "HTTP/1.1 204 No Content\r\ncontent-type: application/json\r\n\r\n";
     let trailers = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\ntrailer: x-a\r\n\r\n\
                     3\r\n{}\n\r\n0\r\nx-a: 1\r\n\r\n";
     for (answer, whole) in [
-        (packed, "abc"),
-        (text, "{\"data\":{\"a\":1"),
+        (coded, "{\"data\":{\"a\":1}}"),
+        (text, "{\"data\":{\"a\":1}}"),
+        (events, "{\"data\":{\"a\":1}}"),
+        (parts, "{\"data\":{\"a\":1}}"),
+        (list, "[{\"data\":{\"a\":1}}]"),
         (broken, "{\"data\":{\"a\":1"),
         (empty, ""),
         (trailers, "{}\n"),
