@@ -195,18 +195,23 @@ fn done(message: &str) -> Response<Body> {
     })
 }
 
-/// Changes what is configured. The answer says why not.
+/// Changes what is configured, and says so.
 fn change(shared: &Shared, message: &str, change: impl FnOnce(&mut ChaosConfig)) -> Response<Body> {
+    changed(shared, change).unwrap_or_else(|| match shared.scenarios.names().len() {
+        0 => done(message),
+        1 => done(&format!("{message}, beneath 1 active scenario: {STOPS}")),
+        more => done(&format!("{message}, beneath {more} active scenarios: {STOPS}")),
+    })
+}
+
+/// Changes what is configured. The answer says why not.
+fn changed(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Response<Body>> {
     Orchestra::knowing(shared, |runs| {
         if runs {
-            return answer::problem(StatusCode::CONFLICT, BY_ORCHESTRATION);
+            return Some(answer::problem(StatusCode::CONFLICT, BY_ORCHESTRATION));
         }
         shared.live.change(change);
-        match shared.scenarios.names().len() {
-            0 => done(message),
-            1 => done(&format!("{message}, beneath 1 active scenario: {STOPS}")),
-            more => done(&format!("{message}, beneath {more} active scenarios: {STOPS}")),
-        }
+        None
     })
 }
 

@@ -25,7 +25,7 @@ pub(super) fn replace(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     match fracas_spec::mutations(&source, &|_| None) {
         Ok(block) => {
             let message = format!("Mutation rules updated ({} rules)", block.rules.len());
-            change(shared, |config| config.mutations = Some(block)).unwrap_or_else(|| done(&message))
+            change(shared, &message, |config| config.mutations = Some(block))
         }
         Err(problems) => refused(&problems),
     }

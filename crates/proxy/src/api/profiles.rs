@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::made::{gone, made, read};
 use super::orchestration::Import;
 use super::route::Asked;
-use super::{change, done, refused};
+use super::{change, refused};
 use crate::answer::{self, Body};
 use crate::profiles::{LARGEST, MOST, NotKept};
 use crate::service::Shared;
@@ -84,7 +84,7 @@ pub(super) fn apply(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
         return unknown();
     };
     let message = format!("Profile '{}' applied", profile.name);
-    change(shared, |config| *config = profile.chaos_config).unwrap_or_else(|| done(&message))
+    change(shared, &message, |config| *config = profile.chaos_config)
 }
 
 /// Shows one as a document, that can be imported.

@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::change;
+use super::changed;
 use super::made::{gone, made, read};
 use super::route::Asked;
 use crate::answer::{self, Body};
@@ -44,7 +44,7 @@ pub(super) fn create(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     };
     let id = route.id();
     let mut failed = None;
-    let busy = change(shared, |config| {
+    let busy = changed(shared, |config| {
         failed = if place(&config.routes, &id).is_some() {
             Some(taken(&route))
         } else if let Some(before) = config.routes.iter().find(|before| before.covers(&route)) {
@@ -71,7 +71,7 @@ pub(super) fn show(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
 /// Removes one.
 pub(super) fn remove(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     let mut is_known = false;
-    let busy = change(shared, |config| {
+    let busy = changed(shared, |config| {
         let before = config.routes.len();
         config.routes.retain(|route| route.id() != asked.name);
         is_known = config.routes.len() < before;
@@ -88,7 +88,7 @@ pub(super) fn replace(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     };
     let new = route.id();
     let mut failed = None;
-    let busy = change(shared, |config| {
+    let busy = changed(shared, |config| {
         let other = place(&config.routes, &new).filter(|_| new != id);
         failed = match place(&config.routes, id) {
             None => Some(unknown()),
