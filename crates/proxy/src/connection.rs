@@ -17,6 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::faults::connections::Use;
+use crate::front::{self, Way};
 use crate::link::Kept;
 use crate::service::{Shared, answer};
 use crate::wire::Wire;
@@ -49,6 +50,8 @@ pub(crate) struct Connection {
     cut: Notify,
     /// Its own connection to an upstream of HTTP/2.
     pub(crate) link: Kept,
+    /// To whom its client came, where that is somebody else's port. `None` there: it came to nobody.
+    pub(crate) way: Option<Way>,
     /// It is counted, and has its place, as long as anybody has its socket: also as a tunnel.
     _open: Open,
     _place: OwnedSemaphorePermit,
@@ -63,10 +66,19 @@ pub(crate) enum Door {
     Both,
     /// The API alone.
     Api,
+    /// Somebody else's port.
+    Front,
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, peer: SocketAddr, door: Door, open: Open, place: OwnedSemaphorePermit) -> Arc<Self> {
+    pub(crate) fn new(
+        number: u64,
+        peer: SocketAddr,
+        door: Door,
+        way: Option<Way>,
+        open: Open,
+        place: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
         Arc::new(Self {
             number,
             peer,
@@ -76,6 +88,7 @@ impl Connection {
             reset: AtomicBool::new(false),
             cut: Notify::new(),
             link: Kept::default(),
+            way,
             _open: open,
             _place: place,
         })
@@ -93,7 +106,7 @@ impl Connection {
     }
 
     pub(crate) fn is_reset(&self) -> bool {
-        self.reset.load(Ordering::Acquire)
+        self.reset.load(Ordering::Acquire) || self.way.as_ref().is_some_and(Way::is_cut)
     }
 }
 
@@ -153,6 +166,12 @@ pub(crate) async fn serve(
         () = late(&mut draining) => return,
     };
     let Ok(Some((head, is_http2))) = begun else { return };
+    if connection.door == Door::Front {
+        let Some(way) = &connection.way else { return };
+        if !front::is_request(&head) {
+            return way.carry(Wire::new(head, stream, Arc::clone(&connection))).await;
+        }
+    }
     let service = service_fn({
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {

@@ -9,7 +9,7 @@ use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::accept::SILENCE;
@@ -17,6 +17,7 @@ use crate::answer::Body;
 use crate::faults::bulkhead::Place;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
+use crate::past::Past;
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
@@ -39,11 +40,15 @@ pub(crate) struct Forward {
     /// For the head of an answer, from the last part of the request on that the upstream took.
     limit: Duration,
     tunnels: Tunnels,
+    /// Whether requests come as if there were no proxy.
+    unseen: bool,
 }
 
 #[derive(Debug)]
 enum Way {
     Http1(Box<Client<HttpConnector, Upload>>),
+    /// As the first, past all diversions.
+    Past(Box<Client<Past, Upload>>),
     Http2(Link),
 }
 
@@ -66,7 +71,7 @@ pub(crate) struct NoAnswer {
 impl Forward {
     pub(crate) fn new(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32))
+            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, false))
         } else {
             Way::Http1(Box::new(http1()))
         };
@@ -75,6 +80,23 @@ impl Forward {
             way,
             limit,
             tunnels,
+            unseen: false,
+        }
+    }
+
+    /// To whom clients have called, past what diverts them, and without a word of ours.
+    pub(crate) fn unseen(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
+        let way = if upstream.is_http2() {
+            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, true))
+        } else {
+            Way::Past(Box::new(client(Past)))
+        };
+        Self {
+            upstream,
+            way,
+            limit,
+            tunnels,
+            unseen: true,
         }
     }
 
@@ -91,7 +113,9 @@ impl Forward {
         });
         self.readdress(&mut request)?;
         headers::strip(request.headers_mut());
-        headers::add_via(request.headers_mut(), version);
+        if !self.unseen {
+            headers::add_via(request.headers_mut(), version);
+        }
         if let Some(offer) = &offer {
             headers::set_upgrade(request.headers_mut(), offer.protocol.clone());
         }
@@ -194,6 +218,7 @@ impl Way {
     async fn send(&self, kept: &Kept, request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
         match self {
             Self::Http1(client) => client.request(request).await.map_err(Broken::from),
+            Self::Past(client) => client.request(request).await.map_err(Broken::from),
             Self::Http2(link) => link.send(kept, request).await,
         }
     }
@@ -207,6 +232,10 @@ fn http1() -> Client<HttpConnector, Upload> {
     connector.set_keepalive_interval(Some(SILENCE / 3));
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(UNHEARD));
+    client(connector)
+}
+
+fn client<C: Connect + Clone>(connector: C) -> Client<C, Upload> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     connect: Duration,
     /// In bytes, for the head of an answer.
     largest_head: u32,
+    /// Whether it goes past all diversions.
+    past: bool,
 }
 
 /// The connection to the upstream that a connection of a client has: opened by its first request, and anew when it has ended. It ends with
@@ -50,12 +53,13 @@ struct Sender {
 }
 
 impl Link {
-    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32) -> Self {
+    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32, past: bool) -> Self {
         Self {
             host: upstream.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: upstream.port_u16().unwrap_or(80),
             connect,
             largest_head,
+            past,
         }
     }
 
@@ -103,7 +107,7 @@ impl Link {
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
     async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
-        let stream = connect(&self.host, self.port).await?;
+        let stream = connect(&self.host, self.port, self.past).await?;
         stream.set_nodelay(true)?;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -121,7 +125,7 @@ impl Link {
 }
 
 /// To the first address of a name that answers.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn connect(host: &str, port: u16, past: bool) -> io::Result<TcpStream> {
     let mut failed = None;
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() {
@@ -130,6 +134,9 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
             TcpSocket::new_v6()?
         };
         look_after(&socket, SILENCE, UNHEARD)?;
+        if past {
+            go_past(&socket)?;
+        }
         match socket.connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Some(error),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use fracas_core::chaos::ChaosConfig;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::metrics::Page;
 use fracas_telemetry::proxy::Traffic;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
+use crate::front::Front;
 use crate::live::Live;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
@@ -26,8 +28,8 @@ use crate::{NAMES, Order};
 /// A proxy whose ports are taken, and that answers nobody yet.
 #[derive(Debug)]
 pub struct Proxy {
-    traffic: TcpListener,
-    api: Option<TcpListener>,
+    /// At least one: where clients come to first, and the API last.
+    entrances: Vec<(TcpListener, Door)>,
     shared: Arc<Shared>,
     /// With this one all tunnels are one more.
     alive: mpsc::Sender<()>,
@@ -52,6 +54,19 @@ impl Proxy {
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
+        let entrances = match api {
+            Some(api) => vec![(traffic, Door::Traffic), (api, Door::Api)],
+            None => vec![(traffic, Door::Both)],
+        };
+        Self::at(entrances, order, |_| None)
+    }
+
+    /// A proxy with these entrances.
+    pub(crate) fn at(
+        entrances: Vec<(TcpListener, Door)>,
+        order: Order,
+        front: impl FnOnce(Tunnels) -> Option<Arc<Front>>,
+    ) -> Result<Self> {
         let timer = Timer::start()
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
@@ -67,6 +82,7 @@ impl Proxy {
         let shared = Shared {
             live,
             orchestra: Orchestra::default(),
+            front: front(carry.clone()),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             timer,
@@ -74,8 +90,7 @@ impl Proxy {
             limits: order.limits,
         };
         Ok(Self {
-            traffic,
-            api,
+            entrances,
             shared: Arc::new(shared),
             alive,
             tunnels,
@@ -88,7 +103,7 @@ impl Proxy {
     /// # Errors
     /// If the kernel does not say it.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.traffic.local_addr()
+        address_of(self.entrances.first())
     }
 
     /// Where the API is.
@@ -96,7 +111,7 @@ impl Proxy {
     /// # Errors
     /// If the kernel does not say it.
     pub fn api_address(&self) -> std::io::Result<SocketAddr> {
-        self.api.as_ref().unwrap_or(&self.traffic).local_addr()
+        address_of(self.entrances.last())
     }
 
     /// What it counts.
@@ -108,8 +123,7 @@ impl Proxy {
     /// ends, which begins then.
     pub async fn serve(self, stop: impl Future<Output = ()>, patience: impl Future<Output = ()>) -> Drained {
         let Self {
-            traffic,
-            api,
+            entrances: listeners,
             shared,
             alive,
             mut tunnels,
@@ -119,9 +133,8 @@ impl Proxy {
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();
         let number = Arc::new(AtomicU64::new(0));
-        let door = if api.is_some() { Door::Traffic } else { Door::Both };
-        let listeners = [Some((traffic, door)), api.map(|api| (api, Door::Api))];
-        for (listener, door) in listeners.into_iter().flatten() {
+        let front = shared.front.clone();
+        for (listener, door) in listeners {
             let entrance = Entrance::new(door, Arc::clone(&number), Arc::clone(&shared));
             entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
@@ -139,6 +152,10 @@ impl Proxy {
             tokio::select! {
                 () = &mut stop, if !stopping => {
                     stopping = true;
+                    if front.is_some() {
+                        // What is taken goes on, and meets nothing more.
+                        shared.live.change(|config| *config = ChaosConfig::default());
+                    }
                     Orchestra::close(&shared);
                     // There is always somebody who hears it: ourselves.
                     let _heard = drain.send(true);
@@ -176,12 +193,20 @@ impl Proxy {
         while connections.try_join_next().is_some() {}
         let carried = tunnels.sender_strong_count() - usize::from(alive.is_some());
         let cut = connections.len() + carried;
+        if let Some(front) = front {
+            front.cut();
+        }
         connections.shutdown().await;
         drop(alive);
         let _heard = over.send(true);
         let _none_is_left = tunnels.recv().await;
         Drained { cut }
     }
+}
+
+fn address_of(entrance: Option<&(TcpListener, Door)>) -> std::io::Result<SocketAddr> {
+    let none = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    entrance.ok_or_else(none)?.0.local_addr()
 }
 
 fn listen(at: SocketAddr, unheard: Duration) -> Result<TcpListener> {

@@ -21,6 +21,7 @@ use crate::faults::failure::{self, Failure};
 use crate::faults::latency::{self, Delay};
 use crate::faults::{loss, matcher};
 use crate::forward::Forward;
+use crate::front::{self, Asks, Front};
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     pub(crate) orchestra: Orchestra,
     pub(crate) forward: Option<Forward>,
+    /// Where it stands in front of somebody else's port.
+    pub(crate) front: Option<Arc<Front>>,
     pub(crate) metrics: Traffic,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,
@@ -74,7 +77,7 @@ pub(crate) async fn answer(
     let is_of_api = match connection.door {
         Door::Api => true,
         Door::Both => api::is_path(request.uri().path()),
-        Door::Traffic => false,
+        Door::Traffic | Door::Front => false,
     };
     let busy = connection.traffic.begins(is_of_api);
     let request = Upload::of(request, shared.limits.silence);
@@ -113,7 +116,17 @@ async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<
 async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
     let mut response = match head::wrong(&request) {
         Some((status, why)) => answer::problem(status, why),
-        None => traffic(shared, connection, request, met).await,
+        None => match shared.front.as_deref() {
+            None => traffic(shared, connection, request, met).await,
+            Some(front) => match front.asks(request.headers()) {
+                Some(Asks::Report) => front.report(),
+                Some(Asks::Canary) => canary(shared, connection, request, met).await,
+                None => {
+                    front.came();
+                    traffic(shared, connection, request, met).await
+                }
+            },
+        },
     };
     met.show(response.headers_mut());
     let status = response.status();
@@ -232,6 +245,41 @@ async fn traffic(
     answered
 }
 
+/// Answers whoever sees for others what is decided about a request by itself. What counts requests does not count it, and no matcher is
+/// asked: it is one of those that the block is about.
+async fn canary(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
+    let active = shared.live.now();
+    let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    let shaping = active.config.traffic_shaping();
+    if shaping.is_some_and(|block| loss::happens(block, &chance)) {
+        return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
+    }
+    let faults = active.config.fault_injection();
+    // A pattern goes by the order in which requests come.
+    let failure = faults.and_then(|block| failure::decide_alone(block, &chance));
+    let delay = active
+        .config
+        .latency()
+        .and_then(|block| latency::decide(block, &chance));
+    if let Some(delay) = delay {
+        shared.timer.until(Instant::now() + delay.total()).await;
+    }
+    if let Some(failure) = failure {
+        return fail(shared, connection, request, failure).await;
+    }
+    let version = request.version();
+    match faults {
+        Some(block) => {
+            let song = front::song();
+            bodies::meet(block, &chance, version, shared.limits.answer, song, |name| {
+                met.faults.push(name);
+            })
+            .await
+        }
+        None => front::song(),
+    }
+}
+
 /// The answer to who comes by a connection that may have no requests.
 fn no_room(version: Version) -> Response<Body> {
     let why = "too many connections: there is no room for this one";
@@ -297,17 +345,30 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
-    let Some(forward) = &shared.forward else {
+    let way = connection.way.as_ref().map(|way| way.forward(request.version()));
+    let Some(forward) = way.or(shared.forward.as_ref()) else {
         return responder::answer(request).await;
     };
-    forward.pass(&connection.link, request).await.map_err(|failed| {
-        let why = format!("no answer of the upstream: {}", failed.why);
-        Box::new(answer::problem(failed.status, &why))
-    })
+    match forward.pass(&connection.link, request).await {
+        Ok(answered) => Ok(answered),
+        Err(failed) => {
+            if connection.way.is_some() && failed.status == StatusCode::BAD_GATEWAY {
+                // As it would be without us: whoever is not there refuses the connection, and who breaks off ends it.
+                connection.end(true);
+                tokio::time::sleep(CLOSES).await;
+            }
+            let why = format!("no answer of the upstream: {}", failed.why);
+            Err(Box::new(answer::problem(failed.status, &why)))
+        }
+    }
 }
 
 impl Met {
     fn fault(&mut self, shared: &Shared, name: &'static str) {
+        // Now: of a request whose connection ends nothing comes after this.
+        if let Some(front) = shared.front.as_ref().filter(|_| self.faults.is_empty()) {
+            front.hit();
+        }
         self.faults.push(name);
         shared.metrics.met(name);
     }
