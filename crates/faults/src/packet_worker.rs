@@ -110,13 +110,19 @@ impl PacketWorker {
 
     /// Ends the worker.
     pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
+        self.revert_within(LET_GO, cx).await
+    }
+
+    /// As [`PacketWorker::revert`], for a worker that may take so long to let go of what it holds.
+    pub(crate) async fn revert_within(&self, let_go: Duration, cx: &Context) -> Result<Reverted> {
         cx.nursery.end(&cx.trace_name()).await;
-        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
+        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends. To whom nobody can say so it is killed.
+        let mut hears = false;
         for pid in self.beside.processes()?.unwrap_or_default() {
-            cx.nursery.hang_up(pid);
+            hears |= cx.nursery.hang_up(pid);
         }
         let begun = Instant::now();
-        while begun.elapsed() < LET_GO && self.beside.processes()?.is_some() {
+        while hears && begun.elapsed() < let_go && self.beside.processes()?.is_some() {
             cx.nursery.reap();
             tokio::time::sleep(PAUSE).await;
         }
@@ -175,6 +181,16 @@ pub(crate) async fn inside<T: Send + 'static>(
 /// What the kernel lacks, as a reason.
 pub(crate) fn lacking(obstacle: Option<String>) -> std::result::Result<(), Unfit> {
     obstacle.map_or(Ok(()), |why| Err((why, "see `fracas doctor` for what this kernel has")))
+}
+
+/// Whether a namespace has an address of a loopback device, which it has when that is up. For a connection made by [`Netlink::route`].
+pub(crate) fn has_loopback(netlink: &mut Netlink) -> io::Result<bool> {
+    let links = netlink.links()?;
+    let is_loopback = |index: u32| links.iter().any(|link| link.loopback && link.index == index);
+    let addresses = netlink.addresses()?;
+    Ok(addresses
+        .iter()
+        .any(|one| is_loopback(one.link) && one.address.is_loopback()))
 }
 
 /// Whether the namespace has the interface that a fault names, if it names one.

@@ -9,7 +9,7 @@ mod look;
 mod orchestrate;
 mod proxy;
 
-pub(crate) use inject::{Fault, Inject};
+pub(crate) use inject::{Fault, Form, Inject};
 pub(crate) use look::{
     Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
     SchemaOf, Targets, Template, Validate,

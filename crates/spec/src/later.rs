@@ -1,14 +1,12 @@
 //! What the design promises and this version does not do: recognised, so that nobody takes it for a misspelling.
 
-/// Faults of later versions, and what they will be.
-const FAULTS: &[(&str, &str)] = &[("http", "HTTP faults come with a later version")];
-
 /// Keys of the native format.
 pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {
     match (definition, key) {
-        ("Inject", _) => FAULTS.iter().find(|(name, _)| *name == key).map(|(_, what)| *what),
         ("Target", "interface" | "host" | "cgroup") => Some("targets are containers and processes"),
-        _ => None,
+        ("ChaosConfig", _) => chaos("", key),
+        ("", _) => None,
+        _ => chaos(definition, key),
     }
 }
 

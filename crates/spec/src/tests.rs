@@ -83,7 +83,7 @@ fn templates_load() {
         assert_eq!(experiment(&text).format, Format::ChaosScenario);
         seen += 1;
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 19);
     assert!(
         template(Format::Native, "memory_limt")
             .unwrap_err()

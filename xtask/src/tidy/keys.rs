@@ -47,8 +47,8 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
                 continue;
             }
         };
-        // What a step does is a document of its own, with tests of its own.
-        if name == "orchestration" {
+        // What a step does, and a worker in front of a port, is a document of its own, with tests of its own.
+        if matches!(name, "orchestration" | "experiment") && schema["$defs"]["ChaosConfig"].is_object() {
             schema["$defs"]["ChaosConfig"] = serde_json::json!({ "type": "object" });
         }
         let folder = FORMATS.iter().find(|(format, _)| *format == name);

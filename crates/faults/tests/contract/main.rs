@@ -37,6 +37,7 @@ mod more;
 mod names;
 mod networks;
 mod observers;
+mod requests;
 mod script;
 mod stranger;
 
@@ -108,6 +109,7 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        requests::ALL,
         foreign::ALL,
     ]
     .into_iter()

@@ -132,7 +132,7 @@ fn who_stands_in_front_reaches_the_program_itself_and_what_is_taken_outlives_the
     let mut taken = listeners[0].accept().unwrap().0;
     assert_eq!(taken.peer_addr().unwrap(), client.local_addr().unwrap());
     // As a proxy does it.
-    let past = pair
+    let mut past = pair
         .there
         .within(|| {
             let socket = rustix::net::socket(
@@ -145,7 +145,6 @@ fn who_stands_in_front_reaches_the_program_itself_and_what_is_taken_outlives_the
             Ok(TcpStream::from(socket))
         })
         .unwrap();
-    let mut past = past;
     let mut word = [0; 3];
     past.read_exact(&mut word).unwrap();
     assert_eq!(&word, b"app");
