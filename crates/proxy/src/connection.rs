@@ -156,6 +156,9 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
 ) {
+    if connection.door == Door::Front && connection.way.is_none() {
+        return;
+    }
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
@@ -166,11 +169,8 @@ pub(crate) async fn serve(
         () = late(&mut draining) => return,
     };
     let Ok(Some((head, is_http2))) = begun else { return };
-    if connection.door == Door::Front {
-        let Some(way) = &connection.way else { return };
-        if !front::is_request(&head) {
-            return way.carry(Wire::new(head, stream, Arc::clone(&connection))).await;
-        }
+    if let Some(way) = connection.way.as_ref().filter(|_| !front::is_request(&head)) {
+        return way.carry(Wire::new(head, stream, Arc::clone(&connection))).await;
     }
     let service = service_fn({
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));

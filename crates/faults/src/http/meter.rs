@@ -31,6 +31,8 @@ const MANY: u64 = 20;
 const GAP: Duration = Duration::from_millis(50);
 /// How long the last of them is listened to; what takes longer is late, whatever it was to be.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Before it is asked once more.
+const AGAIN: Duration = Duration::from_millis(200);
 /// For a bystander's connection, over the loopback device.
 const SOON: Duration = Duration::from_millis(500);
 /// How early an answer may be, and by how much and by what share it may be too late on a machine that has something else to do.
@@ -104,17 +106,9 @@ pub(super) fn measure(
         return Ok(Outcome::Unmeasured(why));
     };
     let to = SocketAddr::new(here, undo.port);
-    known.connections += 1;
-    let without = match canary::report(to, &undo.secret) {
-        Ok(Some((_, took))) => took,
-        Ok(None) => {
-            let why = format!("a request to port {} comes to somebody else", undo.port);
-            return Ok(Outcome::Missed(why));
-        }
-        Err(error) => {
-            let why = format!("a request to port {} is not answered: {error}", undo.port);
-            return Ok(Outcome::Missed(why));
-        }
+    let without = match report(to, &undo.secret, known) {
+        Ok((_, took)) => took,
+        Err(why) => return Ok(Outcome::Missed(format!("a request to port {} {why}", undo.port))),
     };
     let expected = Expected::of(&params.chaos);
     let mut canaries = Vec::new();
@@ -139,9 +133,9 @@ pub(super) fn measure(
         expected.count(one, known);
     }
     let bystander = bystander(here);
-    known.connections += 1;
-    let Ok(Some((report, _))) = canary::report(to, &undo.secret) else {
-        return Ok(Outcome::Missed("its worker has ended meanwhile".to_owned()));
+    let report = match report(to, &undo.secret, known) {
+        Ok((report, _)) => report,
+        Err(why) => return Ok(Outcome::Missed(format!("a request to port {} {why}", undo.port))),
     };
     let counters = netlink.rule_counters(table)?;
     let taken = counters.iter().filter(|((chain, _), _)| chain == diversion::CHAIN);
@@ -154,6 +148,28 @@ pub(super) fn measure(
         bystander,
         report,
     })))
+}
+
+/// Asks the worker what came of others; once more where it does not answer, or its lease was over: a machine that has something else to do
+/// lets it wait for a moment. Or why it does not answer.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it asks again within a limit, in a thread that may block"
+)]
+fn report(to: SocketAddr, secret: &str, known: &mut Known) -> Result<(Report, Duration), String> {
+    let mut why = String::new();
+    for again in [true, false] {
+        known.connections += 1;
+        why = match canary::report(to, secret) {
+            Ok(Some(report)) => return Ok(report),
+            Ok(None) => "comes to somebody else".to_owned(),
+            Err(error) => format!("is not answered: {error}"),
+        };
+        if again {
+            std::thread::sleep(AGAIN);
+        }
+    }
+    Err(why)
 }
 
 /// A loopback address of this namespace.

@@ -78,12 +78,13 @@ pub fn http_worker_main() -> Result<()> {
                 })?;
                 post.say(READY)?;
                 let (stop, stopped) = oneshot::channel::<()>();
+                // Without the target there is nobody behind it.
                 let its_target = target.clone();
+                let lives = move || Process::open(&its_target).is_ok_and(|process| process.is_some());
                 let stopped = async { drop(stopped.await) };
-                let patience = async move {
-                    // Without the target there is nobody behind it.
-                    let lives = Process::open(&its_target).is_ok_and(|process| process.is_some());
-                    tokio::time::sleep(if lives { DRAIN } else { Duration::ZERO }).await;
+                let patience = {
+                    let lives = lives.clone();
+                    async move { tokio::time::sleep(if lives() { DRAIN } else { Duration::ZERO }).await }
                 };
                 let serving = tokio::spawn(proxy.serve(stopped, patience));
                 // In the runtime that serves: one that hangs renews nothing.
@@ -96,7 +97,7 @@ pub fn http_worker_main() -> Result<()> {
                     }
                     // It goes with its socket; then nothing more comes, but for connections that are just being opened.
                     drop(diversion);
-                    tokio::time::sleep(OPENING).await;
+                    tokio::time::sleep(if lives() { OPENING } else { Duration::ZERO }).await;
                     Ok::<_, io::Error>(())
                 });
                 let held = held.await.map_err(io::Error::other).flatten();

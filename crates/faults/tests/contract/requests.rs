@@ -277,7 +277,7 @@ async fn requests_that_are_under_way_end_and_meet_nothing_more() {
     // It is under way when it was taken, which is before its delay is over.
     eventually(LIMIT, "it is taken", || began.elapsed() > 100 * MS);
     let slowly = std::thread::spawn(move || {
-        eventually(LIMIT, "the fault is about to end", || began.elapsed() > 300 * MS);
+        eventually(LIMIT, "the fault is about to end", || began.elapsed() > 500 * MS);
         slow.write_all(b"thz HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
             .unwrap();
         let begun = Instant::now();
@@ -325,11 +325,15 @@ async fn what_does_not_end_in_time_is_reset() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
-/// The pid of the worker.
-fn worker() -> u32 {
+/// The pid of the worker of a stage: it is in a group that is named after it.
+fn worker(stage: &Stage) -> u32 {
     let children = process::descendants(std::process::id()).unwrap();
-    let mut workers = children.iter().filter(|child| child.command.contains("worker http"));
-    workers.next().expect("there is a worker").identity.pid
+    let is_its = |pid: u32| {
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        groups.contains(&stage.cx.trace_name())
+    };
+    let mut workers = children.iter().map(|child| child.identity.pid);
+    workers.find(|pid| is_its(*pid)).expect("there is a worker")
 }
 
 async fn a_stopped_proxy_in_front_of_a_port_is_no_outage() {
@@ -338,7 +342,7 @@ async fn a_stopped_proxy_in_front_of_a_port_is_no_outage() {
     served(&place, PORT);
     let stage = stage(node, "http", all_503()).await;
     let undo = on(&stage).await;
-    signal(worker(), SIGSTOP);
+    signal(worker(&stage), SIGSTOP);
     let began = Instant::now();
     let mut waits = connect(&here(), to);
     waits.write_all(b"GET /healthz HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
@@ -375,7 +379,7 @@ async fn a_killed_proxy_in_front_of_a_port_leaves_nothing_behind() {
     says(b"during");
     let mut held = connect(&here(), to);
     held.write_all(b"GET / HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
-    signal(worker(), SIGKILL);
+    signal(worker(&stage), SIGKILL);
     // Whoever was in it finds an end; whoever comes from now on finds the program itself.
     assert_eq!(rest(&held), "");
     eventually(LIMIT, "the rule is gone", || {
@@ -508,7 +512,7 @@ async fn what_is_no_request_passes() {
     let undo = on(&stage).await;
     let mut stream = connect(&here(), to);
     // As a client of TLS begins, and then whatever it likes.
-    let hello: Vec<u8> = [&[0x16, 3, 1, 0, 5][..], &[7; 100_000]].concat();
+    let hello: Vec<u8> = [&[0x16, 3, 1, 0, 5][..], &vec![7; 100_000]].concat();
     let mut writing = stream.try_clone().unwrap();
     let sent = hello.clone();
     let writer = std::thread::spawn(move || writing.write_all(&sent).unwrap());

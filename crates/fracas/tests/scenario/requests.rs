@@ -145,7 +145,9 @@ fn telling_seed() -> u64 {
         let identity = format!("x-request-id fracas-canary #0 {canary}");
         Seed(seed).draw("proxy http_error", &identity, 0).uniform() < 0.02
     };
-    (1..).find(|seed| (0..20).any(|canary| is_hit(*seed, canary))).unwrap()
+    (1..10_000)
+        .find(|seed| (0..20).any(|canary| is_hit(*seed, canary)))
+        .unwrap()
 }
 
 fn experiment(name: &str, share: f64, duration: &str) -> String {

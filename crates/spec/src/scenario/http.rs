@@ -30,8 +30,6 @@ pub(crate) struct HttpFaultParams {
     pub(crate) abort_percent: Number,
 }
 
-/// What seed 0 has besides, and this version does not do.
-const LATER: [&str; 3] = ["body_override", "header_overrides", "path_pattern"];
 /// The longest delay, in milliseconds.
 const HOUR: f64 = 3_600_000.0;
 
@@ -45,14 +43,6 @@ fn all() -> Number {
 
 impl Reader<'_, '_> {
     pub(super) fn http_fault(&mut self, params: &Map<String, Value>) -> Option<Inject> {
-        for key in LATER {
-            if params.contains_key(key) {
-                let spot = self.spot(&format!("params.{key}"));
-                let what = format!("`{key}` of a fault of the type `http_fault` is not available yet");
-                self.problems.error(&codes::NOT_AVAILABLE, spot, what);
-                return None;
-            }
-        }
         let params: HttpFaultParams = self.params(params)?;
         let delays = params.delay_ms.0 > 0.0;
         let mut wrong = None;
