@@ -670,8 +670,9 @@ async fn requests_of_http2_pass_and_fail() {
         let expected = r#"{"method":"POST","path":"/some/path","body":4}"#;
         assert_eq!(answer, format!("{expected}\n{number} 200"));
     }
+    // On a machine that has something else to do an answer may be later than that for a moment.
+    eventually_landed(&stage, &undo, true).await;
     let dose = dose(&stage, &undo).await;
-    assert_eq!(dose.landed, Landed::Yes, "{dose:?}");
     assert_eq!(
         dose.effect.as_deref(),
         Some("2 of 2 requests of others were hit, in 2 connections")
