@@ -53,6 +53,7 @@ const SECRET: usize = 16;
 
 impl Fault for Http {
     const NAME: &'static str = "http";
+    const DRAINS: bool = true;
     type Params = params::Http;
     type Undo = Undo;
 
