@@ -25,6 +25,8 @@ const PRIORITY: i32 = -90;
 /// The flags that tell a packet that begins a connection: SYN without ACK.
 const SYN: u8 = 0x02;
 const SYN_OR_ACK: u8 = 0x12;
+/// So many connections may wait to be taken; more than the kernel allows are as many as that.
+const QUEUE: i32 = 4096;
 /// The loopback addresses, which a namespace has when its loopback device is up.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -109,6 +111,8 @@ fn listen(address: IpAddr) -> io::Result<TcpListener> {
         IpAddr::V6(_) => (libc::SOL_IPV6, libc::IPV6_TRANSPARENT),
     };
     set_option(&listener, level, option, &1_i32)?;
+    // What the library asks for is less than most servers do, and who comes in a burst would wait for a second.
+    rustix::net::listen(&listener, QUEUE)?;
     Ok(listener)
 }
 

@@ -264,3 +264,13 @@ fn a_rule_that_gives_packets_to_a_socket_is_of_tcp_and_of_its_version() {
         skipped(&refused);
     }
 }
+
+#[test]
+fn a_burst_of_connections_waits_to_be_taken() {
+    let Some(pair) = pair() else { return };
+    let (_diversion, _nobody_takes) = pair.there.within(|| Diversion::open("it", PORT)).unwrap();
+    let to = SocketAddr::new(THERE[0], PORT);
+    // Twice as many as the library's queue has room for.
+    let waiting: Vec<_> = (0..256).map(|_| connect(&pair.here, to)).collect();
+    assert_eq!(waiting.len(), 256);
+}
