@@ -55,6 +55,8 @@ pub(crate) type Fit<T = Vec<String>> = std::result::Result<T, Unfit>;
 const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
 /// How long the worker may take to let go of what it holds, before it is killed.
 const LET_GO: Duration = Duration::from_millis(500);
+/// How long after it is hung up on it may still have its table, however long it may drain.
+const HEARD: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long after its longest duration a worker goes by itself that nobody has ended.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(5);
@@ -122,7 +124,15 @@ impl PacketWorker {
             hears |= cx.nursery.hang_up(pid);
         }
         let begun = Instant::now();
+        let mut asked = false;
         while hears && begun.elapsed() < let_go && self.beside.processes()?.is_some() {
+            // Who drains has given up its table long ago: one that has not does not hear.
+            if !asked && begun.elapsed() >= HEARD {
+                asked = true;
+                if self.finds_table().await? == Some(true) {
+                    break;
+                }
+            }
             cx.nursery.reap();
             tokio::time::sleep(PAUSE).await;
         }
@@ -135,13 +145,7 @@ impl PacketWorker {
         if matches!(worker, Seen::Ours(_)) {
             return Ok(worker);
         }
-        let what = || format!("the table {} cannot be looked for", self.table);
-        let own = self.clone();
-        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
-            let Some(there) = own.there()? else { return Ok(None) };
-            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
-        });
-        Ok(match found.await? {
+        Ok(match self.finds_table().await? {
             None => Seen::TargetGone,
             Some(true) => Seen::Ours(format!(
                 "there is a table {} in network namespace {}",
@@ -149,6 +153,17 @@ impl PacketWorker {
             )),
             Some(false) => worker,
         })
+    }
+
+    /// Whether its table is there. `None`: the target is not.
+    async fn finds_table(&self) -> Result<Option<bool>> {
+        let what = || format!("the table {} cannot be looked for", self.table);
+        let own = self.clone();
+        bounded(&codes::FAULT_OBSERVE, what, move || {
+            let Some(there) = own.there()? else { return Ok(None) };
+            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
+        })
+        .await
     }
 
     /// What a person types to end it.
