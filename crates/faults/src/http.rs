@@ -8,6 +8,7 @@ mod meter;
 mod worker;
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fracas_core::params;
@@ -129,17 +130,27 @@ impl Fault for Http {
             .word(&name)
             .map_or_else(Known::default, |word| Known::read(&word));
         let (own, its, injection) = (undo.clone(), params.clone(), cx.injection);
+        // Where nobody waits for it any more, as in a rollback, the thread sends nothing more.
+        let wanted = Arc::new(());
+        let waits = Arc::downgrade(&wanted);
+        let (nursery, word) = (cx.nursery.clone(), name.clone());
         let measured = bounded_for(meter::LONGEST, &codes::FAULT_MEASURE, what, move || {
             let Some(there) = own.worker.there()? else {
                 return Ok(None);
             };
-            let outcome = there.within(|| meter::measure(&own, &its, injection, &mut known))?;
-            Ok(Some((outcome, known)))
+            let is_wanted = || waits.strong_count() > 0;
+            let outcome = there.within(|| meter::measure(&own, &its, injection, &mut known, &is_wanted));
+            // Also where it failed: its connections are none of others.
+            if is_wanted() {
+                nursery.take_word(&word, Some(known.written()));
+            }
+            outcome.map(Some)
         });
-        let Some((outcome, known)) = measured.await? else {
+        let measured = measured.await?;
+        drop(wanted);
+        let Some(outcome) = measured else {
             return Ok(missed(asked, "the target is gone"));
         };
-        cx.nursery.take_word(&name, Some(known.written()));
         Ok(match outcome {
             Outcome::Missed(why) => {
                 // Whoever watches the worker knows better.

@@ -36,6 +36,9 @@ pub(super) struct Canary {
     over: bool,
 }
 
+/// Asked when a connection is open, and before anything is said: whether it must be one to the worker. The secret is for nobody else.
+pub(super) type Sure<'a> = &'a mut dyn FnMut() -> io::Result<()>;
+
 /// How many requests of others came, and how many of them were hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Report {
@@ -47,10 +50,9 @@ impl Canary {
     /// Sends one by this name, in the namespace of this thread.
     ///
     /// # Errors
-    /// There is no connection.
-    pub(super) fn send(to: SocketAddr, secret: &str, name: &str) -> io::Result<Self> {
-        let began = Instant::now();
-        let stream = ask(to, &format!("{CANARY}: {secret}\r\nx-request-id: {name}\r\n"))?;
+    /// There is no connection, or nobody says that it is one to the worker.
+    pub(super) fn send(to: SocketAddr, secret: &str, name: &str, sure: Sure<'_>) -> io::Result<Self> {
+        let (stream, began) = ask(to, &format!("{CANARY}: {secret}\r\nx-request-id: {name}\r\n"), sure)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
@@ -117,22 +119,24 @@ pub(super) fn listen(all: &mut [Canary], limit: Duration, until_over: bool) {
 ///
 /// # Errors
 /// Nobody answers.
-pub(super) fn report(to: SocketAddr, secret: &str) -> io::Result<Option<(Report, Duration)>> {
-    let began = Instant::now();
-    let stream = ask(to, &format!("{REPORT}: {secret}\r\n"))?;
+pub(super) fn report(to: SocketAddr, secret: &str, sure: Sure<'_>) -> io::Result<Option<(Report, Duration)>> {
+    let (stream, began) = ask(to, &format!("{REPORT}: {secret}\r\n"), sure)?;
     stream.set_read_timeout(Some(SOON))?;
     let mut said = Vec::new();
     (&stream).take(LONGEST as u64).read_to_end(&mut said)?;
     Ok(read_report(&said).map(|report| (report, began.elapsed())))
 }
 
-fn ask(to: SocketAddr, headers: &str) -> io::Result<TcpStream> {
+/// Asks, and says when.
+fn ask(to: SocketAddr, headers: &str, sure: Sure<'_>) -> io::Result<(TcpStream, Instant)> {
     let mut stream = TcpStream::connect_timeout(&to, CONNECT)?;
+    sure()?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(SOON))?;
+    let began = Instant::now();
     // In one go.
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: {to}\r\n{headers}Connection: close\r\n\r\n").as_bytes())?;
-    Ok(stream)
+    Ok((stream, began))
 }
 
 fn read_report(said: &[u8]) -> Option<Report> {

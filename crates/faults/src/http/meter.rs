@@ -1,5 +1,5 @@
 //! How much was delivered: requests of our own, from within the target's network to its port, each of which is decided about as any other
-//! and answered by whoever stands in front of it, so that the target's own program never sees them.
+//! and answered by whoever stands in front of it, so that the target's own program does not see them: what they say is said when the connection is open and the table is still there.
 //!
 //! Beside them a connection to another port must come to whom it was for, and the kernel has counted how many connections of others were
 //! taken. A rate limit, a bulkhead, a circuit breaker and the like count requests: to see them one had to be among those that they count,
@@ -18,7 +18,7 @@ use fracas_linux::netlink::Netlink;
 use serde::{Deserialize, Serialize};
 
 use super::Undo;
-use super::canary::{self, Canary, Heard, Report};
+use super::canary::{self, Canary, Heard, Report, Sure};
 use crate::impairment::verdict::{Tally, millis, share};
 use crate::packet_worker::is_served;
 
@@ -92,6 +92,7 @@ pub(super) fn measure(
     params: &params::Http,
     injection: InjectionId,
     known: &mut Known,
+    wanted: &dyn Fn() -> bool,
 ) -> io::Result<Outcome> {
     let table = &undo.worker.table;
     let mut netlink = Netlink::netfilter()?;
@@ -106,7 +107,17 @@ pub(super) fn measure(
         return Ok(Outcome::Unmeasured(why));
     };
     let to = SocketAddr::new(here, undo.port);
-    let without = match report(to, &undo.secret, known) {
+    // A table is made once: where it is there when a connection is open it was there when that began, and took it.
+    let mut sure = || {
+        if !wanted() {
+            return Err(io::Error::other("nobody waits for the answer any more"));
+        }
+        if !netlink.has_table(table)? || !is_served(&mut netlink, table)? {
+            return Err(io::Error::other("the worker takes no connections any more"));
+        }
+        Ok(())
+    };
+    let without = match report(to, &undo.secret, known, &mut sure) {
         Ok((_, took)) => took,
         Err(why) => return Ok(Outcome::Missed(format!("a request to port {} {why}", undo.port))),
     };
@@ -116,7 +127,7 @@ pub(super) fn measure(
         let name = format!("fracas-canary {injection} {}", known.canaries);
         known.canaries += 1;
         known.connections += 1;
-        match Canary::send(to, &undo.secret, &name) {
+        match Canary::send(to, &undo.secret, &name, &mut sure) {
             Ok(canary) => canaries.push(canary),
             Err(error) => {
                 return Ok(Outcome::Missed(format!(
@@ -129,14 +140,16 @@ pub(super) fn measure(
     }
     canary::listen(&mut canaries, PATIENCE, true);
     let heard: Vec<Heard> = canaries.iter().map(Canary::heard).collect();
-    for one in &heard {
-        expected.count(one, known);
-    }
     let bystander = bystander(here);
-    let report = match report(to, &undo.secret, known) {
-        Ok((report, _)) => report,
+    let (report, again) = match report(to, &undo.secret, known, &mut sure) {
+        Ok(answered) => answered,
         Err(why) => return Ok(Outcome::Missed(format!("a request to port {} {why}", undo.port))),
     };
+    // One of the two may have been late for a moment.
+    let without = without.min(again);
+    for one in &heard {
+        expected.count(one, without, known);
+    }
     let counters = netlink.rule_counters(table)?;
     let taken = counters.iter().filter(|((chain, _), _)| chain == diversion::CHAIN);
     let taken: u64 = taken.map(|(_, counter)| counter.packets).sum();
@@ -156,11 +169,11 @@ pub(super) fn measure(
     clippy::disallowed_methods,
     reason = "it asks again within a limit, in a thread that may block"
 )]
-fn report(to: SocketAddr, secret: &str, known: &mut Known) -> Result<(Report, Duration), String> {
+fn report(to: SocketAddr, secret: &str, known: &mut Known, sure: Sure<'_>) -> Result<(Report, Duration), String> {
     let mut why = String::new();
     for again in [true, false] {
         known.connections += 1;
-        why = match canary::report(to, secret) {
+        why = match canary::report(to, secret, sure) {
             Ok(Some(report)) => return Ok(report),
             Ok(None) => "comes to somebody else".to_owned(),
             Err(error) => format!("is not answered: {error}"),
@@ -238,13 +251,15 @@ impl Expected {
     }
 
     /// Counts what became of one.
-    fn count(&self, heard: &Heard, known: &mut Known) {
+    fn count(&self, heard: &Heard, without: Duration, known: &mut Known) {
         match *heard {
             Heard::Answer { status, took, whole } => {
                 let passed = status == 200;
                 known.failed.add(u64::from(!passed), 1);
                 if passed {
-                    known.late.add(u64::from(self.late.is_held(took)), 1);
+                    known
+                        .late
+                        .add(u64::from(self.late.is_held(took.saturating_sub(without))), 1);
                     known.harmed.add(u64::from(!whole), 1);
                 }
             }
@@ -264,9 +279,9 @@ impl Late {
         most: 0.0,
     };
 
-    /// Whether an answer that took so long was held.
-    fn is_held(&self, took: Duration) -> bool {
-        (took + EARLY).as_secs_f64() * 1000.0 >= self.from
+    /// Whether an answer that took so much longer than others was held.
+    fn is_held(&self, late: Duration) -> bool {
+        (late + EARLY).as_secs_f64() * 1000.0 >= self.from
     }
 
     /// Why so long cannot be what was asked.
@@ -291,7 +306,14 @@ impl Late {
         let (share, from, most) = if let Some(delay) = block.fixed_delay_ms {
             (1.0, delay * (1.0 - jitter), delay * (1.0 + jitter))
         } else if let Some([least, most]) = block.random_delay_range_ms {
-            (1.0, least * (1.0 - jitter), most * (1.0 + jitter))
+            match least * (1.0 - jitter) {
+                least if least >= TELLING => (1.0, least, most * (1.0 + jitter)),
+                // The least cannot be told from none: the middle can.
+                _ => {
+                    let middle = f64::midpoint(least, most);
+                    (beyond(middle, [least, most], jitter), middle, most * (1.0 + jitter))
+                }
+            }
         } else {
             match block.distribution {
                 Some(Distribution::Normal(normal)) => (0.5, normal.mean_ms, f64::INFINITY),
@@ -305,6 +327,17 @@ impl Late {
             most,
         }
     }
+}
+
+/// The share of a range that is longer than this with its jitter, which is a share of each to either side.
+fn beyond(limit: f64, [least, most]: [f64; 2], jitter: f64) -> f64 {
+    const STEPS: u32 = 1000;
+    let above = (0..STEPS).map(|step| {
+        let factor = 1.0 + jitter * ((f64::from(step) + 0.5) / f64::from(STEPS) * 2.0 - 1.0);
+        let above = (most - limit / factor) / (most - least);
+        if above.is_finite() { above.clamp(0.0, 1.0) } else { 0.0 }
+    });
+    above.sum::<f64>() / f64::from(STEPS)
 }
 
 /// The shares of requests that fail: by an error of HTTP, with the connection, after a time.
@@ -399,12 +432,10 @@ impl Measured {
             return None;
         }
         let held = self.heard.iter().filter_map(|heard| match heard {
-            Heard::Answer { status: 200, took, .. } if expected.late.is_held(*took) => {
-                Some(took.saturating_sub(self.without))
-            }
+            Heard::Answer { status: 200, took, .. } => Some(took.saturating_sub(self.without)),
             _ => None,
         });
-        let mut held: Vec<_> = held.collect();
+        let mut held: Vec<_> = held.filter(|late| expected.late.is_held(*late)).collect();
         held.sort_unstable();
         held.get(held.len() / 2).copied()
     }

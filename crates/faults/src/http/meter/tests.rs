@@ -18,9 +18,13 @@ fn answer(status: u16, took: u32) -> Heard {
 
 /// What is known when this was heard, and others were met.
 fn measured(config: &ChaosConfig, heard: Vec<Heard>) -> Measured {
-    let (mut known, without) = (Known::default(), MS);
+    measured_with(config, heard, MS)
+}
+
+fn measured_with(config: &ChaosConfig, heard: Vec<Heard>, without: Duration) -> Measured {
+    let mut known = Known::default();
     for one in &heard {
-        Expected::of(config).count(one, &mut known);
+        Expected::of(config).count(one, without, &mut known);
     }
     Measured {
         known,
@@ -98,6 +102,32 @@ fn a_delay_is_seen_and_one_that_is_too_long_is_not_the_one() {
     assert_eq!(landed(half, spread), Landed::Yes);
     let tiny = r#"{ "latency": { "fixed_delay_ms": 1 } }"#;
     assert!(matches!(landed(tiny, vec![answer(200, 3); 3]), Landed::Unmeasured(why) if why.contains("cannot be told")));
+}
+
+#[test]
+fn a_range_from_nothing_is_told_by_its_middle() {
+    let range = r#"{ "latency": { "random_delay_range_ms": [0, 100] } }"#;
+    let expected = Expected::of(&config(range));
+    assert!((expected.late.share - 0.5).abs() < 1e-9 && (expected.late.from - 50.0).abs() < 1e-9);
+    let spread = [vec![answer(200, 20); 10], vec![answer(200, 80); 10]].concat();
+    assert_eq!(landed(range, spread), Landed::Yes);
+    no(landed(range, vec![answer(200, 1); 20]), "0.0% of 20");
+    // Half as long to one side is more than half as long to the other.
+    let jitter = r#"{ "latency": { "random_delay_range_ms": [0, 100], "jitter_percent": 50 } }"#;
+    let expected = Expected::of(&config(jitter));
+    assert!((expected.late.share - 0.4507).abs() < 0.001, "{}", expected.late.share);
+}
+
+#[test]
+fn what_an_answer_takes_anyway_is_no_delay() {
+    let half = config(r#"{ "latency": { "distribution": { "normal": { "mean_ms": 100, "std_dev_ms": 20 } } } }"#);
+    // Of all these 110 ms and 90 ms, 20 ms are the machine's.
+    let heard = [vec![answer(200, 110); 10], vec![answer(200, 130); 10]].concat();
+    assert_eq!(
+        measured_with(&half, heard.clone(), 20 * MS).known.late,
+        Tally { seen: 10, of: 20 }
+    );
+    assert_eq!(measured_with(&half, heard, MS).known.late.seen, 20);
 }
 
 #[test]
