@@ -1,6 +1,5 @@
 //! One connection of a client, from its first byte to its end.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,13 +16,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::faults::connections::Use;
-use crate::front::{self, Way};
+use crate::front::{First, Way};
 use crate::link::Kept;
-use crate::service::{Shared, answer};
+use crate::service::{Ended, Shared, answer};
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request.
-const LARGEST_HEAD: usize = 64 << 10;
+pub(crate) const LARGEST_HEAD: usize = 64 << 10;
 const HEADERS: usize = 128;
 /// Requests at a time in a connection of HTTP/2.
 const STREAMS: u32 = 256;
@@ -33,7 +32,7 @@ const WINDOW: u32 = 64 << 10;
 /// When the proxy ends, for the first byte of a connection that was just taken: it may be on its way.
 const LATE: Duration = Duration::from_millis(100);
 /// What a client of HTTP/2 begins with (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection of a client.
 #[derive(Debug)]
@@ -162,24 +161,41 @@ pub(crate) async fn serve(
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
-    let begun = tokio::select! {
-        // In this order: what both have come at the same moment is there.
-        biased;
-        begun = timeout(limit, begin(&mut stream)) => begun,
-        () = late(&mut draining) => return,
+    let (wire, is_http2) = if let Some(way) = &connection.way {
+        let mut wire = Wire::new(Bytes::new(), stream, Arc::clone(&connection));
+        match timeout(limit, way.first(&mut wire, late(&mut draining))).await {
+            Ok(Some(First::Request { said, is_http2 })) => {
+                wire.put_back(said);
+                (wire, is_http2)
+            }
+            Ok(Some(First::Other { said, upstream })) => {
+                wire.put_back(said);
+                return way.carry(wire, upstream).await;
+            }
+            Ok(None) | Err(_) => return,
+        }
+    } else {
+        let begun = tokio::select! {
+            // In this order: what both have come at the same moment is there.
+            biased;
+            begun = timeout(limit, begin(&mut stream)) => begun,
+            () = late(&mut draining) => return,
+        };
+        let Ok(Some((head, is_http2))) = begun else { return };
+        (Wire::new(head, stream, Arc::clone(&connection)), is_http2)
     };
-    let Ok(Some((head, is_http2))) = begun else { return };
-    if let Some(way) = connection.way.as_ref().filter(|_| !front::is_request(&head)) {
-        return way.carry(Wire::new(head, stream, Arc::clone(&connection))).await;
-    }
     let service = service_fn({
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {
             let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
-            async move { Ok::<_, Infallible>(answer(shared, connection, request).await) }
+            async move {
+                let mut response = answer(shared, connection, request).await;
+                // Of HTTP/2: without an answer the stream ends alone.
+                response.extensions_mut().remove::<Ended>().map_or(Ok(response), Err)
+            }
         }
     });
-    let wire = TokioIo::new(Wire::new(head, stream, Arc::clone(&connection)));
+    let wire = TokioIo::new(wire);
     if is_http2 {
         let served = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -195,6 +211,8 @@ pub(crate) async fn serve(
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
+            // In front of somebody else's port nobody is to see that it is one.
+            .preserve_header_case(connection.way.is_some())
             .max_headers(HEADERS)
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(wire, service)

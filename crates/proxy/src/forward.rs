@@ -1,5 +1,6 @@
 //! The way to the upstream and back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,12 +67,14 @@ struct Offer {
 pub(crate) struct NoAnswer {
     pub(crate) status: StatusCode,
     pub(crate) why: String,
+    /// What the upstream did, where it is not there or broke off.
+    pub(crate) broke_off: Option<Broken>,
 }
 
 impl Forward {
     pub(crate) fn new(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, false))
+            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, None))
         } else {
             Way::Http1(Box::new(http1()))
         };
@@ -85,11 +88,16 @@ impl Forward {
     }
 
     /// To whom clients have called, past what diverts them, and without a word of ours.
-    pub(crate) fn unseen(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
+    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limit: Duration, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, true))
+            Way::Http2(Link::new(
+                upstream.authority(),
+                CONNECT,
+                LARGEST_HEAD as u32,
+                Some(called),
+            ))
         } else {
-            Way::Past(Box::new(client(Past)))
+            Way::Past(Box::new(client(Past(called), true)))
         };
         Self {
             upstream,
@@ -129,7 +137,7 @@ impl Forward {
             answered = self.way.send(kept, request) => answered,
             () = progress.rests_for(self.limit) => {
                 let why = format!("it did not answer within {} s", self.limit.as_secs_f64());
-                return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why });
+                return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why, broke_off: None });
             }
         };
         match answered {
@@ -137,15 +145,18 @@ impl Forward {
             Err(_) if progress.is_silent() => Err(NoAnswer {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: "the client sent nothing of its body for too long".to_owned(),
+                broke_off: None,
             }),
             // No fault of the upstream's.
             Err(_) if progress.is_broken() => Err(NoAnswer {
                 status: StatusCode::BAD_REQUEST,
                 why: "the body of the request broke off".to_owned(),
+                broke_off: None,
             }),
             Err(error) => Err(NoAnswer {
                 status: StatusCode::BAD_GATEWAY,
                 why: fracas_core::problem::causes(&*error).join(": "),
+                broke_off: Some(error),
             }),
         }
     }
@@ -177,6 +188,7 @@ impl Forward {
         *request.uri_mut() = uri.ok_or_else(|| NoAnswer {
             status: StatusCode::BAD_REQUEST,
             why: "the path cannot be passed on".to_owned(),
+            broke_off: None,
         })?;
         *request.version_mut() = if self.upstream.is_http2() {
             Version::HTTP_2
@@ -191,6 +203,7 @@ impl Forward {
             Err(NoAnswer {
                 status: StatusCode::BAD_GATEWAY,
                 why: why.to_owned(),
+                broke_off: None,
             })
         };
         if headers::is_coded(response.headers()) {
@@ -232,10 +245,10 @@ fn http1() -> Client<HttpConnector, Upload> {
     connector.set_keepalive_interval(Some(SILENCE / 3));
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(UNHEARD));
-    client(connector)
+    client(connector, false)
 }
 
-fn client<C: Connect + Clone>(connector: C) -> Client<C, Upload> {
+fn client<C: Connect + Clone>(connector: C, unseen: bool) -> Client<C, Upload> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
@@ -243,6 +256,7 @@ fn client<C: Connect + Clone>(connector: C) -> Client<C, Upload> {
         .pool_max_idle_per_host(MOST_IDLE)
         .http1_max_buf_size(LARGEST_HEAD)
         .http1_max_headers(HEADERS)
+        .http1_preserve_header_case(unseen)
         // Whoever the client called is whom the upstream is to be.
         .set_host(false)
         .build(connector)

@@ -3,10 +3,14 @@
 //! There is no API, and no word of ours in a request. Whoever knows its secret asks by a header whether it is there and what it does: such
 //! a request meets what is decided about it alone, is answered here, and is no request of anybody else's.
 
+mod first;
+
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use fracas_core::chaos::ChaosConfig;
@@ -16,6 +20,8 @@ use fracas_linux::sockets::look_after;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode, Version};
 use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
 
 use crate::accept::SILENCE;
 use crate::answer::{self, Body};
@@ -23,10 +29,12 @@ use crate::connection::Door;
 use crate::forward::Forward;
 use crate::link;
 use crate::serve::Proxy;
+use crate::service::Shared;
 use crate::tunnel::Tunnels;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 use crate::{Limits, Order};
+pub(crate) use first::First;
 
 /// The header that says the secret to be hit as others are, and the one that says it to be told what came of others.
 pub const CANARY: &str = "x-fracas-canary";
@@ -38,8 +46,15 @@ const SONG: [u8; 1000] = [b'.'; 1000];
 const MOST_WAYS: usize = 256;
 /// Nobody's patience but that of both sides: what stands in front of a port ends no connection that would go on without it.
 const LONGEST: Duration = Duration::from_hours(1);
-/// For a client that says nothing.
-const SILENT: Duration = Duration::from_mins(5);
+
+/// What nobody else may know: it is not shown.
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
 
 /// What a proxy in front of a port is to do.
 #[derive(Debug)]
@@ -49,7 +64,7 @@ pub struct FrontOrder {
     /// The port that its clients called.
     pub port: u16,
     /// What canaries say.
-    pub secret: String,
+    pub secret: Secret,
     /// The root of every decision.
     pub seed: Seed,
     /// What is done to traffic.
@@ -60,12 +75,35 @@ pub struct FrontOrder {
 #[derive(Debug)]
 pub(crate) struct Front {
     port: u16,
-    secret: String,
+    secret: Secret,
     tunnels: Tunnels,
-    ways: Mutex<HashMap<IpAddr, Arc<Ways>>>,
+    ways: Mutex<HashMap<SocketAddr, Arc<Ways>>>,
+    /// Whether the fault is over.
+    pardoned: watch::Sender<bool>,
     cut: AtomicBool,
     asked: AtomicU64,
     hit: AtomicU64,
+}
+
+/// Ends what a proxy in front of a port does before it takes no more connections.
+#[derive(Debug)]
+pub struct Pardon(pub(crate) Weak<Shared>);
+
+impl Pardon {
+    /// From now on no request meets anything, and those that are held go on.
+    pub fn grant(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            grant(&shared);
+        }
+    }
+}
+
+pub(crate) fn grant(shared: &Shared) {
+    // In this order: who finds it over finds that nothing is configured.
+    shared.live.change(|config| *config = ChaosConfig::default());
+    if let Some(front) = &shared.front {
+        front.pardoned.send_replace(true);
+    }
 }
 
 /// To one address of the port's.
@@ -105,11 +143,7 @@ impl Proxy {
             look_after(&listener, SILENCE, LONGEST)?;
             Ok((tokio::net::TcpListener::from_std(listener)?, Door::Front))
         };
-        let entrances = order
-            .listeners
-            .into_iter()
-            .map(ready)
-            .collect::<std::io::Result<Vec<_>>>();
+        let entrances = order.listeners.into_iter().map(ready).collect::<io::Result<Vec<_>>>();
         let entrances = entrances
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot listen in front of a port").because(&error))?;
         let (port, secret) = (order.port, order.secret);
@@ -120,7 +154,7 @@ impl Proxy {
             seed: order.seed,
             config: order.config,
             limits: Limits {
-                head: SILENT,
+                head: LONGEST,
                 silence: LONGEST,
                 answer: LONGEST,
             },
@@ -131,6 +165,7 @@ impl Proxy {
                 secret,
                 tunnels,
                 ways: Mutex::default(),
+                pardoned: watch::Sender::new(false),
                 cut: AtomicBool::new(false),
                 asked: AtomicU64::new(0),
                 hit: AtomicU64::new(0),
@@ -146,13 +181,13 @@ impl Front {
             return None;
         }
         let mut ways = front.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = ways.get(&called.ip()).cloned();
+        let known = ways.get(&called).cloned();
         let ways = match known {
             Some(known) => known,
             None => {
                 let made = Arc::new(Ways::new(called, &front.tunnels)?);
                 if ways.len() < MOST_WAYS {
-                    ways.insert(called.ip(), Arc::clone(&made));
+                    ways.insert(called, Arc::clone(&made));
                 }
                 made
             }
@@ -167,7 +202,7 @@ impl Front {
     pub(crate) fn asks(&self, headers: &HeaderMap) -> Option<Asks> {
         let says = |name: &str| {
             let said = headers.get(name).map(HeaderValue::as_bytes);
-            said.is_some_and(|said| is_same(said, self.secret.as_bytes()))
+            said.is_some_and(|said| is_same(said, self.secret.0.as_bytes()))
         };
         [(CANARY, Asks::Canary), (REPORT, Asks::Report)]
             .into_iter()
@@ -190,6 +225,16 @@ impl Front {
         answer::with(StatusCode::OK, "text/plain", format!("{asked} {hit}\n"))
     }
 
+    /// When the fault is over.
+    pub(crate) async fn pardon(&self) {
+        // The sender is here: it cannot be gone.
+        drop(self.pardoned.subscribe().wait_for(|pardoned| *pardoned).await);
+    }
+
+    pub(crate) fn is_pardoned(&self) -> bool {
+        *self.pardoned.borrow()
+    }
+
     /// Whatever is open from now on ends by a reset.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
@@ -203,11 +248,13 @@ pub(crate) fn song() -> Response<Body> {
 
 impl Ways {
     fn new(called: SocketAddr, tunnels: &Tunnels) -> Option<Self> {
-        let upstream = |scheme: &str| format!("{scheme}://{called}").parse::<Upstream>().ok();
+        // Without the interface of an address of a link, which no URI has.
+        let named = SocketAddr::new(called.ip(), called.port());
+        let upstream = |scheme: &str| format!("{scheme}://{named}").parse::<Upstream>().ok();
         Some(Self {
             called,
-            http1: Forward::unseen(upstream("http")?, LONGEST, tunnels.clone()),
-            http2: Forward::unseen(upstream("h2c")?, LONGEST, tunnels.clone()),
+            http1: Forward::unseen(upstream("http")?, called, LONGEST, tunnels.clone()),
+            http2: Forward::unseen(upstream("h2c")?, called, LONGEST, tunnels.clone()),
         })
     }
 }
@@ -227,22 +274,24 @@ impl Way {
         self.front.cut.load(Ordering::Acquire)
     }
 
+    /// Opens a connection to whom the client called, past what diverts it.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = link::connect_past(self.ways.called).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
     /// Carries what is no request, byte by byte, until a side ends.
-    pub(crate) async fn carry(&self, mut client: Wire) {
-        let called = self.ways.called;
-        // Where nobody listens its client finds the connection ended.
-        let Ok(mut upstream) = link::connect(&called.ip().to_string(), called.port(), true).await else {
-            return;
+    pub(crate) async fn carry(&self, mut client: Wire, upstream: Option<TcpStream>) {
+        let upstream = match upstream {
+            Some(upstream) => Ok(upstream),
+            None => self.connect().await,
         };
+        // Where nobody listens its client finds the connection ended.
+        let Ok(mut upstream) = upstream else { return };
         // That it broke off is what both sides see.
         let _broke_off = copy_bidirectional(&mut client, &mut upstream).await;
     }
-}
-
-/// Whether this may be the beginning of a request: a letter of a method (RFC 9110, 9.1), or an empty line before it (RFC 9112, 2.2).
-pub(crate) fn is_request(head: &[u8]) -> bool {
-    head.first()
-        .is_none_or(|first| first.is_ascii_alphanumeric() || b"\r\n!#$%&'*+-.^_`|~".contains(first))
 }
 
 /// Compares without telling by the time it takes how much is the same.
@@ -255,14 +304,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_begins_like_a_request_is_told_from_what_does_not() {
-        for head in [&b"GET / HTTP/1.1"[..], b"\r\nPOST", b"PRI * HTTP/2.0", b"m-search", b""] {
-            assert!(is_request(head), "{head:?}");
-        }
-        // A greeting of TLS, one of SOCKS, and a packet of PostgreSQL.
-        for head in [&[0x16, 3, 1][..], &[5, 1, 0], &[0, 0, 0, 8]] {
-            assert!(!is_request(head), "{head:?}");
-        }
+    fn a_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret("abc".to_owned())), "Secret");
     }
 
     #[test]

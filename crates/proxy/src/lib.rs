@@ -43,7 +43,7 @@ use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
 
 pub use faults::NAMES;
-pub use front::{CANARY, FrontOrder, REPORT};
+pub use front::{CANARY, FrontOrder, Pardon, REPORT, Secret};
 pub use serve::{Drained, Proxy};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,9 +18,9 @@ use crate::link;
 /// For one connection.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Opens them.
+/// Opens them, to this address: one of a link alone has its interface with it, which no URI has.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Past;
+pub(crate) struct Past(pub(crate) SocketAddr);
 
 impl Service<Uri> for Past {
     type Response = TokioIo<TcpStream>;
@@ -30,11 +31,10 @@ impl Service<Uri> for Past {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, to: Uri) -> Self::Future {
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let to = self.0;
         Box::pin(async move {
-            let host = to.host().unwrap_or_default();
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let opened = timeout(LIMIT, link::connect(host, to.port_u16().unwrap_or(80), true));
+            let opened = timeout(LIMIT, link::connect_past(to));
             let stream = opened.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             stream.set_nodelay(true)?;
             Ok(TokioIo::new(stream))

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use fracas_core::chaos::ChaosConfig;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::metrics::Page;
 use fracas_telemetry::proxy::Traffic;
@@ -17,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
-use crate::front::Front;
+use crate::front::{self, Front, Pardon};
 use crate::live::Live;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
@@ -119,6 +118,11 @@ impl Proxy {
         self.shared.metrics.page()
     }
 
+    /// For a proxy in front of somebody else's port: ends what is done to requests.
+    pub fn pardon(&self) -> Pardon {
+        Pardon(Arc::downgrade(&self.shared))
+    }
+
     /// Answers until `stop`; then takes no more connections, and lets those that are open end with their last request, until `patience`
     /// ends, which begins then.
     pub async fn serve(self, stop: impl Future<Output = ()>, patience: impl Future<Output = ()>) -> Drained {
@@ -153,8 +157,7 @@ impl Proxy {
                 () = &mut stop, if !stopping => {
                     stopping = true;
                     if front.is_some() {
-                        // What is taken goes on, and meets nothing more.
-                        shared.live.change(|config| *config = ChaosConfig::default());
+                        front::grant(&shared);
                     }
                     Orchestra::close(&shared);
                     // There is always somebody who hears it: ourselves.

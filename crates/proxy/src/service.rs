@@ -1,5 +1,7 @@
 //! One request, from its head to the head of its answer.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ use crate::live::Live;
 use crate::orchestra::Orchestra;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
-use crate::upload::{Upload, finish};
+use crate::upload::{Broken, Upload, finish};
 use crate::{Limits, api, head, responder};
 
 /// The names of the faults that a request met.
@@ -53,6 +55,27 @@ pub(crate) struct Shared {
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,
     pub(crate) limits: Limits,
+}
+
+impl Shared {
+    /// Holds a request for so long; in front of somebody else's port no longer than the fault is on. Whether it was so long.
+    async fn holds(&self, long: Duration) -> bool {
+        let held = self.timer.until(Instant::now() + long);
+        let Some(front) = &self.front else {
+            held.await;
+            return true;
+        };
+        tokio::select! {
+            biased;
+            () = front.pardon() => false,
+            () = held => true,
+        }
+    }
+
+    /// Whether the fault in front of somebody else's port is over: what it took goes on, and meets nothing more.
+    fn is_pardoned(&self) -> bool {
+        self.front.as_ref().is_some_and(|front| front.is_pardoned())
+    }
 }
 
 /// What was done to a request so far.
@@ -141,7 +164,7 @@ async fn traffic(
     mut request: Request<Upload>,
     met: &mut Met,
 ) -> Response<Body> {
-    let active = shared.live.now();
+    let mut active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
     if active.config.circuit_breaker().is_some() {
         match shared.live.breaker().admit() {
@@ -171,6 +194,9 @@ async fn traffic(
                 return answer::problem(StatusCode::SERVICE_UNAVAILABLE, why);
             }
         }
+        if shared.is_pardoned() {
+            active = shared.live.now();
+        }
     }
     if let Some(limiter) = active.limiter() {
         let path = request.uri().path();
@@ -194,7 +220,7 @@ async fn traffic(
         .config
         .fault_injection()
         .filter(|block| is_about(block, connection, &request));
-    let failure = faults.and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
+    let mut failure = faults.and_then(|block| failure::decide(block, active.pattern(), &chance, Instant::now()));
     if let Some(delay) = active
         .config
         .latency()
@@ -203,7 +229,9 @@ async fn traffic(
         met.fault(shared, "latency");
         met.delay = Some(delay);
         shared.metrics.held(delay.total().as_secs_f64());
-        shared.timer.until(Instant::now() + delay.total()).await;
+        if !shared.holds(delay.total()).await {
+            failure = None;
+        }
     }
     if let Some(failure) = failure {
         met.fault(shared, failure.name());
@@ -212,7 +240,9 @@ async fn traffic(
         {
             passing.ended(Outcome::Failure);
         }
-        return fail(shared, connection, request, failure).await;
+        if lasts(shared, failure).await {
+            return fail(connection, request, failure).await;
+        }
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let bandwidth = Arc::clone(shared.live.bandwidth());
@@ -230,7 +260,7 @@ async fn traffic(
     met.bandwidth = Some(Arc::clone(&bandwidth));
     let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
-        Some(block) if !is_head => {
+        Some(block) if !is_head && !shared.is_pardoned() => {
             let met = |name| met.fault(shared, name);
             bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
         }
@@ -261,11 +291,14 @@ async fn canary(shared: &Shared, connection: &Connection, request: Request<Uploa
         .config
         .latency()
         .and_then(|block| latency::decide(block, &chance));
-    if let Some(delay) = delay {
-        shared.timer.until(Instant::now() + delay.total()).await;
-    }
-    if let Some(failure) = failure {
-        return fail(shared, connection, request, failure).await;
+    let holds = match delay {
+        Some(delay) => shared.holds(delay.total()).await,
+        None => true,
+    };
+    if let Some(failure) = failure.filter(|_| holds)
+        && lasts(shared, failure).await
+    {
+        return fail(connection, request, failure).await;
     }
     let version = request.version();
     match faults {
@@ -310,8 +343,16 @@ fn is_about(block: &FaultInjection, connection: &Connection, request: &Request<U
     })
 }
 
+/// Waits as long as a failure takes that is a wait. `false`: it ended before, and the request goes on.
+async fn lasts(shared: &Shared, failure: Failure) -> bool {
+    match failure {
+        Failure::Timeout(after) => shared.holds(after).await,
+        Failure::Http(_) | Failure::Connection(_) => true,
+    }
+}
+
 /// Makes a request fail.
-async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>, failure: Failure) -> Response<Body> {
+async fn fail(connection: &Connection, request: Request<Upload>, failure: Failure) -> Response<Body> {
     match failure {
         Failure::Http(status) => {
             // The configuration was checked when it was read: only statuses that exist are in it.
@@ -332,10 +373,7 @@ async fn fail(shared: &Shared, connection: &Connection, request: Request<Upload>
             tokio::time::sleep(CLOSES).await;
             answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the connection could not be ended")
         }
-        Failure::Timeout(after) => {
-            shared.timer.until(Instant::now() + after).await;
-            answer::problem(StatusCode::GATEWAY_TIMEOUT, "this time-out was made by Fracas")
-        }
+        Failure::Timeout(_) => answer::problem(StatusCode::GATEWAY_TIMEOUT, "this time-out was made by Fracas"),
     }
 }
 
@@ -345,6 +383,7 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
+    let is_shared = request.version() >= Version::HTTP_2;
     let way = connection.way.as_ref().map(|way| way.forward(request.version()));
     let Some(forward) = way.or(shared.forward.as_ref()) else {
         return responder::answer(request).await;
@@ -352,14 +391,35 @@ async fn pass(
     match forward.pass(&connection.link, request).await {
         Ok(answered) => Ok(answered),
         Err(failed) => {
-            if connection.way.is_some() && failed.status == StatusCode::BAD_GATEWAY {
-                // As it would be without us: whoever is not there refuses the connection, and who breaks off ends it.
-                connection.end(true);
-                tokio::time::sleep(CLOSES).await;
-            }
             let why = format!("no answer of the upstream: {}", failed.why);
-            Err(Box::new(answer::problem(failed.status, &why)))
+            let mut own = answer::problem(failed.status, &why);
+            if let Some(error) = failed.broke_off.filter(|_| connection.way.is_some()) {
+                // As it would be without us: whoever is not there refuses the connection, and who breaks off ends it.
+                if is_shared {
+                    own.extensions_mut().insert(Ended(Arc::new(error)));
+                } else {
+                    connection.end(true);
+                    tokio::time::sleep(CLOSES).await;
+                }
+            }
+            Err(Box::new(own))
         }
+    }
+}
+
+/// In place of an answer of HTTP/2: the stream ends without one, for the reason that the upstream gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended(Arc<Broken>);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream gave no answer")
+    }
+}
+
+impl Error for Ended {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&**self.0)
     }
 }
 

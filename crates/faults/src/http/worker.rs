@@ -1,16 +1,17 @@
 //! The worker: it holds the table and stands in front of the port until it is over, and then until what it has taken has ended.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_core::params;
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::diversion::Diversion;
 use fracas_linux::namespace::NetNamespace;
+use fracas_linux::netlink::Netlink;
 use fracas_linux::process::Process;
 use fracas_linux::{clock, limits};
-use fracas_proxy::{FrontOrder, Proxy};
+use fracas_proxy::{FrontOrder, Proxy, Secret};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -23,8 +24,10 @@ use crate::say::OrSay;
 pub(super) const NAME: &str = "http";
 /// How often it looks whether it is over.
 const LOOK: Duration = Duration::from_millis(50);
-/// For the rest of a connection's opening, which goes to the socket that had its first packet: one way there and back.
+/// For the rest of a connection's opening, which goes to the socket that had its first packet: one way there and back to a client nearby, and
+/// to one far away, where the kernel says that there is one.
 const OPENING: Duration = Duration::from_millis(150);
+const FAR: Duration = Duration::from_secs(3);
 /// More threads than this carry no more in front of one port.
 const MOST_THREADS: usize = 4;
 
@@ -59,11 +62,11 @@ pub fn http_worker_main() -> Result<()> {
             limits::raise_own_descriptor_limit().or_say(&codes::FAULT_APPLY, failed)?;
             let port = order.params.port;
             // All threads of the runtime are begun there, and open their sockets there.
-            let (runtime, mut diversion, listeners) = there
+            let (runtime, mut sockets, mut diversion, listeners) = there
                 .within(|| {
                     let runtime = runtime()?;
                     let (diversion, listeners) = Diversion::open(&order.table, port)?;
-                    Ok((runtime, diversion, listeners))
+                    Ok((runtime, Netlink::sockets()?, diversion, listeners))
                 })
                 .or_say(&codes::FAULT_APPLY, failed)?;
             // A namespace that is held would not go with its target.
@@ -72,10 +75,11 @@ pub fn http_worker_main() -> Result<()> {
                 let proxy = Proxy::in_front(FrontOrder {
                     listeners,
                     port,
-                    secret: order.secret,
+                    secret: Secret(order.secret),
                     seed: Seed(order.seed),
                     config: *order.params.chaos,
                 })?;
+                let pardon = proxy.pardon();
                 post.say(READY)?;
                 let (stop, stopped) = oneshot::channel::<()>();
                 // Without the target there is nobody behind it.
@@ -95,9 +99,18 @@ pub fn http_worker_main() -> Result<()> {
                         diversion.renew()?;
                         tokio::time::sleep(LOOK).await;
                     }
+                    // In this order: who finds no table meets nothing more.
+                    pardon.grant();
                     // It goes with its socket; then nothing more comes, but for connections that are just being opened.
                     drop(diversion);
-                    tokio::time::sleep(if lives() { OPENING } else { Duration::ZERO }).await;
+                    let began = Instant::now();
+                    // A busy program has clients of its own that are just coming: they cannot be told from ours.
+                    while lives() && began.elapsed() < FAR {
+                        tokio::time::sleep(LOOK).await;
+                        if began.elapsed() >= OPENING && !sockets.is_opening(port)? {
+                            break;
+                        }
+                    }
                     Ok::<_, io::Error>(())
                 });
                 let held = held.await.map_err(io::Error::other).flatten();

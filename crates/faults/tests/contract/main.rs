@@ -38,6 +38,7 @@ mod names;
 mod networks;
 mod observers;
 mod requests;
+mod requests_end;
 mod script;
 mod stranger;
 
@@ -110,6 +111,7 @@ fn trials() -> Vec<Trial> {
         connections::ALL,
         names::ALL,
         requests::ALL,
+        requests_end::ALL,
         foreign::ALL,
     ]
     .into_iter()

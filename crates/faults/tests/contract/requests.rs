@@ -8,14 +8,13 @@ use std::time::Instant;
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::record::Landed;
 use fracas_faults::find;
-use fracas_lab::{TestProcess, eventually, eventually_async};
+use fracas_lab::{TestProcess, eventually};
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
-use fracas_linux::process;
 use fracas_proxy::{Limits, Order, Proxy};
 use serde_json::{Value, json};
 
-use crate::fixture::{LIMIT, Stage, on_process, signal};
+use crate::fixture::{LIMIT, Stage, on_process};
 use crate::impairments::{MS, Place, also, dose, off, on, place, stage};
 use crate::names::{program, refused};
 
@@ -23,39 +22,36 @@ tests! {
     requests_meet_it_from_everywhere_and_connections_that_were_open_live,
     requests_meet_the_same_with_the_same_seed,
     each_block_lands_and_says_what_it_did,
-    requests_that_are_under_way_end_and_meet_nothing_more,
-    what_does_not_end_in_time_is_reset,
-    a_stopped_proxy_in_front_of_a_port_is_no_outage,
-    a_killed_proxy_in_front_of_a_port_leaves_nothing_behind,
     requests_that_nobody_makes_are_not_met,
     two_in_front_of_one_port_are_a_conflict_and_of_two_compose,
     requests_also_meet_faults_on_packets,
     what_is_no_request_passes,
     a_port_without_a_program_ends_connections,
     requests_come_as_they_were_sent,
+    requests_are_told_from_other_protocols,
+    requests_wait_for_no_server_that_speaks_first,
+    requests_of_http2_fail_alone,
     requests_of_http2_pass_and_fail,
     http_refuses_where_it_would_lose_its_way,
 }
 
-const PORT: u16 = 8080;
+pub const PORT: u16 = 8080;
 /// A server at all addresses, that also asks itself.
-const CALL: [&str; 3] = ["call", "20", "8080"];
-const SERVE: [&str; 3] = ["serve", "8080", "::"];
-const SIGKILL: i32 = 9;
-const SIGSTOP: i32 = 19;
+pub const CALL: [&str; 3] = ["call", "20", "8080"];
+pub const SERVE: [&str; 3] = ["serve", "8080", "::"];
 
-fn all_503() -> Value {
+pub fn all_503() -> Value {
     json!({ "port": PORT, "chaos": { "fault_injection": { "http_errors": [503], "http_error_probability": 1 } } })
 }
 
-fn connect(from: &NetNamespace, to: SocketAddr) -> TcpStream {
+pub fn connect(from: &NetNamespace, to: SocketAddr) -> TcpStream {
     let stream = from.within(|| TcpStream::connect_timeout(&to, LIMIT)).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 
 /// All that is said, up to the end of the connection.
-fn rest(mut stream: &TcpStream) -> String {
+pub fn rest(mut stream: &TcpStream) -> String {
     let mut said = Vec::new();
     // A reset ends it as well.
     let _reset = stream.read_to_end(&mut said);
@@ -63,7 +59,7 @@ fn rest(mut stream: &TcpStream) -> String {
 }
 
 /// The whole answer to a request with these header lines.
-fn get(from: &NetNamespace, to: SocketAddr, headers: &str) -> String {
+pub fn get(from: &NetNamespace, to: SocketAddr, headers: &str) -> String {
     let mut stream = connect(from, to);
     write!(
         stream,
@@ -73,11 +69,11 @@ fn get(from: &NetNamespace, to: SocketAddr, headers: &str) -> String {
     rest(&stream)
 }
 
-fn status(answer: &str) -> &str {
+pub fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or_default()
 }
 
-fn here() -> NetNamespace {
+pub fn here() -> NetNamespace {
     NetNamespace::ours().unwrap()
 }
 
@@ -92,7 +88,7 @@ fn ways(place: &Place, own: Ipv4Addr) -> Vec<(NetNamespace, IpAddr)> {
     ]
 }
 
-fn served(place: &Place, port: u16) {
+pub fn served(place: &Place, port: u16) {
     eventually(LIMIT, "it serves", || {
         let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         place.there.within(|| Ok(TcpStream::connect(to).is_ok())).unwrap()
@@ -256,149 +252,6 @@ async fn eventually_landed(stage: &Stage, undo: &Value, lands: bool) -> String {
     }
 }
 
-async fn requests_that_are_under_way_end_and_meet_nothing_more() {
-    let Some((place, node)) = place(&SERVE) else { return };
-    let to = SocketAddr::from((node.ports()[0].address, PORT));
-    served(&place, PORT);
-    let params = json!({ "port": PORT, "chaos": { "latency": { "fixed_delay_ms": 700 } } });
-    let stage = stage(node, "http", params).await;
-    let undo = on(&stage).await;
-    // One that is held, and one that has not said what it wants.
-    let mut held = connect(&here(), to);
-    held.write_all(b"GET /healthz HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
-        .unwrap();
-    let mut slow = connect(&here(), to);
-    slow.write_all(b"GET /heal").unwrap();
-    let began = Instant::now();
-    let ending = std::thread::spawn(move || {
-        let answer = rest(&held);
-        (answer, began.elapsed())
-    });
-    // It is under way when it was taken, which is before its delay is over.
-    eventually(LIMIT, "it is taken", || began.elapsed() > 100 * MS);
-    let slowly = std::thread::spawn(move || {
-        eventually(LIMIT, "the fault is about to end", || began.elapsed() > 500 * MS);
-        slow.write_all(b"thz HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let begun = Instant::now();
-        (rest(&slow), begun.elapsed())
-    });
-    off(&stage, &undo).await;
-    let (answer, took) = ending.join().unwrap();
-    assert_eq!(status(&answer), "200", "{answer}");
-    assert!(took >= 690 * MS, "{took:?}");
-    let (answer, took) = slowly.join().unwrap();
-    assert_eq!(status(&answer), "200", "{answer}");
-    assert!(took < 400 * MS, "it meets nothing more: {took:?}");
-    assert!(!answer.contains("x-fracas"), "{answer}");
-}
-
-async fn what_does_not_end_in_time_is_reset() {
-    let Some((place, node)) = place(&SERVE) else { return };
-    let to = SocketAddr::from((node.ports()[0].address, PORT));
-    served(&place, PORT);
-    let params = json!({ "port": PORT, "chaos": { "latency": { "fixed_delay_ms": 60_000 } } });
-    let stage = stage(node, "http", params).await;
-    let undo = on(&stage).await;
-    let mut held = connect(&here(), to);
-    held.write_all(b"GET /healthz HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
-    let began = Instant::now();
-    eventually(LIMIT, "it is taken", || began.elapsed() > 50 * MS);
-    let began = Instant::now();
-    let (undone, ()) = tokio::join!(
-        async {
-            off(&stage, &undo).await;
-            began.elapsed()
-        },
-        async {
-            // New ones come to the program at once.
-            eventually_async(LIMIT, "new ones come to the program", || async {
-                let answer = tokio::task::spawn_blocking(move || get(&here(), to, ""));
-                status(&answer.await.unwrap()) == "200"
-            })
-            .await;
-            assert!(began.elapsed() < 1000 * MS, "{:?}", began.elapsed());
-        }
-    );
-    assert!(undone >= 9500 * MS && undone < 12_000 * MS, "{undone:?}");
-    let error = held.read(&mut [0]).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-}
-
-/// The pid of the worker of a stage: it is in a group that is named after it.
-fn worker(stage: &Stage) -> u32 {
-    let children = process::descendants(std::process::id()).unwrap();
-    let is_its = |pid: u32| {
-        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        groups.contains(&stage.cx.trace_name())
-    };
-    let mut workers = children.iter().map(|child| child.identity.pid);
-    workers.find(|pid| is_its(*pid)).expect("there is a worker")
-}
-
-async fn a_stopped_proxy_in_front_of_a_port_is_no_outage() {
-    let Some((place, node)) = place(&CALL) else { return };
-    let to = SocketAddr::from((node.ports()[0].address, PORT));
-    served(&place, PORT);
-    let stage = stage(node, "http", all_503()).await;
-    let undo = on(&stage).await;
-    signal(worker(&stage), SIGSTOP);
-    let began = Instant::now();
-    let mut waits = connect(&here(), to);
-    waits.write_all(b"GET /healthz HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
-    // Who came while it was stopped is let go when it is killed; who comes then is answered.
-    let waited = tokio::task::spawn_blocking(move || rest(&waits)).await.unwrap();
-    assert_eq!(waited, "");
-    let let_go = began.elapsed();
-    assert!(let_go < 3000 * MS, "{let_go:?}");
-    let answer = get(&here(), to, "");
-    assert_eq!(status(&answer), "200", "{answer}");
-    let dose = dose(&stage, &undo).await;
-    let Landed::No(why) = &dose.landed else {
-        panic!("{dose:?}")
-    };
-    assert!(why.contains("it was stopped, or hung, and was killed"), "{why}");
-    off(&stage, &undo).await;
-}
-
-async fn a_killed_proxy_in_front_of_a_port_leaves_nothing_behind() {
-    let Some((place, node)) = place(&["sleep"]) else { return };
-    let to = SocketAddr::from((node.ports()[0].address, PORT));
-    echo(&place.there, PORT);
-    let mut before = connect(&here(), to);
-    let mut says = |words: &[u8]| {
-        before.write_all(words).unwrap();
-        let mut heard = vec![0; words.len()];
-        before.read_exact(&mut heard).unwrap();
-        assert_eq!(heard, words);
-    };
-    says(b"before");
-    let params = json!({ "port": PORT, "chaos": { "latency": { "fixed_delay_ms": 60_000 } } });
-    let stage = stage(node, "http", params).await;
-    let undo = on(&stage).await;
-    says(b"during");
-    let mut held = connect(&here(), to);
-    held.write_all(b"GET / HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
-    signal(worker(&stage), SIGKILL);
-    // Whoever was in it finds an end; whoever comes from now on finds the program itself.
-    assert_eq!(rest(&held), "");
-    eventually(LIMIT, "the rule is gone", || {
-        !place
-            .there
-            .within(|| Ok(!Netlink::netfilter()?.tables()?.is_empty()))
-            .unwrap()
-    });
-    let mut after = connect(&here(), to);
-    after.write_all(b"GET /").unwrap();
-    after.read_exact(&mut [0; 5]).unwrap();
-    says(b"after");
-    assert_eq!(listening(&place.there), [PORT]);
-    let dose = dose(&stage, &undo).await;
-    assert!(matches!(dose.landed, Landed::No(_)), "{dose:?}");
-    off(&stage, &undo).await;
-    says(b"in the end");
-}
-
 async fn requests_that_nobody_makes_are_not_met() {
     let Some((place, node)) = place(&SERVE) else { return };
     served(&place, PORT);
@@ -471,11 +324,14 @@ async fn requests_also_meet_faults_on_packets() {
     let late = stage(node, "delay", json!({ "mean": "60ms" })).await;
     let requests = also(&late, "http", all_503());
     let (one, two) = (on(&late).await, on(&requests).await);
-    let began = Instant::now();
-    let answer = get(&here(), to, "");
-    let took = began.elapsed();
-    assert_eq!(status(&answer), "503", "{answer}");
-    // The answers to the connection and to the request, once each.
+    // The answers to the connection and to the request, once each; the quickest of several, where the machine has something else to do.
+    let takes = |_| {
+        let began = Instant::now();
+        let answer = get(&here(), to, "");
+        assert_eq!(status(&answer), "503", "{answer}");
+        began.elapsed()
+    };
+    let took = (0..5).map(takes).min().unwrap();
     assert!(took >= 120 * MS && took < 240 * MS, "{took:?}");
     assert_eq!(dose(&requests, &two).await.landed, Landed::Yes);
     off(&late, &one).await;
@@ -485,7 +341,7 @@ async fn requests_also_meet_faults_on_packets() {
 }
 
 /// A server in the node's network that says back what it hears.
-fn echo(there: &NetNamespace, port: u16) {
+pub fn echo(there: &NetNamespace, port: u16) {
     let server = there
         .within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)))
         .unwrap();
@@ -539,7 +395,7 @@ async fn what_is_no_request_passes() {
 }
 
 /// The ports of IPv4 at which somebody listens in a namespace, and of IPv6 those of all addresses.
-fn listening(there: &NetNamespace) -> Vec<u16> {
+pub fn listening(there: &NetNamespace) -> Vec<u16> {
     let read = |file: &str| {
         there
             .within(|| std::fs::read_to_string(format!("/proc/thread-self/net/{file}")))
@@ -599,7 +455,7 @@ async fn requests_come_as_they_were_sent() {
     let undo = on(&stage).await;
     let mut stream = connect(&here(), to);
     stream
-        .write_all(b"POST /a/../b?c=%20 HTTP/1.1\r\nHost: shop.example:1234\r\nX-Odd:  v\r\nContent-Length: 8\r\nConnection: close\r\n\r\nthe body")
+        .write_all(b"POST /a/../b?c=%20 HTTP/1.1\r\nHost: shop.example:1234\r\nX-ODD:  v\r\nContent-Length: 8\r\nConnection: close\r\n\r\nthe body")
         .unwrap();
     let answer = rest(&stream);
     let (head, from) = heard.join().unwrap();
@@ -608,18 +464,162 @@ async fn requests_come_as_they_were_sent() {
         "{answer}"
     );
     assert!(answer.contains("x-fracas-latency-ms: 1.000"), "{answer}");
+    assert!(answer.contains("X-Own: yes\r\n"), "{answer}");
     let lower = head.to_ascii_lowercase();
     assert!(head.starts_with("POST /a/../b?c=%20 HTTP/1.1\r\n"), "{head}");
+    // As they were written, but for the blanks before a value.
     assert!(
-        lower.contains("host: shop.example:1234\r\n") && lower.contains("x-odd: v\r\n"),
+        head.contains("Host: shop.example:1234\r\n") && head.contains("\r\nX-ODD: v\r\n"),
         "{head}"
     );
+    // What is about its client's connection is not passed on.
+    assert!(!lower.contains("connection: close"), "{head}");
     assert!(
         !lower.contains("via") && !lower.contains("forwarded") && !lower.contains("fracas"),
         "{head}"
     );
     // By whom the client called, which is the target itself.
     assert_eq!(from.ip().to_canonical(), IpAddr::from(own));
+    off(&stage, &undo).await;
+}
+
+async fn requests_are_told_from_other_protocols() {
+    let Some((place, node)) = place(&["sleep"]) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    echo(&place.there, PORT);
+    let stage = stage(node, "http", all_503()).await;
+    let undo = on(&stage).await;
+    for words in [
+        "*1\r\n$4\r\nPING\r\n",
+        "get a\r\n",
+        "SSH-2.0-it and more\r\n",
+        "PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nGET / HTTP/1.1\r\n\r\n",
+        "AMQP\0\0\u{9}\u{1}",
+        "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+    ] {
+        let mut stream = connect(&here(), to);
+        stream.write_all(words.as_bytes()).unwrap();
+        let mut heard = vec![0; words.len()];
+        stream.read_exact(&mut heard).unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard), words);
+    }
+    // A half of a line is no other protocol, and an end is passed on with it.
+    let mut half = connect(&here(), to);
+    half.write_all(b"GET /").unwrap();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(rest(&half), "GET /");
+    assert_eq!(status(&get(&here(), to, "")), "503");
+    off(&stage, &undo).await;
+}
+
+async fn requests_wait_for_no_server_that_speaks_first() {
+    let Some((place, node)) = place(&["sleep"]) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    let server = place
+        .there
+        .within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))
+        .unwrap();
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                // The client may be gone.
+                if stream.write_all(b"220 it\r\n").is_ok() {
+                    let mut said = [0; 6];
+                    let _gone = stream.read_exact(&mut said).and_then(|()| stream.write_all(&said));
+                }
+            });
+        }
+    });
+    let stage = stage(node, "http", all_503()).await;
+    let undo = on(&stage).await;
+    let mut stream = connect(&here(), to);
+    let mut heard = [0; 8];
+    stream.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"220 it\r\n");
+    stream.write_all(b"QUIT\r\n").unwrap();
+    assert_eq!(rest(&stream), "QUIT\r\n");
+    // Or it were half open, and the worker would wait for it.
+    drop(stream);
+    assert_eq!(status(&get(&here(), to, "")), "503");
+    off(&stage, &undo).await;
+}
+
+/// A frame of HTTP/2 (RFC 9113, 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The kind, the flags, the stream and the payload of the next one.
+fn next_frame(mut stream: &TcpStream) -> std::io::Result<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head)?;
+    let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut payload)?;
+    let id = u32::from_be_bytes(head[5..9].try_into().unwrap());
+    Ok((head[3], head[4], id, payload))
+}
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+/// `END_STREAM` and `END_HEADERS`.
+const WHOLE: u8 = 5;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// `REFUSED_STREAM`: the request may be sent again.
+const REFUSED: u32 = 7;
+
+async fn requests_of_http2_fail_alone() {
+    let Some((place, node)) = place(&["sleep"]) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    let server = place
+        .there
+        .within(|| TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)))
+        .unwrap();
+    // It refuses the first stream when it has both, and then answers the second one.
+    std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        stream.read_exact(&mut [0; PREFACE.len()]).unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).unwrap();
+        let mut asked = Vec::new();
+        while let Ok((kind, _, id, _)) = next_frame(&stream) {
+            if kind == HEADERS {
+                asked.push(id);
+            }
+            if let ([first, second], HEADERS) = (asked.as_slice(), kind) {
+                let refused = frame(RST_STREAM, 0, *first, &REFUSED.to_be_bytes());
+                // The status 200, by its number in the table of HPACK.
+                let answer = frame(HEADERS, WHOLE, *second, &[0x88]);
+                stream.write_all(&[refused, answer].concat()).unwrap();
+            }
+        }
+    });
+    let params = json!({ "port": PORT, "chaos": { "latency": { "fixed_delay_ms": 1 } } });
+    let stage = stage(node, "http", params).await;
+    let undo = on(&stage).await;
+    let mut client = connect(&here(), to);
+    // GET, http, /, and an authority.
+    let asks = [&[0x82, 0x86, 0x84, 0x41, 2][..], b"it"].concat();
+    let both = [frame(HEADERS, WHOLE, 1, &asks), frame(HEADERS, WHOLE, 3, &asks)].concat();
+    client
+        .write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &both].concat())
+        .unwrap();
+    let mut ends = Vec::new();
+    while ends.len() < 2 {
+        let (kind, _, id, payload) = next_frame(&client).unwrap();
+        match kind {
+            RST_STREAM => ends.push((kind, payload)),
+            HEADERS => ends.push((kind, Vec::new())),
+            _ => assert!(id == 0 || kind == 0, "a frame {kind} of stream {id}"),
+        }
+    }
+    ends.sort();
+    assert_eq!(
+        ends,
+        [(HEADERS, Vec::new()), (RST_STREAM, REFUSED.to_be_bytes().to_vec())]
+    );
+    drop(client);
     off(&stage, &undo).await;
 }
 
