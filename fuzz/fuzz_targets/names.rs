@@ -3,4 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| fracas_faults::dns::fuzz(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    fracas_faults::dns::fuzz(bytes);
+    fracas_faults::http::fuzz(bytes);
+});

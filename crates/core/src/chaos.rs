@@ -288,6 +288,16 @@ impl ChaosConfig {
         }
     }
 
+    /// Whether any of its blocks acts.
+    pub fn does_anything(&self) -> bool {
+        self.latency().is_some()
+            || self.fault_injection().is_some()
+            || self.rate_limit().is_some()
+            || self.traffic_shaping().is_some()
+            || self.circuit_breaker().is_some()
+            || self.bulkhead().is_some()
+    }
+
     /// The latency block, if it acts.
     pub fn latency(&self) -> Option<&Latency> {
         self.latency.as_ref().filter(|block| self.enabled && block.enabled)

@@ -4,6 +4,7 @@ mod clock;
 mod connection;
 mod dns;
 mod file;
+mod http;
 mod impairment;
 mod network;
 mod profile;
@@ -20,6 +21,7 @@ pub use clock::ClockSkew;
 pub use connection::{ConnectionDrop, ConnectionReset, Connections, Partition, Refusal, Ways};
 pub use dns::{Answer, Dns};
 pub use file::{FileCorrupt, FileDelete, Garbage};
+pub use http::Http;
 pub use impairment::{Corrupt, Delay, Distribution, Duplicate, Impairs, Loss, Mechanism, RateLimit, Reorder, Traffic};
 pub use network::NetworkDisconnect;
 pub use profile::{NetworkProfile, Profile};
@@ -81,6 +83,7 @@ inject! {
     Partition = "partition",
     ConnectionReset = "connection_reset",
     Dns = "dns",
+    Http = "http",
     FileCorrupt = "file_corrupt",
     FileDelete = "file_delete",
     Script = "script",
@@ -180,6 +183,7 @@ impl Inject {
             Self::Dns(it) => Some(Amount::Percent(&mut it.probability, Harder::Up)),
             Self::Partition(_)
             | Self::ConnectionReset(_)
+            | Self::Http(_)
             | Self::Script(_)
             | Self::FileCorrupt(_)
             | Self::FileDelete(_)

@@ -149,13 +149,14 @@ impl Nursery {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
-    /// Hangs up on the worker with this pid: it comes to its end in its own way. Nothing where it was started by somebody else.
-    pub fn hang_up(&self, pid: u32) {
+    /// Hangs up on the worker with this pid: it comes to its end in its own way. Whether it was started here: nobody else can.
+    pub fn hang_up(&self, pid: u32) -> bool {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        for worker in workers.iter().filter(|worker| worker.process.identity().pid == pid) {
-            // Who does not hear it is killed by whoever hangs up.
-            let _deaf = worker.socket.shutdown(std::net::Shutdown::Write);
-        }
+        let mut its = workers.iter().filter(|worker| worker.process.identity().pid == pid);
+        let Some(worker) = its.next() else { return false };
+        // Who does not hear it is killed by whoever hangs up.
+        let _deaf = worker.socket.shutdown(std::net::Shutdown::Write);
+        true
     }
 
     /// What the worker with this pid has told since it was listened to last; empty also where it was started by somebody else.

@@ -17,6 +17,9 @@ use crate::Context;
 pub trait Fault: Send + Sync + 'static {
     /// The fault's name: its key in a document.
     const NAME: &'static str;
+    /// Whether its undo may wait for what is under way to end. Then it is undone beside the others of its target, not in their order: they
+    /// must not wait for it, and nothing of theirs may stand on it.
+    const DRAINS: bool = false;
     /// The parameters, as the document has them.
     type Params: Serialize + DeserializeOwned + Send + Sync;
     /// The way back: values before, values of ours, identities, and every name that apply will create. Written to disk before

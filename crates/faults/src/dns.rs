@@ -11,7 +11,7 @@ mod rules;
 mod worker;
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use fracas_core::names::{Address, NamePattern};
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::beside::{FIRST_VICTIM, Job};
 use crate::bounded::bounded_for;
 use crate::impairment::{CAPABILITIES, obstacle};
-use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, lacking};
+use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_loopback, lacking};
 use crate::say::missed;
 use crate::{Context, Fault, Needs, Resource, hosts};
 use meter::Outcome;
@@ -211,20 +211,8 @@ fn list<T: ToString>(all: &[T]) -> String {
 /// Whether names can be answered in this network; else why not, and what to do. No rule of others matters to what is not sent again.
 fn fit(delayed: bool) -> io::Result<Fit> {
     let mut netlink = Netlink::route()?;
-    let links = netlink.links()?;
-    let loopback: Vec<u32> = links
-        .iter()
-        .filter(|link| link.loopback)
-        .map(|link| link.index)
-        .collect();
-    let addresses = netlink.addresses()?;
-    let has = |own: IpAddr| {
-        addresses
-            .iter()
-            .any(|one| loopback.contains(&one.link) && one.address == own)
-    };
-    // Answers come by it, and it has this address when it is up.
-    if !has(IpAddr::from([127, 0, 0, 1])) && !has(Ipv6Addr::LOCALHOST.into()) {
+    // Answers come by it.
+    if !has_loopback(&mut netlink)? {
         return Ok(Err((
             "its loopback device is down, by which answers come".to_owned(),
             "set it up, as every container engine does (ip link set lo up)",

@@ -18,9 +18,13 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A fault without its types. See [`Fault`] for what each function does; parameters and undo are JSON.
 #[derive(Clone, Copy)]
-#[expect(missing_docs, reason = "each field is the function of the same name in `Fault`")]
+#[expect(
+    missing_docs,
+    reason = "each field is the constant or function of the same name in `Fault`"
+)]
 pub struct Entry {
     pub name: &'static str,
+    pub drains: bool,
     pub check: fn(&Value) -> Result<()>,
     pub undo_class: fn(&Value) -> Result<UndoClass>,
     pub needs: fn(&Value) -> Result<Needs>,
@@ -45,6 +49,7 @@ impl std::fmt::Debug for Entry {
 pub const fn entry<F: Fault>() -> Entry {
     Entry {
         name: F::NAME,
+        drains: F::DRAINS,
         check: |params| read::<F::Params>(params).map(drop),
         undo_class: |params| Ok(F::undo_class(&read(params)?)),
         needs: |params| Ok(F::needs(&read(params)?)),

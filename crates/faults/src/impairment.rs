@@ -37,7 +37,7 @@ pub(crate) use corrupt::Corrupt;
 pub(crate) use delay::Delay;
 pub(crate) use duplicate::Duplicate;
 pub(crate) use loss::Loss;
-pub use possible::{no_kernel_queue, no_resets, no_rules, obstacle};
+pub use possible::{no_diversion, no_kernel_queue, no_resets, no_rules, obstacle};
 pub(crate) use rate::Rate;
 pub(crate) use reorder::Reorder;
 pub use worker::packet_queue_worker_main;

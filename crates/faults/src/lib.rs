@@ -27,6 +27,7 @@ pub mod fd_exhaustion;
 pub mod file_corrupt;
 pub mod file_delete;
 mod hosts;
+pub mod http;
 pub mod impairment;
 pub mod kernel_file;
 mod life;
@@ -79,6 +80,7 @@ pub static FAULTS: &[Entry] = &[
     entry::<cut::Partition>(),
     entry::<connection_reset::ConnectionReset>(),
     entry::<dns::Dns>(),
+    entry::<http::Http>(),
     entry::<file_corrupt::FileCorrupt>(),
     entry::<file_delete::FileDelete>(),
     entry::<script::Script>(),
@@ -95,6 +97,7 @@ pub static WORKERS: &[(&str, WorkerMain)] = &[
     ("packet-queue", impairment::packet_queue_worker_main),
     ("packet-rules", cut::packet_rules_worker_main),
     ("names", dns::names_worker_main),
+    ("http", http::http_worker_main),
 ];
 
 /// The fault of this name.

@@ -55,6 +55,8 @@ pub(crate) type Fit<T = Vec<String>> = std::result::Result<T, Unfit>;
 const CONTROLLERS: [Controller; 1] = [Controller::Blkio];
 /// How long the worker may take to let go of what it holds, before it is killed.
 const LET_GO: Duration = Duration::from_millis(500);
+/// How long after it is hung up on it may still have its table, however long it may drain.
+const HEARD: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long after its longest duration a worker goes by itself that nobody has ended.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(5);
@@ -110,13 +112,27 @@ impl PacketWorker {
 
     /// Ends the worker.
     pub(crate) async fn revert(&self, cx: &Context) -> Result<Reverted> {
+        self.revert_within(LET_GO, cx).await
+    }
+
+    /// As [`PacketWorker::revert`], for a worker that may take so long to let go of what it holds.
+    pub(crate) async fn revert_within(&self, let_go: Duration, cx: &Context) -> Result<Reverted> {
         cx.nursery.end(&cx.trace_name()).await;
-        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends.
+        // Whoever started the worker hangs up on it: then it sends on what it holds before it ends. To whom nobody can say so it is killed.
+        let mut hears = false;
         for pid in self.beside.processes()?.unwrap_or_default() {
-            cx.nursery.hang_up(pid);
+            hears |= cx.nursery.hang_up(pid);
         }
         let begun = Instant::now();
-        while begun.elapsed() < LET_GO && self.beside.processes()?.is_some() {
+        let mut asked = false;
+        while hears && begun.elapsed() < let_go && self.beside.processes()?.is_some() {
+            // Who drains has given up its table long ago: one that has not does not hear.
+            if !asked && begun.elapsed() >= HEARD {
+                asked = true;
+                if self.finds_table().await? == Some(true) {
+                    break;
+                }
+            }
             cx.nursery.reap();
             tokio::time::sleep(PAUSE).await;
         }
@@ -129,13 +145,7 @@ impl PacketWorker {
         if matches!(worker, Seen::Ours(_)) {
             return Ok(worker);
         }
-        let what = || format!("the table {} cannot be looked for", self.table);
-        let own = self.clone();
-        let found = bounded(&codes::FAULT_OBSERVE, what, move || {
-            let Some(there) = own.there()? else { return Ok(None) };
-            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
-        });
-        Ok(match found.await? {
+        Ok(match self.finds_table().await? {
             None => Seen::TargetGone,
             Some(true) => Seen::Ours(format!(
                 "there is a table {} in network namespace {}",
@@ -143,6 +153,17 @@ impl PacketWorker {
             )),
             Some(false) => worker,
         })
+    }
+
+    /// Whether its table is there. `None`: the target is not.
+    async fn finds_table(&self) -> Result<Option<bool>> {
+        let what = || format!("the table {} cannot be looked for", self.table);
+        let own = self.clone();
+        bounded(&codes::FAULT_OBSERVE, what, move || {
+            let Some(there) = own.there()? else { return Ok(None) };
+            there.within(|| Netlink::netfilter()?.has_table(&own.table)).map(Some)
+        })
+        .await
     }
 
     /// What a person types to end it.
@@ -175,6 +196,16 @@ pub(crate) async fn inside<T: Send + 'static>(
 /// What the kernel lacks, as a reason.
 pub(crate) fn lacking(obstacle: Option<String>) -> std::result::Result<(), Unfit> {
     obstacle.map_or(Ok(()), |why| Err((why, "see `fracas doctor` for what this kernel has")))
+}
+
+/// Whether a namespace has an address of a loopback device, which it has when that is up. For a connection made by [`Netlink::route`].
+pub(crate) fn has_loopback(netlink: &mut Netlink) -> io::Result<bool> {
+    let links = netlink.links()?;
+    let is_loopback = |index: u32| links.iter().any(|link| link.loopback && link.index == index);
+    let addresses = netlink.addresses()?;
+    Ok(addresses
+        .iter()
+        .any(|one| is_loopback(one.link) && one.address.is_loopback()))
 }
 
 /// Whether the namespace has the interface that a fault names, if it names one.

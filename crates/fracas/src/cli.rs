@@ -10,7 +10,7 @@ mod orchestrate;
 mod presets;
 mod proxy;
 
-pub(crate) use inject::{Fault, Inject};
+pub(crate) use inject::{Fault, Form, Inject};
 pub(crate) use look::{
     Compare, Completions, Config, Doctor, Examples, Explain, Faults, Kind, Man, Plan, Report, ReportMore, Runs, Schema,
     SchemaOf, Targets, Template, Validate,

@@ -344,14 +344,20 @@ impl Hand {
         .await
     }
 
-    /// Undoes these: last in first out on each target, targets in parallel. [`Hand::cancel`] comes first.
+    /// Undoes these: last in first out on each target, targets in parallel, and beside them what may wait for what is under way to end:
+    /// nobody else waits for that. [`Hand::cancel`] comes first.
     pub async fn revert(&self, injections: &[InjectionId]) -> Vec<Certified> {
-        let mut by_target: BTreeMap<String, Vec<InjectionId>> = BTreeMap::new();
+        let mut in_order: BTreeMap<String, Vec<InjectionId>> = BTreeMap::new();
+        let mut draining = Vec::new();
         for injection in injections {
             let Ok(slot) = self.get(*injection) else { continue };
-            by_target.entry(slot.target.clone()).or_default().push(*injection);
+            if slot.entry.drains {
+                draining.push(vec![*injection]);
+            } else {
+                in_order.entry(slot.target.clone()).or_default().push(*injection);
+            }
         }
-        let lines = join_all(by_target.into_values().map(|mut injections| async move {
+        let lines = join_all(in_order.into_values().chain(draining).map(|mut injections| async move {
             injections.sort_unstable();
             let mut lines = Vec::new();
             for injection in injections.into_iter().rev() {

@@ -4,6 +4,7 @@
 //! signal itself: it ends at once with code 0, or ignores it with `--ignore-term`.
 
 mod ask;
+mod call;
 mod chat;
 mod hold;
 mod serve;
@@ -21,6 +22,7 @@ usage: app [--ignore-term] MODE
   sleep                    do nothing
   serve PORT [ADDRESS]     HTTP on ADDRESS (127.0.0.1): / /healthz /metrics /now /set?value=N; port 0 takes a free one; the first line
                            of standard output is the port
+  call EVERY_MS PORT       HTTP as `serve` at all addresses, and requests of its own to it, again and again, by new connections
   log LINE EVERY_MS        write LINE to standard output, again and again, numbered
   chat EVERY_MS            send a datagram to a neighbour, again and again, as soon as there is a route to one
   hold                     have a connection to an address of its own, a new one as soon as it ends
@@ -57,6 +59,10 @@ fn run(words: &[&str], ignore: bool) -> io::Result<ExitCode> {
         ["sleep"] => {}
         ["serve", port] => serve::start("127.0.0.1", number(port)?)?,
         ["serve", port, address] => serve::start(address, number(port)?)?,
+        ["call", every, port] => {
+            serve::start("::", number(port)?)?;
+            call::start(Duration::from_millis(number(every)?), number(port)?);
+        }
         ["log", line, every] => log((*line).to_owned(), Duration::from_millis(number(every)?)),
         ["chat", every] => chat::start(Duration::from_millis(number(every)?)),
         ["hold"] => hold::start()?,

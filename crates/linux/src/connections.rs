@@ -14,6 +14,8 @@ const BY_FAMILY: u16 = 20;
 const DESTROY: u16 = 21;
 /// `TCP_ESTABLISHED`, include/net/tcp_states.h.
 const ESTABLISHED: u8 = 1;
+/// `TCP_SYN_RECV`: the client's answer to the first answer is not there yet.
+const OPENING: u8 = 3;
 /// `struct inet_diag_sockid`: two ports, two addresses, an interface, and a cookie that no other socket has.
 const ID: usize = 48;
 /// What stands before it in `struct inet_diag_msg`, and how long that is.
@@ -78,10 +80,20 @@ fn request(kind: u16, family: u8, states: u32, id: &[u8; ID]) -> Message {
 impl Netlink {
     /// The open connections of TCP in the namespace, of both versions of IP. For a connection made by [`Netlink::sockets`].
     pub fn connections(&mut self) -> io::Result<Vec<Connection>> {
+        self.connections_in(ESTABLISHED)
+    }
+
+    /// Whether a client is just opening a connection to this port of the namespace. For a connection made by [`Netlink::sockets`].
+    pub fn is_opening(&mut self, port: u16) -> io::Result<bool> {
+        let opening = self.connections_in(OPENING)?;
+        Ok(opening.iter().any(|connection| connection.local.port() == port))
+    }
+
+    fn connections_in(&mut self, state: u8) -> io::Result<Vec<Connection>> {
         let what = || "cannot list the open connections".to_owned();
         let mut found = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
-            let message = request(BY_FAMILY, family as u8, 1 << ESTABLISHED, &[0; ID]);
+            let message = request(BY_FAMILY, family as u8, 1 << state, &[0; ID]);
             for reply in self.list(&message).context(what)? {
                 if reply.kind == BY_FAMILY {
                     found.extend(Connection::parse(&reply.body).context(what)?);

@@ -14,6 +14,7 @@ pub mod claim;
 pub mod clock;
 pub mod command;
 pub mod connections;
+pub mod diversion;
 pub mod error;
 pub mod file;
 pub mod files;

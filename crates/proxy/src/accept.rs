@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::connection::{Connection, Door};
+use crate::front::Front;
 use crate::service::Shared;
 
 /// So many connections at a time to each address; who finds no room waits in the kernel's queue.
@@ -131,6 +132,10 @@ impl Entrance {
     fn opened(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) -> Opened {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let open = self.shared.metrics.opened();
-        (stream, Connection::new(number, peer, self.door, open, place))
+        // Without an address it is over.
+        let called = stream.local_addr().ok();
+        let front = self.shared.front.as_ref().zip(called);
+        let way = front.and_then(|(front, called)| Front::way(front, called));
+        (stream, Connection::new(number, peer, self.door, way, open, place))
     }
 }

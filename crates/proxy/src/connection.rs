@@ -1,6 +1,5 @@
 //! One connection of a client, from its first byte to its end.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,13 +16,14 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::faults::connections::Use;
+use crate::front::{First, Way};
 use crate::link::Kept;
-use crate::service::{Shared, answer};
+use crate::service::{Ended, Shared, answer};
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
 /// for each request (role.rs in hyper).
-const LARGEST_HEAD: usize = 64 << 10;
+pub(crate) const LARGEST_HEAD: usize = 64 << 10;
 /// Requests at a time in a connection of HTTP/2.
 const STREAMS: u32 = 256;
 /// In bytes, what a client may send of one request before it is passed on. The connection takes as much of all of them: a request that is
@@ -32,7 +32,7 @@ const WINDOW: u32 = 64 << 10;
 /// When the proxy ends, for the first byte of a connection that was just taken: it may be on its way.
 const LATE: Duration = Duration::from_millis(100);
 /// What a client of HTTP/2 begins with (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection of a client.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     cut: Notify,
     /// Its own connection to an upstream of HTTP/2.
     pub(crate) link: Kept,
+    /// To whom its client came, where that is somebody else's port. `None` there: it came to nobody.
+    pub(crate) way: Option<Way>,
     /// It is counted, and has its place, as long as anybody has its socket: also as a tunnel.
     _open: Open,
     _place: OwnedSemaphorePermit,
@@ -63,10 +65,19 @@ pub(crate) enum Door {
     Both,
     /// The API alone.
     Api,
+    /// Somebody else's port.
+    Front,
 }
 
 impl Connection {
-    pub(crate) fn new(number: u64, peer: SocketAddr, door: Door, open: Open, place: OwnedSemaphorePermit) -> Arc<Self> {
+    pub(crate) fn new(
+        number: u64,
+        peer: SocketAddr,
+        door: Door,
+        way: Option<Way>,
+        open: Open,
+        place: OwnedSemaphorePermit,
+    ) -> Arc<Self> {
         Arc::new(Self {
             number,
             peer,
@@ -76,6 +87,7 @@ impl Connection {
             reset: AtomicBool::new(false),
             cut: Notify::new(),
             link: Kept::default(),
+            way,
             _open: open,
             _place: place,
         })
@@ -93,7 +105,7 @@ impl Connection {
     }
 
     pub(crate) fn is_reset(&self) -> bool {
-        self.reset.load(Ordering::Acquire)
+        self.reset.load(Ordering::Acquire) || self.way.as_ref().is_some_and(Way::is_cut)
     }
 }
 
@@ -143,24 +155,47 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
 ) {
+    if connection.door == Door::Front && connection.way.is_none() {
+        return;
+    }
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
-    let begun = tokio::select! {
-        // In this order: what both have come at the same moment is there.
-        biased;
-        begun = timeout(limit, begin(&mut stream)) => begun,
-        () = late(&mut draining) => return,
+    let (wire, is_http2) = if let Some(way) = &connection.way {
+        let mut wire = Wire::new(Bytes::new(), stream, Arc::clone(&connection));
+        match timeout(limit, way.first(&mut wire, late(&mut draining))).await {
+            Ok(Some(First::Request { said, is_http2 })) => {
+                wire.put_back(said);
+                (wire, is_http2)
+            }
+            Ok(Some(First::Other { said, upstream })) => {
+                wire.put_back(said);
+                return way.carry(wire, upstream).await;
+            }
+            Ok(None) | Err(_) => return,
+        }
+    } else {
+        let begun = tokio::select! {
+            // In this order: what both have come at the same moment is there.
+            biased;
+            begun = timeout(limit, begin(&mut stream)) => begun,
+            () = late(&mut draining) => return,
+        };
+        let Ok(Some((head, is_http2))) = begun else { return };
+        (Wire::new(head, stream, Arc::clone(&connection)), is_http2)
     };
-    let Ok(Some((head, is_http2))) = begun else { return };
     let service = service_fn({
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {
             let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
-            async move { Ok::<_, Infallible>(answer(shared, connection, request).await) }
+            async move {
+                let mut response = answer(shared, connection, request).await;
+                // Of HTTP/2: without an answer the stream ends alone.
+                response.extensions_mut().remove::<Ended>().map_or(Ok(response), Err)
+            }
         }
     });
-    let wire = TokioIo::new(Wire::new(head, stream, Arc::clone(&connection)));
+    let wire = TokioIo::new(wire);
     if is_http2 {
         let served = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -176,6 +211,8 @@ pub(crate) async fn serve(
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limit)
+            // In front of somebody else's port nobody is to see that it is one.
+            .preserve_header_case(connection.way.is_some())
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(wire, service)
             .with_upgrades();

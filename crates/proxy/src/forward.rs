@@ -1,5 +1,6 @@
 //! The way to the upstream and back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::accept::SILENCE;
@@ -17,6 +18,7 @@ use crate::answer::Body;
 use crate::faults::bulkhead::Place;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
+use crate::past::Past;
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
@@ -40,11 +42,15 @@ pub(crate) struct Forward {
     /// For the head of an answer, from the last part of the request on that the upstream took.
     limit: Duration,
     tunnels: Tunnels,
+    /// Whether requests come as if there were no proxy.
+    unseen: bool,
 }
 
 #[derive(Debug)]
 enum Way {
     Http1(Box<Client<HttpConnector, Upload>>),
+    /// As the first, past all diversions.
+    Past(Box<Client<Past, Upload>>),
     Http2(Link),
 }
 
@@ -64,12 +70,14 @@ struct Offer {
 pub(crate) struct NoAnswer {
     pub(crate) status: StatusCode,
     pub(crate) why: String,
+    /// What the upstream did, where it is not there or broke off.
+    pub(crate) broke_off: Option<Broken>,
 }
 
 impl Forward {
     pub(crate) fn new(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32))
+            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, None))
         } else {
             Way::Http1(Box::new(http1()))
         };
@@ -78,6 +86,28 @@ impl Forward {
             way,
             limit,
             tunnels,
+            unseen: false,
+        }
+    }
+
+    /// To whom clients have called, past what diverts them, and without a word of ours.
+    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limit: Duration, tunnels: Tunnels) -> Self {
+        let way = if upstream.is_http2() {
+            Way::Http2(Link::new(
+                upstream.authority(),
+                CONNECT,
+                LARGEST_HEAD as u32,
+                Some(called),
+            ))
+        } else {
+            Way::Past(Box::new(client(Past(called), true)))
+        };
+        Self {
+            upstream,
+            way,
+            limit,
+            tunnels,
+            unseen: true,
         }
     }
 
@@ -96,7 +126,9 @@ impl Forward {
         });
         self.readdress(&mut request)?;
         headers::strip(request.headers_mut());
-        headers::add_via(request.headers_mut(), version);
+        if !self.unseen {
+            headers::add_via(request.headers_mut(), version);
+        }
         if let Some(offer) = &offer {
             headers::set_upgrade(request.headers_mut(), offer.protocol.clone());
         }
@@ -110,7 +142,7 @@ impl Forward {
             answered = self.way.send(kept, request) => answered,
             () = progress.rests_for(self.limit) => {
                 let why = format!("it did not answer within {} s", self.limit.as_secs_f64());
-                return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why });
+                return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why, broke_off: None });
             }
         };
         match answered {
@@ -118,15 +150,18 @@ impl Forward {
             Err(_) if progress.is_silent() => Err(NoAnswer {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: "the client sent nothing of its body for too long".to_owned(),
+                broke_off: None,
             }),
             // No fault of the upstream's.
             Err(_) if progress.is_broken() => Err(NoAnswer {
                 status: StatusCode::BAD_REQUEST,
                 why: "the body of the request broke off".to_owned(),
+                broke_off: None,
             }),
             Err(error) => Err(NoAnswer {
                 status: StatusCode::BAD_GATEWAY,
                 why: fracas_core::problem::causes(&*error).join(": "),
+                broke_off: Some(error),
             }),
         }
     }
@@ -158,6 +193,7 @@ impl Forward {
         *request.uri_mut() = uri.ok_or_else(|| NoAnswer {
             status: StatusCode::BAD_REQUEST,
             why: "the path cannot be passed on".to_owned(),
+            broke_off: None,
         })?;
         *request.version_mut() = if self.upstream.is_http2() {
             Version::HTTP_2
@@ -172,6 +208,7 @@ impl Forward {
             Err(NoAnswer {
                 status: StatusCode::BAD_GATEWAY,
                 why: why.to_owned(),
+                broke_off: None,
             })
         };
         if headers::is_coded(response.headers()) {
@@ -200,6 +237,7 @@ impl Way {
     async fn send(&self, kept: &Kept, request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
         match self {
             Self::Http1(client) => client.request(request).await.map_err(Broken::from),
+            Self::Past(client) => client.request(request).await.map_err(Broken::from),
             Self::Http2(link) => link.send(kept, request).await,
         }
     }
@@ -213,6 +251,10 @@ fn http1() -> Client<HttpConnector, Upload> {
     connector.set_keepalive_interval(Some(SILENCE / 3));
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(UNHEARD));
+    client(connector, false)
+}
+
+fn client<C: Connect + Clone>(connector: C, unseen: bool) -> Client<C, Upload> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .timer(TokioTimer::new())
@@ -220,6 +262,7 @@ fn http1() -> Client<HttpConnector, Upload> {
         .pool_max_idle_per_host(MOST_IDLE)
         .http1_max_buf_size(LARGEST_HEAD)
         .http1_max_headers(HEADERS)
+        .http1_preserve_header_case(unseen)
         // Whoever the client called is whom the upstream is to be.
         .set_host(false)
         .build(connector)

@@ -1,8 +1,10 @@
 //! Connections to an upstream of HTTP/2: one for each of a client's.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -33,6 +35,8 @@ pub(crate) struct Link {
     connect: Duration,
     /// In bytes, for the head of an answer.
     largest_head: u32,
+    /// The address, where it goes past all diversions.
+    past: Option<SocketAddr>,
 }
 
 /// The connection to the upstream that a connection of a client has: opened by its first request, and anew when it has ended. It ends with
@@ -50,12 +54,13 @@ struct Sender {
 }
 
 impl Link {
-    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32) -> Self {
+    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32, past: Option<SocketAddr>) -> Self {
         Self {
             host: upstream.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: upstream.port_u16().unwrap_or(80),
             connect,
             largest_head,
+            past,
         }
     }
 
@@ -103,7 +108,10 @@ impl Link {
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
     async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
-        let stream = connect(&self.host, self.port).await?;
+        let stream = match self.past {
+            Some(to) => connect_past(to).await?,
+            None => connect(&self.host, self.port).await?,
+        };
         stream.set_nodelay(true)?;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
@@ -121,19 +129,30 @@ impl Link {
 }
 
 /// To the first address of a name that answers.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut failed = None;
     for address in lookup_host((host, port)).await? {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        look_after(&socket, SILENCE, UNHEARD)?;
-        match socket.connect(address).await {
+        match open(address)?.connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Some(error),
         }
     }
     Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name of the upstream has no address")))
+}
+
+/// To this address, past all diversions.
+pub(crate) async fn connect_past(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = open(to)?;
+    go_past(&socket)?;
+    socket.connect(to).await
+}
+
+fn open(to: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if to.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    look_after(&socket, SILENCE, UNHEARD)?;
+    Ok(socket)
 }

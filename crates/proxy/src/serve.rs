@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
+use crate::front::{self, Front, Pardon};
 use crate::live::Live;
 use crate::measures::Measures;
 use crate::orchestra::{self, Orchestra};
@@ -30,8 +31,8 @@ use crate::{Control, NAMES, Order};
 /// A proxy whose ports are taken, and that answers nobody yet.
 #[derive(Debug)]
 pub struct Proxy {
-    traffic: TcpListener,
-    api: Option<TcpListener>,
+    /// At least one: where clients come to first, and the API last.
+    entrances: Vec<(TcpListener, Door)>,
     shared: Arc<Shared>,
     /// With this one all tunnels are one more.
     alive: mpsc::Sender<()>,
@@ -58,6 +59,19 @@ impl Proxy {
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
+        let entrances = match api {
+            Some(api) => vec![(traffic, Door::Traffic), (api, Door::Api)],
+            None => vec![(traffic, Door::Both)],
+        };
+        Self::at(entrances, order, |_| None)
+    }
+
+    /// A proxy with these entrances.
+    pub(crate) fn at(
+        entrances: Vec<(TcpListener, Door)>,
+        order: Order,
+        front: impl FnOnce(Tunnels) -> Option<Arc<Front>>,
+    ) -> Result<Self> {
         let first = order.orchestrations.first;
         let first = first
             .map(|first| Plan::new(&first).map(|plan| (first, plan)))
@@ -82,6 +96,7 @@ impl Proxy {
             scenarios: Scenarios::default(),
             measures: Measures::default(),
             profiles: Profiles::default(),
+            front: front(carry.clone()),
             forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
             metrics,
             tracing: order.tracing,
@@ -102,8 +117,7 @@ impl Proxy {
             let _begun = scenarios::start(&shared, known, config, None);
         }
         Ok(Self {
-            traffic,
-            api,
+            entrances,
             shared,
             alive,
             first,
@@ -117,7 +131,7 @@ impl Proxy {
     /// # Errors
     /// If the kernel does not say it.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.traffic.local_addr()
+        address_of(self.entrances.first())
     }
 
     /// Where the API is.
@@ -125,7 +139,7 @@ impl Proxy {
     /// # Errors
     /// If the kernel does not say it.
     pub fn api_address(&self) -> std::io::Result<SocketAddr> {
-        self.api.as_ref().unwrap_or(&self.traffic).local_addr()
+        address_of(self.entrances.last())
     }
 
     /// What it counts.
@@ -138,12 +152,16 @@ impl Proxy {
         Control::new(&self.shared)
     }
 
+    /// For a proxy in front of somebody else's port: ends what is done to requests.
+    pub fn pardon(&self) -> Pardon {
+        Pardon(Arc::downgrade(&self.shared))
+    }
+
     /// Answers until `stop`; then takes no more connections, and lets those that are open end with their last request, until `patience`
     /// ends, which begins then.
     pub async fn serve(self, stop: impl Future<Output = ()>, patience: impl Future<Output = ()>) -> Drained {
         let Self {
-            traffic,
-            api,
+            entrances: listeners,
             shared,
             alive,
             first,
@@ -158,9 +176,8 @@ impl Proxy {
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();
         let number = Arc::new(AtomicU64::new(0));
-        let door = if api.is_some() { Door::Traffic } else { Door::Both };
-        let listeners = [Some((traffic, door)), api.map(|api| (api, Door::Api))];
-        for (listener, door) in listeners.into_iter().flatten() {
+        let front = shared.front.clone();
+        for (listener, door) in listeners {
             let entrance = Entrance::new(door, Arc::clone(&number), Arc::clone(&shared));
             entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
@@ -178,6 +195,9 @@ impl Proxy {
             tokio::select! {
                 () = &mut stop, if !stopping => {
                     stopping = true;
+                    if front.is_some() {
+                        front::grant(&shared);
+                    }
                     Orchestra::close(&shared);
                     // There is always somebody who hears it: ourselves.
                     let _heard = drain.send(true);
@@ -215,12 +235,20 @@ impl Proxy {
         while connections.try_join_next().is_some() {}
         let carried = tunnels.sender_strong_count() - usize::from(alive.is_some());
         let cut = connections.len() + carried;
+        if let Some(front) = front {
+            front.cut();
+        }
         connections.shutdown().await;
         drop(alive);
         let _heard = over.send(true);
         let _none_is_left = tunnels.recv().await;
         Drained { cut }
     }
+}
+
+fn address_of(entrance: Option<&(TcpListener, Door)>) -> std::io::Result<SocketAddr> {
+    let none = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    entrance.ok_or_else(none)?.0.local_addr()
 }
 
 fn listen(at: SocketAddr, unheard: Duration) -> Result<TcpListener> {

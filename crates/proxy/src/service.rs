@@ -1,5 +1,7 @@
 //! One request, from its head to the head of its answer.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use crate::faults::mutation;
 use crate::faults::verdict::Verdict;
 use crate::faults::{loss, matcher};
 use crate::forward::Forward;
+use crate::front::{self, Asks, Front};
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
@@ -33,7 +36,7 @@ use crate::scenarios::Scenarios;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::traced::{Traced, Tracing};
-use crate::upload::{Upload, finish};
+use crate::upload::{Broken, Upload, finish};
 use crate::websocket::Session;
 use crate::{Limits, api, graphql, grpc, head, headers, responder};
 
@@ -58,11 +61,34 @@ pub(crate) struct Shared {
     pub(crate) measures: Measures,
     pub(crate) profiles: Profiles,
     pub(crate) forward: Option<Forward>,
+    /// Where it stands in front of somebody else's port.
+    pub(crate) front: Option<Arc<Front>>,
     pub(crate) metrics: Traffic,
     pub(crate) tracing: Option<Tracing>,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,
     pub(crate) limits: Limits,
+}
+
+impl Shared {
+    /// Holds a request for so long; in front of somebody else's port no longer than the fault is on. Whether it was so long.
+    async fn holds(&self, long: Duration) -> bool {
+        let held = self.timer.until(Instant::now() + long);
+        let Some(front) = &self.front else {
+            held.await;
+            return true;
+        };
+        tokio::select! {
+            biased;
+            () = front.pardon() => false,
+            () = held => true,
+        }
+    }
+
+    /// Whether the fault in front of somebody else's port is over: what it took goes on, and meets nothing more.
+    fn is_pardoned(&self) -> bool {
+        self.front.as_ref().is_some_and(|front| front.is_pardoned())
+    }
 }
 
 /// What was done to a request so far.
@@ -112,7 +138,7 @@ pub(crate) async fn answer(
     let is_of_api = match connection.door {
         Door::Api => true,
         Door::Both => api::is_path(request.uri().path()),
-        Door::Traffic => false,
+        Door::Traffic | Door::Front => false,
     };
     let begun = Instant::now();
     let busy = connection.traffic.begins(is_of_api);
@@ -167,7 +193,17 @@ async fn whole(
     let call = grpc::kind(&request);
     let mut response = match head::wrong(&request) {
         Some((status, why)) => answer::problem(status, why),
-        None => traffic(shared, connection, request, met).await,
+        None => match shared.front.as_deref() {
+            None => traffic(shared, connection, request, met).await,
+            Some(front) => match front.asks(request.headers()) {
+                Some(Asks::Report) => front.report(),
+                Some(Asks::Canary) => canary(shared, connection, request, met).await,
+                None => {
+                    front.came();
+                    traffic(shared, connection, request, met).await
+                }
+            },
+        },
     };
     met.show(response.headers_mut());
     let status = response.status();
@@ -191,10 +227,9 @@ async fn traffic(
     mut request: Request<Upload>,
     met: &mut Met,
 ) -> Response<Body> {
-    let active = shared.live.now();
+    let mut active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
-    let (route, counts) = active.route(request.method(), request.uri().path());
-    met.route = counts.cloned();
+    met.route = active.route(request.method(), request.uri().path()).1.cloned();
     if active.config.circuit_breaker().is_some() {
         match shared.live.breaker().admit() {
             Ok(passing) => met.passing = Some(passing),
@@ -223,7 +258,11 @@ async fn traffic(
                 return answer::problem(StatusCode::SERVICE_UNAVAILABLE, why);
             }
         }
+        if shared.is_pardoned() {
+            active = shared.live.now();
+        }
     }
+    let (route, _) = active.route(request.method(), request.uri().path());
     if let Some(limiter) = active.limiter() {
         let path = request.uri().path();
         if let Err(wait) = limiter.take(connection.peer.ip(), path, Instant::now()) {
@@ -242,7 +281,7 @@ async fn traffic(
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
     // Before it is held: a pattern goes by the order in which requests come.
-    let verdict = match route.and_then(|route| route.fault_injection.as_ref()) {
+    let mut verdict = match route.and_then(|route| route.fault_injection.as_ref()) {
         Some(block) => Verdict::of_route(block, &chance),
         None => {
             let block = active.config.fault_injection();
@@ -261,7 +300,9 @@ async fn traffic(
         met.delay = Some(delay);
         met.held += delay.total();
         shared.metrics.held(delay.total().as_secs_f64());
-        shared.timer.until(Instant::now() + delay.total()).await;
+        if !shared.holds(delay.total()).await {
+            verdict = Verdict::default();
+        }
     }
     if let Some(failure) = verdict.failure {
         met.fault(shared, failure.name());
@@ -273,7 +314,9 @@ async fn traffic(
         {
             passing.ended(Outcome::Failure);
         }
-        return fail(shared, connection, request, failure, verdict.says).await;
+        if lasts(shared, failure).await {
+            return fail(connection, request, failure, verdict.says).await;
+        }
     }
     let call = active.config.grpc().filter(|_| grpc::kind(&request).is_some());
     if let Some(failed) = call.and_then(|block| grpc::failure(block, &chance)) {
@@ -335,7 +378,7 @@ async fn traffic(
         met.fault(shared, "json_mutation");
     }
     // Of an answer without a body there is nothing to be cut off or corrupted.
-    let answered = if verdict.harm.is_none() || is_head {
+    let answered = if verdict.harm.is_none() || is_head || shared.is_pardoned() {
         answered
     } else {
         let met = |name| met.fault(shared, name);
@@ -348,6 +391,42 @@ async fn traffic(
         met.fault(shared, "bandwidth_throttle");
     }
     answered
+}
+
+/// Answers whoever sees for others what is decided about a request by itself. What counts requests does not count it, and no matcher is
+/// asked: it is one of those that the block is about.
+async fn canary(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
+    let active = shared.live.now();
+    let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    let shaping = active.config.traffic_shaping();
+    if shaping.is_some_and(|block| loss::happens(block, &chance)) {
+        return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
+    }
+    let verdict = active
+        .config
+        .fault_injection()
+        .map_or_else(Verdict::default, |block| Verdict::alone(block, &chance));
+    let delay = active
+        .config
+        .latency()
+        .and_then(|block| latency::decide(block, &chance));
+    let holds = match delay {
+        Some(delay) => shared.holds(delay.total()).await,
+        None => true,
+    };
+    if let Some(failure) = verdict.failure.filter(|_| holds)
+        && lasts(shared, failure).await
+    {
+        return fail(connection, request, failure, None).await;
+    }
+    if verdict.harm.is_none() {
+        return front::song();
+    }
+    let (version, song) = (request.version(), front::song());
+    bodies::meet(verdict.harm, &chance, version, shared.limits.answer, song, |name| {
+        met.faults.push(name);
+    })
+    .await
 }
 
 /// The answer to who comes by a connection that may have no requests.
@@ -380,9 +459,16 @@ fn is_about(block: &FaultInjection, connection: &Connection, request: &Request<U
     })
 }
 
+/// Waits as long as a failure takes that is a wait. `false`: it ended before, and the request goes on.
+async fn lasts(shared: &Shared, failure: Failure) -> bool {
+    match failure {
+        Failure::Timeout(after) => shared.holds(after).await,
+        Failure::Http(_) | Failure::Connection(_) => true,
+    }
+}
+
 /// Makes a request fail.
 async fn fail(
-    shared: &Shared,
     connection: &Connection,
     request: Request<Upload>,
     failure: Failure,
@@ -408,10 +494,7 @@ async fn fail(
             tokio::time::sleep(CLOSES).await;
             answer::problem(StatusCode::SERVICE_UNAVAILABLE, "the connection could not be ended")
         }
-        Failure::Timeout(after) => {
-            shared.timer.until(Instant::now() + after).await;
-            answer::problem(StatusCode::GATEWAY_TIMEOUT, "this time-out was made by Fracas")
-        }
+        Failure::Timeout(_) => answer::problem(StatusCode::GATEWAY_TIMEOUT, "this time-out was made by Fracas"),
     }
 }
 
@@ -421,17 +504,52 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
-    let Some(forward) = &shared.forward else {
+    let is_shared = request.version() >= Version::HTTP_2;
+    let way = connection.way.as_ref().map(|way| way.forward(request.version()));
+    let Some(forward) = way.or(shared.forward.as_ref()) else {
         return responder::answer(request).await;
     };
-    forward.pass(&connection.link, request).await.map_err(|failed| {
-        let why = format!("no answer of the upstream: {}", failed.why);
-        Box::new(answer::problem(failed.status, &why))
-    })
+    match forward.pass(&connection.link, request).await {
+        Ok(answered) => Ok(answered),
+        Err(failed) => {
+            let why = format!("no answer of the upstream: {}", failed.why);
+            let mut own = answer::problem(failed.status, &why);
+            if let Some(error) = failed.broke_off.filter(|_| connection.way.is_some()) {
+                // As it would be without us: whoever is not there refuses the connection, and who breaks off ends it.
+                if is_shared {
+                    own.extensions_mut().insert(Ended(Arc::new(error)));
+                } else {
+                    connection.end(true);
+                    tokio::time::sleep(CLOSES).await;
+                }
+            }
+            Err(Box::new(own))
+        }
+    }
+}
+
+/// In place of an answer of HTTP/2: the stream ends without one, for the reason that the upstream gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended(Arc<Broken>);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream gave no answer")
+    }
+}
+
+impl Error for Ended {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&**self.0)
+    }
 }
 
 impl Met {
     fn fault(&mut self, shared: &Shared, name: &'static str) {
+        // Now: of a request whose connection ends nothing comes after this.
+        if let Some(front) = shared.front.as_ref().filter(|_| self.faults.is_empty()) {
+            front.hit();
+        }
         self.faults.push(name);
         if let Some(traced) = &mut self.traced {
             traced.met(name);

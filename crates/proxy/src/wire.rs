@@ -28,6 +28,11 @@ impl Wire {
             connection,
         }
     }
+
+    /// Has this read once more.
+    pub(crate) fn put_back(&mut self, head: Bytes) {
+        self.head = head;
+    }
 }
 
 impl Drop for Wire {

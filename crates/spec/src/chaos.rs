@@ -105,6 +105,13 @@ pub(crate) fn shape<T: Chaos>() -> Shape {
     Shape::of::<T>(T::LATER)
 }
 
+impl<'f, 's> Finds<'f, 's> {
+    /// For a configuration that is a part of a document.
+    pub(crate) fn new(root: &'f Node, problems: &'f mut Problems<'s>) -> Self {
+        Self { root, problems }
+    }
+}
+
 impl Finds<'_, '_> {
     pub(crate) fn found_nothing(&self) -> bool {
         self.problems.errors.is_empty()

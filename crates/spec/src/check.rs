@@ -2,6 +2,7 @@
 
 mod connections;
 mod faults;
+mod http;
 mod loads;
 mod names;
 mod packets;

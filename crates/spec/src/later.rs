@@ -1,20 +1,23 @@
 //! What the design promises and this version does not do: recognised, so that nobody takes it for a misspelling.
 
-/// Faults of later versions, and what they will be.
-const FAULTS: &[(&str, &str)] = &[("http", "HTTP faults come with a later version")];
-
 /// Keys of the native format.
 pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {
     match (definition, key) {
-        ("Inject", _) => FAULTS.iter().find(|(name, _)| *name == key).map(|(_, what)| *what),
         ("Target", "interface" | "host" | "cgroup") => Some("targets are containers and processes"),
-        _ => None,
+        ("ChaosConfig", _) => chaos("", key),
+        ("", _) => None,
+        _ => chaos(definition, key),
     }
 }
 
-/// Keys of a `ChaosScenario`: all are there; what is missing is a type, not a key.
-pub(crate) fn scenario(_: &str, _: &str) -> Option<&'static str> {
-    None
+/// Keys of a `ChaosScenario`. What else is missing is a type, not a key.
+pub(crate) fn scenario(definition: &str, key: &str) -> Option<&'static str> {
+    match (definition, key) {
+        ("HttpFaultParams", "body_override" | "header_overrides" | "path_pattern") => {
+            Some("this version knows late requests and failing ones, whatever they ask for")
+        }
+        _ => None,
+    }
 }
 
 /// What a proxy will do in a later version.

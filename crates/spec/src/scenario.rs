@@ -7,6 +7,7 @@ mod disk;
 mod dns;
 pub(crate) mod document;
 mod faults;
+mod http;
 mod network;
 pub(crate) mod types;
 
@@ -34,6 +35,7 @@ use document::{
     CpuParams, Document, FileCorruptParams, FileDeleteParams, KillParams, MemoryParams, PauseParams, ProcessKillParams,
     RestartParams, SelectorKind,
 };
+use http::HttpFaultParams;
 use network::NetworkParams;
 
 /// Seed 0's setting `prometheus.refresh_interval`.
@@ -62,6 +64,7 @@ pub(crate) fn shape() -> Shape {
     shape.define("NetworkParams", schema::<NetworkParams>());
     shape.define("ConnectionDropParams", schema::<ConnectionDropParams>());
     shape.define("DnsParams", schema::<DnsParams>());
+    shape.define("HttpFaultParams", schema::<HttpFaultParams>());
     shape
 }
 

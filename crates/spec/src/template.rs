@@ -100,6 +100,9 @@ fn native(fault: &str) -> Option<&'static str> {
         "partition" => "{ partition: { from: others, direction: both } }",
         "connection_reset" => "{ connection_reset: { ports: [5432], count: 3, interval: 10s } }",
         "dns" => "{ dns: { names: [\"*.example.com\"], answer: nxdomain, delay: 0s, probability: 100% } }",
+        "http" => {
+            "{ http: { port: 8080, chaos: { fault_injection: { http_errors: [503], http_error_probability: 0.1 } } } }"
+        }
         "file_corrupt" => "{ file_corrupt: { path: \"/var/lib/app/data.db\", bytes: 512B, method: random } }",
         "file_delete" => "{ file_delete: { path: \"/etc/app/config.yaml\", recursive: false } }",
         "script" => {
@@ -127,6 +130,7 @@ fn scenario(fault: &str) -> Option<&'static str> {
             "{ rule_type: drop, target_ports: \"5432,8000-8010\", target_proto: tcp, probability: 0.1 }"
         }
         Fate::Dns => "{ delay_ms: 2000, failure_rate: 0.1 }",
+        Fate::Http => "{ target_port: 8080, delay_ms: 200, delay_percent: 50, abort_code: 503, abort_percent: 10 }",
         Fate::DiskFill => "{ target_path: /data, fill_percent: 95, allow_root_device: false }",
         Fate::DiskIo => "{ target_path: /data, method: dd, workers: 2, operation: all, block_size: 64k }",
         Fate::Later | Fate::Ethereum | Fate::Never => return None,

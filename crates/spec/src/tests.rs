@@ -83,11 +83,79 @@ fn templates_load() {
         assert_eq!(experiment(&text).format, Format::ChaosScenario);
         seen += 1;
     }
-    assert_eq!(seen, 18);
+    assert_eq!(seen, 19);
     assert!(
         template(Format::Native, "memory_limt")
             .unwrap_err()
             .to_string()
             .contains("did you mean `memory_limit`?")
     );
+}
+
+#[test]
+fn what_a_fault_on_requests_does_is_checked() {
+    let template = template(Format::Native, "http").unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(template.contains(from), "{template}");
+        said(&plain(&template.replace(from, to)))
+    };
+    assert_eq!(with("port: 8080", "port: 8081"), "");
+    for (from, to, what) in [
+        ("port: 8080", "port: 0", "inject.http.port` must be from 1 to 65535"),
+        (
+            "probability: 0.1",
+            "probability: 1.5",
+            "http_error_probability` must be from 0 to 1",
+        ),
+        ("[503]", "[200]", "inject.http.chaos.fault_injection.http_errors"),
+        (
+            "fault_injection: {",
+            "fault_injection: { enabled: false,",
+            "inject.http.chaos` does nothing",
+        ),
+    ] {
+        let told = with(from, to);
+        assert!(told.contains(what), "{to}: {told}");
+    }
+}
+
+#[test]
+fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
+    let template = template(Format::ChaosScenario, "http_fault").unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(template.contains(from), "{template}");
+        said(&plain(&template.replace(from, to)))
+    };
+    for key in ["body_override", "header_overrides", "path_pattern"] {
+        let told = with("target_port: 8080,", &format!("target_port: 8080, {key}: x,"));
+        assert!(
+            told.contains(&format!("`{key}`")) && told.contains("not available yet"),
+            "{told}"
+        );
+    }
+    for (from, to, what) in [
+        (
+            "delay_percent: 50",
+            "delay_percent: 0",
+            "params.delay_percent` must be more than 0",
+        ),
+        (
+            "abort_code: 503",
+            "abort_code: 302",
+            "params.abort_code` must be from 400 to 599",
+        ),
+        (
+            "delay_ms: 200",
+            "delay_ms: 4000000",
+            "params.delay_ms` must be from 0 to 3600000",
+        ),
+        (
+            "delay_ms: 200, delay_percent: 50, abort_code: 503, abort_percent: 10",
+            "delay_ms: 0",
+            "without an effect",
+        ),
+    ] {
+        let told = with(from, to);
+        assert!(told.contains(what), "{to}: {told}");
+    }
 }

@@ -50,9 +50,9 @@ pub(super) fn check(files: &[File]) -> Vec<Finding> {
                 continue;
             }
         };
-        // What a step does is a document of its own, with tests of its own.
+        // What a step does, and a worker in front of a port, is a document of its own, with tests of its own.
         let mut parts = Vec::new();
-        if name == "orchestration" {
+        if matches!(name, "orchestration" | "experiment") && schema["$defs"]["ChaosConfig"].is_object() {
             schema["$defs"]["ChaosConfig"] = serde_json::json!({ "type": "object" });
             for part in PARTS {
                 let bare = serde_json::json!({ "type": "object" });

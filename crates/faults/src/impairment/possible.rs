@@ -32,6 +32,23 @@ pub fn no_rules() -> io::Result<Option<String>> {
     Ok(lacks(&lacking))
 }
 
+/// What this kernel lacks to take connections before the program that listens to their port.
+pub fn no_diversion() -> io::Result<Option<String>> {
+    let possible = possible()?;
+    let lacking = [
+        (
+            possible.owner,
+            "tables of packet rules that go with their owner (Linux 5.12)",
+        ),
+        (possible.lease, "sets of packet rules that forget (nft_set_hash)"),
+        (
+            possible.diversion,
+            "rules that give connections to somebody else's socket (CONFIG_NFT_TPROXY, CONFIG_NFT_FIB_INET)",
+        ),
+    ];
+    Ok(lacks(&lacking))
+}
+
 /// What this kernel lacks to end connections.
 pub fn no_resets() -> io::Result<Option<String>> {
     let can = Netlink::sockets()?.can_end_connections()?;

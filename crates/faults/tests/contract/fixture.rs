@@ -122,6 +122,11 @@ fn setting(fault: &str) -> (Value, &'static [Controller], &'static [&'static str
             &[],
             &["ask", "20", "db.example"],
         ),
+        "http" => (
+            json!({ "port": 8080, "chaos": { "fault_injection": { "http_errors": [503], "http_error_probability": 0.6 } } }),
+            &[],
+            &["call", "20", "8080"],
+        ),
         // Their parameters name files of the test.
         fault if WITH_FILES.contains(&fault) => (Value::Null, &[], &["sleep"]),
         other => panic!("the contract has no fixture for the fault {other}: write one here"),
@@ -137,7 +142,16 @@ pub fn has_worker(fault: &str) -> bool {
 pub fn on_packets(fault: &str) -> bool {
     matches!(
         fault,
-        "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "dns" | "connection_drop" | "partition"
+        "delay"
+            | "loss"
+            | "duplicate"
+            | "corrupt"
+            | "reorder"
+            | "rate"
+            | "dns"
+            | "http"
+            | "connection_drop"
+            | "partition"
     )
 }
 

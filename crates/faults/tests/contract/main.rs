@@ -37,6 +37,8 @@ mod more;
 mod names;
 mod networks;
 mod observers;
+mod requests;
+mod requests_end;
 mod script;
 mod stranger;
 
@@ -108,6 +110,8 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        requests::ALL,
+        requests_end::ALL,
         foreign::ALL,
     ]
     .into_iter()

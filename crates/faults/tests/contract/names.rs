@@ -99,7 +99,7 @@ async fn dose(stage: &Stage, undo: &Value) -> Dose {
     (stage.entry.measure)(&stage.params, undo, &stage.cx).await.unwrap()
 }
 
-async fn refused(stage: &Stage) -> String {
+pub async fn refused(stage: &Stage) -> String {
     let planned = (stage.entry.plan)(&stage.params, &stage.target, &stage.cx).await;
     let problem = planned.unwrap_err();
     assert_eq!(problem.code.id, "F001", "{problem}");

@@ -23,9 +23,20 @@ pub(crate) struct Inject {
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) name: String,
-    /// The parameters that were given: key of the document, values, whether it is a list.
-    pub(crate) given: Vec<(String, Vec<String>, bool)>,
+    /// The parameters that were given: key of the document, values, and how these stand in it.
+    pub(crate) given: Vec<(String, Vec<String>, Form)>,
     pub(crate) how: How,
+}
+
+/// How what was given of a parameter stands in a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As a number or a text.
+    One,
+    /// As a list of those.
+    List,
+    /// As it was written: a map.
+    Map,
 }
 
 /// What is the same for every fault.
@@ -92,13 +103,21 @@ fn faults() -> Vec<Shown> {
     all().unwrap_or_default()
 }
 
-/// `restart_delay` is `--restart-delay`.
+/// `restart_delay` is `--restart-delay`. What is also a word of the target's has another one.
 fn flag(key: &str) -> String {
-    key.replace('_', "-")
+    match key {
+        "port" => "target-port".to_owned(),
+        key => key.replace('_', "-"),
+    }
+}
+
+/// The name under which the program has it: others have names of their own.
+fn id(key: &str) -> String {
+    format!("parameter {key}")
 }
 
 fn argument(fault: &str, parameter: &Parameter) -> Arg {
-    let mut argument = Arg::new(parameter.name.clone())
+    let mut argument = Arg::new(id(&parameter.name))
         .long(flag(&parameter.name))
         .help(first_sentence(&parameter.meaning))
         .long_help(parameter.meaning.clone())
@@ -153,8 +172,13 @@ impl FromArgMatches for Fault {
             .into_iter()
             .flatten()
             .filter_map(|parameter| {
-                let values: Vec<String> = matches.get_many::<String>(&parameter.name)?.cloned().collect();
-                Some((parameter.name.clone(), values, parameter.list))
+                let values: Vec<String> = matches.get_many::<String>(&id(&parameter.name))?.cloned().collect();
+                let form = match (parameter.list, parameter.map) {
+                    (true, _) => Form::List,
+                    (false, true) => Form::Map,
+                    (false, false) => Form::One,
+                };
+                Some((parameter.name.clone(), values, form))
             })
             .collect();
         Ok(Self {

@@ -43,6 +43,9 @@ pub(crate) struct Parameter {
     /// It is true or false.
     #[serde(skip)]
     pub(crate) switch: bool,
+    /// It is a map of its own.
+    #[serde(skip)]
+    pub(crate) map: bool,
 }
 
 pub(crate) fn command(faults: &Faults) -> Result<ExitCode> {
@@ -123,6 +126,7 @@ fn one(name: &str, definition: &Value, schema: &Value) -> Result<Shown> {
             meaning: flat(property["description"].as_str().unwrap_or_default()),
             list: property["type"] == "array",
             switch: property["type"] == "boolean",
+            map: page::kind(property, schema) == "map",
         })
         .collect();
     Ok(Shown {

@@ -7,7 +7,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_spec::Source;
 
 use super::run;
-use crate::cli::{Common, Document, Fault, Inject};
+use crate::cli::{Common, Document, Fault, Form, Inject};
 use crate::document::load_text;
 use crate::output::print;
 use crate::settings::Settings;
@@ -54,12 +54,12 @@ fn document(fault: &Fault) -> Result<String> {
         let _ = writeln!(text, "    inject: {{ {}: {{}} }}", fault.name);
     } else {
         let _ = writeln!(text, "    inject:\n      {}:", fault.name);
-        for (key, values, list) in &fault.given {
-            let values: Vec<String> = values.iter().map(|value| scalar(value)).collect();
-            let value = if *list {
-                format!("[{}]", values.join(", "))
-            } else {
-                values.concat()
+        for (key, values, form) in &fault.given {
+            let scalars: Vec<String> = values.iter().map(|value| scalar(value)).collect();
+            let value = match form {
+                Form::One => scalars.concat(),
+                Form::List => format!("[{}]", scalars.join(", ")),
+                Form::Map => flow(key, &values.concat())?,
             };
             let _ = writeln!(text, "        {key}: {value}");
         }
@@ -129,6 +129,16 @@ fn selector(text: &mut String, fault: &Fault) -> Result<()> {
     };
     let _ = write!(text, "    {kind}:\n{lines}");
     Ok(())
+}
+
+/// A map as it was written, in one line.
+fn flow(key: &str, text: &str) -> Result<String> {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.starts_with('{') && text.ends_with('}') {
+        return Ok(text);
+    }
+    let what = format!("`--{}` is a map: {text:?} is none", key.replace('_', "-"));
+    Err(Problem::new(&codes::USAGE, what).next("write it like `'{ latency: { fixed_delay_ms: 100 } }'`, or as JSON"))
 }
 
 /// `on=10s,off=5s` as a map.

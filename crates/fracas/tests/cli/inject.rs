@@ -78,6 +78,47 @@ fn it_can_be_printed_as_the_document_that_it_is() {
     assert_eq!(valid.code, 0, "{}{}", valid.out, valid.err);
 }
 
+/// The port of the requests is none of the target's selector, and what is done to them is a map.
+#[test]
+fn a_fault_on_requests_is_written_as_in_a_document() {
+    let cli = Cli::new();
+    let with = |chaos: &str| {
+        cli.run(&[
+            "inject",
+            "http",
+            "--target-port",
+            "8080",
+            "--chaos",
+            chaos,
+            "--port",
+            "80",
+            "--for",
+            "30s",
+            "--print",
+        ])
+    };
+    let said = with("{ fault_injection:\n { http_errors: [503] } }");
+    assert_eq!(said.code, 0, "{}", said.err);
+    for line in [
+        "        port: 8080\n",
+        "        chaos: { fault_injection: { http_errors: [503] } }\n",
+        "      port: 80\n",
+    ] {
+        assert!(said.out.contains(line), "{line}: {}", said.out);
+    }
+    let file = cli.file("printed.yaml", &said.out);
+    let valid = cli.run(&["validate", &file]);
+    assert_eq!(valid.code, 0, "{}{}", valid.out, valid.err);
+    let json = with(r#"{"latency":{"fixed_delay_ms":5}}"#);
+    assert!(
+        json.out.contains(r#"chaos: {"latency":{"fixed_delay_ms":5}}"#),
+        "{}",
+        json.out
+    );
+    let told = with("latency");
+    assert!(told.code == 2 && told.err.contains("is a map"), "{}", told.err);
+}
+
 #[test]
 fn nobody_to_ask_and_nothing_to_break_are_refused() {
     let cli = Cli::new();

@@ -218,7 +218,7 @@ fn the_doctor_says_for_each_fault_what_is_missing() {
             // There is no engine in this test.
             name if name.starts_with("container_") => (Some("no-engine.sock"), None),
             "network_disconnect" | "delay" | "loss" | "duplicate" | "corrupt" | "reorder" | "rate" | "dns"
-            | "connection_drop" | "partition" | "connection_reset" => (Some("CAP_NET_ADMIN"), None),
+            | "connection_drop" | "partition" | "connection_reset" | "http" => (Some("CAP_NET_ADMIN"), None),
             _ => (Some("CAP_DAC_OVERRIDE"), None),
         };
         assert_eq!(fault["possible"], missing.0.is_none(), "{fault}");

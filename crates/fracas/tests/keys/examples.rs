@@ -161,6 +161,11 @@ const EXAMPLES: &[(&str, &[&str], &[&str])] = &[
         &["targets[0]={ alias: checkout, process: { pid_file: '@NODE' } }"],
     ),
     (
+        "failing-requests",
+        &["failing"],
+        &["targets[0]={ alias: checkout, process: { pid_file: '@NODE' } }"],
+    ),
+    (
         "slow-disk",
         &["slow"],
         &[

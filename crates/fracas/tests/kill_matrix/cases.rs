@@ -70,6 +70,11 @@ const CASES: &[Case] = &[
         ..case("connection_reset", "count: 3, interval: 50ms", On::Node)
     },
     case("dns", "names: ['*.example'], answer: nxdomain", On::Node),
+    case(
+        "http",
+        "port: 8080, chaos: { fault_injection: { http_error_probability: 1 } }",
+        On::Node,
+    ),
     case("file_corrupt", "path: '{place}/victim', bytes: 512B", On::Process),
     case("file_delete", "path: '{place}/victim'", On::Process),
     case(

@@ -20,7 +20,7 @@ fn probe(query: &str, more: &str) -> String {
 
 /// That a run was stopped by the probe `watch` while its fault was on, began to undo it at once, and left nothing. Gives the reason.
 #[track_caller]
-fn assert_aborted(done: &Done) -> String {
+pub(crate) fn assert_aborted(done: &Done) -> String {
     let breach = at(&done.events, |what| {
         matches!(what, What::ProbeRead { danger: Some(_), .. })
     });
@@ -69,7 +69,7 @@ fn assert_aborted(done: &Done) -> String {
     }
 }
 
-fn is_clean(what: &What) -> bool {
+pub(crate) fn is_clean(what: &What) -> bool {
     matches!(
         what,
         What::Injection {

@@ -10,6 +10,7 @@ mod example;
 mod key_value;
 mod logs;
 mod native;
+mod requests;
 mod selectors;
 mod support;
 mod timing;

@@ -95,6 +95,11 @@ fn main() -> ExitCode {
         runtime.block_on(no_turn_is_waited_for());
         Ok(())
     });
+    let drains = Trial::test("an_undo_that_drains_keeps_no_other_fault_on", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(others_wait_for_nothing_under_way());
+        Ok(())
+    });
     let after = Trial::test("file_delete::an_undo_comes_after_its_apply", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(an_undo_comes_after_its_apply());
@@ -102,7 +107,7 @@ fn main() -> ExitCode {
     });
     libtest_mimic::run(
         &Arguments::from_args(),
-        trials.chain([cut_off, waits, stopped, turn, after]).collect(),
+        trials.chain([cut_off, waits, stopped, turn, drains, after]).collect(),
     )
     .exit_code()
 }
@@ -386,6 +391,49 @@ async fn no_turn_is_waited_for() {
         began.elapsed() < std::time::Duration::from_secs(10),
         "{:?}",
         began.elapsed()
+    );
+}
+
+/// The last that was put on drains: the one before it on the same target is undone meanwhile.
+async fn others_wait_for_nothing_under_way() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+    static UNDONE: AtomicBool = AtomicBool::new(false);
+
+    let honest = fracas_faults::find("fd_exhaustion").unwrap();
+    let first = Entry {
+        revert: |undo, cx| {
+            UNDONE.store(true, Ordering::Release);
+            (fracas_faults::find("fd_exhaustion").unwrap().revert)(undo, cx)
+        },
+        ..*honest
+    };
+    let drains = Entry {
+        drains: fracas_faults::find("http").unwrap().drains,
+        revert: |undo, cx| {
+            Box::pin(async move {
+                let others = async {
+                    while !UNDONE.load(Ordering::Acquire) {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(20), others)
+                    .await
+                    .expect("the other one is undone meanwhile");
+                (fracas_faults::find("fd_exhaustion").unwrap().revert)(undo, cx).await
+            })
+        },
+        ..*honest
+    };
+    let (hand, stages, _state) = several(&[first, drains]).await;
+    assert_eq!(stages[0].target.identity, stages[1].target.identity);
+    let both = [InjectionId(0), InjectionId(1)];
+    let applied = hand.apply(&both).await;
+    assert!(applied.iter().all(|(_, result)| result.is_ok()), "{applied:?}");
+    let lines = hand.revert(&both).await;
+    assert!(
+        lines.len() == 2 && lines.iter().all(|line| line.undo == "restored"),
+        "{lines:?}"
     );
 }
 

@@ -1,14 +1,17 @@
 //! Expressions: the steps of a rule. Each takes a list that is being written and adds itself.
 //!
 //! What is looked at is loaded into a register and compared; the first comparison that fails ends the rule. One register is enough, for
-//! nothing is kept.
+//! nothing is kept; what needs two numbers at once has a second.
+
+use std::net::{IpAddr, SocketAddr};
 
 use super::{ELEMENT, EXPRESSION_DATA, EXPRESSION_NAME};
 use crate::netlink::Message;
 
-/// `NFT_REG_VERDICT` and `NFT_REG_1`, which has 16 bytes.
+/// `NFT_REG_VERDICT`, and `NFT_REG_1` and `NFT_REG_2`, which have 16 bytes each.
 const VERDICT: u32 = 0;
 const REGISTER: u32 = 1;
+const SECOND: u32 = 2;
 /// `NFTA_DATA_VALUE` and `NFTA_DATA_VERDICT`.
 const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
@@ -68,6 +71,14 @@ pub(super) fn random(list: Message, below: u32) -> Message {
         data.put_be32(1, REGISTER)
             .put_be32(2, below)
             .put_be32(3, libc::NFT_NG_RANDOM as u32)
+    })
+}
+
+/// Loads what the packet's destination is to this namespace (`RTN_LOCAL` …), in the machine's byte order.
+pub(super) fn kind_of_destination(list: Message) -> Message {
+    // `NFTA_FIB_DREG`, `_RESULT` with `NFT_FIB_RESULT_ADDRTYPE`, `_FLAGS` with `NFTA_FIB_F_DADDR`.
+    add(list, "fib", |data| {
+        data.put_be32(1, REGISTER).put_be32(2, 3).put_be32(3, 1 << 1)
     })
 }
 
@@ -143,6 +154,29 @@ pub(super) fn verdict(list: Message, code: i32) -> Message {
         data.put_be32(1, VERDICT).nest(2, |value| {
             value.nest(DATA_VERDICT, |verdict| verdict.put_be32(1, code as u32))
         })
+    })
+}
+
+/// Gives the packet to the transparent socket that listens at this address; without one the rule ends (`nft_tproxy_eval` in
+/// net/netfilter/nft_tproxy.c).
+pub(super) fn give(list: Message, to: SocketAddr) -> Message {
+    let (family, address) = match to.ip() {
+        IpAddr::V4(address) => (libc::NFPROTO_IPV4, address.octets().to_vec()),
+        IpAddr::V6(address) => (libc::NFPROTO_IPV6, address.octets().to_vec()),
+    };
+    let list = load(load(list, REGISTER, &address), SECOND, &to.port().to_be_bytes());
+    // `NFTA_TPROXY_FAMILY`, `_REG_ADDR`, `_REG_PORT`.
+    add(list, "tproxy", |data| {
+        data.put_be32(1, family as u32)
+            .put_be32(2, REGISTER)
+            .put_be32(3, SECOND)
+    })
+}
+
+/// Loads these bytes.
+fn load(list: Message, register: u32, value: &[u8]) -> Message {
+    add(list, "immediate", |data| {
+        data.put_be32(1, register).nest(2, |data| data.put(DATA_VALUE, value))
     })
 }
 

@@ -32,6 +32,8 @@ pub struct Possible {
     pub bypass: bool,
     /// Whether a program can listen to a queue.
     pub listen: bool,
+    /// Whether connections can be taken before the program that listens to their port.
+    pub diversion: bool,
     /// What the kernel said to what it cannot, also where there is another way.
     pub refused: Vec<String>,
 }
@@ -76,6 +78,10 @@ pub fn possible() -> io::Result<Possible> {
         };
         match Table::make(NAME, &[chain(leased)]).and_then(|mut table| table.renew(LIMIT)) {
             Ok(()) => possible.lease = true,
+            Err(error) => possible.refused.push(error.to_string()),
+        }
+        match crate::diversion::try_rules(NAME) {
+            Ok(()) => possible.diversion = true,
             Err(error) => possible.refused.push(error.to_string()),
         }
         for way in [QueueWay::Expression, QueueWay::Target] {

@@ -1,7 +1,7 @@
 //! What rules say, without how it is written.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::error::invalid;
 
@@ -107,6 +107,8 @@ pub enum Match {
     IcmpType(u8),
     /// The lease of its table has run out, or was never renewed ([`Table::renew`](super::Table::renew)).
     LeaseOver,
+    /// It is for an address of this namespace, and does not only pass through. Not for `Postrouting`.
+    ForUs,
     /// It begins a connection. This makes the kernel follow connections in the whole namespace, as long as the rule is there.
     NewConnection,
 }
@@ -124,6 +126,10 @@ pub enum Action {
     Unreachable,
     /// It goes on as [`Action::Accept`], and is of no connection that the kernel follows. For chains before -200 only.
     Untracked,
+    /// It goes on as [`Action::Accept`], and comes to the transparent socket that listens at this address of the namespace, whatever address
+    /// and port it was for; a packet of a connection that is open, to that. Where there is none, it goes on to whom it was for. The rule
+    /// must have the protocol TCP. For `Prerouting` only.
+    Give(SocketAddr),
     /// It waits in the queue with this number until whoever listens there decides. Without a listener it goes on.
     Queue(u16),
 }
@@ -210,6 +216,20 @@ impl Rule {
             };
             if version.is_some_and(|other| other != its) {
                 return Err(invalid("a rule that wants IPv4 and IPv6 of one packet"));
+            }
+            version = Some(its);
+        }
+        if let Action::Give(to) = self.action {
+            let its = version_of(to.ip());
+            if version.is_some_and(|other| other != its) {
+                return Err(invalid(
+                    "a rule that gives packets to a socket of the other version of IP",
+                ));
+            }
+            if !self.has_protocol(&[libc::IPPROTO_TCP]) {
+                return Err(invalid(
+                    "a rule that gives packets to a socket must have the protocol TCP",
+                ));
             }
             version = Some(its);
         }

@@ -16,6 +16,10 @@ pub(super) fn rule(mut list: Message, rule: &Rule, family: Family, way: QueueWay
     for one in &rule.matches {
         list = condition(list, one, family);
     }
+    // A packet of the other version has no such socket.
+    if let Action::Give(to) = rule.action {
+        list = version(list, version_of(to.ip()), family);
+    }
     if rule.counted {
         list = step::counter(list);
     }
@@ -81,6 +85,10 @@ fn condition(list: Message, one: &Match, family: Family) -> Message {
         Match::LeaseOver => {
             let list = step::meta(list, libc::NFT_META_NFPROTO);
             step::not_in_set(list, lease::SET)
+        }
+        Match::ForUs => {
+            let local = u32::from(libc::RTN_LOCAL).to_ne_bytes();
+            step::compare(step::kind_of_destination(list), Compare::Equal, &local)
         }
         Match::NewConnection => {
             let list = step::mask(step::connection_state(list), &STATE_NEW.to_ne_bytes());
@@ -152,6 +160,7 @@ fn action(list: Message, action: Action, family: Family, way: QueueWay) -> Messa
     match action {
         Action::Accept => step::verdict(list, libc::NF_ACCEPT),
         Action::Untracked => step::verdict(step::untracked(list), libc::NF_ACCEPT),
+        Action::Give(to) => step::verdict(step::give(list, to), libc::NF_ACCEPT),
         Action::Drop => step::verdict(list, libc::NF_DROP),
         Action::Reset => step::reject(list, libc::NFT_REJECT_TCP_RST, None),
         Action::Unreachable => match family {

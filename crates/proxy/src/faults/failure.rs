@@ -55,6 +55,11 @@ pub(crate) fn decide(
     if let Some(status) = status {
         return Some(Failure::Http(status));
     }
+    after_http(block, chance)
+}
+
+/// What happens to a request that meets no error of HTTP.
+fn after_http(block: &FaultInjection, chance: &Chance) -> Option<Failure> {
     if block.connection_errors && chance.happens("proxy connection_error", block.connection_error_probability) {
         return Some(Failure::Connection(block.connection_error_kind));
     }
@@ -73,6 +78,18 @@ pub(crate) fn of_route(fault: &RouteFault) -> Option<Failure> {
         RouteFaultKind::Timeout => fault.duration_ms.map(Duration::from_millis).map(Failure::Timeout),
         RouteFaultKind::PartialResponse | RouteFaultKind::PayloadCorruption => None,
     }
+}
+
+/// As [`decide`], without a pattern: where the block has one, there are no errors of HTTP.
+pub(crate) fn decide_alone(block: &FaultInjection, chance: &Chance) -> Option<Failure> {
+    let statuses = &block.http_errors;
+    if block.error_pattern.is_none()
+        && chance.happens("proxy http_error", block.http_error_probability)
+        && let Some(status) = one_of(statuses, chance)
+    {
+        return Some(Failure::Http(status));
+    }
+    after_http(block, chance)
 }
 
 /// One of these, each equally often. `None`: there is none.

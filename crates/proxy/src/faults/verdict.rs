@@ -29,6 +29,15 @@ impl<'c> Verdict<'c> {
         }
     }
 
+    /// As [`Verdict::of`] without a pattern, which goes by the order in which requests come.
+    pub(crate) fn alone(block: &FaultInjection, chance: &Chance) -> Self {
+        Self {
+            failure: failure::decide_alone(block, chance),
+            says: None,
+            harm: Harm::decide(block, chance),
+        }
+    }
+
     /// By the block of a route: at most one of its faults.
     pub(crate) fn of_route(block: &'c RouteFaults, chance: &Chance) -> Self {
         if !block.enabled || !chance.happens("proxy route fault", block.probability) {

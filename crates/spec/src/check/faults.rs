@@ -238,6 +238,7 @@ impl Check<'_, '_> {
             Inject::Partition(partition) => self.partition(&key, fault, partition),
             Inject::ConnectionReset(reset) => self.connection_reset(&key, fault, reset),
             Inject::Dns(dns) => self.dns(&base, &key, dns),
+            Inject::Http(http) => self.http(&key, http),
             Inject::ContainerStop(stop) if stop.grace > LONGEST_GRACE => {
                 self.wrong(&key("grace", "grace_period"), "must be at most 60s");
             }

@@ -149,6 +149,7 @@ pub(super) fn read(index: usize, fault: &Fault, root: &Node, problems: &mut Prob
         Fate::DiskIo => reader.disk_io(&fault.params)?,
         Fate::Clock => reader.clock_skew(&fault.params)?,
         Fate::ConnectionDrop => reader.connection_drop(&fault.params)?,
+        Fate::Http => reader.http_fault(&fault.params)?,
         Fate::Network | Fate::Dns | Fate::Later => {
             let what = format!("the fault type {} is not available yet", quoted(&fault.kind.0));
             reader.problems.error(&codes::NOT_AVAILABLE, kind, what);

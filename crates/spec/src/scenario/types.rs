@@ -34,6 +34,8 @@ pub(crate) enum Fate {
     ConnectionDrop,
     /// Names that are not found, or late.
     Dns,
+    /// Requests that are late, or fail.
+    Http,
     /// Comes with a later version.
     Later,
     /// Only has a meaning on an Ethereum chain.
@@ -72,7 +74,7 @@ pub(crate) const ALL: &[Known] = &[
     known("disk_io_stress", Fate::DiskIo),
     known("disk_fill", Fate::DiskFill),
     known("clock_skew", Fate::Clock),
-    known("http_fault", Fate::Later),
+    known("http_fault", Fate::Http),
     known("corruption_proxy", Fate::Later),
     known("p2p_attack", Fate::Ethereum),
     known("disk", Fate::Never),
@@ -101,6 +103,7 @@ pub(crate) const PARAMS: &[(Fate, &str)] = &[
     (Fate::Network, "NetworkParams"),
     (Fate::ConnectionDrop, "ConnectionDropParams"),
     (Fate::Dns, "DnsParams"),
+    (Fate::Http, "HttpFaultParams"),
 ];
 
 /// Adds to the schema of a fault what its parameters are for each type.

@@ -104,7 +104,7 @@ fn every_key_has_its_test() {
     for (format, schema, tests, least) in [
         (
             "experiment",
-            schema(Format::Native),
+            bare(schema(Format::Native)),
             concat!(
                 include_str!("keys/native.rs"),
                 include_str!("keys/native_inject.rs"),

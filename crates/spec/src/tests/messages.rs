@@ -135,7 +135,10 @@ fn not_available() {
     let all = table(
         GOOD,
         &[
-            ("{ memory_limit: { limit: 64MiB } }", "{ http: {} }"),
+            (
+                "{ memory_limit: { limit: 64MiB } }",
+                "{ http: { port: 80, chaos: { mockai_enabled: true } } }",
+            ),
             ("container: { name: web }", "interface: eth0"),
             ("container: { name: web }", "host: a"),
             ("container: { name: web }", "cgroup: /a"),
@@ -363,7 +366,7 @@ fn scenario() {
             ("name: base", "references: []"),
             ("apiVersion: chaos.polygon.io/v1", ""),
             ("type: memory_pressure", "type: memory_presure"),
-            ("type: memory_pressure", "type: http_fault"),
+            ("type: memory_pressure", "type: corruption_proxy"),
             (
                 "type: memory_pressure\n      params: { memory_mb: 512 }",
                 "type: disk_io\n      params: { method: dm-delay }",

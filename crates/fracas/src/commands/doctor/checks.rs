@@ -37,6 +37,8 @@ pub(super) struct Machine {
     pub(super) no_rules: Option<String>,
     /// Why connections cannot be ended.
     pub(super) no_resets: Option<String>,
+    /// Why connections cannot be taken before the program that listens to their port.
+    pub(super) no_diversion: Option<String>,
 }
 
 /// What this kernel can do with packets and connections, which only who has the privileges can try.
@@ -77,6 +79,16 @@ fn packets(checks: &mut Vec<Check>, machine: &mut Machine) {
         "connection resets",
         impairment::no_resets,
         ("connection_reset", "use a kernel with CONFIG_INET_DIAG_DESTROY"),
+    );
+    machine.no_diversion = tried(
+        checks,
+        machine,
+        "diversion",
+        impairment::no_diversion,
+        (
+            "http",
+            "use a kernel from 5.12 on with nf_tables, its tproxy and its fib",
+        ),
     );
 }
 

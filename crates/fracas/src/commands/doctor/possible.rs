@@ -41,7 +41,7 @@ fn capabilities(fault: &str) -> Option<&'static [Capability]> {
     match fault {
         "network_disconnect" => Some(network_disconnect::CAPABILITIES),
         fault if impairment::NAMES.contains(&fault) || cut::NAMES.contains(&fault) => Some(impairment::CAPABILITIES),
-        "connection_reset" => Some(impairment::CAPABILITIES),
+        "connection_reset" | "http" => Some(impairment::CAPABILITIES),
         _ => None,
     }
 }
@@ -73,6 +73,7 @@ fn obstacle(fault: &str, needs: Needs, machine: &Machine) -> Option<String> {
         "dns" => machine.no_queue.clone(),
         fault if cut::NAMES.contains(&fault) => machine.no_rules.clone(),
         "connection_reset" => machine.no_resets.clone(),
+        "http" => machine.no_diversion.clone(),
         _ => None,
     };
     if cannot.is_some() {
@@ -130,6 +131,7 @@ mod tests {
             no_kernel_queue: None,
             no_rules: None,
             no_resets: None,
+            no_diversion: None,
         };
         let of = |name: &str| {
             let all = all(&bare).unwrap();
@@ -165,6 +167,7 @@ mod tests {
             "connection_drop",
             "partition",
             "connection_reset",
+            "http",
         ] {
             assert!(of(fault).0.starts_with("CAP_NET_RAW missing"), "{fault}");
         }
@@ -199,6 +202,10 @@ mod tests {
             no_resets: none(),
             ..machine()
         };
+        let diversion = Machine {
+            no_diversion: none(),
+            ..machine()
+        };
         for one in all(&queue).unwrap() {
             let is = impairment::BY_EITHER.contains(&one.fault.as_str());
             let said = one.only.as_deref().unwrap_or_default();
@@ -215,6 +222,7 @@ mod tests {
             (kernel_queue, &[]),
             (rules, &cut::NAMES),
             (resets, &["connection_reset"]),
+            (diversion, &["http"]),
         ] {
             for one in all(&machine).unwrap() {
                 let why = faults.contains(&one.fault.as_str()).then(none).flatten();

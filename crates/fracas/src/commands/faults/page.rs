@@ -106,6 +106,7 @@ pub(super) fn kind(property: &Value, schema: &Value) -> String {
         Some("boolean") => "true or false".to_owned(),
         Some("integer") => "whole number".to_owned(),
         Some("string") => "text".to_owned(),
+        Some("object") => "map".to_owned(),
         Some(other) => other.to_owned(),
         None => String::new(),
     }

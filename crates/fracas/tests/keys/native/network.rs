@@ -69,6 +69,8 @@ changes! { node(), "process: { pid_file: '@NODE' }";
     key_faults_inject_network_profile_except: "network_profile: { name: cable, except: [10.0.0.1] }" => "network_profile: { name: cable, except: [10.0.0.2] }", "but 10.0.0.1" => "but 10.0.0.2";
     key_faults_inject_network_profile_ports: "network_profile: { name: cable, ports: [81] }" => "network_profile: { name: cable, ports: [8000-8010] }", "ports 81" => "ports 8000-8010";
     key_faults_inject_network_profile_device: "network_profile: { name: cable, device: eth0 }" => "network_profile: { name: cable, device: eth1 }", "by eth0" => "by eth1";
+    key_faults_inject_http_port: "http: { port: 8080, chaos: { latency: { fixed_delay_ms: 5 } } }" => "http: { port: 8081, chaos: { latency: { fixed_delay_ms: 5 } } }", "to port 8080 in" => "to port 8081 in";
+    key_faults_inject_http_chaos: "http: { port: 80, chaos: { fault_injection: { http_errors: [503], http_error_probability: 0.2 } } }" => "http: { port: 80, chaos: { fault_injection: { http_errors: [502], http_error_probability: 0.3 } } }", "503 to 20% for" => "502 to 30% for";
     key_faults_inject_dns_names: "dns: { names: [db.example], answer: nxdomain }" => "dns: { names: ['*.example'], answer: nxdomain }", "for db.example to" => "for *.example to";
     key_faults_inject_dns_answer: "dns: { names: [db], answer: nxdomain }" => "dns: { names: [db], answer: timeout }", "NXDOMAIN to" => "no answer to";
     key_faults_inject_dns_addresses: "dns: { names: [db], addresses: [192.0.2.1] }" => "dns: { names: [db], addresses: [192.0.2.1, '2001:db8::1'] }", "the answer 192.0.2.1 to" => "the answer 192.0.2.1, 2001:db8::1 to";

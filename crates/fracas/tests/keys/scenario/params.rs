@@ -161,6 +161,11 @@ fn key_spec_faults_params_process_kill_kill_children() {
 }
 
 changes! {
+    key_spec_faults_params_http_fault_target_port: "type: http_fault, params: { target_port: 80, delay_ms: 5 }" => "type: http_fault, params: { target_port: 81, delay_ms: 5 }", "to port 80 in" => "to port 81 in";
+    key_spec_faults_params_http_fault_delay_ms: "type: http_fault, params: { target_port: 80, delay_ms: 5 }" => "type: http_fault, params: { target_port: 80, delay_ms: 6 }", "delay of 5ms for" => "delay of 6ms for";
+    key_spec_faults_params_http_fault_delay_percent: "type: http_fault, params: { target_port: 80, delay_ms: 5, delay_percent: 20 }" => "type: http_fault, params: { target_port: 80, delay_ms: 5, delay_percent: 25 }", "5ms to 20% for" => "5ms to 25% for";
+    key_spec_faults_params_http_fault_abort_code: "type: http_fault, params: { target_port: 80, abort_code: 500 }" => "type: http_fault, params: { target_port: 80, abort_code: 503 }", "500 for requests" => "503 for requests";
+    key_spec_faults_params_http_fault_abort_percent: "type: http_fault, params: { target_port: 80, abort_code: 500, abort_percent: 10 }" => "type: http_fault, params: { target_port: 80, abort_code: 500, abort_percent: 15 }", "500 to 10% for" => "500 to 15% for";
     key_spec_faults_params_dns_delay_ms: "type: dns, params: { delay_ms: 500 }" => "type: dns, params: { delay_ms: 750 }", "delay of 500ms" => "delay of 750ms";
     key_spec_faults_params_dns_failure_rate: "type: dns, params: { delay_ms: 0, failure_rate: 0.2 }" => "type: dns, params: { delay_ms: 0, failure_rate: 30 }", "to 20% of questions" => "to 30% of questions";
     key_spec_faults_params_network_latency: "type: network, params: { device: lo, latency: 50 }" => "type: network, params: { device: lo, latency: 75 }", "delay 50ms" => "delay 75ms";

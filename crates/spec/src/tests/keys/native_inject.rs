@@ -153,6 +153,8 @@ faults! {
     key_faults_inject_rate_include_observers: "rate: { rate: 1mbit }" => "rate: { rate: 1mbit, include_observers: true }", "rate/include_observers", "false" => "true";
     key_faults_inject_connection_drop_include_observers: "connection_drop: {}" => "connection_drop: { include_observers: true }", "connection_drop/include_observers", "false" => "true";
     key_faults_inject_connection_reset_include_observers: "connection_reset: {}" => "connection_reset: { include_observers: true }", "connection_reset/include_observers", "false" => "true";
+    key_faults_inject_http_port: "http: { port: 80, chaos: { bulkhead: {} } }" => "http: { port: 81, chaos: { bulkhead: {} } }", "http/port", "80" => "81";
+    key_faults_inject_http_chaos: "http: { port: 80, chaos: { latency: { fixed_delay_ms: 1.5 } } }" => "http: { port: 80, chaos: { latency: { fixed_delay_ms: 2.5 } } }", "http/chaos/latency/fixed_delay_ms", "1.5" => "2.5";
     key_faults_inject_dns_names: "dns: { names: [a.example], delay: 1s }" => "dns: { names: ['*.example'], delay: 1s }", "dns/names", "[\"a.example\"]" => "[\"*.example\"]";
     key_faults_inject_dns_answer: "dns: { names: [a], answer: nxdomain }" => "dns: { names: [a], answer: refused }", "dns/answer", "nxdomain" => "refused";
     key_faults_inject_dns_addresses: "dns: { names: [a], addresses: [192.0.2.1] }" => "dns: { names: [a], addresses: ['2001:db8::1'] }", "dns/addresses", "[\"192.0.2.1\"]" => "[\"2001:db8::1\"]";

@@ -1,0 +1,52 @@
+//! Parameters of the fault on requests.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::chaos::ChaosConfig;
+
+/// Stands in front of a TCP port of the target and does to the HTTP requests that come there what a configuration of the proxy says.
+///
+/// Connections that are opened while it is on come to a worker of Fracas in the target's network, which passes their requests on to the
+/// port itself: over IPv4 and IPv6, from outside, from other containers, and from inside the target. Those that were open before are left
+/// alone until they end; a client that keeps its connections meets nothing before it opens a new one. No address is translated and
+/// nothing of the target is changed. HTTP/1.1, HTTP/2 without TLS, gRPC and WebSocket pass. What is done to an answer is named in its
+/// header `x-fracas-fault`. A port at which nobody listens is taken as well: connections to it end without an answer.
+///
+/// A request comes to its program without headers of Fracas and with its names of headers as they were written, but it is written anew:
+/// HTTP/1.0 becomes HTTP/1.1, a target with a host its path alone, blanks around values go, and so does what is about the client's own
+/// connection (`Connection`, `Keep-Alive`, `Proxy-Connection`, `TE`, and chunks, which are made anew). It comes by a connection from the
+/// address that the client called; of HTTP/1 requests of several clients may come by one, so who logs in a connection and not a request, as NTLM
+/// does, is logged in with others.
+///
+/// A connection that does not begin with the line of a request (`GET /path HTTP/1.1`) or the preface of HTTP/2, as of TLS, Redis or SSH, or with
+/// `CONNECT`, passes byte by byte and meets nothing. Where the client says nothing for 300 ms its server is connected to, and if that
+/// speaks first (MySQL, SMTP), passes the same way. What is carried so is cut off 10 s after the end of the fault, if it is still open.
+///
+/// To the target's program everybody comes from its own address while the fault is on: where it trusts that address, it trusts everybody.
+/// Probes of the experiment that ask the port are hit as well.
+///
+/// A share of requests is decided by the run's seed and by who a request is: its `x-request-id`, else its `traceparent`, else its place in
+/// its connection.
+///
+/// Undo: exact. The rule that takes connections and the worker that holds them go together, also when all of Fracas is killed: then what
+/// is in them is cut off. When the fault ends new connections come to the target's own program at once, and those that were taken meet
+/// nothing more: requests that it holds go on, those that are under way have 10 s to end, and what is then still open is reset. Other faults
+/// on the target are undone meanwhile. Of a worker that is stopped or hangs new connections are kept away within a second, and it is killed.
+///
+/// Refused (F001) where the target shares the machine's network, where its loopback device is down, by which the worker reaches the port,
+/// where routes are chosen by bits 20 to 27 of the marks of packets (`ip rule`), and where the kernel cannot divert connections (nft_tproxy,
+/// nft_fib). Two on one port are a conflict; others compose, also with faults on packets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The port at which requests arrive at the target, from 1 to 65535. Behind a published port of a container that is the container's own.
+    pub port: u16,
+    /// What is done to them: the configuration of `fracas proxy`. At least one of its blocks.
+    pub chaos: Box<ChaosConfig>,
+}
+
+impl Http {
+    /// The longest time that requests which are under way have to end, in seconds.
+    pub const DRAIN: u64 = 10;
+}

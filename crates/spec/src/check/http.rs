@@ -1,0 +1,36 @@
+//! Parameters of the fault on requests.
+
+use fracas_core::params::Http;
+
+use super::Check;
+use super::packets::Key;
+use crate::chaos::{Chaos as _, Finds};
+
+impl Check<'_, '_> {
+    pub(super) fn http(&mut self, key: Key<'_>, http: &Http) {
+        if http.port == 0 {
+            self.wrong(&key("port", "target_port"), "must be from 1 to 65535");
+        }
+        // What seed 0's keys became is checked where they are read.
+        if !self.native() {
+            return;
+        }
+        let chaos = key("chaos", "chaos");
+        let mut finds = Finds::new(self.root, self.problems);
+        http.chaos.check(&mut finds, &format!("{chaos}."));
+        let of_a_proxy = [
+            ("grpc", http.chaos.grpc.is_some()),
+            ("websocket", http.chaos.websocket.is_some()),
+            ("graphql", http.chaos.graphql.is_some()),
+            ("routes", !http.chaos.routes.is_empty()),
+            ("mutations", http.chaos.mutations.is_some()),
+        ];
+        for (block, _) in of_a_proxy.into_iter().filter(|(_, is_there)| *is_there) {
+            let what = "is a block of `fracas proxy`: this fault has no measure of it yet";
+            self.wrong(&format!("{chaos}.{block}"), what);
+        }
+        if !http.chaos.does_anything() {
+            self.wrong(&chaos, "does nothing: no block of it is on");
+        }
+    }
+}
