@@ -71,7 +71,8 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 /// Answers a request to the API.
 pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    let does = match admit(connection, &request) {
+    let scheme = if connection.is_secure(shared) { "https" } else { "http" };
+    let does = match admit(connection, scheme, &request) {
         Ok(does) => does,
         Err(refused) => {
             return *refused;
@@ -87,7 +88,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, reques
 }
 
 /// What a request asks for, if it may.
-fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box<Response<Body>>> {
+fn admit(connection: &Connection, scheme: &str, request: &Request<Upload>) -> Result<Does, Box<Response<Body>>> {
     let refused = |status, why| Err(Box::new(answer::problem(status, why)));
     if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
         let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
@@ -100,7 +101,7 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<Does, Box
     let Some(host) = host(request.headers(), request.uri().authority()) else {
         return refused(StatusCode::FORBIDDEN, "the request does not say to which host it goes");
     };
-    if let Some(why) = named(&host).or_else(|| foreign(request.headers(), &host)) {
+    if let Some(why) = named(&host).or_else(|| foreign(request.headers(), scheme, &host)) {
         return refused(StatusCode::FORBIDDEN, why);
     }
     let route = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
@@ -314,8 +315,12 @@ pub(crate) fn named(host: &Authority) -> Option<&'static str> {
 }
 
 /// Why a request may be that of a page of somebody else's, that a browser shows.
-fn foreign(headers: &HeaderMap, host: &Authority) -> Option<&'static str> {
-    let ours = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| origin == format!("http://{host}"));
+fn foreign(headers: &HeaderMap, scheme: &str, host: &Authority) -> Option<&'static str> {
+    let ours = |origin: &HeaderValue| {
+        origin
+            .to_str()
+            .is_ok_and(|origin| origin == format!("{scheme}://{host}"))
+    };
     // Browsers say it also where they say no origin (Fetch Metadata, 2.1). `none`: somebody typed the address.
     let from_here = |site: &HeaderValue| site == "same-origin" || site == "none";
     let foreign = headers.get_all(ORIGIN).iter().any(|origin| !ours(origin))
@@ -366,15 +371,16 @@ mod tests {
 
     #[test]
     fn pages_of_others_are_kept_out() {
-        let headers = |host: &str, origin: Option<&str>| {
+        let seen = |scheme: &str, host: &str, origin: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, origin.parse().unwrap());
             }
             let host = host_of(&headers, None).unwrap();
-            named(&host).or_else(|| foreign(&headers, &host))
+            named(&host).or_else(|| foreign(&headers, scheme, &host))
         };
+        let headers = |host, origin| seen("http", host, origin);
         for host in ["127.0.0.1:3000", "localhost", "[::1]:3000", "10.0.0.7:80"] {
             assert_eq!(headers(host, None), None, "{host}");
         }
@@ -383,6 +389,13 @@ mod tests {
         for origin in ["null", "http://localhost:3001", "https://evil.example"] {
             assert!(headers("localhost:3000", Some(origin)).is_some(), "{origin}");
         }
+        // By TLS it is the origin of TLS, and no other.
+        let by_tls = |origin| seen("https", "localhost:3000", Some(origin));
+        assert_eq!(by_tls("https://localhost:3000"), None);
+        for origin in ["http://localhost:3000", "https://localhost", "https://evil.example"] {
+            assert!(by_tls(origin).is_some(), "{origin}");
+        }
+        assert!(headers("localhost:3000", Some("https://localhost:3000")).is_some());
         assert!(host_of(&HeaderMap::new(), None).is_none());
         for (site, is_foreign) in [
             ("same-origin", false),
@@ -394,7 +407,7 @@ mod tests {
             headers.insert(HOST, "localhost:3000".parse().unwrap());
             headers.insert("sec-fetch-site", site.parse().unwrap());
             let host = host_of(&headers, None).unwrap();
-            assert_eq!(foreign(&headers, &host).is_some(), is_foreign, "{site}");
+            assert_eq!(foreign(&headers, "http", &host).is_some(), is_foreign, "{site}");
         }
     }
 }

@@ -19,6 +19,8 @@ use tokio::time::{sleep, timeout};
 use crate::faults::connections::Use;
 use crate::link::Kept;
 use crate::service::{Shared, answer};
+use crate::stream::Stream;
+use crate::tls::handshake::accept;
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
@@ -92,6 +94,11 @@ impl Connection {
         self.cut.notify_one();
     }
 
+    /// Whether it is one of TLS. The API has none at an address of its own.
+    pub(crate) fn is_secure(&self, shared: &Shared) -> bool {
+        shared.certificate.is_some() && self.door != Door::Api
+    }
+
     pub(crate) fn is_reset(&self) -> bool {
         self.reset.load(Ordering::Acquire)
     }
@@ -138,7 +145,7 @@ macro_rules! drive {
 
 /// Serves a connection.
 pub(crate) async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     connection: Arc<Connection>,
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
@@ -149,10 +156,12 @@ pub(crate) async fn serve(
     let begun = tokio::select! {
         // In this order: what both have come at the same moment is there.
         biased;
-        begun = timeout(limit, begin(&mut stream)) => begun,
+        begun = timeout(limit, open(stream, &connection, &shared)) => begun,
         () = late(&mut draining) => return,
     };
-    let Ok(Some((head, is_http2))) = begun else { return };
+    let Ok(Some((head, stream, is_http2))) = begun else {
+        return;
+    };
     let service = service_fn({
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {
@@ -183,6 +192,19 @@ pub(crate) async fn serve(
     }
 }
 
+/// Finds out what a client speaks, and gives what was read of it. `None`: it ended before, or does not do what it agreed to.
+async fn open(stream: TcpStream, connection: &Connection, shared: &Shared) -> Option<(Bytes, Stream, bool)> {
+    let certificate = shared.certificate.as_ref().filter(|_| connection.is_secure(shared));
+    let (mut stream, agreed) = match certificate {
+        Some(certificate) => accept(stream, certificate, &shared.metrics).await?,
+        None => (Stream::Plain(stream), None),
+    };
+    let (head, is_http2) = begin(&mut stream).await?;
+    agreed
+        .is_none_or(|agreed| agreed == is_http2)
+        .then_some((head, stream, is_http2))
+}
+
 /// When the proxy has begun to end, and a while has passed.
 async fn late(draining: &mut watch::Receiver<bool>) {
     // Gone with the proxy: the same.
@@ -191,7 +213,7 @@ async fn late(draining: &mut watch::Receiver<bool>) {
 }
 
 /// Reads until it is sure whether this is HTTP/2, and gives what was read. `None`: it ended before.
-async fn begin(stream: &mut TcpStream) -> Option<(Bytes, bool)> {
+async fn begin(stream: &mut Stream) -> Option<(Bytes, bool)> {
     let mut head = BytesMut::with_capacity(PREFACE.len());
     while head.len() < PREFACE.len() && PREFACE.starts_with(&head) {
         let mut more = [0; PREFACE.len()];

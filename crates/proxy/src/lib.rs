@@ -26,8 +26,10 @@ mod responder;
 mod serve;
 mod service;
 mod shaped;
+mod stream;
 mod tcp;
 mod timer;
+mod tls;
 mod toxiproxy;
 mod tunnel;
 mod upload;
@@ -42,6 +44,9 @@ use fracas_core::seed::Seed;
 
 pub use faults::NAMES;
 pub use serve::{Drained, Proxy};
+pub use tls::Tls;
+pub use tls::certificate::{Certificate, SelfSigned};
+pub use tls::trust::Trust;
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;
 
@@ -52,7 +57,9 @@ pub struct Order {
     pub listen: SocketAddr,
     /// Where requests go. `None`: the proxy answers them itself.
     pub upstream: Option<Upstream>,
-    /// Where the API is. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
+    /// What of it is TLS.
+    pub tls: Tls,
+    /// Where the API is, without TLS. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
     /// passed on.
     pub api_listen: Option<SocketAddr>,
     /// The root of every decision.

@@ -1,12 +1,13 @@
 //! Connections to an upstream of HTTP/2: one for each of a client's.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::http::uri::Authority;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -14,7 +15,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::accept::SILENCE;
+use crate::stream::Stream;
+use crate::tls::secure::Secure;
 use crate::upload::{Broken, Upload};
+use crate::upstream::Upstream;
 
 /// In bytes, what an upstream may send of one answer before its client has taken it.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -29,6 +33,8 @@ pub(crate) const UNHEARD: Duration = Duration::from_secs(30);
 pub(crate) struct Link {
     host: String,
     port: u16,
+    /// `None`: without TLS.
+    secure: Option<Secure>,
     /// For a connection, with all who wait for it at the same time.
     connect: Duration,
     /// In bytes, for the head of an answer.
@@ -49,13 +55,39 @@ struct Sender {
     is_new: bool,
 }
 
+/// The upstream chose another protocol than HTTP/2.
+#[derive(Debug)]
+struct Other;
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it speaks HTTP/2 no more")
+    }
+}
+
+impl Error for Other {}
+
 impl Link {
-    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32) -> Self {
+    pub(crate) fn new(upstream: &Upstream, secure: Option<Secure>, connect: Duration, largest_head: u32) -> Self {
         Self {
-            host: upstream.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: upstream.port_u16().unwrap_or(80),
+            host: upstream.host().to_owned(),
+            port: upstream.port(),
+            secure,
             connect,
             largest_head,
+        }
+    }
+
+    /// Whether the upstream speaks HTTP/2 with this client. One of TLS is asked for it, by a connection that is kept if it does.
+    pub(crate) async fn is_spoken(&self, kept: &Kept) -> Result<bool, Broken> {
+        match &self.secure {
+            None => Ok(true),
+            Some(secure) if secure.prefers_http1() => Ok(false),
+            Some(_) => match self.in_time(kept, None).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.is::<Other>() => Ok(false),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -63,10 +95,7 @@ impl Link {
     pub(crate) async fn send(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
         let mut ended = None;
         loop {
-            let Ok(sender) = timeout(self.connect, self.sender(kept, ended)).await else {
-                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
-            };
-            let Sender { number, sender, is_new } = sender?;
+            let Sender { number, sender, is_new } = self.in_time(kept, ended).await?;
             match sender.clone().try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut failed) => match failed.take_message() {
@@ -77,6 +106,12 @@ impl Link {
             }
             ended = Some(number);
         }
+    }
+
+    async fn in_time(&self, kept: &Kept, ended: Option<u64>) -> Result<Sender, Broken> {
+        timeout(self.connect, self.sender(kept, ended))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
     /// The connection, which is not the one of this number.
@@ -103,8 +138,14 @@ impl Link {
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
     async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
-        let stream = connect(&self.host, self.port).await?;
-        stream.set_nodelay(true)?;
+        let stream = match &self.secure {
+            Some(secure) => secure.http2().await?.ok_or(Other)?,
+            None => {
+                let stream = connect(&self.host, self.port).await?;
+                stream.set_nodelay(true)?;
+                Stream::Plain(stream)
+            }
+        };
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -121,7 +162,7 @@ impl Link {
 }
 
 /// To the first address of a name that answers.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut failed = None;
     for address in lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() {

@@ -47,7 +47,8 @@ impl Proxy {
     /// Takes the ports. Needs a runtime of tokio with its timers and sockets.
     ///
     /// # Errors
-    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer.
+    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
+    /// upstream of TLS.
     pub fn bind(order: Order) -> Result<Self> {
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
@@ -64,10 +65,15 @@ impl Proxy {
             over: heard,
             bandwidth: Arc::clone(live.bandwidth()),
         };
+        let trust = order.tls.trust;
+        let forward = order
+            .upstream
+            .map(|upstream| Forward::new(upstream, &trust, limit, carry));
         let shared = Shared {
             live,
             orchestra: Orchestra::default(),
-            forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
+            forward: forward.transpose()?,
+            certificate: order.tls.certificate,
             metrics,
             timer,
             seed: order.seed,

@@ -27,6 +27,7 @@ use crate::live::Live;
 use crate::orchestra::Orchestra;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
+use crate::tls::certificate::Certificate;
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
 
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) live: Live,
     pub(crate) orchestra: Orchestra,
     pub(crate) forward: Option<Forward>,
+    /// What clients of TLS see. `None`: they come without.
+    pub(crate) certificate: Option<Certificate>,
     pub(crate) metrics: Traffic,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,

@@ -61,6 +61,12 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Requests that wait for a place of the bulkhead",
     },
+    Described {
+        name: "fracas_proxy_tls_handshakes_total",
+        kind: "counter",
+        labels: "end",
+        help: "Handshakes of TLS with clients, by how they ended: done, failed, given_up when time was over, no_tls",
+    },
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,6 +79,38 @@ struct OfFault {
     fault: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEnd {
+    end: &'static str,
+}
+
+/// How a handshake of TLS ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// The client is in.
+    Done,
+    /// The two found nothing in common, or one of them broke off.
+    Failed,
+    /// It took too long, or the proxy ended.
+    GivenUp,
+    /// What came was no TLS.
+    NoTls,
+}
+
+impl Handshake {
+    const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::GivenUp, Self::NoTls];
+
+    fn label(self) -> OfEnd {
+        let end = match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::NoTls => "no_tls",
+        };
+        OfEnd { end }
+    }
+}
+
 /// What a proxy counts. Whoever counts holds up nobody.
 #[derive(Debug)]
 pub struct Traffic {
@@ -82,6 +120,7 @@ pub struct Traffic {
     connections: Gauge,
     circuit_breaker: Level,
     bulkhead: [Level; 2],
+    handshakes: Family<OfEnd, Counter>,
     page: Page,
 }
 
@@ -128,8 +167,8 @@ impl Traffic {
     /// With nothing counted. These are the names of all faults, which are shown with zero from the beginning.
     pub fn new(faults: &[&'static str]) -> Self {
         let mut registry = Registry::with_prefix("fracas_proxy");
-        let [requests, met, latency, connections, breaker, inside, queued] =
-            [0, 1, 2, 3, 4, 5, 6].map(|index| ALL[index].help);
+        let [requests, met, latency, connections, breaker, inside, queued, handshakes] =
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
@@ -137,6 +176,7 @@ impl Traffic {
             connections: Gauge::default(),
             circuit_breaker: Level::default(),
             bulkhead: [Level::default(), Level::default()],
+            handshakes: Family::default(),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -147,6 +187,10 @@ impl Traffic {
         let [has_a_place, waits] = &all.bulkhead;
         registry.register("bulkhead_concurrent_requests", inside, has_a_place.0.clone());
         registry.register("bulkhead_queued_requests", queued, waits.0.clone());
+        registry.register("tls_handshakes", handshakes, all.handshakes.clone());
+        for end in Handshake::ALL {
+            drop(all.handshakes.get_or_create(&end.label()));
+        }
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -170,6 +214,11 @@ impl Traffic {
     /// A request met this fault.
     pub fn met(&self, fault: &'static str) {
         self.faults.get_or_create(&OfFault { fault }).inc();
+    }
+
+    /// A handshake of TLS with a client ended so.
+    pub fn shook_hands(&self, end: Handshake) {
+        self.handshakes.get_or_create(&end.label()).inc();
     }
 
     /// What was counted until now. These are the names of all faults.
@@ -219,6 +268,7 @@ mod tests {
         traffic.held(0.002);
         let open = traffic.opened();
         traffic.met("latency");
+        traffic.shook_hands(Handshake::NoTls);
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
@@ -238,6 +288,8 @@ mod tests {
             "fracas_proxy_circuit_breaker_state 2\n",
             "fracas_proxy_bulkhead_concurrent_requests 3\n",
             "fracas_proxy_bulkhead_queued_requests 1\n",
+            "fracas_proxy_tls_handshakes_total{end=\"done\"} 0\n",
+            "fracas_proxy_tls_handshakes_total{end=\"no_tls\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

@@ -141,6 +141,9 @@ codes! {
     NO_PROXY_ANSWER = "N004", "no proxy answers",
         "Nothing answers at the address of `--base-url`, or what answers is no proxy of Fracas.",
         "start one with `fracas proxy`; it says where its API is";
+    PROXY_TLS = "N010", "the proxy cannot use TLS",
+        "A file of `--tls-cert`, `--tls-key` or `--upstream-ca` holds something else, a key is not that of its certificate, or a name cannot be one.",
+        "give files in PEM: certificates are called `CERTIFICATE` there, keys `PRIVATE KEY`";
     PROXY_REFUSED = "N005", "the proxy refused what was asked",
         "The proxy is there, and says why it does not do it: another orchestration runs, or none does.",
         "`fracas orchestrate status` shows what runs";

@@ -1,11 +1,15 @@
 //! `fracas proxy`
 
+mod tls;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use fracas_core::units::Span;
 use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
+
+pub(crate) use tls::Tls;
 
 /// `fracas proxy`
 #[derive(Debug, Args)]
@@ -14,7 +18,7 @@ pub(crate) struct Proxy {
     /// Address and port to which clients come; a port alone is on 127.0.0.1, 0 is a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     pub(crate) listen: Listen,
-    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it; without it the proxy answers them itself
+    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it, `https://` for TLS; without it the proxy answers them itself
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<Upstream>,
     /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`
@@ -40,6 +44,8 @@ pub(crate) struct Proxy {
     /// How long open requests may take when the proxy is asked to stop; asked once more, it does not wait
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(crate) drain: Span,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
     #[command(flatten)]
     pub(crate) chaos: Chaos,
 }

@@ -1,5 +1,7 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
+mod tls;
+
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,9 +31,11 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
         }
     }
     let settings = Settings::load(common)?;
+    let (tls, authority) = tls::of(proxy)?;
     let order = Order {
         listen: proxy.listen.address(),
         upstream: proxy.upstream.clone(),
+        tls,
         api_listen: proxy.api_listen.map(Listen::address),
         seed: match proxy.seed {
             Some(seed) => Seed(seed),
@@ -44,16 +48,28 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             ..Limits::default()
         },
     };
-    super::runtime()?.block_on(serve(common, proxy, &settings, order))
+    super::runtime()?.block_on(serve(common, proxy, &settings, order, authority.as_deref()))
 }
 
-async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order) -> Result<ExitCode> {
+async fn serve(
+    common: &Common,
+    asked: &Proxy,
+    settings: &Settings,
+    order: Order,
+    authority: Option<&str>,
+) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
     let stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
     // Two for each connection. The usual soft limit is 1024.
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
     let (seed, upstream) = (order.seed, order.upstream.clone());
+    let scheme = if order.tls.certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let of_api = if order.api_listen.is_some() { "http" } else { scheme };
     let toxiproxy = asked.toxiproxy_api.map(|at| {
         Toxiproxy::bind(&ToxiproxyOrder {
             listen: at.address(),
@@ -73,16 +89,19 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
         }
         None => None,
     };
+    if let Some(authority) = authority {
+        tls::hand_out(authority, asked.tls.tls_ca_out.as_deref())?;
+    }
     // Nobody can know a port that the kernel chose, or a seed that was drawn.
     if !common.quiet || asked.listen.is_any_port() {
-        tell(&format!("proxy: http://{at}"));
+        tell(&format!("proxy: {scheme}://{at}"));
     }
     if !common.quiet {
         let to = upstream.map_or_else(|| "itself".to_owned(), |upstream| upstream.to_string());
         tell(&format!("upstream: {to}"));
     }
     if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
-        tell(&format!("api: http://{api}/api/chaos/"));
+        tell(&format!("api: {of_api}://{api}/api/chaos/"));
     }
     if let Some(toxiproxy) = &toxiproxy {
         let at = toxiproxy.address().map_err(whose)?;
@@ -102,6 +121,11 @@ async fn serve(common: &Common, asked: &Proxy, settings: &Settings, order: Order
         tell(&format!(
             "warning: whoever reaches {api} can change what is done to traffic: the API asks for no password"
         ));
+    }
+    if asked.tls.upstream_insecure {
+        tell(
+            "warning: nobody vouches for the upstream (--upstream-insecure): whoever is on the way to it can read and change what passes",
+        );
     }
     let (stop, stopping) = watch::channel(false);
     let (hurry, hurrying) = watch::channel(false);

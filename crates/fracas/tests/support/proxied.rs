@@ -29,7 +29,8 @@ impl Proxied {
         let going = cli.start(&[&["proxy", "--listen", "127.0.0.1:0"], words].concat());
         let mut found = None;
         going.until("it says where it listens", || {
-            found = address(&going.err(), "proxy: http://");
+            let err = going.err();
+            found = address(&err, "proxy: http://").or_else(|| address(&err, "proxy: https://"));
             found.is_some()
         });
         Self {

@@ -29,6 +29,7 @@ mod patterns;
 mod seeded;
 mod shaping;
 mod stand;
+mod tls;
 mod toxiproxy;
 mod unharmed;
 mod upstream;

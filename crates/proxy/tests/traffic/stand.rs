@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
-use fracas_proxy::{Drained, Limits, Order, Proxy};
+use fracas_proxy::{Certificate, Drained, Limits, Order, Proxy, Tls, Trust};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
@@ -40,6 +40,7 @@ pub(crate) fn wish(config: &str) -> Wish {
         order: Order {
             listen: "127.0.0.1:0".parse().unwrap(),
             upstream: None,
+            tls: Tls::default(),
             api_listen: None,
             seed: Seed(42),
             config,
@@ -52,6 +53,16 @@ pub(crate) fn wish(config: &str) -> Wish {
 impl Wish {
     pub(crate) fn to(mut self, upstream: &str) -> Self {
         self.order.upstream = Some(upstream.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn by_tls(mut self, certificate: &Certificate) -> Self {
+        self.order.tls.certificate = Some(certificate.clone());
+        self
+    }
+
+    pub(crate) fn trusts(mut self, trust: Trust) -> Self {
+        self.order.tls.trust = trust;
         self
     }
 
@@ -83,6 +94,10 @@ impl Wish {
     pub(crate) fn api_elsewhere(mut self) -> Self {
         self.order.api_listen = Some("127.0.0.1:0".parse().unwrap());
         self
+    }
+
+    pub(crate) fn order(self) -> Order {
+        self.order
     }
 
     /// One whose ports are taken, and that answers nobody yet.
@@ -119,9 +134,15 @@ impl Stand {
 
     /// How many connections it says are open.
     pub(crate) fn connections(&self) -> u32 {
+        self.counted("connections")
+    }
+
+    /// What it says of one of its metrics, with its labels.
+    pub(crate) fn counted(&self, metric: &str) -> u32 {
         let text = self.page.text(Form::Text).unwrap();
+        let metric = format!("fracas_proxy_{metric} ");
         let mut lines = text.lines();
-        let count = lines.find_map(|line| line.strip_prefix("fracas_proxy_connections "));
+        let count = lines.find_map(|line| line.strip_prefix(&metric));
         count.unwrap().parse().unwrap()
     }
 

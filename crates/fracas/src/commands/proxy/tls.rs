@@ -1,0 +1,61 @@
+//! What of the proxy is TLS, from flags.
+
+use std::path::Path;
+
+use fracas_core::problem::{Problem, Result, codes};
+use fracas_proxy::{Certificate, SelfSigned, Tls, Trust};
+
+use crate::cli::Proxy;
+use crate::output::print;
+
+/// What the flags ask for, and the certificate of an authority that was made, if one was.
+pub(super) fn of(proxy: &Proxy) -> Result<(Tls, Option<String>)> {
+    let flags = &proxy.tls;
+    let is_tls = proxy.upstream.as_ref().is_some_and(fracas_proxy::Upstream::is_tls);
+    let trust = match (&flags.upstream_ca, flags.upstream_insecure) {
+        (None, false) => Trust::System,
+        _ if !is_tls => {
+            let flag = if flags.upstream_insecure {
+                "--upstream-insecure"
+            } else {
+                "--upstream-ca"
+            };
+            let what = format!("`{flag}` is about an upstream of TLS, and there is none");
+            return Err(Problem::new(&codes::USAGE, what).next("write it like --upstream https://example.org"));
+        }
+        (Some(file), _) => Trust::File(file.clone()),
+        (None, true) => Trust::Anybody,
+    };
+    let (certificate, authority) = match (&flags.tls_cert, &flags.tls_key) {
+        (Some(certificate), Some(key)) => (Some(Certificate::read(certificate, key)?), None),
+        _ if flags.tls_self_signed => {
+            let made = SelfSigned::new(&names(proxy))?;
+            (Some(made.certificate), Some(made.authority))
+        }
+        _ => (None, None),
+    };
+    Ok((Tls { certificate, trust }, authority))
+}
+
+/// Gives the certificate of the authority to whoever is to trust it.
+pub(super) fn hand_out(authority: &str, file: Option<&Path>) -> Result<()> {
+    match file {
+        Some(file) => std::fs::write(file, authority).map_err(|error| {
+            let what = format!("cannot write the authority's certificate to {}", file.display());
+            Problem::new(&codes::SYSTEM, what).because(&error)
+        }),
+        None => print(authority),
+    }
+}
+
+fn names(proxy: &Proxy) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let ip = proxy.listen.address().ip();
+    let more = (!ip.is_unspecified()).then(|| ip.to_string());
+    for name in more.iter().chain(&proxy.tls.tls_name) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}

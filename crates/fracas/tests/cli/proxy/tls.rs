@@ -1,0 +1,216 @@
+//! `fracas proxy` with TLS: each of its flags, with curl as the client.
+
+use std::process::Command;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+use crate::cli::Cli;
+use crate::proxied::Proxied;
+
+/// What curl printed of the body, behind the version of HTTP and the status; or its exit code.
+#[expect(clippy::disallowed_methods, reason = "a real client is another program")]
+fn curl(words: &[&str]) -> Result<String, i32> {
+    let output = Command::new("curl")
+        .args([
+            "-sS",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "30",
+            "-w",
+            "%{http_version} %{http_code} ",
+        ])
+        .args(words)
+        .output()
+        .expect("curl is there");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(output.status.code().unwrap_or(-1))
+    }
+}
+
+fn url(proxy: &Proxied, host: &str) -> String {
+    format!("https://{host}:{}/x", proxy.address.port())
+}
+
+/// By both versions of HTTP.
+fn is_answered(proxy: &Proxied, host: &str, ca: &str) -> bool {
+    let resolve = format!("{host}:{}:127.0.0.1", proxy.address.port());
+    let to = url(proxy, host);
+    let said = |version| curl(&[version, "--cacert", ca, "--resolve", &resolve, &to]);
+    let [one, two] = [said("--http1.1"), said("--http2")];
+    let body = |version: &str| {
+        Ok(format!(
+            "{{\"method\":\"GET\",\"path\":\"/x\",\"body\":0}}{version} 200 "
+        ))
+    };
+    one == body("1.1") && two == body("2")
+}
+
+/// An authority, and a certificate of it for localhost with its key, in files.
+fn given(cli: &Cli) -> [String; 3] {
+    let mut params = CertificateParams::default();
+    // OpenSSL takes a certificate of its issuer's name for one that signed itself.
+    params.distinguished_name.push(DnType::CommonName, "an authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    [
+        cli.file("ca.pem", &authority.pem()),
+        cli.file("cert.pem", &certificate.pem()),
+        cli.file("key.pem", &key.serialize_pem()),
+    ]
+}
+
+#[test]
+fn clients_see_the_certificate_that_was_given() {
+    let cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let proxy = Proxied::start(&cli, &["--tls-cert", &certificate, "--tls-key", &key]);
+    assert!(is_answered(&proxy, "localhost", &ca));
+    // The certificate is of another name.
+    assert_eq!(curl(&["--cacert", &ca, &url(&proxy, "127.0.0.1")]), Err(60));
+    let err = proxy.going.err();
+    assert!(err.contains("\napi: https://127.0.0.1:"), "{err}");
+}
+
+#[test]
+fn a_certificate_is_made_for_the_names_that_were_asked_for() {
+    let cli = Cli::new();
+    let ca = cli.place().join("made.pem").display().to_string();
+    let words = [
+        "--tls-self-signed",
+        "--tls-ca-out",
+        &ca,
+        "--tls-name",
+        "shop.example",
+        "--tls-name",
+        "10.1.2.3",
+    ];
+    let proxy = Proxied::start(&cli, &words);
+    for host in ["localhost", "127.0.0.1", "shop.example", "10.1.2.3"] {
+        let resolve = format!("{host}:{}:127.0.0.1", proxy.address.port());
+        let to = format!("{host}::127.0.0.1:");
+        let said = curl(&[
+            "--cacert",
+            &ca,
+            "--resolve",
+            &resolve,
+            "--connect-to",
+            &to,
+            &url(&proxy, host),
+        ]);
+        assert!(said.is_ok(), "{host}: {said:?}");
+    }
+    assert!(is_answered(&proxy, "localhost", &ca));
+    let other = format!("other.example:{}:127.0.0.1", proxy.address.port());
+    let said = curl(&["--cacert", &ca, "--resolve", &other, &url(&proxy, "other.example")]);
+    assert_eq!(said, Err(60));
+    let text = std::fs::read_to_string(&ca).unwrap();
+    assert!(!text.contains("PRIVATE KEY"), "the authority's key is nowhere");
+}
+
+#[test]
+fn without_a_file_the_authority_is_on_standard_output() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--tls-self-signed"]);
+    let out = proxy.going.out();
+    assert!(out.starts_with("-----BEGIN CERTIFICATE-----\n"), "{out}");
+    let ca = cli.file("printed.pem", &out);
+    assert!(is_answered(&proxy, "localhost", &ca));
+    // Each has an authority of its own.
+    let another = Proxied::start(&cli, &["--tls-self-signed"]);
+    assert_eq!(curl(&["--cacert", &ca, &url(&another, "localhost")]), Err(60));
+}
+
+#[test]
+fn an_upstream_of_tls_must_be_vouched_for_unless_it_is_said_that_anybody_will_do() {
+    let cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let upstream = Proxied::start(&cli, &["--tls-cert", &certificate, "--tls-key", &key]);
+    let to = format!("https://localhost:{}", upstream.address.port());
+    let status = |cli: &Cli, words: &[&str]| {
+        let proxy = Proxied::start(cli, &[&["--upstream", &to], words].concat());
+        let got = proxy.get("/x", "a");
+        let is_told = proxy
+            .going
+            .err()
+            .contains("warning: nobody vouches for the upstream (--upstream-insecure)");
+        (got.status().to_owned(), got.body, is_told)
+    };
+    let body = "{\"method\":\"GET\",\"path\":\"/x\",\"body\":0}".to_owned();
+    assert_eq!(
+        status(&cli, &["--upstream-ca", &ca]),
+        ("200".to_owned(), body.clone(), false)
+    );
+    assert_eq!(
+        status(&cli, &["--upstream-insecure"]),
+        ("200".to_owned(), body.clone(), true)
+    );
+    // Those of the machine are whom it names itself.
+    let mut believes = Cli::new();
+    believes.set("SSL_CERT_FILE", &ca);
+    assert_eq!(status(&believes, &[]), ("200".to_owned(), body, false));
+    let others = Cli::new();
+    let [of_others, ..] = given(&others);
+    let mut doubts = Cli::new();
+    doubts.set("SSL_CERT_FILE", &of_others);
+    let (status, body, _) = status(&doubts, &[]);
+    assert!(
+        status == "502" && body.contains("signed by nobody who is trusted"),
+        "{status} {body}"
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let mut cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let other_key = cli.file("other.pem", &KeyPair::generate().unwrap().serialize_pem());
+    let refused = |cli: &Cli, words: &[&str]| cli.refused(&[&["proxy", "--listen", "0"], words].concat());
+    for (words, says) in [
+        (["--tls-cert", &key, "--tls-key", &key], "has no certificates in PEM"),
+        (
+            ["--tls-cert", &certificate, "--tls-key", &ca],
+            "has no private key in PEM",
+        ),
+        (
+            ["--tls-cert", &certificate, "--tls-key", &other_key],
+            "cannot be used for TLS",
+        ),
+    ] {
+        let said = refused(&cli, &words);
+        assert!(said.contains("N010") && said.contains(says), "{words:?}: {said}");
+    }
+    let said = refused(&cli, &["--tls-self-signed", "--tls-name", "no name\u{e9}"]);
+    assert!(said.contains("N010"), "{said}");
+    for words in [&["--upstream-ca", ca.as_str()][..], &["--upstream-insecure"]] {
+        for upstream in [&[][..], &["--upstream", "http://127.0.0.1:1"]] {
+            let said = refused(&cli, &[words, upstream].concat());
+            assert!(
+                said.contains("is about an upstream of TLS, and there is none"),
+                "{words:?}: {said}"
+            );
+        }
+    }
+    for words in [
+        &["--tls-cert", certificate.as_str()][..],
+        &["--tls-key", &key],
+        &["--tls-name", "a"],
+        &["--tls-ca-out", &ca],
+        &["--tls-self-signed", "--tls-cert", &certificate, "--tls-key", &key],
+        &["--upstream", "https://a", "--upstream-ca", &ca, "--upstream-insecure"],
+    ] {
+        let said = cli.run(&[&["proxy", "--listen", "0"], words].concat());
+        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
+    }
+    let nowhere = cli.place().join("none/ca.pem").display().to_string();
+    assert!(refused(&cli, &["--tls-self-signed", "--tls-ca-out", &nowhere]).contains(&nowhere));
+    cli.set("SSL_CERT_FILE", &cli.file("empty.pem", ""));
+    let said = refused(&cli, &["--upstream", "https://localhost"]);
+    assert!(said.contains("this machine has no authorities"), "{said}");
+}

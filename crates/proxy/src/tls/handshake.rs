@@ -1,0 +1,82 @@
+//! How a client of TLS comes in.
+
+use std::time::Duration;
+
+use fracas_telemetry::proxy::{Handshake, Traffic};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::HTTP2;
+use super::certificate::Certificate;
+use crate::stream::Stream;
+
+/// What a record of a handshake begins with (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+/// For a client without TLS to take its answer, and in bytes what is read of it meanwhile: what is not read makes the end a reset, and that may
+/// take the answer away.
+const PARTING: Duration = Duration::from_secs(1);
+const UNREAD: u64 = 64 << 10;
+
+const PLAIN: &str = "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"this port speaks TLS: ask it by https\"}";
+
+/// One that was begun. Dropped before anything came of it, it is one that was given up.
+struct Begun<'t> {
+    traffic: &'t Traffic,
+    end: Handshake,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.traffic.shook_hands(self.end);
+    }
+}
+
+/// Lets a client in, and says whether they agreed on HTTP/2, if they agreed on anything. Who speaks HTTP without TLS is told so. `None`: there is
+/// nobody to be served. How long it takes is the caller's business, and that of the kernel.
+pub(crate) async fn accept(
+    mut stream: TcpStream,
+    certificate: &Certificate,
+    traffic: &Traffic,
+) -> Option<(Stream, Option<bool>)> {
+    let mut first = [0];
+    // Who goes without a word, as checks of health do, has not begun one.
+    if !matches!(stream.peek(&mut first).await, Ok(1)) {
+        return None;
+    }
+    let mut begun = Begun {
+        traffic,
+        end: Handshake::GivenUp,
+    };
+    if first[0] != HANDSHAKE {
+        begun.end = Handshake::NoTls;
+        if first[0].is_ascii_uppercase() {
+            // What becomes of it is seen by the client alone.
+            let _late = timeout(PARTING, tell(&mut stream)).await;
+        }
+        return None;
+    }
+    // Of one that fails rustls has told the client why.
+    match TlsAcceptor::from(certificate.0.clone()).accept(stream).await {
+        Ok(stream) => {
+            begun.end = Handshake::Done;
+            let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == HTTP2);
+            Some((Stream::Tls(Box::new(stream.into())), agreed))
+        }
+        Err(_) => {
+            begun.end = Handshake::Failed;
+            None
+        }
+    }
+}
+
+async fn tell(stream: &mut TcpStream) -> std::io::Result<()> {
+    let length = PLAIN.len();
+    let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n";
+    let answer = format!("{head}content-length: {length}\r\n\r\n{PLAIN}");
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream.take(UNREAD), &mut tokio::io::sink()).await?;
+    Ok(())
+}
