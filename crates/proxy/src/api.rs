@@ -28,6 +28,7 @@ use crate::connection::{Connection, Door};
 use crate::faults::circuit::Phase;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
+use crate::tls::passthrough;
 use crate::upload::Upload;
 
 /// What stands before every path of ours.
@@ -273,11 +274,11 @@ fn change(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Resp
 }
 
 /// Reads the configuration or block that was sent, and changes what acts.
-fn put<T: Chaos>(
+fn put<T: Chaos + Clone>(
     shared: &Shared,
     text: String,
     message: &'static str,
-    set: impl FnOnce(&mut ChaosConfig, T),
+    set: fn(&mut ChaosConfig, T),
 ) -> Response<Body> {
     let source = Source {
         name: "the body of the request".to_owned(),
@@ -285,7 +286,17 @@ fn put<T: Chaos>(
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
-        Ok(new) => change(shared, |config| set(config, new)).unwrap_or_else(|| done(message)),
+        Ok(new) => {
+            if shared.passthrough.is_some() {
+                let mut alone = ChaosConfig::default();
+                set(&mut alone, new.clone());
+                let wrong = passthrough::refused(&alone);
+                if !wrong.is_empty() {
+                    return refused(&wrong);
+                }
+            }
+            change(shared, |config| set(config, new)).unwrap_or_else(|| done(message))
+        }
         Err(problems) => refused(&problems),
     }
 }

@@ -21,6 +21,7 @@ use crate::link::Kept;
 use crate::service::{Shared, answer};
 use crate::stream::Stream;
 use crate::tls::handshake::accept;
+use crate::tls::passthrough::carry;
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
@@ -150,6 +151,9 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
 ) {
+    if shared.passthrough.is_some() && connection.door != Door::Api {
+        return carry(stream, connection, shared, draining).await;
+    }
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
@@ -206,7 +210,7 @@ async fn open(stream: TcpStream, connection: &Connection, shared: &Shared) -> Op
 }
 
 /// When the proxy has begun to end, and a while has passed.
-async fn late(draining: &mut watch::Receiver<bool>) {
+pub(crate) async fn late(draining: &mut watch::Receiver<bool>) {
     // Gone with the proxy: the same.
     drop(draining.wait_for(|draining| *draining).await);
     sleep(LATE).await;

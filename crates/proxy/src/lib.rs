@@ -46,6 +46,8 @@ pub use faults::NAMES;
 pub use serve::{Drained, Proxy};
 pub use tls::Tls;
 pub use tls::certificate::{Certificate, SelfSigned};
+pub use tls::hello::fuzz_client_hello;
+pub use tls::passthrough::{Passthrough, Place};
 pub use tls::trust::Trust;
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;

@@ -20,6 +20,7 @@ use crate::live::Live;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
 use crate::timer::Timer;
+use crate::tls::passthrough;
 use crate::tunnel::Tunnels;
 use crate::{NAMES, Order};
 
@@ -48,8 +49,13 @@ impl Proxy {
     ///
     /// # Errors
     /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
-    /// upstream of TLS.
+    /// upstream of TLS; N011 if something of the configuration cannot act on connections that are passed through.
     pub fn bind(order: Order) -> Result<Self> {
+        if order.tls.passthrough.is_some()
+            && let Some(first) = passthrough::refused(&order.config).into_iter().next()
+        {
+            return Err(first);
+        }
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
@@ -74,6 +80,7 @@ impl Proxy {
             orchestra: Orchestra::default(),
             forward: forward.transpose()?,
             certificate: order.tls.certificate,
+            passthrough: order.tls.passthrough,
             metrics,
             timer,
             seed: order.seed,

@@ -28,6 +28,7 @@ use crate::orchestra::Orchestra;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::tls::certificate::Certificate;
+use crate::tls::passthrough::Passthrough;
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
 
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) forward: Option<Forward>,
     /// What clients of TLS see. `None`: they come without.
     pub(crate) certificate: Option<Certificate>,
+    /// Where connections go that are not opened. `None`: they are.
+    pub(crate) passthrough: Option<Passthrough>,
     pub(crate) metrics: Traffic,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,

@@ -1,8 +1,11 @@
 //! TLS, 1.2 and 1.3, by rustls with ring: [`certificate`] is what clients see, [`trust`] what is asked of an upstream, [`handshake`] how a
-//! client comes in, [`secure`] how an upstream is reached.
+//! client comes in, [`secure`] how an upstream is reached, and [`passthrough`] what passes without being opened, by the
+//! name in its [`hello`].
 
 pub(crate) mod certificate;
 pub(crate) mod handshake;
+pub(crate) mod hello;
+pub(crate) mod passthrough;
 pub(crate) mod secure;
 pub(crate) mod trust;
 
@@ -12,6 +15,7 @@ use std::sync::Arc;
 
 use certificate::Certificate;
 use fracas_core::problem::{Problem, codes};
+use passthrough::Passthrough;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -28,6 +32,8 @@ pub struct Tls {
     pub certificate: Option<Certificate>,
     /// Who must vouch for an upstream of `https`.
     pub trust: Trust,
+    /// Where connections go that are not opened. `None`: they are. Then there is no upstream of HTTP, and the API has an address of its own or none.
+    pub passthrough: Option<Passthrough>,
 }
 
 fn provider() -> Arc<CryptoProvider> {

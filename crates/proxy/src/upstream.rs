@@ -6,8 +6,11 @@ use std::str::FromStr;
 use hyper::Uri;
 use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
+use crate::tls::passthrough::Place;
+
 /// Where requests go: `http://host:port/base`, `h2c://host:port/base` for HTTP/2 without TLS, as gRPC servers want it, or
-/// `https://host:port/base` for TLS, in which the upstream chooses between HTTP/2 and HTTP/1.1.
+/// `https://host:port/base` for TLS, in which the upstream chooses between HTTP/2 and HTTP/1.1. `tcp://host:port` is where connections go that
+/// are not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     authority: Authority,
@@ -21,6 +24,7 @@ enum Speaks {
     Http1,
     Http2,
     Tls,
+    Tcp,
 }
 
 impl Upstream {
@@ -42,6 +46,12 @@ impl Upstream {
     /// Whether it speaks HTTP/2 without TLS.
     pub(crate) fn is_http2(&self) -> bool {
         self.speaks == Speaks::Http2
+    }
+
+    /// Where it is, if it is one of TCP: that speaks no HTTP which the proxy could read.
+    pub fn tcp(&self) -> Option<Place> {
+        let place = || self.authority.as_str().parse().ok();
+        (self.speaks == Speaks::Tcp).then(place).flatten()
     }
 
     /// Whether it speaks TLS.
@@ -76,6 +86,7 @@ impl FromStr for Upstream {
             Some(("http", rest)) => (Speaks::Http1, rest),
             Some(("h2c", rest)) => (Speaks::Http2, rest),
             Some(("https", rest)) => (Speaks::Tls, rest),
+            Some(("tcp", rest)) => (Speaks::Tcp, rest),
             Some(_) => return wrong("is of a scheme that is not known"),
             None => return wrong("has no scheme"),
         };
@@ -90,6 +101,9 @@ impl FromStr for Upstream {
             return wrong("has a user");
         }
         let base = base.trim_end_matches('/').to_owned();
+        if speaks == Speaks::Tcp && (!base.is_empty() || authority.parse::<Place>().is_err()) {
+            return wrong("one of TCP is a host and a port");
+        }
         match authority.parse::<Authority>() {
             Ok(authority)
                 if !authority.host().is_empty() && (base.is_empty() || base.parse::<PathAndQuery>().is_ok()) =>
@@ -111,6 +125,7 @@ impl fmt::Display for Upstream {
             Speaks::Http1 => "http",
             Speaks::Http2 => "h2c",
             Speaks::Tls => "https",
+            Speaks::Tcp => "tcp",
         };
         write!(f, "{scheme}://{}{}", self.authority, self.base)
     }
@@ -127,6 +142,7 @@ mod tests {
             ("http://[::1]:8080/", "http://[::1]:8080"),
             ("h2c://service:50051/base/", "h2c://service:50051/base"),
             ("https://example.org", "https://example.org"),
+            ("tcp://[::1]:443", "tcp://[::1]:443"),
         ] {
             assert_eq!(text.parse::<Upstream>().unwrap().to_string(), shown);
         }
@@ -134,6 +150,8 @@ mod tests {
             "",
             "127.0.0.1:8080",
             "ftp://x",
+            "tcp://x",
+            "tcp://x:1/base",
             "http://",
             "http://a@b",
             "http://a/?q",

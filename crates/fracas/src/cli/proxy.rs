@@ -18,7 +18,7 @@ pub(crate) struct Proxy {
     /// Address and port to which clients come; a port alone is on 127.0.0.1, 0 is a free one
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:3000")]
     pub(crate) listen: Listen,
-    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it, `https://` for TLS; without it the proxy answers them itself
+    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it, `https://` for TLS, `tcp://host:port` with --tls-passthrough; without it the proxy answers them itself
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<Upstream>,
     /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`

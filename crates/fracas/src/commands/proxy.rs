@@ -34,7 +34,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     let (tls, authority) = tls::of(proxy)?;
     let order = Order {
         listen: proxy.listen.address(),
-        upstream: proxy.upstream.clone(),
+        upstream: proxy.upstream.clone().filter(|upstream| upstream.tcp().is_none()),
         tls,
         api_listen: proxy.api_listen.map(Listen::address),
         seed: match proxy.seed {
@@ -63,11 +63,11 @@ async fn serve(
     // Two for each connection. The usual soft limit is 1024.
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
-    let (seed, upstream) = (order.seed, order.upstream.clone());
-    let scheme = if order.tls.certificate.is_some() {
-        "https"
-    } else {
-        "http"
+    let (seed, upstream) = (order.seed, asked.upstream.clone());
+    let scheme = match &order.tls {
+        tls if tls.passthrough.is_some() => "tls",
+        tls if tls.certificate.is_some() => "https",
+        _ => "http",
     };
     let of_api = if order.api_listen.is_some() { "http" } else { scheme };
     let toxiproxy = asked.toxiproxy_api.map(|at| {
@@ -97,8 +97,14 @@ async fn serve(
         tell(&format!("proxy: {scheme}://{at}"));
     }
     if !common.quiet {
-        let to = upstream.map_or_else(|| "itself".to_owned(), |upstream| upstream.to_string());
-        tell(&format!("upstream: {to}"));
+        for (name, place) in &asked.tls.sni {
+            tell(&format!("upstream of {name}: tcp://{place}"));
+        }
+        match upstream {
+            Some(upstream) => tell(&format!("upstream: {upstream}")),
+            None if asked.tls.tls_passthrough => tell("upstream of other names: none"),
+            None => tell("upstream: itself"),
+        }
     }
     if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
         tell(&format!("api: {of_api}://{api}/api/chaos/"));

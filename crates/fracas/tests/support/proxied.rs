@@ -30,7 +30,8 @@ impl Proxied {
         let mut found = None;
         going.until("it says where it listens", || {
             let err = going.err();
-            found = address(&err, "proxy: http://").or_else(|| address(&err, "proxy: https://"));
+            let mut schemes = ["http", "https", "tls"].into_iter();
+            found = schemes.find_map(|scheme| address(&err, &format!("proxy: {scheme}://")));
             found.is_some()
         });
         Self {

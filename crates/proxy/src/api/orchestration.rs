@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fracas_core::chaos::{Orchestration, PREDEFINED, Plan, Predefined};
-use fracas_core::problem::Problem;
+use fracas_core::problem::{Problem, codes};
 use fracas_spec::{Source, orchestration};
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,10 @@ pub(super) struct Known {
 
 /// Begins the orchestration that was sent, or with an empty body the one that was imported.
 pub(super) fn start(shared: &Arc<Shared>, text: Option<String>) -> Response<Body> {
+    if shared.passthrough.is_some() {
+        let what = "an orchestration cannot act: its steps are about requests";
+        return refused(&[Problem::new(&codes::PASSED_THROUGH, what)]);
+    }
     let text = text.unwrap_or_default();
     let orchestration = if text.trim().is_empty() {
         match shared.orchestra.imported() {

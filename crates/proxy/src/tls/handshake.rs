@@ -22,9 +22,15 @@ const UNREAD: u64 = 64 << 10;
 const PLAIN: &str = "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"this port speaks TLS: ask it by https\"}";
 
 /// One that was begun. Dropped before anything came of it, it is one that was given up.
-struct Begun<'t> {
+pub(super) struct Begun<'t> {
     traffic: &'t Traffic,
     end: Handshake,
+}
+
+impl Begun<'_> {
+    pub(super) fn ends(&mut self, end: Handshake) {
+        self.end = end;
+    }
 }
 
 impl Drop for Begun<'_> {
@@ -40,6 +46,23 @@ pub(crate) async fn accept(
     certificate: &Certificate,
     traffic: &Traffic,
 ) -> Option<(Stream, Option<bool>)> {
+    let mut begun = begin(&mut stream, traffic).await?;
+    // Of one that fails rustls has told the client why.
+    match TlsAcceptor::from(certificate.0.clone()).accept(stream).await {
+        Ok(stream) => {
+            begun.ends(Handshake::Done);
+            let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == HTTP2);
+            Some((Stream::Tls(Box::new(stream.into())), agreed))
+        }
+        Err(_) => {
+            begun.ends(Handshake::Failed);
+            None
+        }
+    }
+}
+
+/// Waits for the first byte of a handshake. Who speaks HTTP without TLS is told so. `None`: there is none.
+pub(super) async fn begin<'t>(stream: &mut TcpStream, traffic: &'t Traffic) -> Option<Begun<'t>> {
     let mut first = [0];
     // Who goes without a word, as checks of health do, has not begun one.
     if !matches!(stream.peek(&mut first).await, Ok(1)) {
@@ -49,26 +72,15 @@ pub(crate) async fn accept(
         traffic,
         end: Handshake::GivenUp,
     };
-    if first[0] != HANDSHAKE {
-        begun.end = Handshake::NoTls;
-        if first[0].is_ascii_uppercase() {
-            // What becomes of it is seen by the client alone.
-            let _late = timeout(PARTING, tell(&mut stream)).await;
-        }
-        return None;
+    if first[0] == HANDSHAKE {
+        return Some(begun);
     }
-    // Of one that fails rustls has told the client why.
-    match TlsAcceptor::from(certificate.0.clone()).accept(stream).await {
-        Ok(stream) => {
-            begun.end = Handshake::Done;
-            let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == HTTP2);
-            Some((Stream::Tls(Box::new(stream.into())), agreed))
-        }
-        Err(_) => {
-            begun.end = Handshake::Failed;
-            None
-        }
+    begun.ends(Handshake::NoTls);
+    if first[0].is_ascii_uppercase() {
+        // What becomes of it is seen by the client alone.
+        let _late = timeout(PARTING, tell(stream)).await;
     }
+    None
 }
 
 async fn tell(stream: &mut TcpStream) -> std::io::Result<()> {

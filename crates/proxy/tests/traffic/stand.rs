@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
-use fracas_proxy::{Certificate, Drained, Limits, Order, Proxy, Tls, Trust};
+use fracas_proxy::{Certificate, Drained, Limits, Order, Passthrough, Place, Proxy, Tls, Trust};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
@@ -59,6 +59,14 @@ impl Wish {
     pub(crate) fn by_tls(mut self, certificate: &Certificate) -> Self {
         self.order.tls.certificate = Some(certificate.clone());
         self
+    }
+
+    /// Connections go to these without being opened; the API has an address of its own.
+    pub(crate) fn passes(mut self, names: &[(&str, String)], other: Option<String>) -> Self {
+        let place = |text: &str| text.parse::<Place>().unwrap();
+        let names = names.iter().map(|(name, to)| ((*name).to_owned(), place(to)));
+        self.order.tls.passthrough = Some(Passthrough::new(names, other.as_deref().map(place)));
+        self.api_elsewhere()
     }
 
     pub(crate) fn trusts(mut self, trust: Trust) -> Self {

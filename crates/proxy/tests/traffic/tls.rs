@@ -3,4 +3,5 @@
 mod clients;
 mod faults;
 mod parts;
+mod passthrough;
 mod upstream;

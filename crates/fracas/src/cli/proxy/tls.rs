@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fracas_proxy::Place;
 
 /// How clients come in, and whom the proxy trusts.
 #[derive(Debug, Clone, Default, Args)]
@@ -25,10 +26,24 @@ pub(crate) struct Tls {
     /// Writes the certificate of the authority to this file instead, before the proxy listens
     #[arg(long, value_name = "FILE", requires = "tls_self_signed")]
     pub(crate) tls_ca_out: Option<PathBuf>,
+    /// Does not open connections of TLS: only the name that a client calls is read, and bytes pass to where --sni says, else to an --upstream
+    /// like tcp://host:port
+    #[arg(long, requires = "api_listen", conflicts_with_all = ["tls_cert", "tls_self_signed"])]
+    pub(crate) tls_passthrough: bool,
+    /// Where those go who call this name, or `*.example.org` for each with one label more; may be given more than once
+    #[arg(long, value_name = "NAME=HOST:PORT", value_parser = named, requires = "tls_passthrough")]
+    pub(crate) sni: Vec<(String, Place)>,
     /// Authorities that may vouch for an upstream of https, and nobody else: PEM [default: those of this machine]
     #[arg(long, value_name = "FILE", conflicts_with = "upstream_insecure")]
     pub(crate) upstream_ca: Option<PathBuf>,
     /// Believes any certificate of the upstream: whoever is on the way to it can read and change what passes
     #[arg(long)]
     pub(crate) upstream_insecure: bool,
+}
+
+fn named(text: &str) -> Result<(String, Place), String> {
+    match text.split_once('=') {
+        Some((name, place)) if !name.is_empty() => Ok((name.to_owned(), place.parse()?)),
+        _ => Err("is no name with a place: write it like shop.test=127.0.0.1:8443".to_owned()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_proxy::{Certificate, SelfSigned, Tls, Trust};
+use fracas_proxy::{Certificate, Passthrough, SelfSigned, Tls, Trust, Upstream};
 
 use crate::cli::Proxy;
 use crate::output::print;
@@ -11,7 +11,7 @@ use crate::output::print;
 /// What the flags ask for, and the certificate of an authority that was made, if one was.
 pub(super) fn of(proxy: &Proxy) -> Result<(Tls, Option<String>)> {
     let flags = &proxy.tls;
-    let is_tls = proxy.upstream.as_ref().is_some_and(fracas_proxy::Upstream::is_tls);
+    let is_tls = proxy.upstream.as_ref().is_some_and(Upstream::is_tls);
     let trust = match (&flags.upstream_ca, flags.upstream_insecure) {
         (None, false) => Trust::System,
         _ if !is_tls => {
@@ -34,7 +34,45 @@ pub(super) fn of(proxy: &Proxy) -> Result<(Tls, Option<String>)> {
         }
         _ => (None, None),
     };
-    Ok((Tls { certificate, trust }, authority))
+    let passthrough = passthrough(proxy)?;
+    let tls = Tls {
+        certificate,
+        trust,
+        passthrough,
+    };
+    Ok((tls, authority))
+}
+
+fn passthrough(proxy: &Proxy) -> Result<Option<Passthrough>> {
+    let (flags, upstream) = (&proxy.tls, proxy.upstream.as_ref());
+    let place = upstream.and_then(Upstream::tcp);
+    let usage = |what: &str, next: &str| Err(Problem::new(&codes::USAGE, what).next(next));
+    if !flags.tls_passthrough {
+        return match place {
+            Some(_) => usage(
+                "an upstream of tcp:// is for connections that are not opened",
+                "say --tls-passthrough, or give an upstream of http, h2c or https",
+            ),
+            None => Ok(None),
+        };
+    }
+    let example = "write it like --upstream tcp://127.0.0.1:8443, or --sni shop.test=127.0.0.1:8443";
+    if upstream.is_some() && place.is_none() {
+        return usage(
+            "of connections that are passed through the upstream is one of tcp://",
+            example,
+        );
+    }
+    if place.is_none() && flags.sni.is_empty() {
+        return usage("`--tls-passthrough` does not know where connections go", example);
+    }
+    let mut names: Vec<String> = flags.sni.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+        let what = format!("`--sni` says twice where `{}` is", twice[0]);
+        return usage(&what, "leave one of them out");
+    }
+    Ok(Some(Passthrough::new(flags.sni.iter().cloned(), place)))
 }
 
 /// Gives the certificate of the authority to whoever is to trust it.

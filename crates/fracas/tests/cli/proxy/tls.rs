@@ -214,3 +214,72 @@ fn what_cannot_be_used_is_refused() {
     let said = refused(&cli, &["--upstream", "https://localhost"]);
     assert!(said.contains("this machine has no authorities"), "{said}");
 }
+
+#[test]
+fn connections_are_passed_through_by_the_name_that_they_call() {
+    let cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let server = Proxied::start(&cli, &["--tls-cert", &certificate, "--tls-key", &key]);
+    let place = server.address.to_string();
+    let by_name = format!("LocalHost={place}");
+    let (other, passes) = (format!("tcp://{place}"), ["--tls-passthrough", "--api-listen", "0"]);
+    let proxy = Proxied::start(&cli, &[&passes[..], &["--sni", &by_name]].concat());
+    assert!(is_answered(&proxy, "localhost", &ca));
+    // Nobody is called other.example.
+    let resolve = format!("other.example:{}:127.0.0.1", proxy.address.port());
+    let said = curl(&["-k", "--resolve", &resolve, &url(&proxy, "other.example")]);
+    assert_eq!(said, Err(35));
+    let err = proxy.going.err();
+    for line in [
+        format!("\nupstream of LocalHost: tcp://{place}\n"),
+        "\nupstream of other names: none\n".to_owned(),
+    ] {
+        assert!(err.contains(&line), "{line}: {err}");
+    }
+    let proxy = Proxied::start(&cli, &[&passes[..], &["--upstream", &other]].concat());
+    assert!(is_answered(&proxy, "localhost", &ca));
+    let said = curl(&["-k", &url(&proxy, "127.0.0.1")]);
+    assert!(said.is_ok(), "{said:?}");
+    let slow = Proxied::start(
+        &cli,
+        &[&passes[..], &["--upstream", &other, "--chaos-latency-ms", "3600000"]].concat(),
+    );
+    assert_eq!(curl(&["--max-time", "0.2", "-k", &url(&slow, "localhost")]), Err(28));
+}
+
+#[test]
+fn what_cannot_be_passed_through_is_refused() {
+    let cli = Cli::new();
+    let [_, certificate, key] = given(&cli);
+    let passes = ["proxy", "--listen", "0", "--tls-passthrough", "--api-listen", "0"];
+    for (words, says) in [
+        (&[][..], "does not know where connections go"),
+        (&["--upstream", "http://127.0.0.1:1"], "the upstream is one of tcp://"),
+        (&["--sni", "a=b:1", "--sni", "A=c:2"], "says twice where `a` is"),
+        (&["--upstream", "tcp://a:1", "--chaos-http-errors", "500"], "N011"),
+        (&["--upstream", "tcp://a:1", "--chaos-rate-limit", "5"], "N011"),
+    ] {
+        let said = cli.refused(&[&passes[..], words].concat());
+        assert!(said.contains(says), "{words:?}: {said}");
+    }
+    assert!(
+        cli.refused(&["proxy", "--listen", "0", "--upstream", "tcp://a:1"])
+            .contains("--tls-passthrough")
+    );
+    for words in [
+        &["--sni", "a"][..],
+        &["--sni", "a=b"],
+        &["--sni", "=b:1"],
+        &["--upstream", "tcp://a"],
+        &["--upstream", "tcp://a:1", "--tls-cert", &certificate, "--tls-key", &key],
+        &["--upstream", "tcp://a:1", "--tls-self-signed"],
+    ] {
+        let said = cli.run(&[&passes[..], words].concat());
+        assert_eq!(said.code, 2, "{words:?}: {}", said.err);
+    }
+    // Where no request is read, there is no API.
+    let said = cli.run(&["proxy", "--listen", "0", "--tls-passthrough", "--upstream", "tcp://a:1"]);
+    assert!(said.code == 2 && said.err.contains("--api-listen"), "{}", said.err);
+    let said = cli.run(&["proxy", "--listen", "0", "--sni", "a=b:1"]);
+    assert_eq!(said.code, 2, "{}", said.err);
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use fracas_proxy::{Certificate, SelfSigned};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -40,6 +40,8 @@ pub(crate) struct Signed {
 impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
+        // OpenSSL takes a certificate of its issuer's name for one that signed itself.
+        params.distinguished_name.push(DnType::CommonName, "an authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let place = tempfile::tempdir().unwrap();
@@ -136,6 +138,11 @@ impl Door {
         format!("https://localhost:{}", self.port)
     }
 
+    /// Its host and port.
+    pub(crate) fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Whom its clients called, and what they agreed on.
     pub(crate) fn greeted(&self) -> Vec<(Option<String>, Option<Vec<u8>>)> {
         self.greeted.lock().unwrap().clone()
@@ -195,6 +202,33 @@ impl Behind {
 }
 
 async fn greet(address: SocketAddr, authority: &str, offers: &[&[u8]]) -> TlsStream<TcpStream> {
+    call(address, "localhost", authority, offers).await.unwrap()
+}
+
+/// A client that calls this name.
+pub(crate) async fn call(
+    address: SocketAddr,
+    name: &str,
+    authority: &str,
+    offers: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = TlsConnector::from(believes(authority, offers));
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    timeout(LIMIT, connector.connect(name, stream)).await.unwrap()
+}
+
+/// What a client begins with that calls this name.
+pub(crate) fn hello(name: &str) -> Vec<u8> {
+    let authority = Authority::new().issuer.pem();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let mut client = rustls::ClientConnection::new(believes(&authority, &[HTTP1]), name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
+}
+
+fn believes(authority: &str, offers: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
@@ -205,10 +239,7 @@ async fn greet(address: SocketAddr, authority: &str, offers: &[&[u8]]) -> TlsStr
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = offers.iter().map(|one| one.to_vec()).collect();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connector = TlsConnector::from(Arc::new(config));
-    timeout(LIMIT, connector.connect(name, stream)).await.unwrap().unwrap()
+    Arc::new(config)
 }
 
 /// A connection of TLS in which a test writes every byte itself.
