@@ -11,7 +11,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::accept::SILENCE;
 use crate::answer::Body;
@@ -199,6 +199,7 @@ impl Forward {
             };
             let upstream = hyper::upgrade::on(&mut response);
             headers::set_upgrade(response.headers_mut(), protocol);
+            let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
             self.tunnels.carry(offer.client, upstream, offer.place);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.

@@ -12,6 +12,7 @@ mod api;
 mod body;
 pub mod client;
 mod connection;
+mod egress;
 mod faults;
 mod forward;
 mod guarded;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
 
+pub use egress::Egress;
 pub use faults::NAMES;
 pub use serve::{Drained, Proxy};
 pub use tls::Tls;
@@ -61,6 +63,8 @@ pub struct Order {
     pub upstream: Option<Upstream>,
     /// What of it is TLS.
     pub tls: Tls,
+    /// Whom tunnels may lead to that clients ask for. `None`: there are none.
+    pub egress: Option<Egress>,
     /// Where the API is, without TLS. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
     /// passed on.
     pub api_listen: Option<SocketAddr>,

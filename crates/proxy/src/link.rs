@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use fracas_linux::sockets::look_after;
@@ -165,16 +166,21 @@ impl Link {
 pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut failed = None;
     for address in lookup_host((host, port)).await? {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        look_after(&socket, SILENCE, UNHEARD)?;
-        match socket.connect(address).await {
+        match connect_to(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Some(error),
         }
     }
     Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name of the upstream has no address")))
+}
+
+/// To this very address.
+pub(crate) async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    look_after(&socket, SILENCE, UNHEARD)?;
+    socket.connect(address).await
 }

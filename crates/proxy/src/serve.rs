@@ -71,6 +71,13 @@ impl Proxy {
             over: heard,
             bandwidth: Arc::clone(live.bandwidth()),
         };
+        let mut egress = order.egress;
+        for own in [Some(&traffic), api.as_ref()].into_iter().flatten() {
+            if let (Some(egress), Ok(at)) = (&mut egress, own.local_addr()) {
+                egress.keeps_out(at.port());
+            }
+        }
+        let tunnels_of_all = carry.clone();
         let trust = order.tls.trust;
         let forward = order
             .upstream
@@ -79,6 +86,8 @@ impl Proxy {
             live,
             orchestra: Orchestra::default(),
             forward: forward.transpose()?,
+            egress,
+            tunnels: tunnels_of_all,
             certificate: order.tls.certificate,
             passthrough: order.tls.passthrough,
             metrics,

@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::egress::Egress;
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bodies;
 use crate::faults::breaker::Passing;
@@ -29,6 +30,7 @@ use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::tls::certificate::Certificate;
 use crate::tls::passthrough::Passthrough;
+use crate::tunnel::Tunnels;
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
 
@@ -52,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) certificate: Option<Certificate>,
     /// Where connections go that are not opened. `None`: they are.
     pub(crate) passthrough: Option<Passthrough>,
+    /// Whom tunnels may lead to. `None`: there are none.
+    pub(crate) egress: Option<Egress>,
+    pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Traffic,
     pub(crate) timer: Timer,
     pub(crate) seed: Seed,
@@ -109,7 +114,7 @@ pub(crate) async fn answer(
 
 /// The answer of the API.
 async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    match head::wrong(&request) {
+    match head::wrong(&request, false) {
         Some((status, why)) => answer::problem(status, why),
         None => api::answer(shared, connection, request).await,
     }
@@ -117,7 +122,7 @@ async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<
 
 /// The answer to a request, as if it were no HEAD.
 async fn whole(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
-    let mut response = match head::wrong(&request) {
+    let mut response = match head::wrong(&request, shared.egress.is_some()) {
         Some((status, why)) => answer::problem(status, why),
         None => traffic(shared, connection, request, met).await,
     };
@@ -208,6 +213,7 @@ async fn traffic(
         return fail(shared, connection, request, failure).await;
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let is_tunnel = request.method() == Method::CONNECT;
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
     request.body_mut().shape(Arc::clone(&bandwidth));
@@ -223,14 +229,14 @@ async fn traffic(
     met.bandwidth = Some(Arc::clone(&bandwidth));
     let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
-        Some(block) if !is_head => {
+        Some(block) if !is_head && !is_tunnel => {
             let met = |name| met.fault(shared, name);
             bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
         }
         _ => answered,
     };
     // What goes over to another protocol has no body, and is as narrow.
-    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel;
     is_narrow |= bandwidth.is_limited() && (goes_over || !is_head && !answered.body().is_end_stream());
     if is_narrow {
         met.fault(shared, "bandwidth_throttle");
@@ -303,6 +309,10 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
+    if let (&Method::CONNECT, Some(egress)) = (request.method(), &shared.egress) {
+        let opened = egress.tunnel(&shared.tunnels, request).await;
+        return opened.map_err(|failed| Box::new(answer::problem(failed.status, &failed.why)));
+    }
     let Some(forward) = &shared.forward else {
         return responder::answer(request).await;
     };

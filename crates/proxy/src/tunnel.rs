@@ -1,9 +1,11 @@
 //! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use crate::faults::bandwidth::Bandwidth;
@@ -22,7 +24,12 @@ pub(crate) struct Tunnels {
 
 impl Tunnels {
     /// Begins to carry, as soon as both have gone over. It has its place in the bulkhead until it ends.
-    pub(crate) fn carry(&self, client: OnUpgrade, upstream: OnUpgrade, place: Option<Arc<Place>>) {
+    pub(crate) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        client: OnUpgrade,
+        upstream: impl Future<Output = hyper::Result<S>> + Send + 'static,
+        place: Option<Arc<Place>>,
+    ) {
         let mut over = self.over.clone();
         let bandwidth = Arc::clone(&self.bandwidth);
         // Without the proxy there is nobody to carry for.
@@ -31,7 +38,7 @@ impl Tunnels {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;
                 let mut client = Paced::new(TokioIo::new(client), Arc::clone(&bandwidth));
-                let mut upstream = Paced::new(TokioIo::new(upstream), bandwidth);
+                let mut upstream = Paced::new(upstream, bandwidth);
                 // That it broke off is what both sides see; there is nobody else to be told.
                 let _broke_off = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
                 Ok::<_, hyper::Error>(())

@@ -1,5 +1,6 @@
 //! `fracas proxy`
 
+mod connect;
 mod tls;
 
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use fracas_core::units::Span;
 use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
 
-pub(crate) use tls::Tls;
+use connect::Connect;
+use tls::Tls;
 
 /// `fracas proxy`
 #[derive(Debug, Args)]
@@ -46,6 +48,8 @@ pub(crate) struct Proxy {
     pub(crate) drain: Span,
     #[command(flatten)]
     pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) connect: Connect,
     #[command(flatten)]
     pub(crate) chaos: Chaos,
 }

@@ -10,7 +10,7 @@ use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency, RateLimit, Traffi
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Limits, Order, Toxiproxy, ToxiproxyOrder};
+use fracas_proxy::{Egress, Limits, Order, Toxiproxy, ToxiproxyOrder};
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Listen};
 use tokio::sync::watch;
@@ -36,6 +36,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
         listen: proxy.listen.address(),
         upstream: proxy.upstream.clone().filter(|upstream| upstream.tcp().is_none()),
         tls,
+        egress: None,
         api_listen: proxy.api_listen.map(Listen::address),
         seed: match proxy.seed {
             Some(seed) => Seed(seed),
@@ -55,7 +56,7 @@ async fn serve(
     common: &Common,
     asked: &Proxy,
     settings: &Settings,
-    order: Order,
+    mut order: Order,
     authority: Option<&str>,
 ) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
@@ -78,8 +79,15 @@ async fn serve(
         })
     });
     let toxiproxy = toxiproxy.transpose()?;
-    let proxy = fracas_proxy::Proxy::bind(order)?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
+    if asked.connect.connect {
+        // Whoever used that API by a tunnel could lead others anywhere.
+        let own = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
+        let own = own.transpose().map_err(whose)?;
+        let allowed = asked.connect.allow_upstream.clone();
+        order.egress = Some(Egress::new(allowed, own.into_iter().collect()));
+    }
+    let proxy = fracas_proxy::Proxy::bind(order)?;
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
     let metrics = match settings.metrics_listen() {
         Some(at) => {
@@ -126,6 +134,11 @@ async fn serve(
     if asked.api_listen.is_some() && !api.ip().to_canonical().is_loopback() {
         tell(&format!(
             "warning: whoever reaches {api} can change what is done to traffic: the API asks for no password"
+        ));
+    }
+    if asked.connect.connect && !at.ip().to_canonical().is_loopback() {
+        tell(&format!(
+            "warning: whoever reaches {at} can have tunnels opened from this machine (--connect)"
         ));
     }
     if asked.tls.upstream_insecure {

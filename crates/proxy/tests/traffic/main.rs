@@ -13,6 +13,7 @@ mod breaker;
 mod bulkhead;
 mod canned;
 mod client;
+mod connect;
 mod corruption;
 mod ends;
 mod faults;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
-use fracas_proxy::{Certificate, Drained, Limits, Order, Passthrough, Place, Proxy, Tls, Trust};
+use fracas_proxy::{Certificate, Drained, Egress, Limits, Order, Passthrough, Place, Proxy, Tls, Trust};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
@@ -41,6 +41,7 @@ pub(crate) fn wish(config: &str) -> Wish {
             listen: "127.0.0.1:0".parse().unwrap(),
             upstream: None,
             tls: Tls::default(),
+            egress: None,
             api_listen: None,
             seed: Seed(42),
             config,
@@ -58,6 +59,13 @@ impl Wish {
 
     pub(crate) fn by_tls(mut self, certificate: &Certificate) -> Self {
         self.order.tls.certificate = Some(certificate.clone());
+        self
+    }
+
+    /// Opens tunnels to these networks; without any to the loopback.
+    pub(crate) fn connects(mut self, networks: &[&str]) -> Self {
+        let networks = networks.iter().map(|one| one.parse().unwrap()).collect();
+        self.order.egress = Some(Egress::new(networks, Vec::new()));
         self
     }
 
