@@ -6,6 +6,7 @@
 use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fracas_core::traffic::Network;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::faults::bulkhead::Place;
+use crate::faults::connections::Busy;
 use crate::forward::NoAnswer;
 use crate::link::connect_to;
 use crate::stream::Stream;
@@ -45,7 +47,7 @@ pub struct Egress {
 
 impl Egress {
     /// To addresses of these networks, without any to the loopback; never to these ports of the loopback, nor to those of the proxy.
-    pub fn new(allowed: Vec<Network>, own: Vec<u16>) -> Self {
+    pub fn new(allowed: &[Network], own: Vec<u16>) -> Self {
         let allowed = allowed.iter().map(Network::to_canonical).collect();
         Self { allowed, own }
     }
@@ -60,7 +62,8 @@ impl Egress {
         tunnels: &Tunnels,
         mut request: Request<Upload>,
     ) -> Result<Response<Body>, NoAnswer> {
-        let place = request.extensions_mut().remove::<std::sync::Arc<Place>>();
+        let of_request = request.extensions_mut();
+        let held = (of_request.remove::<Arc<Place>>(), of_request.remove::<Arc<Busy>>());
         let server = match request.uri().authority() {
             Some(to) => timeout(CONNECT, self.open(to)).await.unwrap_or_else(|_| {
                 let why = format!("{to} did not answer within {} s", CONNECT.as_secs());
@@ -74,7 +77,7 @@ impl Egress {
             }
         };
         let client = hyper::upgrade::on(&mut request);
-        tunnels.carry(client, ready(Ok(Stream::Plain(server))), place);
+        tunnels.carry(client, ready(Ok(Stream::Plain(server))), held);
         Ok(answer::empty())
     }
 
@@ -151,8 +154,8 @@ mod tests {
     #[test]
     fn only_what_is_allowed_is_reached_and_some_never() {
         let allows = |networks: &[&str], at: &str| {
-            let networks = networks.iter().map(|one| one.parse().unwrap()).collect();
-            Egress::new(networks, vec![3000]).allows(at.parse().unwrap())
+            let networks: Vec<Network> = networks.iter().map(|one| one.parse().unwrap()).collect();
+            Egress::new(&networks, vec![3000]).allows(at.parse().unwrap())
         };
         for at in ["127.0.0.1:80", "127.9.9.9:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert!(allows(&[], at), "{at}");

@@ -34,7 +34,7 @@ pub(crate) struct Guarded<B> {
 }
 
 /// What a request has until the body of its answer has ended: a place in the bulkhead, and that it is open in its connection.
-pub(crate) type Held = (Option<Arc<Place>>, Busy);
+pub(crate) type Held = (Option<Arc<Place>>, Arc<Busy>);
 
 impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

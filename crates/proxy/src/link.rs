@@ -140,6 +140,8 @@ impl Link {
     // machines that are gone.
     async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
         let stream = match &self.secure {
+            // Those who waited for somebody who found it out need not ask again.
+            Some(secure) if secure.prefers_http1() => return Err(Other.into()),
             Some(secure) => secure.http2().await?.ok_or(Other)?,
             None => {
                 let stream = connect(&self.host, self.port).await?;

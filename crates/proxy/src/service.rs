@@ -87,8 +87,12 @@ pub(crate) async fn answer(
         Door::Both => api::is_path(request.uri().path()),
         Door::Traffic => false,
     };
-    let busy = connection.traffic.begins(is_of_api);
-    let request = Upload::of(request, shared.limits.silence);
+    let busy = Arc::new(connection.traffic.begins(is_of_api));
+    let mut request = Upload::of(request, shared.limits.silence);
+    if request.method() == Method::CONNECT {
+        // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
+        request.extensions_mut().insert(Arc::clone(&busy));
+    }
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.

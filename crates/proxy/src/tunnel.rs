@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use crate::faults::bandwidth::Bandwidth;
-use crate::faults::bulkhead::Place;
 use crate::shaped::Paced;
 
 /// Where tunnels are known, so that the proxy does not end before them.
@@ -23,12 +22,12 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over. It has its place in the bulkhead until it ends.
+    /// Begins to carry, as soon as both have gone over. What is held goes when it ends.
     pub(crate) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         client: OnUpgrade,
         upstream: impl Future<Output = hyper::Result<S>> + Send + 'static,
-        place: Option<Arc<Place>>,
+        held: impl Send + 'static,
     ) {
         let mut over = self.over.clone();
         let bandwidth = Arc::clone(&self.bandwidth);
@@ -47,7 +46,7 @@ impl Tunnels {
                 _done = carried => {}
                 _over = over.wait_for(|over| *over) => {}
             }
-            drop((place, alive));
+            drop((held, alive));
         });
     }
 }

@@ -84,8 +84,7 @@ async fn serve(
         // Whoever used that API by a tunnel could lead others anywhere.
         let own = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
         let own = own.transpose().map_err(whose)?;
-        let allowed = asked.connect.allow_upstream.clone();
-        order.egress = Some(Egress::new(allowed, own.into_iter().collect()));
+        order.egress = Some(Egress::new(&asked.connect.allow_upstream, own.into_iter().collect()));
     }
     let proxy = fracas_proxy::Proxy::bind(order)?;
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);

@@ -82,6 +82,38 @@ async fn a_stream_of_http2_is_a_tunnel_too() {
     assert_eq!(upstream.seen().len(), 2);
 }
 
+// Its connection is not without a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_in_http2_keeps_its_connection_open() {
+    let upstream = Upstream::start().await;
+    let proxy = wish("traffic_shaping: { connection_timeout_ms: 50 }")
+        .connects(&[])
+        .start();
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder().method(Method::CONNECT);
+    let request = request.uri(format!("127.0.0.1:{}", upstream.port()));
+    let answer = sender
+        .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+        .await
+        .unwrap();
+    let mut tunnel = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    // Two that have none are closed meanwhile, one after the other.
+    for _ in 0..2 {
+        let mut idle = Raw::to(proxy.address).await;
+        idle.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(idle.rest().await.unwrap(), "");
+    }
+    assert_eq!(proxy.counted("faults_total{fault=\"connection_timeout\"}"), 2);
+    assert!(!sender.is_closed());
+    tunnel.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert_eq!(tunnel.read_u8().await.unwrap(), b'H');
+    // Without its tunnel it is.
+    drop(tunnel);
+    soon("it is closed", || proxy.connections() == 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_refused_and_what_is_not_there_named() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")

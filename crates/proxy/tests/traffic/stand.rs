@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::seed::Seed;
+use fracas_core::traffic::Network;
 use fracas_proxy::{Certificate, Drained, Egress, Limits, Order, Passthrough, Place, Proxy, Tls, Trust};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
@@ -64,8 +65,8 @@ impl Wish {
 
     /// Opens tunnels to these networks; without any to the loopback.
     pub(crate) fn connects(mut self, networks: &[&str]) -> Self {
-        let networks = networks.iter().map(|one| one.parse().unwrap()).collect();
-        self.order.egress = Some(Egress::new(networks, Vec::new()));
+        let networks: Vec<Network> = networks.iter().map(|one| one.parse().unwrap()).collect();
+        self.order.egress = Some(Egress::new(&networks, Vec::new()));
         self
     }
 

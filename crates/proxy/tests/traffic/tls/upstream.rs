@@ -90,6 +90,24 @@ async fn one_that_chooses_http2_has_a_connection_for_each_client() {
     assert!(row.http1.seen().is_empty());
 }
 
+// Or each would ask for itself, one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_has_found_out_is_known_to_all_who_waited() {
+    let row = row(&[HTTP1]).await;
+    let client = Http2::to(row.proxy.address).await;
+    let ask = |_| {
+        let (body, answered) = client.ask("GET", "/");
+        drop(body);
+        tokio::spawn(async move { answered.await.status() })
+    };
+    let all: Vec<_> = (0..64).map(ask).collect();
+    for one in all {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+    // One that asked, and at most one for each request.
+    assert!(row.door.greeted().len() <= 65, "{}", row.door.greeted().len());
+}
+
 // In HTTP/2 there is nothing to go over to.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_protocol_is_begun_in_http1_also_where_http2_would_be_chosen() {
