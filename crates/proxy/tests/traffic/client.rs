@@ -112,7 +112,7 @@ impl Raw {
     }
 
     /// Whether anything comes before it ends.
-    pub(crate) async fn is_answered(mut self) -> bool {
+    pub(crate) async fn hears_anything(mut self) -> bool {
         let mut first = [0];
         matches!(timeout(LIMIT, self.stream.read(&mut first)).await.unwrap(), Ok(1))
     }

@@ -71,10 +71,10 @@ impl Wish {
     }
 
     /// Connections go to these without being opened; the API has an address of its own.
-    pub(crate) fn passes(mut self, names: &[(&str, String)], other: Option<String>) -> Self {
+    pub(crate) fn passes(mut self, names: &[(&str, String)], other: Option<&str>) -> Self {
         let place = |text: &str| text.parse::<Place>().unwrap();
         let names = names.iter().map(|(name, to)| ((*name).to_owned(), place(to)));
-        self.order.tls.passthrough = Some(Passthrough::new(names, other.as_deref().map(place)));
+        self.order.tls.passthrough = Some(Passthrough::new(names, other.map(place)));
         self.api_elsewhere()
     }
 

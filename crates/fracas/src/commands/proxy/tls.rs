@@ -68,8 +68,9 @@ fn passthrough(proxy: &Proxy) -> Result<Option<Passthrough>> {
     }
     let mut names: Vec<String> = flags.sni.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
-        let what = format!("`--sni` says twice where `{}` is", twice[0]);
+    let mut twice = names.iter().zip(names.iter().skip(1)).filter(|(one, next)| one == next);
+    if let Some((name, _)) = twice.next() {
+        let what = format!("`--sni` says twice where `{name}` is");
         return usage(&what, "leave one of them out");
     }
     Ok(Some(Passthrough::new(flags.sni.iter().cloned(), place)))

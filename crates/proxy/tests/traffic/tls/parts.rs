@@ -81,12 +81,15 @@ impl Signed {
     }
 }
 
+/// Whom a client called, and what it agreed on.
+type Greeting = (Option<String>, Option<Vec<u8>>);
+
 /// A server of TLS, before one of HTTP/1.1 and one of HTTP/2.
 pub(crate) struct Door {
     port: u16,
     signed: Signed,
     config: Arc<Mutex<Arc<ServerConfig>>>,
-    greeted: Arc<Mutex<Vec<(Option<String>, Option<Vec<u8>>)>>>,
+    greeted: Arc<Mutex<Vec<Greeting>>>,
 }
 
 impl Door {
@@ -144,7 +147,7 @@ impl Door {
     }
 
     /// Whom its clients called, and what they agreed on.
-    pub(crate) fn greeted(&self) -> Vec<(Option<String>, Option<Vec<u8>>)> {
+    pub(crate) fn greeted(&self) -> Vec<Greeting> {
         self.greeted.lock().unwrap().clone()
     }
 }

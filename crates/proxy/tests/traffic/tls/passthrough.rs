@@ -79,7 +79,7 @@ async fn each_goes_where_its_name_is_and_nothing_of_it_is_changed() {
     }
     assert_eq!(handshakes(&proxy, "done"), 5);
     // All others have a place, too, if one is given.
-    let proxy = wish("{}").passes(&[], Some(row.door.place())).start();
+    let proxy = wish("{}").passes(&[], Some(&row.door.place())).start();
     let url = format!("https://127.0.0.1:{}/", proxy.address.port());
     assert_eq!(curl(&["-k", &url]).await.status(), 200);
     assert_eq!(row.door.greeted()[1].0, None);
@@ -156,7 +156,7 @@ async fn a_server_that_is_not_there_is_told_by_an_alert() {
         .unwrap()
         .local_addr()
         .unwrap();
-    let proxy = wish("{}").passes(&[], Some(free.to_string())).start();
+    let proxy = wish("{}").passes(&[], Some(&free.to_string())).start();
     let said = curl(&["-k", &format!("https://localhost:{}/", proxy.address.port())]).await;
     assert_eq!(said.code, 35);
     assert!(said.told.contains("internal error"), "{}", said.told);
@@ -212,7 +212,7 @@ async fn a_share_of_the_connections_is_the_same_by_the_same_seed() {
             let mut client = Raw::to(proxy.address).await;
             client.send(hello("localhost")).await;
             // A server that is reached begins with a record of a handshake.
-            seen.push(client.is_answered().await);
+            seen.push(client.hears_anything().await);
         }
         seen
     };
@@ -313,7 +313,7 @@ async fn a_change_acts_on_open_connections_and_what_cannot_act_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_act_is_refused_at_start() {
-    let order = wish("bulkhead: {}").passes(&[], Some("127.0.0.1:1".to_owned())).order();
+    let order = wish("bulkhead: {}").passes(&[], Some("127.0.0.1:1")).order();
     assert_eq!(Proxy::bind(order).unwrap_err().code.id, "N011");
 }
 
