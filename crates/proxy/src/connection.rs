@@ -40,7 +40,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection of a client.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The how-manieth of this proxy.
+    /// The how-manieth of those that came to the same address.
     pub(crate) number: u64,
     pub(crate) peer: SocketAddr,
     /// What part of the proxy it came to.
@@ -157,13 +157,8 @@ pub(crate) async fn serve(
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
-    let begun = tokio::select! {
-        // In this order: what both have come at the same moment is there.
-        biased;
-        begun = timeout(limit, open(stream, &connection, &shared)) => begun,
-        () = late(&mut draining) => return,
-    };
-    let Ok(Some((head, stream, is_http2))) = begun else {
+    let begun = timeout(limit, open(stream, &connection, &shared, &mut draining));
+    let Ok(Some((head, stream, is_http2))) = begun.await else {
         return;
     };
     let service = service_fn({
@@ -196,24 +191,39 @@ pub(crate) async fn serve(
     }
 }
 
-/// Finds out what a client speaks, and gives what was read of it. `None`: it ended before, or does not do what it agreed to.
-async fn open(stream: TcpStream, connection: &Connection, shared: &Shared) -> Option<(Bytes, Stream, bool)> {
+/// Finds out what a client speaks, and gives what was read of it. `None`: it ended before, says nothing while the proxy ends, or does not do what
+/// it agreed to.
+async fn open(
+    stream: TcpStream,
+    connection: &Connection,
+    shared: &Shared,
+    draining: &mut watch::Receiver<bool>,
+) -> Option<(Bytes, Stream, bool)> {
     let certificate = shared.certificate.as_ref().filter(|_| connection.is_secure(shared));
     let (mut stream, agreed) = match certificate {
-        Some(certificate) => accept(stream, certificate, &shared.metrics).await?,
+        Some(certificate) => accept(stream, certificate, &shared.metrics, draining).await?,
         None => (Stream::Plain(stream), None),
     };
-    let (head, is_http2) = begin(&mut stream).await?;
+    let (head, is_http2) = unless_late(draining, begin(&mut stream)).await??;
     agreed
         .is_none_or(|agreed| agreed == is_http2)
         .then_some((head, stream, is_http2))
 }
 
-/// When the proxy has begun to end, and a while has passed.
-pub(crate) async fn late(draining: &mut watch::Receiver<bool>) {
-    // Gone with the proxy: the same.
-    drop(draining.wait_for(|draining| *draining).await);
-    sleep(LATE).await;
+/// Waits for what a client begins with. `None`: the proxy has begun to end, and a while has passed. What has begun is not cut off by that, a handshake
+/// neither: it goes on as requests do.
+pub(crate) async fn unless_late<T>(draining: &mut watch::Receiver<bool>, begins: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        // Gone with the proxy: the same.
+        drop(draining.wait_for(|draining| *draining).await);
+        sleep(LATE).await;
+    };
+    tokio::select! {
+        // In this order: what both have come at the same moment is there.
+        biased;
+        begun = begins => Some(begun),
+        () = late => None,
+    }
 }
 
 /// Reads until it is sure whether this is HTTP/2, and gives what was read. `None`: it ended before.

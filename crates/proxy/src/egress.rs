@@ -5,9 +5,9 @@
 
 use std::future::ready;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_core::traffic::Network;
 use hyper::http::uri::Authority;
@@ -19,13 +19,10 @@ use crate::answer::{self, Body};
 use crate::faults::bulkhead::Place;
 use crate::faults::connections::Busy;
 use crate::forward::NoAnswer;
-use crate::link::connect_to;
+use crate::link::{connect_to, share};
 use crate::stream::Stream;
 use crate::tunnel::Tunnels;
 use crate::upload::Upload;
-
-/// For a name and a connection.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Where a cloud tells a machine its secrets, besides the link-local addresses: of Alibaba, Azure and Oracle, of Amazon and Google.
 const METADATA: [IpAddr; 5] = [
@@ -41,12 +38,12 @@ const METADATA: [IpAddr; 5] = [
 pub struct Egress {
     /// Empty: the loopback.
     allowed: Vec<Network>,
-    /// Ports of the loopback that are the proxy's own: whoever comes by a tunnel would be taken for one of this machine.
+    /// Ports of this machine that are the proxy's own: whoever comes by a tunnel would be taken for one of this machine.
     own: Vec<u16>,
 }
 
 impl Egress {
-    /// To addresses of these networks, without any to the loopback; never to these ports of the loopback, nor to those of the proxy.
+    /// To addresses of these networks, without any to the loopback; never to these ports of this machine, nor to those of the proxy.
     pub fn new(allowed: &[Network], own: Vec<u16>) -> Self {
         let allowed = allowed.iter().map(Network::to_canonical).collect();
         Self { allowed, own }
@@ -60,15 +57,18 @@ impl Egress {
     pub(crate) async fn tunnel(
         &self,
         tunnels: &Tunnels,
+        limit: Duration,
         mut request: Request<Upload>,
     ) -> Result<Response<Body>, NoAnswer> {
         let of_request = request.extensions_mut();
         let held = (of_request.remove::<Arc<Place>>(), of_request.remove::<Arc<Busy>>());
         let server = match request.uri().authority() {
-            Some(to) => timeout(CONNECT, self.open(to)).await.unwrap_or_else(|_| {
-                let why = format!("{to} did not answer within {} s", CONNECT.as_secs());
-                Err(no(StatusCode::GATEWAY_TIMEOUT, why))
-            })?,
+            Some(to) => timeout(limit, self.open(to, Instant::now() + limit))
+                .await
+                .unwrap_or_else(|_| {
+                    let why = format!("{to} did not answer within {} s", limit.as_secs_f64());
+                    Err(no(StatusCode::GATEWAY_TIMEOUT, why))
+                })?,
             None => {
                 return Err(no(
                     StatusCode::BAD_REQUEST,
@@ -81,15 +81,16 @@ impl Egress {
         Ok(answer::empty())
     }
 
-    async fn open(&self, to: &Authority) -> Result<TcpStream, NoAnswer> {
+    async fn open(&self, to: &Authority, until: Instant) -> Result<TcpStream, NoAnswer> {
         let host = to.host().trim_start_matches('[').trim_end_matches(']');
         let Some(port) = to.port_u16().filter(|port| *port > 0) else {
             return Err(no(StatusCode::BAD_REQUEST, format!("{to} has no port")));
         };
         let failed = |error: &io::Error| no(StatusCode::BAD_GATEWAY, format!("no connection to {to}: {error}"));
         let addresses = lookup_host((host, port)).await.map_err(|error| failed(&error))?;
+        let addresses: Vec<_> = addresses.collect();
         let mut last = None;
-        for address in addresses {
+        for (at, address) in addresses.iter().copied().enumerate() {
             if !self.allows(address) {
                 last = last.or_else(|| {
                     let why = format!(
@@ -100,7 +101,7 @@ impl Egress {
                 });
                 continue;
             }
-            match connect_to(address)
+            match connect_to(address, share(until, addresses.len() - at))
                 .await
                 .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
             {
@@ -113,7 +114,7 @@ impl Egress {
 
     fn allows(&self, address: SocketAddr) -> bool {
         let ip = plain(address.ip());
-        if is_never(ip) || ip.is_loopback() && self.own.contains(&address.port()) {
+        if is_never(ip) || self.own.contains(&address.port()) && is_here(ip) {
             return false;
         }
         if self.allowed.is_empty() {
@@ -136,6 +137,12 @@ fn plain(ip: IpAddr) -> IpAddr {
         }
         ip => ip,
     }
+}
+
+/// Whether it is one of this machine: then the kernel lets it be taken (`inet_bind()` in net/ipv4/af_inet.c). Where it lets be taken what is none
+/// (`ip_nonlocal_bind`), a port too many is kept out.
+fn is_here(ip: IpAddr) -> bool {
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// Whether it is one that no tunnel leads to, whatever is allowed.
@@ -170,7 +177,7 @@ mod tests {
         ] {
             assert!(!allows(&[], at), "{at}");
         }
-        assert!(allows(&["10.0.0.0/8"], "10.0.0.1:3000") && !allows(&["10.0.0.0/8"], "127.0.0.1:80"));
+        assert!(allows(&["198.51.100.0/24"], "198.51.100.1:3000") && !allows(&["10.0.0.0/8"], "127.0.0.1:80"));
         assert!(allows(&["::ffff:10.0.0.0/104"], "10.0.0.1:80"));
         let all = &["0.0.0.0/0", "::/0"];
         assert!(allows(all, "192.0.2.1:80") && allows(all, "[2001:db8::1]:80"));

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use crate::Limits;
 use crate::accept::SILENCE;
 use crate::answer::Body;
 use crate::faults::bulkhead::Place;
@@ -74,12 +75,12 @@ impl Forward {
     pub(crate) fn new(
         upstream: Upstream,
         trust: &Trust,
-        limit: Duration,
+        limits: Limits,
         tunnels: Tunnels,
     ) -> Result<Self, Box<Problem>> {
         let link = |secure| Link::new(&upstream, secure, CONNECT, LARGEST_HEAD as u32);
         let way = if upstream.is_tls() {
-            let secure = Secure::new(&upstream, trust, CONNECT)?;
+            let secure = Secure::new(&upstream, trust, CONNECT, limits.choice)?;
             Way::Either(link(Some(secure.clone())), Box::new(pool(secure)))
         } else if upstream.is_http2() {
             Way::Http2(link(None))
@@ -89,7 +90,7 @@ impl Forward {
         Ok(Self {
             upstream,
             way,
-            limit,
+            limit: limits.answer,
             tunnels,
         })
     }

@@ -49,7 +49,7 @@ pub use serve::{Drained, Proxy};
 pub use tls::Tls;
 pub use tls::certificate::{Certificate, SelfSigned};
 pub use tls::hello::fuzz_client_hello;
-pub use tls::passthrough::{Passthrough, Place};
+pub use tls::place::{Name, Passthrough, Place};
 pub use tls::trust::Trust;
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use upstream::Upstream;
@@ -88,6 +88,11 @@ pub struct Limits {
     /// For the head of the upstream's answer, from the last part of the request on that it took. It is five minutes unless something else is
     /// said.
     pub answer: Duration,
+    /// For a name and a connection, where one is passed through or a tunnel leads. Several addresses of a name share it.
+    pub connect: Duration,
+    /// How long an upstream of TLS is believed to want HTTP/1.1 that chose it once. Then it has the choice again: behind one address may be several
+    /// servers.
+    pub choice: Duration,
 }
 
 impl Default for Limits {
@@ -96,6 +101,8 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             silence: Duration::from_mins(5),
             answer: Duration::from_mins(5),
+            connect: Duration::from_secs(10),
+            choice: Duration::from_secs(30),
         }
     }
 }

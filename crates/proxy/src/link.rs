@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
@@ -144,7 +144,7 @@ impl Link {
             Some(secure) if secure.prefers_http1() => return Err(Other.into()),
             Some(secure) => secure.http2().await?.ok_or(Other)?,
             None => {
-                let stream = connect(&self.host, self.port).await?;
+                let stream = connect(&self.host, self.port, self.connect).await?;
                 stream.set_nodelay(true)?;
                 Stream::Plain(stream)
             }
@@ -164,11 +164,17 @@ impl Link {
     }
 }
 
-/// To the first address of a name that answers.
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+/// To the first address of a name that answers. All that is done for it has this limit.
+pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + limit;
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    to_any(&addresses, until).await
+}
+
+async fn to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     let mut failed = None;
-    for address in lookup_host((host, port)).await? {
-        match connect_to(address).await {
+    for (at, address) in addresses.iter().enumerate() {
+        match connect_to(*address, share(until, addresses.len() - at)).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Some(error),
         }
@@ -176,13 +182,50 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name of the upstream has no address")))
 }
 
+/// For the next of so many addresses: one that answers nothing leaves time for the others.
+pub(crate) fn share(until: Instant, addresses: usize) -> Duration {
+    let left = until.saturating_duration_since(Instant::now());
+    left / u32::try_from(addresses).unwrap_or(u32::MAX).max(1)
+}
+
 /// To this very address.
-pub(crate) async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect_to(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
         TcpSocket::new_v6()?
     };
     look_after(&socket, SILENCE, UNHEARD)?;
-    socket.connect(address).await
+    match timeout(limit, socket.connect(address)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accept::listen;
+
+    #[tokio::test]
+    async fn an_address_that_answers_nothing_leaves_time_for_the_next() {
+        let any = || SocketAddr::from(([127, 0, 0, 1], 0));
+        // Whose queue is full hears of nobody more (tcp_conn_request() in net/ipv4/tcp_input.c).
+        let deaf = TcpSocket::new_v4().unwrap();
+        deaf.bind(any()).unwrap();
+        let deaf = deaf.listen(0).unwrap();
+        let nowhere = deaf.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(one) = connect_to(nowhere, Duration::from_millis(100)).await {
+            queue.push(one);
+        }
+        let answers = listen(any(), UNHEARD).unwrap();
+        let there = answers.local_addr().unwrap();
+        let until = Instant::now() + Duration::from_millis(400);
+        let stream = to_any(&[nowhere, there], until).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert!(Instant::now() < until);
+        let why = to_any(&[nowhere], Instant::now() + Duration::from_millis(50)).await;
+        assert_eq!(why.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

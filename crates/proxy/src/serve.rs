@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -63,7 +62,7 @@ impl Proxy {
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
         let (over, heard) = watch::channel(false);
-        let limit = order.limits.answer;
+        let limits = order.limits;
         let metrics = Traffic::new(NAMES);
         let live = Live::new(order.config, &metrics);
         let carry = Tunnels {
@@ -73,7 +72,11 @@ impl Proxy {
         };
         let mut egress = order.egress;
         for own in [Some(&traffic), api.as_ref()].into_iter().flatten() {
-            if let (Some(egress), Ok(at)) = (&mut egress, own.local_addr()) {
+            if let Some(egress) = &mut egress {
+                // Whoever did not know it would let others reach it.
+                let at = own.local_addr().map_err(|error| {
+                    Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error)
+                })?;
                 egress.keeps_out(at.port());
             }
         }
@@ -81,7 +84,7 @@ impl Proxy {
         let trust = order.tls.trust;
         let forward = order
             .upstream
-            .map(|upstream| Forward::new(upstream, &trust, limit, carry));
+            .map(|upstream| Forward::new(upstream, &trust, limits, carry));
         let shared = Shared {
             live,
             orchestra: Orchestra::default(),
@@ -93,7 +96,7 @@ impl Proxy {
             metrics,
             timer,
             seed: order.seed,
-            limits: order.limits,
+            limits,
         };
         Ok(Self {
             traffic,
@@ -140,11 +143,10 @@ impl Proxy {
         let (drain, draining) = watch::channel(false);
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();
-        let number = Arc::new(AtomicU64::new(0));
         let door = if api.is_some() { Door::Traffic } else { Door::Both };
         let listeners = [Some((traffic, door)), api.map(|api| (api, Door::Api))];
         for (listener, door) in listeners.into_iter().flatten() {
-            let entrance = Entrance::new(door, Arc::clone(&number), Arc::clone(&shared));
+            let entrance = Entrance::new(door, Arc::clone(&shared));
             entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
         // The entrances have theirs, and nothing more comes when they have ended.

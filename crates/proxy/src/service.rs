@@ -29,7 +29,7 @@ use crate::orchestra::Orchestra;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
 use crate::tls::certificate::Certificate;
-use crate::tls::passthrough::Passthrough;
+use crate::tls::place::Passthrough;
 use crate::tunnel::Tunnels;
 use crate::upload::{Upload, finish};
 use crate::{Limits, api, head, responder};
@@ -314,7 +314,7 @@ async fn pass(
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
     if let (&Method::CONNECT, Some(egress)) = (request.method(), &shared.egress) {
-        let opened = egress.tunnel(&shared.tunnels, request).await;
+        let opened = egress.tunnel(&shared.tunnels, shared.limits.connect, request).await;
         return opened.map_err(|failed| Box::new(answer::problem(failed.status, &failed.why)));
     }
     let Some(forward) = &shared.forward else {

@@ -1,11 +1,12 @@
 //! TLS, 1.2 and 1.3, by rustls with ring: [`certificate`] is what clients see, [`trust`] what is asked of an upstream, [`handshake`] how a
-//! client comes in, [`secure`] how an upstream is reached, and [`passthrough`] what passes without being opened, by the
+//! client comes in, [`secure`] how an upstream is reached, and [`passthrough`] what passes without being opened, to a [`place`] by the
 //! name in its [`hello`].
 
 pub(crate) mod certificate;
 pub(crate) mod handshake;
 pub(crate) mod hello;
 pub(crate) mod passthrough;
+pub(crate) mod place;
 pub(crate) mod secure;
 pub(crate) mod trust;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use certificate::Certificate;
 use fracas_core::problem::{Problem, codes};
-use passthrough::Passthrough;
+use place::Passthrough;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;

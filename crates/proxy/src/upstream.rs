@@ -6,7 +6,7 @@ use std::str::FromStr;
 use hyper::Uri;
 use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
-use crate::tls::passthrough::Place;
+use crate::tls::place::Place;
 
 /// Where requests go: `http://host:port/base`, `h2c://host:port/base` for HTTP/2 without TLS, as gRPC servers want it, or
 /// `https://host:port/base` for TLS, in which the upstream chooses between HTTP/2 and HTTP/1.1. `tcp://host:port` is where connections go that

@@ -80,17 +80,19 @@ async fn serve(
     });
     let toxiproxy = toxiproxy.transpose()?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
+    let metrics = settings.metrics_listen().map(Endpoint::bind).transpose()?;
     if asked.connect.connect {
-        // Whoever used that API by a tunnel could lead others anywhere.
-        let own = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
-        let own = own.transpose().map_err(whose)?;
-        order.egress = Some(Egress::new(&asked.connect.allow_upstream, own.into_iter().collect()));
+        // Whoever used that API by a tunnel could lead others anywhere. Metrics are for those whom their address lets in.
+        let api = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
+        let api = api.transpose().map_err(whose)?;
+        let metrics = metrics.as_ref().map(|endpoint| endpoint.address().port());
+        let own = api.into_iter().chain(metrics).collect();
+        order.egress = Some(Egress::new(&asked.connect.allow_upstream, own));
     }
     let proxy = fracas_proxy::Proxy::bind(order)?;
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
-    let metrics = match settings.metrics_listen() {
-        Some(at) => {
-            let endpoint = Endpoint::bind(at)?;
+    let metrics = match metrics {
+        Some(endpoint) => {
             tell(&format!("metrics: http://{}/metrics", endpoint.address()));
             Some(endpoint.serve(proxy.page())?)
         }

@@ -5,17 +5,19 @@ use std::time::Duration;
 use fracas_telemetry::proxy::{Handshake, Traffic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::HTTP2;
 use super::certificate::Certificate;
+use crate::connection::unless_late;
 use crate::stream::Stream;
 
 /// What a record of a handshake begins with (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
-/// For a client without TLS to take its answer, and in bytes what is read of it meanwhile: what is not read makes the end a reset, and that may
-/// take the answer away.
+/// For a client to take the last word that it gets, and in bytes what is read of it meanwhile: what is not read makes the end a reset, and that
+/// may take the word away.
 const PARTING: Duration = Duration::from_secs(1);
 const UNREAD: u64 = 64 << 10;
 
@@ -45,8 +47,9 @@ pub(crate) async fn accept(
     mut stream: TcpStream,
     certificate: &Certificate,
     traffic: &Traffic,
+    draining: &mut watch::Receiver<bool>,
 ) -> Option<(Stream, Option<bool>)> {
-    let mut begun = begin(&mut stream, traffic).await?;
+    let mut begun = begin(&mut stream, traffic, draining).await?;
     // Of one that fails rustls has told the client why.
     match TlsAcceptor::from(certificate.0.clone()).accept(stream).await {
         Ok(stream) => {
@@ -61,11 +64,15 @@ pub(crate) async fn accept(
     }
 }
 
-/// Waits for the first byte of a handshake. Who speaks HTTP without TLS is told so. `None`: there is none.
-pub(super) async fn begin<'t>(stream: &mut TcpStream, traffic: &'t Traffic) -> Option<Begun<'t>> {
+/// Waits for the first byte of a handshake. Who speaks HTTP without TLS is told so. `None`: there is none, or none came while the proxy ends.
+pub(super) async fn begin<'t>(
+    stream: &mut TcpStream,
+    traffic: &'t Traffic,
+    draining: &mut watch::Receiver<bool>,
+) -> Option<Begun<'t>> {
     let mut first = [0];
     // Who goes without a word, as checks of health do, has not begun one.
-    if !matches!(stream.peek(&mut first).await, Ok(1)) {
+    if !matches!(unless_late(draining, stream.peek(&mut first)).await?, Ok(1)) {
         return None;
     }
     let mut begun = Begun {
@@ -77,18 +84,25 @@ pub(super) async fn begin<'t>(stream: &mut TcpStream, traffic: &'t Traffic) -> O
     }
     begun.ends(Handshake::NoTls);
     if first[0].is_ascii_uppercase() {
-        // What becomes of it is seen by the client alone.
-        let _late = timeout(PARTING, tell(stream)).await;
+        part(stream, plain().as_bytes()).await;
     }
     None
 }
 
-async fn tell(stream: &mut TcpStream) -> std::io::Result<()> {
+/// Says a last word.
+pub(super) async fn part(stream: &mut TcpStream, says: &[u8]) {
+    let said = async {
+        stream.write_all(says).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(UNREAD), &mut tokio::io::sink()).await
+    };
+    // What becomes of it is seen by the client alone.
+    let _late = timeout(PARTING, said).await;
+}
+
+/// What a client without TLS is told.
+fn plain() -> String {
     let length = PLAIN.len();
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nconnection: close\r\n";
-    let answer = format!("{head}content-length: {length}\r\n\r\n{PLAIN}");
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(UNREAD), &mut tokio::io::sink()).await?;
-    Ok(())
+    format!("{head}content-length: {length}\r\n\r\n{PLAIN}")
 }

@@ -5,10 +5,9 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_core::problem::Result;
 use hyper::Uri;
@@ -38,8 +37,10 @@ pub(crate) struct Secure {
     http1: Arc<ClientConfig>,
     /// For a connection, with its handshake.
     limit: Duration,
-    /// Whether it chose HTTP/1.1 when it had the choice.
-    prefers_http1: Arc<AtomicBool>,
+    /// When it chose HTTP/1.1, if it did so the last time that it had the choice.
+    chose_http1: Arc<Mutex<Option<Instant>>>,
+    /// How long that is believed.
+    choice: Duration,
 }
 
 /// There is no connection.
@@ -49,7 +50,7 @@ struct NoTls(String);
 impl Secure {
     /// # Errors
     /// N010 if nobody can vouch for it, or its host is no name.
-    pub(crate) fn new(upstream: &Upstream, trust: &Trust, limit: Duration) -> Result<Self> {
+    pub(crate) fn new(upstream: &Upstream, trust: &Trust, limit: Duration, choice: Duration) -> Result<Self> {
         let host = upstream.host().to_owned();
         let name = ServerName::try_from(host.clone())
             .map_err(|error| cannot(format!("`{host}` is no name that a certificate could have"), error))?;
@@ -64,24 +65,31 @@ impl Secure {
             any: Arc::new(any),
             http1: Arc::new(http1),
             limit,
-            prefers_http1: Arc::default(),
+            chose_http1: Arc::default(),
+            choice,
         })
     }
 
-    /// Whether it chose HTTP/1.1 the last time that it had the choice.
+    /// Whether it chose HTTP/1.1 the last time that it had the choice, not long ago.
     pub(crate) fn prefers_http1(&self) -> bool {
-        self.prefers_http1.load(Ordering::Acquire)
+        let chose = *self.chose_http1.lock().unwrap_or_else(PoisonError::into_inner);
+        chose.is_some_and(|at| at.elapsed() < self.choice)
+    }
+
+    fn chose(&self, is_http2: bool) {
+        let at = (!is_http2).then(Instant::now);
+        *self.chose_http1.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     /// A connection of HTTP/2. `None`: it chose HTTP/1.1.
     pub(crate) async fn http2(&self) -> Result<Option<Stream>, Broken> {
         let (stream, is_http2) = self.open(&self.any).await?;
-        self.prefers_http1.store(!is_http2, Ordering::Release);
+        self.chose(is_http2);
         Ok(is_http2.then_some(stream))
     }
 
     async fn open(&self, config: &Arc<ClientConfig>) -> Result<(Stream, bool), Broken> {
-        let stream = connect(&self.host, self.port).await?;
+        let stream = connect(&self.host, self.port, self.limit).await?;
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(Arc::clone(config));
         let stream = connector
@@ -98,7 +106,7 @@ impl Secure {
             Some(rustls::Error::InvalidCertificate(wrong)) => wrong_with(wrong),
             Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
                 // It may speak HTTP/2 alone by now: the next one offers that, too.
-                self.prefers_http1.store(false, Ordering::Release);
+                self.chose(true);
                 "it speaks none of the protocols that it was offered".to_owned()
             }
             Some(rustls::Error::InvalidMessage(_)) => {
@@ -185,7 +193,7 @@ mod tests {
     async fn who_is_silent_is_not_waited_for() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
-        let mut secure = Secure::new(&upstream, &Trust::Anybody, Duration::from_millis(20)).unwrap();
+        let mut secure = Secure::new(&upstream, &Trust::Anybody, Duration::from_millis(20), Duration::ZERO).unwrap();
         let why = secure.call(Uri::default()).await.unwrap_err();
         assert_eq!(why.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::TimedOut);
     }

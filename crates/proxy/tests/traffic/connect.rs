@@ -148,6 +148,24 @@ async fn what_is_not_allowed_is_refused_and_what_is_not_there_named() {
     assert!(upstream.seen().is_empty());
 }
 
+// By any address of this machine; and nobody's else.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_own_api_is_reached_by_none_of_its_addresses() {
+    let own = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: it asks the kernel by which address it would be.
+    if own.connect("198.51.100.1:9").is_err() {
+        return println!("skipped: this machine has no address but the loopback");
+    }
+    let own = own.local_addr().unwrap().ip();
+    let proxy = wish("{}").api_at((own, 0).into()).connects(&["0.0.0.0/0"]).start();
+    assert_eq!(proxy.api.ip(), own);
+    let head = answered(&proxy, &proxy.api.to_string()).await;
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    let other = tokio::net::TcpListener::bind((own, 0)).await.unwrap();
+    let head = answered(&proxy, &other.local_addr().unwrap().to_string()).await;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_act_on_the_request_and_a_limit_on_what_passes() {
     let upstream = Upstream::start().await;

@@ -73,7 +73,7 @@ impl Wish {
     /// Connections go to these without being opened; the API has an address of its own.
     pub(crate) fn passes(mut self, names: &[(&str, String)], other: Option<&str>) -> Self {
         let place = |text: &str| text.parse::<Place>().unwrap();
-        let names = names.iter().map(|(name, to)| ((*name).to_owned(), place(to)));
+        let names = names.iter().map(|(name, to)| (name.parse().unwrap(), place(to)));
         self.order.tls.passthrough = Some(Passthrough::new(names, other.map(place)));
         self.api_elsewhere()
     }
@@ -103,13 +103,27 @@ impl Wish {
         self
     }
 
+    pub(crate) fn connect_limit(mut self, limit: Duration) -> Self {
+        self.order.limits.connect = limit;
+        self
+    }
+
+    pub(crate) fn choice(mut self, limit: Duration) -> Self {
+        self.order.limits.choice = limit;
+        self
+    }
+
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    pub(crate) fn api_elsewhere(mut self) -> Self {
-        self.order.api_listen = Some("127.0.0.1:0".parse().unwrap());
+    pub(crate) fn api_elsewhere(self) -> Self {
+        self.api_at("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub(crate) fn api_at(mut self, at: SocketAddr) -> Self {
+        self.order.api_listen = Some(at);
         self
     }
 
@@ -156,11 +170,12 @@ impl Stand {
 
     /// What it says of one of its metrics, with its labels.
     pub(crate) fn counted(&self, metric: &str) -> u32 {
-        let text = self.page.text(Form::Text).unwrap();
-        let metric = format!("fracas_proxy_{metric} ");
-        let mut lines = text.lines();
-        let count = lines.find_map(|line| line.strip_prefix(&metric));
-        count.unwrap().parse().unwrap()
+        self.counts().of(metric)
+    }
+
+    /// What it counts, also when it has ended.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts(self.page.clone())
     }
 
     /// Asks it to stop, and does not wait.
@@ -171,6 +186,19 @@ impl Stand {
     pub(crate) async fn ended(mut self) -> Drained {
         self.ask_to_stop();
         tokio::time::timeout(LIMIT * 2, self.served).await.unwrap().unwrap()
+    }
+}
+
+/// What a proxy counts.
+pub(crate) struct Counts(Page);
+
+impl Counts {
+    pub(crate) fn of(&self, metric: &str) -> u32 {
+        let text = self.0.text(Form::Text).unwrap();
+        let metric = format!("fracas_proxy_{metric} ");
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix(&metric));
+        count.unwrap().parse().unwrap()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fracas_proxy::Place;
+use fracas_proxy::{Name, Place};
 
 /// How clients come in, and whom the proxy trusts.
 #[derive(Debug, Clone, Default, Args)]
@@ -23,7 +23,7 @@ pub(crate) struct Tls {
     /// Another name or address that the certificate is good for; may be given more than once
     #[arg(long, value_name = "NAME", requires = "tls_self_signed")]
     pub(crate) tls_name: Vec<String>,
-    /// Writes the certificate of the authority to this file instead, before the proxy listens
+    /// Writes the certificate of the authority to this file instead, whole, before the proxy says where it listens
     #[arg(long, value_name = "FILE", requires = "tls_self_signed")]
     pub(crate) tls_ca_out: Option<PathBuf>,
     /// Does not open connections of TLS: only the name that a client calls is read, and bytes pass to where --sni says, else to an --upstream
@@ -32,7 +32,7 @@ pub(crate) struct Tls {
     pub(crate) tls_passthrough: bool,
     /// Where those go who call this name, or `*.example.org` for each with one label more; may be given more than once
     #[arg(long, value_name = "NAME=HOST:PORT", value_parser = named, requires = "tls_passthrough")]
-    pub(crate) sni: Vec<(String, Place)>,
+    pub(crate) sni: Vec<(Name, Place)>,
     /// Authorities that may vouch for an upstream of https, and nobody else: PEM [default: those of this machine]
     #[arg(long, value_name = "FILE", conflicts_with = "upstream_insecure")]
     pub(crate) upstream_ca: Option<PathBuf>,
@@ -41,9 +41,9 @@ pub(crate) struct Tls {
     pub(crate) upstream_insecure: bool,
 }
 
-fn named(text: &str) -> Result<(String, Place), String> {
+fn named(text: &str) -> Result<(Name, Place), String> {
     match text.split_once('=') {
-        Some((name, place)) if !name.is_empty() => Ok((name.to_owned(), place.parse()?)),
-        _ => Err("is no name with a place: write it like shop.test=127.0.0.1:8443".to_owned()),
+        Some((name, place)) => Ok((name.parse()?, place.parse()?)),
+        None => Err("is no name with a place: write it like shop.test=127.0.0.1:8443".to_owned()),
     }
 }

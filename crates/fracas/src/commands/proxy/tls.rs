@@ -66,7 +66,7 @@ fn passthrough(proxy: &Proxy) -> Result<Option<Passthrough>> {
     if place.is_none() && flags.sni.is_empty() {
         return usage("`--tls-passthrough` does not know where connections go", example);
     }
-    let mut names: Vec<String> = flags.sni.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut names: Vec<_> = flags.sni.iter().map(|(name, _)| name).collect();
     names.sort_unstable();
     let mut twice = names.iter().zip(names.iter().skip(1)).filter(|(one, next)| one == next);
     if let Some((name, _)) = twice.next() {

@@ -34,7 +34,7 @@ fn tunnels_are_opened_where_it_is_allowed() {
     let server = Proxied::start(&cli, &[]);
     let url = format!("http://{}/", server.address);
     assert_eq!(through(&Proxied::start(&cli, &[]), &url), "501 000");
-    let words = ["--connect", "--toxiproxy-api", "0"];
+    let words = ["--connect", "--toxiproxy-api", "0", "--metrics-listen", "127.0.0.1:0"];
     let proxy = Proxied::start(&cli, &words);
     assert_eq!(through(&proxy, &url), "200 200");
     assert_eq!(through(&proxy, "http://192.0.2.1/"), "403 000");
@@ -42,6 +42,8 @@ fn tunnels_are_opened_where_it_is_allowed() {
         address(&proxy.going.err(), "toxiproxy: http://")
     });
     assert_eq!(through(&proxy, &format!("http://{api}/version")), "403 000");
+    let metrics = address(&proxy.going.err(), "metrics: http://").expect("it says where they are");
+    assert_eq!(through(&proxy, &format!("http://{metrics}/metrics")), "403 000");
     let elsewhere = Proxied::start(&cli, &["--connect", "--allow-upstream", "10.0.0.0/8"]);
     assert_eq!(through(&elsewhere, &url), "403 000");
     let here = [

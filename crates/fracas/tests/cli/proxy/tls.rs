@@ -231,7 +231,7 @@ fn connections_are_passed_through_by_the_name_that_they_call() {
     assert_eq!(said, Err(35));
     let err = proxy.going.err();
     for line in [
-        format!("\nupstream of LocalHost: tcp://{place}\n"),
+        format!("\nupstream of localhost: tcp://{place}\n"),
         "\nupstream of other names: none\n".to_owned(),
     ] {
         assert!(err.contains(&line), "{line}: {err}");
@@ -255,7 +255,7 @@ fn what_cannot_be_passed_through_is_refused() {
     for (words, says) in [
         (&[][..], "does not know where connections go"),
         (&["--upstream", "http://127.0.0.1:1"], "the upstream is one of tcp://"),
-        (&["--sni", "a=b:1", "--sni", "A=c:2"], "says twice where `a` is"),
+        (&["--sni", "a=b:1", "--sni", "A.=c:2"], "says twice where `a` is"),
         (&["--upstream", "tcp://a:1", "--chaos-http-errors", "500"], "N011"),
         (&["--upstream", "tcp://a:1", "--chaos-rate-limit", "5"], "N011"),
     ] {
@@ -270,6 +270,11 @@ fn what_cannot_be_passed_through_is_refused() {
         &["--sni", "a"][..],
         &["--sni", "a=b"],
         &["--sni", "=b:1"],
+        &["--sni", "*=b:1"],
+        &["--sni", "10.0.0.1=b:1"],
+        &["--sni", "*.a.*=b:1"],
+        &["--sni", "b\u{fc}cher.test=b:1"],
+        &["--sni", " a=b:1"],
         &["--upstream", "tcp://a"],
         &["--upstream", "tcp://a:1", "--tls-cert", &certificate, "--tls-key", &key],
         &["--upstream", "tcp://a:1", "--tls-self-signed"],

@@ -1,6 +1,6 @@
 //! Clients that come by TLS.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -12,11 +12,13 @@ use tokio::net::TcpStream;
 
 use super::parts::{Behind, End, HTTP1, HTTP2};
 use crate::client::{Raw, curl};
-use crate::stand::{soon, wish};
+use crate::stand::{LIMIT, soon, wish};
 use crate::upstream::{LARGE, Upstream};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(100);
+/// For a whole handshake, and then as long for nobody.
+const ENOUGH: Duration = Duration::from_secs(1);
 /// A record of a handshake of a hundred bytes, of which none is there.
 const HALF: &[u8] = &[22, 3, 1, 0, 100];
 
@@ -97,6 +99,17 @@ async fn handshakes_that_do_not_go_on_have_an_end() {
     assert_eq!((half.said().await, silent.said().await), (String::new(), String::new()));
     // Who said nothing at all had begun none.
     soon("both are counted", || behind.handshakes("given_up") == 2).await;
+    soon("none is left", || behind.proxy.connections() == 0).await;
+    // With a handshake and nothing behind it the connection ends, too.
+    let behind = Behind::of(wish("{}").head(ENOUGH));
+    let (said, end) = behind.client(&[HTTP1]).await.rest().await;
+    assert_eq!((said.as_str(), end), ("", End::BrokenOff));
+    soon("none is left", || behind.proxy.connections() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handshakes_that_cannot_be_made_are_counted() {
+    let behind = Behind::of(wish("{}"));
     // One that ends by itself has failed.
     let mut gone = TcpStream::connect(behind.proxy.address).await.unwrap();
     gone.write_all(HALF).await.unwrap();
@@ -107,9 +120,6 @@ async fn handshakes_that_do_not_go_on_have_an_end() {
     wrong.send([22, 3, 1, 0, 4, 99, 0, 0, 0]).await;
     wrong.said().await;
     soon("it is counted", || behind.handshakes("failed") == 2).await;
-    // With a handshake and nothing behind it the connection ends, too.
-    let (said, end) = behind.client(&[HTTP1]).await.rest().await;
-    assert_eq!((said.as_str(), end), ("", End::BrokenOff));
     soon("none is left", || behind.proxy.connections() == 0).await;
 }
 
@@ -207,4 +217,24 @@ async fn open_requests_end_in_peace_when_the_proxy_does() {
     assert_eq!(crate::http2::read(answer).await, "firstsecond");
     assert_eq!(behind.proxy.ended().await.cut, 0);
     driven.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_has_begun_is_waited_for_and_one_without_a_request_is_not() {
+    // Longer than a first byte is waited for.
+    let behind = Behind::of(wish("{}").patience(SHORT * 5));
+    let mut half = Raw::to(behind.proxy.address).await;
+    half.send(HALF).await;
+    soon("it is there", || behind.proxy.connections() == 1).await;
+    let Behind { proxy, .. } = behind;
+    let counts = proxy.counts();
+    assert_eq!(proxy.ended().await.cut, 1);
+    assert_eq!(counts.of("tls_handshakes_total{end=\"given_up\"}"), 1);
+    assert_eq!(half.said().await, "");
+    let behind = Behind::of(wish("{}"));
+    let idle = behind.client(&[HTTP1]).await;
+    let begun = Instant::now();
+    assert_eq!(behind.proxy.ended().await.cut, 0);
+    assert!(begun.elapsed() < LIMIT / 2, "{:?}", begun.elapsed());
+    assert_eq!(idle.rest().await.0, "");
 }

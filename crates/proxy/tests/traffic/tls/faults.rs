@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::parts::{Behind, End, HTTP1};
 use crate::client::curl;
-use crate::stand::wish;
+use crate::stand::{LIMIT, wish};
 use crate::upstream::Upstream;
 
 /// How often it is asked. Of what is limited the last one is too many.
@@ -81,6 +81,10 @@ static FAULTS: &[(&str, &str, u16, End)] = &[
     ),
 ];
 
+fn is_429((said, _): &(String, End)) -> bool {
+    said.starts_with("HTTP/1.1 429 ")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_seen_as_without_it() {
     let upstream = Upstream::start().await;
@@ -88,7 +92,12 @@ async fn each_is_seen_as_without_it() {
         let behind = Behind::of(wish(config).to(&upstream.url()));
         let mut last = None;
         let begun = Instant::now();
-        for id in 0..ASKED {
+        for id in 0.. {
+            // Its bucket fills up again, where three handshakes take that long.
+            let is_over = *name != "rate_limit" || last.as_ref().is_some_and(is_429) || begun.elapsed() > LIMIT;
+            if id >= ASKED && is_over {
+                break;
+            }
             let mut client = behind.client(&[HTTP1]).await;
             let request = format!("GET / HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
             client.send(&request).await;

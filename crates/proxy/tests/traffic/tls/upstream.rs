@@ -1,13 +1,14 @@
 //! Upstreams that are reached by TLS.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use fracas_proxy::{Proxy, Trust};
 
 use super::parts::{Authority, Door, HTTP1, HTTP2};
 use crate::client::{Raw, curl};
 use crate::http2::{Http2, read};
-use crate::stand::{Stand, wish};
+use crate::stand::{LIMIT, Stand, Wish, wish};
 use crate::upstream::{LARGE, Upstream};
 
 const GOOD: (i32, i32) = (2020, 2100);
@@ -23,11 +24,14 @@ struct Row {
 }
 
 async fn row(offers: &[&[u8]]) -> Row {
+    row_of(wish("{}"), offers).await
+}
+
+async fn row_of(wish: Wish, offers: &[&[u8]]) -> Row {
     let authority = Authority::new();
     let (http1, http2) = (Upstream::start().await, Upstream::http2().await);
     let door = Door::before(&http1, &http2, authority.signs("localhost", GOOD), offers).await;
-    let wish = wish("{}").to(&door.url()).trusts(Trust::File(authority.file()));
-    let proxy = wish.start();
+    let proxy = wish.to(&door.url()).trusts(Trust::File(authority.file())).start();
     Row {
         http1,
         http2,
@@ -136,6 +140,20 @@ async fn one_that_changes_its_mind_is_followed() {
         row.http2.seen().len() + row.http1.seen().len(),
         2 + statuses.iter().filter(|one| **one == 200).count()
     );
+}
+
+// Behind one address may be several servers, of which one speaks HTTP/1.1 alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_chose_http1_has_the_choice_again_after_a_while() {
+    let row = row_of(wish("{}").choice(Duration::from_millis(50)), &[HTTP1]).await;
+    let status = async || curl(&[&row.proxy.url("/")]).await.status();
+    assert_eq!(status().await, 200);
+    row.door.offer(&[HTTP2, HTTP1]);
+    let begun = Instant::now();
+    while row.http2.seen().is_empty() && begun.elapsed() < LIMIT {
+        assert_eq!(status().await, 200);
+    }
+    assert!(!row.http2.seen().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
