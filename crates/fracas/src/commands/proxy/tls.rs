@@ -1,5 +1,7 @@
 //! What of the proxy is TLS, from flags.
 
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -79,12 +81,33 @@ fn passthrough(proxy: &Proxy) -> Result<Option<Passthrough>> {
 /// Gives the certificate of the authority to whoever is to trust it.
 pub(super) fn hand_out(authority: &str, file: Option<&Path>) -> Result<()> {
     match file {
-        Some(file) => std::fs::write(file, authority).map_err(|error| {
+        Some(file) => replace(file, authority).map_err(|error| {
             let what = format!("cannot write the authority's certificate to {}", file.display());
             Problem::new(&codes::SYSTEM, what).because(&error)
         }),
         None => print(authority),
     }
+}
+
+/// Puts a file in the place of another, or where there is none: nobody sees a part of it. A link is not followed, for others may have laid it in a
+/// directory where all may write; what is no file stays.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    match fs::symlink_metadata(file) {
+        Ok(found) if !found.is_file() => return Err(io::Error::other("there is something that is no plain file")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let number = fracas_engine::random().map_err(|problem| io::Error::other(problem.line()))?;
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{number:016x}"));
+    let new = file.with_file_name(name);
+    let mut written = fs::File::options().write(true).create_new(true).open(&new)?;
+    let placed = written.write_all(text.as_bytes()).and_then(|()| fs::rename(&new, file));
+    if placed.is_err() {
+        // Nothing is left of it. That it cannot be written is what is told.
+        let _gone = fs::remove_file(&new);
+    }
+    placed
 }
 
 fn names(proxy: &Proxy) -> Vec<String> {

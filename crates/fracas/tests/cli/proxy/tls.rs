@@ -115,6 +115,41 @@ fn a_certificate_is_made_for_the_names_that_were_asked_for() {
 }
 
 #[test]
+fn the_file_of_the_authority_is_replaced_whole_and_no_link_is_followed() {
+    let cli = Cli::new();
+    let place = cli.place().join("given");
+    std::fs::create_dir(&place).unwrap();
+    let (ca, other) = (place.join("ca.pem"), cli.file("other", "of somebody else"));
+    let words =
+        |file: &std::path::Path| ["--tls-self-signed", "--tls-ca-out", &file.display().to_string()].map(str::to_owned);
+    let refused = |file: &std::path::Path, more: [&str; 2]| {
+        let words = words(file);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        cli.refused(&[&["proxy"], &more[..], &words].concat())
+    };
+    std::os::unix::fs::symlink(&other, place.join("link")).unwrap();
+    for file in [place.join("link"), "/dev/null".into(), place.clone()] {
+        let said = refused(&file, ["--listen", "0"]);
+        assert!(said.contains("no plain file"), "{}: {said}", file.display());
+    }
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "of somebody else");
+    std::fs::remove_file(place.join("link")).unwrap();
+    std::fs::write(&ca, "an old one").unwrap();
+    // Who has a part of the old file goes on seeing it.
+    let mut old = std::fs::File::open(&ca).unwrap();
+    // One that has no port has nobody who is to trust it.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = refused(&ca, ["--listen", &taken.local_addr().unwrap().to_string()]);
+    assert!(said.contains("N003"), "{said}");
+    assert_eq!(std::fs::read_to_string(&ca).unwrap(), "an old one");
+    let proxy = Proxied::start(&cli, &words(&ca).each_ref().map(String::as_str));
+    assert!(is_answered(&proxy, "localhost", &ca.display().to_string()));
+    assert_eq!(std::io::read_to_string(&mut old).unwrap(), "an old one");
+    // Nothing else is left there.
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
+}
+
+#[test]
 fn without_a_file_the_authority_is_on_standard_output() {
     let cli = Cli::new();
     let proxy = Proxied::start(&cli, &["--tls-self-signed"]);
