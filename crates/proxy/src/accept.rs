@@ -62,17 +62,17 @@ pub(crate) fn waiting(listener: &std::net::TcpListener) -> Option<(TcpStream, So
 pub(crate) struct Entrance {
     door: Door,
     room: Arc<Semaphore>,
-    /// Of the next connection, counted with all entrances.
-    number: Arc<AtomicU64>,
+    /// Of the next connection. Each entrance counts for itself: what is decided by the number of one does not depend on who asks the API.
+    number: AtomicU64,
     shared: Arc<Shared>,
 }
 
 impl Entrance {
-    pub(crate) fn new(door: Door, number: Arc<AtomicU64>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(door: Door, shared: Arc<Shared>) -> Self {
         Self {
             door,
             room: Arc::new(Semaphore::new(CONNECTIONS)),
-            number,
+            number: AtomicU64::new(0),
             shared,
         }
     }

@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::egress::Egress;
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bodies;
 use crate::faults::breaker::Passing;
@@ -29,7 +30,10 @@ use crate::orchestra::Orchestra;
 use crate::scenarios::Scenarios;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
+use crate::tls::certificate::Certificate;
+use crate::tls::place::Passthrough;
 use crate::traced::{Traced, Tracing};
+use crate::tunnel::Tunnels;
 use crate::upload::{Upload, finish};
 use crate::websocket::Session;
 use crate::{Limits, api, graphql, grpc, head, headers, responder};
@@ -52,6 +56,13 @@ pub(crate) struct Shared {
     pub(crate) scenarios: Scenarios,
     pub(crate) measures: Measures,
     pub(crate) forward: Option<Forward>,
+    /// What clients of TLS see. `None`: they come without.
+    pub(crate) certificate: Option<Certificate>,
+    /// Where connections go that are not opened. `None`: they are.
+    pub(crate) passthrough: Option<Passthrough>,
+    /// Whom tunnels may lead to. `None`: there are none.
+    pub(crate) egress: Option<Egress>,
+    pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Traffic,
     pub(crate) tracing: Option<Tracing>,
     pub(crate) timer: Timer,
@@ -105,8 +116,12 @@ pub(crate) async fn answer(
         Door::Traffic => false,
     };
     let begun = Instant::now();
-    let busy = connection.traffic.begins(is_of_api);
-    let request = Upload::of(request, shared.limits.silence);
+    let busy = Arc::new(connection.traffic.begins(is_of_api));
+    let mut request = Upload::of(request, shared.limits.silence);
+    if request.method() == Method::CONNECT {
+        // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
+        request.extensions_mut().insert(Arc::clone(&busy));
+    }
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
@@ -141,7 +156,7 @@ pub(crate) async fn answer(
 
 /// The answer of the API.
 async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    match head::wrong(&request) {
+    match head::wrong(&request, false) {
         Some((status, why)) => answer::problem(status, why),
         None => api::answer(shared, connection, request).await,
     }
@@ -155,7 +170,7 @@ async fn whole(
     met: &mut Met,
 ) -> Response<Body> {
     let call = grpc::kind(&request);
-    let mut response = match head::wrong(&request) {
+    let mut response = match head::wrong(&request, shared.egress.is_some()) {
         Some((status, why)) => answer::problem(status, why),
         None => traffic(shared, connection, request, met).await,
     };
@@ -273,6 +288,7 @@ async fn traffic(
         request.extensions_mut().insert(Session { shared, chance });
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let is_tunnel = request.method() == Method::CONNECT;
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
     request.body_mut().shape(Arc::clone(&bandwidth));
@@ -296,14 +312,14 @@ async fn traffic(
     };
     let answered = match faults {
         // Of an answer without a body there is nothing to be cut off or corrupted.
-        Some(block) if !is_head => {
+        Some(block) if !is_head && !is_tunnel => {
             let met = |name| met.fault(shared, name);
             bodies::meet(block, &chance, version, shared.limits.answer, answered, met).await
         }
         _ => answered,
     };
     // What goes over to another protocol has no body, and is as narrow.
-    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel;
     is_narrow |= bandwidth.is_limited() && (goes_over || !is_head && !answered.body().is_end_stream());
     if is_narrow {
         met.fault(shared, "bandwidth_throttle");
@@ -376,6 +392,10 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
+    if let (&Method::CONNECT, Some(egress)) = (request.method(), &shared.egress) {
+        let opened = egress.tunnel(&shared.tunnels, shared.limits.connect, request).await;
+        return opened.map_err(|failed| Box::new(answer::problem(failed.status, &failed.why)));
+    }
     let Some(forward) = &shared.forward else {
         return responder::answer(request).await;
     };

@@ -74,6 +74,12 @@ pub const ALL: &[Described] = &[
         labels: "",
         help: "Spans of requests that found no room on their way to the collector",
     },
+    Described {
+        name: "fracas_proxy_tls_handshakes_total",
+        kind: "counter",
+        labels: "end",
+        help: "Handshakes of TLS with clients, by how they ended: done, failed, given_up when time was over, no_tls",
+    },
     OF_ORCHESTRATIONS[0],
     OF_ORCHESTRATIONS[1],
     OF_ORCHESTRATIONS[2],
@@ -99,6 +105,38 @@ struct OfResult {
 /// Of a change of the file.
 const RESULTS: [&str; 2] = ["applied", "refused"];
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEnd {
+    end: &'static str,
+}
+
+/// How a handshake of TLS ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// The client is in.
+    Done,
+    /// The two found nothing in common, or one of them broke off.
+    Failed,
+    /// It took too long, or the proxy ended.
+    GivenUp,
+    /// What came was no TLS.
+    NoTls,
+}
+
+impl Handshake {
+    const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::GivenUp, Self::NoTls];
+
+    fn label(self) -> OfEnd {
+        let end = match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::NoTls => "no_tls",
+        };
+        OfEnd { end }
+    }
+}
+
 /// What a proxy counts. Whoever counts holds up nobody.
 #[derive(Debug)]
 pub struct Traffic {
@@ -110,6 +148,7 @@ pub struct Traffic {
     bulkhead: [Level; 2],
     reloads: Family<OfResult, Counter>,
     spans_lost: Counter,
+    handshakes: Family<OfEnd, Counter>,
     orchestrations: Orchestrations,
     page: Page,
 }
@@ -178,7 +217,8 @@ impl Traffic {
             queued,
             reloads,
             lost,
-        ] = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(|index| ALL[index].help);
+            handshakes,
+        ] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
             faults: Family::default(),
@@ -188,6 +228,7 @@ impl Traffic {
             bulkhead: [Level::default(), Level::default()],
             reloads: Family::default(),
             spans_lost: Counter::default(),
+            handshakes: Family::default(),
             orchestrations: Orchestrations::register(&mut registry),
             page: Page::default(),
         };
@@ -201,8 +242,12 @@ impl Traffic {
         registry.register("bulkhead_queued_requests", queued, waits.0.clone());
         registry.register("config_reloads", reloads, all.reloads.clone());
         registry.register("spans_lost", lost, all.spans_lost.clone());
+        registry.register("tls_handshakes", handshakes, all.handshakes.clone());
         for result in RESULTS {
             drop(all.reloads.get_or_create(&OfResult { result }));
+        }
+        for end in Handshake::ALL {
+            drop(all.handshakes.get_or_create(&end.label()));
         }
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
@@ -227,6 +272,11 @@ impl Traffic {
     /// A request met this fault.
     pub fn met(&self, fault: &'static str) {
         self.faults.get_or_create(&OfFault { fault }).inc();
+    }
+
+    /// A handshake of TLS with a client ended so.
+    pub fn shook_hands(&self, end: Handshake) {
+        self.handshakes.get_or_create(&end.label()).inc();
     }
 
     /// What was counted until now. These are the names of all faults.
@@ -303,6 +353,7 @@ mod tests {
         traffic.held(0.002);
         let open = traffic.opened();
         traffic.met("latency");
+        traffic.shook_hands(Handshake::NoTls);
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
@@ -338,6 +389,8 @@ mod tests {
             "fracas_proxy_active_orchestrations 1\n",
             "fracas_proxy_orchestration_assertion_results_total{result=\"held\"} 2\n",
             "fracas_proxy_orchestration_hook_executions_total{hook=\"log\",result=\"done\"} 1\n",
+            "fracas_proxy_tls_handshakes_total{end=\"done\"} 0\n",
+            "fracas_proxy_tls_handshakes_total{end=\"no_tls\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

@@ -101,12 +101,14 @@ impl Follow {
             return;
         }
         self.read = Some(now);
-        match read {
-            // Whoever only touched it has not said anything that would end what the API was told meanwhile.
-            Ok(config) if config == self.config => {}
-            Ok(config) => {
-                self.config = config.clone();
-                let when = match control.configure(config) {
+        // Whoever only touched it has not said anything that would end what the API was told meanwhile.
+        if read.as_ref().is_ok_and(|config| *config == self.config) {
+            return;
+        }
+        match read.and_then(|config| Ok((control.configure(config.clone())?, config))) {
+            Ok((configured, config)) => {
+                self.config = config;
+                let when = match configured {
                     Configured::Now => "acts from the next request on",
                     Configured::Later => "acts when the orchestration ends",
                     Configured::Gone => return,
