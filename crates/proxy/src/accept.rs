@@ -63,7 +63,7 @@ pub(crate) fn waiting(listener: &std::net::TcpListener) -> Option<(TcpStream, So
 pub(crate) struct Entrance {
     door: Door,
     room: Arc<Semaphore>,
-    /// Of the next connection, counted with all entrances.
+    /// Of the next connection, counted with those of other entrances.
     number: Arc<AtomicU64>,
     shared: Arc<Shared>,
 }

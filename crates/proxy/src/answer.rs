@@ -38,6 +38,11 @@ pub(crate) fn with(status: StatusCode, kind: &'static str, body: impl Into<Bytes
     response
 }
 
+/// That a tunnel is open: nothing but its bytes follows.
+pub(crate) fn empty() -> Response<Body> {
+    Response::new(Body::Own(Full::default()))
+}
+
 /// The answer to a HEAD: what was said to it, and no body. In HTTP/1 hyper leaves the body away by itself, in HTTP/2 it does not.
 pub(crate) fn to_head(mut response: Response<Body>) -> Response<Body> {
     let length = match response.body() {

@@ -39,6 +39,7 @@ use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
+use crate::tls::passthrough;
 use crate::upload::Upload;
 use route::{Asked, Found, Route, Takes, find};
 use table::ROUTES;
@@ -95,7 +96,8 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 /// Answers a request to the API.
 pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    let (route, asked) = match admit(connection, &request) {
+    let scheme = if connection.is_secure(shared) { "https" } else { "http" };
+    let (route, asked) = match admit(connection, scheme, &request) {
         Ok(admitted) => admitted,
         Err(refused) => return *refused,
     };
@@ -114,7 +116,11 @@ pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, reques
 }
 
 /// What a request asks for, if it may. Its body is not read yet.
-fn admit(connection: &Connection, request: &Request<Upload>) -> Result<(&'static Route, Asked), Box<Response<Body>>> {
+fn admit(
+    connection: &Connection,
+    scheme: &str,
+    request: &Request<Upload>,
+) -> Result<(&'static Route, Asked), Box<Response<Body>>> {
     let refused = |status, why| Err(Box::new(answer::problem(status, why)));
     if connection.door == Door::Both && !connection.peer.ip().to_canonical().is_loopback() {
         let why = "the API answers this machine alone; `--api-listen` gives it an address for others";
@@ -127,7 +133,7 @@ fn admit(connection: &Connection, request: &Request<Upload>) -> Result<(&'static
     let Some(host) = host(request.headers(), request.uri().authority()) else {
         return refused(StatusCode::FORBIDDEN, "the request does not say to which host it goes");
     };
-    if let Some(why) = named(&host).or_else(|| foreign(request.headers(), &host)) {
+    if let Some(why) = named(&host).or_else(|| foreign(request.headers(), scheme, &host)) {
         return refused(StatusCode::FORBIDDEN, why);
     }
     let path = request.uri().path().strip_prefix(ROOT).unwrap_or_default();
@@ -216,11 +222,11 @@ fn changed(shared: &Shared, change: impl FnOnce(&mut ChaosConfig)) -> Option<Res
 }
 
 /// Reads the configuration or block that was sent, and changes what acts.
-fn put<T: Chaos>(
+fn put<T: Chaos + Clone>(
     shared: &Shared,
     text: &str,
     message: &'static str,
-    set: impl FnOnce(&mut ChaosConfig, T),
+    set: fn(&mut ChaosConfig, T),
 ) -> Response<Body> {
     let source = Source {
         name: "the body of the request".to_owned(),
@@ -228,7 +234,15 @@ fn put<T: Chaos>(
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
-        Ok(new) => change(shared, message, |config| set(config, new)),
+        Ok(new) => {
+            let mut alone = ChaosConfig::default();
+            set(&mut alone, new.clone());
+            let wrong = passthrough::refused_by(shared, &alone);
+            if !wrong.is_empty() {
+                return refused(&wrong);
+            }
+            change(shared, message, |config| set(config, new))
+        }
         Err(problems) => refused(&problems),
     }
 }
@@ -268,8 +282,12 @@ pub(crate) fn named(host: &Authority) -> Option<&'static str> {
 }
 
 /// Why a request may be that of a page of somebody else's, that a browser shows.
-fn foreign(headers: &HeaderMap, host: &Authority) -> Option<&'static str> {
-    let ours = |origin: &HeaderValue| origin.to_str().is_ok_and(|origin| origin == format!("http://{host}"));
+fn foreign(headers: &HeaderMap, scheme: &str, host: &Authority) -> Option<&'static str> {
+    let ours = |origin: &HeaderValue| {
+        origin
+            .to_str()
+            .is_ok_and(|origin| origin == format!("{scheme}://{host}"))
+    };
     // Browsers say it also where they say no origin (Fetch Metadata, 2.1). `none`: somebody typed the address.
     let from_here = |site: &HeaderValue| site == "same-origin" || site == "none";
     let foreign = headers.get_all(ORIGIN).iter().any(|origin| !ours(origin))
@@ -329,15 +347,16 @@ mod tests {
 
     #[test]
     fn pages_of_others_are_kept_out() {
-        let headers = |host: &str, origin: Option<&str>| {
+        let seen = |scheme: &str, host: &str, origin: Option<&str>| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(ORIGIN, origin.parse().unwrap());
             }
             let host = host_of(&headers, None).unwrap();
-            named(&host).or_else(|| foreign(&headers, &host))
+            named(&host).or_else(|| foreign(&headers, scheme, &host))
         };
+        let headers = |host, origin| seen("http", host, origin);
         for host in ["127.0.0.1:3000", "localhost", "[::1]:3000", "10.0.0.7:80"] {
             assert_eq!(headers(host, None), None, "{host}");
         }
@@ -346,6 +365,13 @@ mod tests {
         for origin in ["null", "http://localhost:3001", "https://evil.example"] {
             assert!(headers("localhost:3000", Some(origin)).is_some(), "{origin}");
         }
+        // By TLS it is the origin of TLS, and no other.
+        let by_tls = |origin| seen("https", "localhost:3000", Some(origin));
+        assert_eq!(by_tls("https://localhost:3000"), None);
+        for origin in ["http://localhost:3000", "https://localhost", "https://evil.example"] {
+            assert!(by_tls(origin).is_some(), "{origin}");
+        }
+        assert!(headers("localhost:3000", Some("https://localhost:3000")).is_some());
         assert!(host_of(&HeaderMap::new(), None).is_none());
         for (site, is_foreign) in [
             ("same-origin", false),
@@ -357,7 +383,7 @@ mod tests {
             headers.insert(HOST, "localhost:3000".parse().unwrap());
             headers.insert("sec-fetch-site", site.parse().unwrap());
             let host = host_of(&headers, None).unwrap();
-            assert_eq!(foreign(&headers, &host).is_some(), is_foreign, "{site}");
+            assert_eq!(foreign(&headers, "http", &host).is_some(), is_foreign, "{site}");
         }
     }
 }

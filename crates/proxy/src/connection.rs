@@ -19,6 +19,9 @@ use crate::faults::connections::Use;
 use crate::front::{First, Way};
 use crate::link::Kept;
 use crate::service::{Ended, Shared, answer};
+use crate::stream::Stream;
+use crate::tls::handshake::accept;
+use crate::tls::passthrough::carry;
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
@@ -37,7 +40,7 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection of a client.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The how-manieth of this proxy.
+    /// The how-manieth of those that came to the same address.
     pub(crate) number: u64,
     pub(crate) peer: SocketAddr,
     /// What part of the proxy it came to.
@@ -104,6 +107,11 @@ impl Connection {
         self.cut.notify_one();
     }
 
+    /// Whether it is one of TLS. The API has none at an address of its own.
+    pub(crate) fn is_secure(&self, shared: &Shared) -> bool {
+        shared.certificate.is_some() && self.door != Door::Api
+    }
+
     pub(crate) fn is_reset(&self) -> bool {
         self.reset.load(Ordering::Acquire) || self.way.as_ref().is_some_and(Way::is_cut)
     }
@@ -150,7 +158,7 @@ macro_rules! drive {
 
 /// Serves a connection.
 pub(crate) async fn serve(
-    mut stream: TcpStream,
+    stream: TcpStream,
     connection: Arc<Connection>,
     shared: Arc<Shared>,
     mut draining: watch::Receiver<bool>,
@@ -158,11 +166,14 @@ pub(crate) async fn serve(
     if connection.door == Door::Front && connection.way.is_none() {
         return;
     }
+    if shared.passthrough.is_some() && connection.door != Door::Api {
+        return carry(stream, connection, shared, draining).await;
+    }
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
     let (wire, is_http2) = if let Some(way) = &connection.way {
-        let mut wire = Wire::new(Bytes::new(), stream, Arc::clone(&connection));
+        let mut wire = Wire::new(Bytes::new(), Stream::Plain(stream), Arc::clone(&connection));
         match timeout(limit, way.first(&mut wire, late(&mut draining))).await {
             Ok(Some(First::Request { said, is_http2 })) => {
                 wire.put_back(said);
@@ -175,13 +186,10 @@ pub(crate) async fn serve(
             Ok(None) | Err(_) => return,
         }
     } else {
-        let begun = tokio::select! {
-            // In this order: what both have come at the same moment is there.
-            biased;
-            begun = timeout(limit, begin(&mut stream)) => begun,
-            () = late(&mut draining) => return,
+        let begun = timeout(limit, open(stream, &connection, &shared, &mut draining));
+        let Ok(Some((head, stream, is_http2))) = begun.await else {
+            return;
         };
-        let Ok(Some((head, is_http2))) = begun else { return };
         (Wire::new(head, stream, Arc::clone(&connection)), is_http2)
     };
     let service = service_fn({
@@ -220,6 +228,36 @@ pub(crate) async fn serve(
     }
 }
 
+/// Finds out what a client speaks, and gives what was read of it. `None`: it ended before, says nothing while the proxy ends, or does not do what
+/// it agreed to.
+async fn open(
+    stream: TcpStream,
+    connection: &Connection,
+    shared: &Shared,
+    draining: &mut watch::Receiver<bool>,
+) -> Option<(Bytes, Stream, bool)> {
+    let certificate = shared.certificate.as_ref().filter(|_| connection.is_secure(shared));
+    let (mut stream, agreed) = match certificate {
+        Some(certificate) => accept(stream, certificate, &shared.metrics, draining).await?,
+        None => (Stream::Plain(stream), None),
+    };
+    let (head, is_http2) = unless_late(draining, begin(&mut stream)).await??;
+    agreed
+        .is_none_or(|agreed| agreed == is_http2)
+        .then_some((head, stream, is_http2))
+}
+
+/// Waits for what a client begins with. `None`: the proxy has begun to end, and a while has passed. What has begun is not cut off by that, a handshake
+/// neither: it goes on as requests do.
+pub(crate) async fn unless_late<T>(draining: &mut watch::Receiver<bool>, begins: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        // In this order: what both have come at the same moment is there.
+        biased;
+        begun = begins => Some(begun),
+        () = late(draining) => None,
+    }
+}
+
 /// When the proxy has begun to end, and a while has passed.
 async fn late(draining: &mut watch::Receiver<bool>) {
     // Gone with the proxy: the same.
@@ -228,7 +266,7 @@ async fn late(draining: &mut watch::Receiver<bool>) {
 }
 
 /// Reads until it is sure whether this is HTTP/2, and gives what was read. `None`: it ended before.
-async fn begin(stream: &mut TcpStream) -> Option<(Bytes, bool)> {
+async fn begin(stream: &mut Stream) -> Option<(Bytes, bool)> {
     let mut head = BytesMut::with_capacity(PREFACE.len());
     while head.len() < PREFACE.len() && PREFACE.starts_with(&head) {
         let mut more = [0; PREFACE.len()];

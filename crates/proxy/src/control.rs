@@ -3,11 +3,13 @@
 use std::sync::{Arc, Weak};
 
 use fracas_core::chaos::ChaosConfig;
+use fracas_core::problem::Problem;
 use fracas_telemetry::proxy::Counts;
 
 use crate::NAMES;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
+use crate::tls::passthrough;
 
 /// Changes what a proxy does, and tells what it counted. It keeps nothing alive.
 #[derive(Debug, Clone)]
@@ -37,12 +39,19 @@ impl Control {
     }
 
     /// Configures all anew, as a PUT of the API, but also while an orchestration runs.
-    pub fn configure(&self, config: ChaosConfig) -> Configured {
+    ///
+    /// # Errors
+    /// N011: all that cannot act on connections that are passed through. Then nothing has changed.
+    pub fn configure(&self, config: ChaosConfig) -> Result<Configured, Vec<Box<Problem>>> {
         let Some(shared) = self.0.upgrade() else {
-            return Configured::Gone;
+            return Ok(Configured::Gone);
         };
+        let wrong = passthrough::refused_by(&shared, &config);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
         shared.metrics.reloaded(true);
-        Orchestra::knowing(&shared, |runs| {
+        Ok(Orchestra::knowing(&shared, |runs| {
             shared.live.change(|now| *now = config);
             if runs {
                 Configured::Later
@@ -51,7 +60,7 @@ impl Control {
             } else {
                 Configured::Now
             }
-        })
+        }))
     }
 
     /// Counts spans that the collector did not get.
@@ -61,7 +70,7 @@ impl Control {
         }
     }
 
-    /// Counts a configuration that could not be read.
+    /// Counts a configuration that could not be read, or cannot act.
     pub fn refused(&self) {
         if let Some(shared) = self.0.upgrade() {
             shared.metrics.reloaded(false);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fracas_core::problem::Problem;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
@@ -11,14 +12,17 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
+use crate::Limits;
 use crate::accept::SILENCE;
 use crate::answer::Body;
 use crate::faults::bulkhead::Place;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
 use crate::past::Past;
+use crate::tls::secure::Secure;
+use crate::tls::trust::Trust;
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
@@ -52,6 +56,8 @@ enum Way {
     /// As the first, past all diversions.
     Past(Box<Client<Past, Upload>>),
     Http2(Link),
+    /// By TLS, in which the upstream chooses.
+    Either(Link, Box<Client<Secure, Upload>>),
 }
 
 /// A client that wants to go over to another protocol.
@@ -75,30 +81,36 @@ pub(crate) struct NoAnswer {
 }
 
 impl Forward {
-    pub(crate) fn new(upstream: Upstream, limit: Duration, tunnels: Tunnels) -> Self {
-        let way = if upstream.is_http2() {
-            Way::Http2(Link::new(upstream.authority(), CONNECT, LARGEST_HEAD as u32, None))
+    /// # Errors
+    /// N010 if nobody can vouch for an upstream of TLS.
+    pub(crate) fn new(
+        upstream: Upstream,
+        trust: &Trust,
+        limits: Limits,
+        tunnels: Tunnels,
+    ) -> Result<Self, Box<Problem>> {
+        let link = |secure| Link::new(&upstream, secure, CONNECT, LARGEST_HEAD as u32, None);
+        let way = if upstream.is_tls() {
+            let secure = Secure::new(&upstream, trust, CONNECT, limits.choice)?;
+            Way::Either(link(Some(secure.clone())), Box::new(client(secure, false)))
+        } else if upstream.is_http2() {
+            Way::Http2(link(None))
         } else {
-            Way::Http1(Box::new(http1()))
+            Way::Http1(Box::new(client(http1(), false)))
         };
-        Self {
+        Ok(Self {
             upstream,
             way,
-            limit,
+            limit: limits.answer,
             tunnels,
             unseen: false,
-        }
+        })
     }
 
     /// To whom clients have called, past what diverts them, and without a word of ours.
     pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limit: Duration, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(
-                upstream.authority(),
-                CONNECT,
-                LARGEST_HEAD as u32,
-                Some(called),
-            ))
+            Way::Http2(Link::new(&upstream, None, CONNECT, LARGEST_HEAD as u32, Some(called)))
         } else {
             Way::Past(Box::new(client(Past(called), true)))
         };
@@ -124,7 +136,13 @@ impl Forward {
             place,
             session,
         });
-        self.readdress(&mut request)?;
+        // Another protocol is begun in HTTP/1.1 alone.
+        let is_http2 = match &self.way {
+            Way::Http1(_) | Way::Past(_) => false,
+            Way::Http2(_) => true,
+            Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
+        };
+        self.readdress(&mut request, is_http2)?;
         headers::strip(request.headers_mut());
         if !self.unseen {
             headers::add_via(request.headers_mut(), version);
@@ -132,14 +150,14 @@ impl Forward {
         if let Some(offer) = &offer {
             headers::set_upgrade(request.headers_mut(), offer.protocol.clone());
         }
-        if !self.upstream.is_http2() {
+        if !is_http2 {
             announce(&mut request);
         }
         let progress = request.body().progress();
         // What was done to the request before is not the upstream's time.
         progress.moved();
         let answered = tokio::select! {
-            answered = self.way.send(kept, request) => answered,
+            answered = self.way.send(kept, request, is_http2) => answered,
             () = progress.rests_for(self.limit) => {
                 let why = format!("it did not answer within {} s", self.limit.as_secs_f64());
                 return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why, broke_off: None });
@@ -158,15 +176,11 @@ impl Forward {
                 why: "the body of the request broke off".to_owned(),
                 broke_off: None,
             }),
-            Err(error) => Err(NoAnswer {
-                status: StatusCode::BAD_GATEWAY,
-                why: fracas_core::problem::causes(&*error).join(": "),
-                broke_off: Some(error),
-            }),
+            Err(error) => Err(bad_gateway(error)),
         }
     }
 
-    fn readdress(&self, request: &mut Request<Upload>) -> Result<(), NoAnswer> {
+    fn readdress(&self, request: &mut Request<Upload>, is_http2: bool) -> Result<(), NoAnswer> {
         // In HTTP/2, and where a request names the whole address, that is what counts (RFC 9112, 3.2.2).
         if let Some(authority) = request.uri().authority()
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
@@ -174,7 +188,7 @@ impl Forward {
             request.headers_mut().insert(HOST, host);
         }
         let own = self.upstream.authority();
-        let to = if self.upstream.is_http2() {
+        let to = if is_http2 {
             // HTTP/2 says whom the client called by the address, HTTP/1.1 by the header.
             let called = request.headers_mut().remove(HOST);
             let called = called.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -195,11 +209,7 @@ impl Forward {
             why: "the path cannot be passed on".to_owned(),
             broke_off: None,
         })?;
-        *request.version_mut() = if self.upstream.is_http2() {
-            Version::HTTP_2
-        } else {
-            Version::HTTP_11
-        };
+        *request.version_mut() = if is_http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         Ok(())
     }
 
@@ -225,6 +235,7 @@ impl Forward {
             let upstream = hyper::upgrade::on(&mut response);
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
+            let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
             self.tunnels.carry(offer.client, upstream, offer.place, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
@@ -234,8 +245,10 @@ impl Forward {
 }
 
 impl Way {
-    async fn send(&self, kept: &Kept, request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
+    async fn send(&self, kept: &Kept, request: Request<Upload>, is_http2: bool) -> Result<Response<Incoming>, Broken> {
         match self {
+            Self::Either(link, _) if is_http2 => link.send(kept, request).await,
+            Self::Either(_, client) => client.request(request).await.map_err(Broken::from),
             Self::Http1(client) => client.request(request).await.map_err(Broken::from),
             Self::Past(client) => client.request(request).await.map_err(Broken::from),
             Self::Http2(link) => link.send(kept, request).await,
@@ -243,7 +256,15 @@ impl Way {
     }
 }
 
-fn http1() -> Client<HttpConnector, Upload> {
+fn bad_gateway(error: Broken) -> NoAnswer {
+    NoAnswer {
+        status: StatusCode::BAD_GATEWAY,
+        why: fracas_core::problem::causes(&*error).join(": "),
+        broke_off: Some(error),
+    }
+}
+
+fn http1() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT));
@@ -251,7 +272,7 @@ fn http1() -> Client<HttpConnector, Upload> {
     connector.set_keepalive_interval(Some(SILENCE / 3));
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(UNHEARD));
-    client(connector, false)
+    connector
 }
 
 fn client<C: Connect + Clone>(connector: C, unseen: bool) -> Client<C, Upload> {

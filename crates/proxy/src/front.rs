@@ -154,6 +154,7 @@ impl Proxy {
                 head: LONGEST,
                 silence: LONGEST,
                 answer: LONGEST,
+                ..Limits::default()
             },
             ..Order::new(nowhere, order.seed)
         };

@@ -36,7 +36,7 @@ pub(crate) struct Guarded<B> {
 
 /// What a request has until the body of its answer has ended: a place in the bulkhead, that it is open in its connection, and that it is not
 /// measured yet.
-pub(crate) type Held = (Option<Arc<Place>>, Busy, Option<Answered>);
+pub(crate) type Held = (Option<Arc<Place>>, Arc<Busy>, Option<Answered>);
 
 impl<B: fmt::Debug> fmt::Debug for Guarded<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

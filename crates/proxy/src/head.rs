@@ -7,7 +7,7 @@ use hyper::{Method, Request, StatusCode, Version};
 use crate::headers;
 
 /// Why a request goes to nobody, behind the status that says so. `None`: it may go.
-pub(crate) fn wrong<B>(request: &Request<B>) -> Option<(StatusCode, &'static str)> {
+pub(crate) fn wrong<B>(request: &Request<B>, opens_tunnels: bool) -> Option<(StatusCode, &'static str)> {
     if headers::is_coded(request.headers()) {
         let why = "a body may come in chunks, and in no other transfer coding";
         return Some((StatusCode::NOT_IMPLEMENTED, why));
@@ -15,8 +15,8 @@ pub(crate) fn wrong<B>(request: &Request<B>) -> Option<(StatusCode, &'static str
     if let Some(why) = address(request) {
         return Some((StatusCode::BAD_REQUEST, why));
     }
-    let why = "this proxy opens no tunnels to other hosts";
-    (request.method() == Method::CONNECT).then_some((StatusCode::NOT_IMPLEMENTED, why))
+    let why = "this proxy opens no tunnels to other hosts; with `--connect` it does";
+    (request.method() == Method::CONNECT && !opens_tunnels).then_some((StatusCode::NOT_IMPLEMENTED, why))
 }
 
 /// What is wrong with whom a request calls (RFC 9112, 3.2 and 3.3).
@@ -55,7 +55,7 @@ mod tests {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            wrong(&request.body(()).unwrap()).map_or(200, |(status, _)| status.as_u16())
+            wrong(&request.body(()).unwrap(), false).map_or(200, |(status, _)| status.as_u16())
         };
         let host = ("host", "a:1");
         assert_eq!(of("/", &[host]), 200);

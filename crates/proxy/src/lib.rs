@@ -13,6 +13,7 @@ mod body;
 pub mod client;
 mod connection;
 mod control;
+mod egress;
 mod faults;
 mod forward;
 mod front;
@@ -34,8 +35,10 @@ mod scenarios;
 mod serve;
 mod service;
 mod shaped;
+mod stream;
 mod tcp;
 mod timer;
+mod tls;
 mod toxiproxy;
 mod traced;
 mod tunnel;
@@ -52,10 +55,16 @@ use fracas_core::seed::Seed;
 
 pub use api::openapi;
 pub use control::{Configured, Control};
+pub use egress::Egress;
 pub use faults::NAMES;
 pub use front::{CANARY, FrontOrder, Pardon, REPORT, Secret};
 pub use orchestra::Orchestrations;
 pub use serve::{Drained, Proxy};
+pub use tls::Tls;
+pub use tls::certificate::{Certificate, SelfSigned};
+pub use tls::hello::fuzz_client_hello;
+pub use tls::place::{Name, Passthrough, Place};
+pub use tls::trust::Trust;
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use traced::Tracing;
 pub use upstream::Upstream;
@@ -75,7 +84,11 @@ pub struct Order {
     pub listen: SocketAddr,
     /// Where requests go. `None`: the proxy answers them itself.
     pub upstream: Option<Upstream>,
-    /// Where the API is. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
+    /// What of it is TLS.
+    pub tls: Tls,
+    /// Whom tunnels may lead to that clients ask for. `None`: there are none.
+    pub egress: Option<Egress>,
+    /// Where the API is, without TLS. `None`: where clients come to, beneath `/api/chaos/`, and only for those of this machine whose requests nobody
     /// passed on.
     pub api_listen: Option<SocketAddr>,
     /// The root of every decision.
@@ -98,6 +111,8 @@ impl Order {
         Self {
             listen,
             upstream: None,
+            tls: Tls::default(),
+            egress: None,
             api_listen: None,
             seed,
             config: ChaosConfig::default(),
@@ -121,6 +136,11 @@ pub struct Limits {
     /// For the head of the upstream's answer, from the last part of the request on that it took. It is five minutes unless something else is
     /// said.
     pub answer: Duration,
+    /// For a name and a connection, where one is passed through or a tunnel leads. Several addresses of a name share it.
+    pub connect: Duration,
+    /// How long an upstream of TLS is believed to want HTTP/1.1 that chose it once. Then it has the choice again: behind one address may be several
+    /// servers.
+    pub choice: Duration,
 }
 
 impl Default for Limits {
@@ -129,6 +149,8 @@ impl Default for Limits {
             head: Duration::from_secs(30),
             silence: Duration::from_mins(5),
             answer: Duration::from_mins(5),
+            connect: Duration::from_secs(10),
+            choice: Duration::from_secs(30),
         }
     }
 }

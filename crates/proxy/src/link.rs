@@ -1,14 +1,15 @@
 //! Connections to an upstream of HTTP/2: one for each of a client's.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::http::uri::Authority;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -16,7 +17,10 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::accept::SILENCE;
+use crate::stream::Stream;
+use crate::tls::secure::Secure;
 use crate::upload::{Broken, Upload};
+use crate::upstream::Upstream;
 
 /// In bytes, what an upstream may send of one answer before its client has taken it.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -31,6 +35,8 @@ pub(crate) const UNHEARD: Duration = Duration::from_secs(30);
 pub(crate) struct Link {
     host: String,
     port: u16,
+    /// `None`: without TLS.
+    secure: Option<Secure>,
     /// For a connection, with all who wait for it at the same time.
     connect: Duration,
     /// In bytes, for the head of an answer.
@@ -53,14 +59,46 @@ struct Sender {
     is_new: bool,
 }
 
+/// The upstream chose another protocol than HTTP/2.
+#[derive(Debug)]
+struct Other;
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it speaks HTTP/2 no more")
+    }
+}
+
+impl Error for Other {}
+
 impl Link {
-    pub(crate) fn new(upstream: &Authority, connect: Duration, largest_head: u32, past: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        upstream: &Upstream,
+        secure: Option<Secure>,
+        connect: Duration,
+        largest_head: u32,
+        past: Option<SocketAddr>,
+    ) -> Self {
         Self {
-            host: upstream.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: upstream.port_u16().unwrap_or(80),
+            host: upstream.host().to_owned(),
+            port: upstream.port(),
+            secure,
             connect,
             largest_head,
             past,
+        }
+    }
+
+    /// Whether the upstream speaks HTTP/2 with this client. One of TLS is asked for it, by a connection that is kept if it does.
+    pub(crate) async fn is_spoken(&self, kept: &Kept) -> Result<bool, Broken> {
+        match &self.secure {
+            None => Ok(true),
+            Some(secure) if secure.prefers_http1() => Ok(false),
+            Some(_) => match self.in_time(kept, None).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.is::<Other>() => Ok(false),
+                Err(error) => Err(error),
+            },
         }
     }
 
@@ -68,10 +106,7 @@ impl Link {
     pub(crate) async fn send(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
         let mut ended = None;
         loop {
-            let Ok(sender) = timeout(self.connect, self.sender(kept, ended)).await else {
-                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
-            };
-            let Sender { number, sender, is_new } = sender?;
+            let Sender { number, sender, is_new } = self.in_time(kept, ended).await?;
             match sender.clone().try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut failed) => match failed.take_message() {
@@ -82,6 +117,12 @@ impl Link {
             }
             ended = Some(number);
         }
+    }
+
+    async fn in_time(&self, kept: &Kept, ended: Option<u64>) -> Result<Sender, Broken> {
+        timeout(self.connect, self.sender(kept, ended))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
     /// The connection, which is not the one of this number.
@@ -108,11 +149,19 @@ impl Link {
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
     async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
-        let stream = match self.past {
-            Some(to) => connect_past(to).await?,
-            None => connect(&self.host, self.port).await?,
+        let stream = match &self.secure {
+            // Those who waited for somebody who found it out need not ask again.
+            Some(secure) if secure.prefers_http1() => return Err(Other.into()),
+            Some(secure) => secure.http2().await?.ok_or(Other)?,
+            None => {
+                let stream = match self.past {
+                    Some(to) => connect_past(to).await?,
+                    None => connect(&self.host, self.port, self.connect).await?,
+                };
+                stream.set_nodelay(true)?;
+                Stream::Plain(stream)
+            }
         };
-        stream.set_nodelay(true)?;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
@@ -128,11 +177,17 @@ impl Link {
     }
 }
 
-/// To the first address of a name that answers.
-pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+/// To the first address of a name that answers. All that is done for it has this limit.
+pub(crate) async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let until = Instant::now() + limit;
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    to_any(&addresses, until).await
+}
+
+async fn to_any(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     let mut failed = None;
-    for address in lookup_host((host, port)).await? {
-        match open(address)?.connect(address).await {
+    for (at, address) in addresses.iter().enumerate() {
+        match connect_to(*address, share(until, addresses.len() - at)).await {
             Ok(stream) => return Ok(stream),
             Err(error) => failed = Some(error),
         }
@@ -147,6 +202,20 @@ pub(crate) async fn connect_past(to: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(to).await
 }
 
+/// For the next of so many addresses: one that answers nothing leaves time for the others.
+pub(crate) fn share(until: Instant, addresses: usize) -> Duration {
+    let left = until.saturating_duration_since(Instant::now());
+    left / u32::try_from(addresses).unwrap_or(u32::MAX).max(1)
+}
+
+/// To this very address.
+pub(crate) async fn connect_to(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    match timeout(limit, open(address)?.connect(address)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
 fn open(to: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if to.is_ipv4() {
         TcpSocket::new_v4()?
@@ -155,4 +224,32 @@ fn open(to: SocketAddr) -> io::Result<TcpSocket> {
     };
     look_after(&socket, SILENCE, UNHEARD)?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accept::listen;
+
+    #[tokio::test]
+    async fn an_address_that_answers_nothing_leaves_time_for_the_next() {
+        let any = || SocketAddr::from(([127, 0, 0, 1], 0));
+        // Whose queue is full hears of nobody more (tcp_conn_request() in net/ipv4/tcp_input.c).
+        let deaf = TcpSocket::new_v4().unwrap();
+        deaf.bind(any()).unwrap();
+        let deaf = deaf.listen(0).unwrap();
+        let nowhere = deaf.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(one) = connect_to(nowhere, Duration::from_millis(100)).await {
+            queue.push(one);
+        }
+        let answers = listen(any(), UNHEARD).unwrap();
+        let there = answers.local_addr().unwrap();
+        let until = Instant::now() + Duration::from_millis(400);
+        let stream = to_any(&[nowhere, there], until).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert!(Instant::now() < until);
+        let why = to_any(&[nowhere], Instant::now() + Duration::from_millis(50)).await;
+        assert_eq!(why.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
 }

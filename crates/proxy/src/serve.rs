@@ -1,12 +1,13 @@
 //! From the first connection to the last.
 
 use std::future::Future;
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use fracas_core::chaos::{Orchestration, Plan};
+use fracas_core::chaos::{ChaosConfig, Orchestration, Plan, Predefined};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::metrics::Page;
 use fracas_telemetry::proxy::Traffic;
@@ -25,6 +26,7 @@ use crate::profiles::Profiles;
 use crate::scenarios::{self, Scenarios};
 use crate::service::Shared;
 use crate::timer::Timer;
+use crate::tls::passthrough;
 use crate::tunnel::Tunnels;
 use crate::{Control, NAMES, Order};
 
@@ -54,8 +56,20 @@ impl Proxy {
     /// Takes the ports. Needs a runtime of tokio with its timers and sockets.
     ///
     /// # Errors
-    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer.
+    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
+    /// upstream of TLS; N011 if something of the configuration, of a scenario, or an orchestration cannot act on
+    /// connections that are passed through.
     pub fn bind(order: Order) -> Result<Self> {
+        let known: Vec<_> = order.scenarios.iter().copied().map(acts).collect::<Result<_>>()?;
+        if order.tls.passthrough.is_some() {
+            let all = iter::once(&order.config).chain(known.iter().map(|(_, config)| config));
+            if let Some(first) = all.flat_map(passthrough::refused).next() {
+                return Err(first);
+            }
+            if order.orchestrations.first.is_some() {
+                return Err(passthrough::no_orchestration());
+            }
+        }
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
@@ -72,6 +86,7 @@ impl Proxy {
         order: Order,
         front: impl FnOnce(Tunnels) -> Option<Arc<Front>>,
     ) -> Result<Self> {
+        let known: Vec<_> = order.scenarios.iter().copied().map(acts).collect::<Result<_>>()?;
         let first = order.orchestrations.first;
         let first = first
             .map(|first| Plan::new(&first).map(|plan| (first, plan)))
@@ -82,7 +97,7 @@ impl Proxy {
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
         let (over, heard) = watch::channel(false);
-        let limit = order.limits.answer;
+        let limits = order.limits;
         let metrics = Traffic::new(NAMES);
         let live = Live::new(order.config, &metrics);
         let carry = Tunnels {
@@ -90,29 +105,41 @@ impl Proxy {
             over: heard,
             bandwidth: Arc::clone(live.bandwidth()),
         };
+        let mut egress = order.egress;
+        for (own, _) in &entrances {
+            if let Some(egress) = &mut egress {
+                // Whoever did not know it would let others reach it.
+                let at = own.local_addr().map_err(|error| {
+                    Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error)
+                })?;
+                egress.keeps_out(at.port());
+            }
+        }
+        let tunnels_of_all = carry.clone();
+        let trust = order.tls.trust;
+        let forward = order
+            .upstream
+            .map(|upstream| Forward::new(upstream, &trust, limits, carry));
         let shared = Shared {
             live,
             orchestra: Orchestra::new(order.orchestrations.allow_exec, order.orchestrations.allow_upstream),
             scenarios: Scenarios::default(),
             measures: Measures::default(),
             profiles: Profiles::default(),
-            front: front(carry.clone()),
-            forward: order.upstream.map(|upstream| Forward::new(upstream, limit, carry)),
+            front: front(tunnels_of_all.clone()),
+            forward: forward.transpose()?,
+            egress,
+            tunnels: tunnels_of_all,
+            certificate: order.tls.certificate,
+            passthrough: order.tls.passthrough,
             metrics,
             tracing: order.tracing,
             timer,
             seed: order.seed,
-            limits: order.limits,
+            limits,
         };
         let shared = Arc::new(shared);
-        for known in order.scenarios {
-            let unread = |why| {
-                Problem::new(
-                    &codes::INSIDE,
-                    format!("a scenario that has a name is not understood: {why:?}"),
-                )
-            };
-            let config = known.chaos_config().map_err(unread)?;
+        for (known, config) in known {
             // No orchestration runs yet, and nothing ends.
             let _begun = scenarios::start(&shared, known, config, None);
         }
@@ -175,10 +202,12 @@ impl Proxy {
         let (drain, draining) = watch::channel(false);
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();
-        let number = Arc::new(AtomicU64::new(0));
+        // What is decided by the number of a connection does not depend on who asks the API.
+        let (of_traffic, of_api) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let front = shared.front.clone();
         for (listener, door) in listeners {
-            let entrance = Entrance::new(door, Arc::clone(&number), Arc::clone(&shared));
+            let number = if door == Door::Api { &of_api } else { &of_traffic };
+            let entrance = Entrance::new(door, Arc::clone(number), Arc::clone(&shared));
             entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
         // The entrances have theirs, and nothing more comes when they have ended.
@@ -254,4 +283,15 @@ fn address_of(entrance: Option<&(TcpListener, Door)>) -> std::io::Result<SocketA
 fn listen(at: SocketAddr, unheard: Duration) -> Result<TcpListener> {
     accept::listen(at, unheard)
         .map_err(|error| Problem::new(&codes::NO_PROXY, format!("cannot listen on {at} for the proxy")).because(&error))
+}
+
+/// What a scenario that has a name does.
+fn acts(known: &'static Predefined) -> Result<(&'static Predefined, ChaosConfig)> {
+    let unread = |why| {
+        Problem::new(
+            &codes::INSIDE,
+            format!("a scenario that has a name is not understood: {why:?}"),
+        )
+    };
+    Ok((known, known.chaos_config().map_err(unread)?))
 }

@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::egress::Egress;
 use crate::faults::bandwidth::Bandwidth;
 use crate::faults::bodies;
 use crate::faults::breaker::Passing;
@@ -35,7 +36,10 @@ use crate::profiles::Profiles;
 use crate::scenarios::Scenarios;
 use crate::shaped::Shaped;
 use crate::timer::Timer;
+use crate::tls::certificate::Certificate;
+use crate::tls::place::Passthrough;
 use crate::traced::{Traced, Tracing};
+use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload, finish};
 use crate::websocket::Session;
 use crate::{Limits, api, graphql, grpc, head, headers, responder};
@@ -63,6 +67,13 @@ pub(crate) struct Shared {
     pub(crate) forward: Option<Forward>,
     /// Where it stands in front of somebody else's port.
     pub(crate) front: Option<Arc<Front>>,
+    /// What clients of TLS see. `None`: they come without.
+    pub(crate) certificate: Option<Certificate>,
+    /// Where connections go that are not opened. `None`: they are.
+    pub(crate) passthrough: Option<Passthrough>,
+    /// Whom tunnels may lead to. `None`: there are none.
+    pub(crate) egress: Option<Egress>,
+    pub(crate) tunnels: Tunnels,
     pub(crate) metrics: Traffic,
     pub(crate) tracing: Option<Tracing>,
     pub(crate) timer: Timer,
@@ -141,8 +152,12 @@ pub(crate) async fn answer(
         Door::Traffic | Door::Front => false,
     };
     let begun = Instant::now();
-    let busy = connection.traffic.begins(is_of_api);
-    let request = Upload::of(request, shared.limits.silence);
+    let busy = Arc::new(connection.traffic.begins(is_of_api));
+    let mut request = Upload::of(request, shared.limits.silence);
+    if request.method() == Method::CONNECT {
+        // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
+        request.extensions_mut().insert(Arc::clone(&busy));
+    }
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
@@ -177,7 +192,7 @@ pub(crate) async fn answer(
 
 /// The answer of the API.
 async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<Upload>) -> Response<Body> {
-    match head::wrong(&request) {
+    match head::wrong(&request, false) {
         Some((status, why)) => answer::problem(status, why),
         None => api::answer(shared, connection, request).await,
     }
@@ -191,7 +206,7 @@ async fn whole(
     met: &mut Met,
 ) -> Response<Body> {
     let call = grpc::kind(&request);
-    let mut response = match head::wrong(&request) {
+    let mut response = match head::wrong(&request, shared.egress.is_some()) {
         Some((status, why)) => answer::problem(status, why),
         None => match shared.front.as_deref() {
             None => traffic(shared, connection, request, met).await,
@@ -336,6 +351,7 @@ async fn traffic(
         request.extensions_mut().insert(Session { shared, chance });
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let is_tunnel = request.method() == Method::CONNECT;
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
     request.body_mut().shape(Arc::clone(&bandwidth));
@@ -378,14 +394,14 @@ async fn traffic(
         met.fault(shared, "json_mutation");
     }
     // Of an answer without a body there is nothing to be cut off or corrupted.
-    let answered = if verdict.harm.is_none() || is_head || shared.is_pardoned() {
+    let answered = if verdict.harm.is_none() || is_head || is_tunnel || shared.is_pardoned() {
         answered
     } else {
         let met = |name| met.fault(shared, name);
         bodies::meet(verdict.harm, &chance, version, shared.limits.answer, answered, met).await
     };
     // What goes over to another protocol has no body, and is as narrow.
-    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel;
     is_narrow |= bandwidth.is_limited() && (goes_over || !is_head && !answered.body().is_end_stream());
     if is_narrow {
         met.fault(shared, "bandwidth_throttle");
@@ -504,6 +520,10 @@ async fn pass(
     connection: &Connection,
     request: Request<Upload>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
+    if let (&Method::CONNECT, Some(egress)) = (request.method(), &shared.egress) {
+        let opened = egress.tunnel(&shared.tunnels, shared.limits.connect, request).await;
+        return opened.map_err(|failed| Box::new(answer::problem(failed.status, &failed.why)));
+    }
     let is_shared = request.version() >= Version::HTTP_2;
     let way = connection.way.as_ref().map(|way| way.forward(request.version()));
     let Some(forward) = way.or(shared.forward.as_ref()) else {

@@ -1,13 +1,14 @@
 //! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use crate::faults::bandwidth::Bandwidth;
-use crate::faults::bulkhead::Place;
 use crate::shaped::Paced;
 use crate::websocket::{self, Session};
 
@@ -22,12 +23,12 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over; with a session, messages. It has its place in the bulkhead until it ends.
-    pub(crate) fn carry(
+    /// Begins to carry, as soon as both have gone over; with a session, messages. What is held goes when it ends.
+    pub(crate) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         client: OnUpgrade,
-        upstream: OnUpgrade,
-        place: Option<Arc<Place>>,
+        upstream: impl Future<Output = hyper::Result<S>> + Send + 'static,
+        held: impl Send + 'static,
         session: Option<Session>,
     ) {
         let mut over = self.over.clone();
@@ -38,7 +39,7 @@ impl Tunnels {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;
                 let mut client = Paced::new(TokioIo::new(client), Arc::clone(&bandwidth));
-                let mut upstream = Paced::new(TokioIo::new(upstream), bandwidth);
+                let mut upstream = Paced::new(upstream, bandwidth);
                 // That it broke off is what both sides see; there is nobody else to be told.
                 let _broke_off = match &session {
                     Some(session) => websocket::carry(session, client, upstream).await,
@@ -52,7 +53,7 @@ impl Tunnels {
                 _done = carried => {}
                 _over = over.wait_for(|over| *over) => {}
             }
-            drop((place, alive));
+            drop((held, alive));
         });
     }
 }

@@ -6,13 +6,25 @@ use std::str::FromStr;
 use hyper::Uri;
 use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
-/// Where requests go: `http://host:port/base`, or `h2c://host:port/base` for HTTP/2 without TLS, as gRPC servers want it.
+use crate::tls::place::Place;
+
+/// Where requests go: `http://host:port/base`, `h2c://host:port/base` for HTTP/2 without TLS, as gRPC servers want it, or
+/// `https://host:port/base` for TLS, in which the upstream chooses between HTTP/2 and HTTP/1.1. `tcp://host:port` is where connections go that
+/// are not opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     authority: Authority,
     /// Stands before every path; without a slash at its end.
     base: String,
-    http2: bool,
+    speaks: Speaks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    Http2,
+    Tls,
+    Tcp,
 }
 
 impl Upstream {
@@ -21,16 +33,37 @@ impl Upstream {
         &self.authority
     }
 
-    /// Whether it speaks HTTP/2.
+    /// A name, or an address without brackets.
+    pub(crate) fn host(&self) -> &str {
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        let usual = if self.is_tls() { 443 } else { 80 };
+        self.authority.port_u16().unwrap_or(usual)
+    }
+
+    /// Whether it speaks HTTP/2 without TLS.
     pub(crate) fn is_http2(&self) -> bool {
-        self.http2
+        self.speaks == Speaks::Http2
+    }
+
+    /// Where it is, if it is one of TCP: that speaks no HTTP which the proxy could read.
+    pub fn tcp(&self) -> Option<Place> {
+        let place = || self.authority.as_str().parse().ok();
+        (self.speaks == Speaks::Tcp).then(place).flatten()
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_tls(&self) -> bool {
+        self.speaks == Speaks::Tls
     }
 
     /// The address of a path behind the base, of the host that the client called.
     pub(crate) fn uri(&self, called: Authority, path: Option<&PathAndQuery>) -> Option<Uri> {
         let path = path.map_or("/", PathAndQuery::as_str);
         let mut parts = Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(if self.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(called);
         parts.path_and_query = Some(match self.base.as_str() {
             "" => path.parse().ok()?,
@@ -46,13 +79,14 @@ impl FromStr for Upstream {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
             Err(format!(
-                "{why}: write it like http://127.0.0.1:8080 or h2c://127.0.0.1:50051"
+                "{why}: write it like http://127.0.0.1:8080, h2c://127.0.0.1:50051 or https://example.org"
             ))
         };
-        let (http2, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (false, rest),
-            Some(("h2c", rest)) => (true, rest),
-            Some(("https", _)) => return wrong("TLS to an upstream is not available yet"),
+        let (speaks, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Speaks::Http1, rest),
+            Some(("h2c", rest)) => (Speaks::Http2, rest),
+            Some(("https", rest)) => (Speaks::Tls, rest),
+            Some(("tcp", rest)) => (Speaks::Tcp, rest),
             Some(_) => return wrong("is of a scheme that is not known"),
             None => return wrong("has no scheme"),
         };
@@ -67,11 +101,18 @@ impl FromStr for Upstream {
             return wrong("has a user");
         }
         let base = base.trim_end_matches('/').to_owned();
+        if speaks == Speaks::Tcp && (!base.is_empty() || authority.parse::<Place>().is_err()) {
+            return wrong("one of TCP is a host and a port");
+        }
         match authority.parse::<Authority>() {
             Ok(authority)
                 if !authority.host().is_empty() && (base.is_empty() || base.parse::<PathAndQuery>().is_ok()) =>
             {
-                Ok(Self { authority, base, http2 })
+                Ok(Self {
+                    authority,
+                    base,
+                    speaks,
+                })
             }
             _ => wrong("is no address of a server"),
         }
@@ -80,7 +121,12 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.http2 { "h2c" } else { "http" };
+        let scheme = match self.speaks {
+            Speaks::Http1 => "http",
+            Speaks::Http2 => "h2c",
+            Speaks::Tls => "https",
+            Speaks::Tcp => "tcp",
+        };
         write!(f, "{scheme}://{}{}", self.authority, self.base)
     }
 }
@@ -95,14 +141,17 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080/", "http://[::1]:8080"),
             ("h2c://service:50051/base/", "h2c://service:50051/base"),
+            ("https://example.org", "https://example.org"),
+            ("tcp://[::1]:443", "tcp://[::1]:443"),
         ] {
             assert_eq!(text.parse::<Upstream>().unwrap().to_string(), shown);
         }
         for text in [
             "",
             "127.0.0.1:8080",
-            "https://127.0.0.1",
             "ftp://x",
+            "tcp://x",
+            "tcp://x:1/base",
             "http://",
             "http://a@b",
             "http://a/?q",
@@ -110,6 +159,13 @@ mod tests {
         ] {
             assert!(text.parse::<Upstream>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn without_a_port_it_is_the_usual_one() {
+        let port = |text: &str| text.parse::<Upstream>().unwrap().port();
+        assert_eq!((port("http://a"), port("h2c://a"), port("https://a")), (80, 80, 443));
+        assert_eq!((port("http://a:1"), port("https://[::1]:2/b")), (1, 2));
     }
 
     #[test]

@@ -7,21 +7,21 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::connection::Connection;
+use crate::stream::Stream;
 
 /// A socket that is reset when it is dropped, if its connection says so.
 #[derive(Debug)]
 pub(crate) struct Wire {
     /// What was read to find out the protocol, and is read once more.
     head: Bytes,
-    stream: TcpStream,
+    stream: Stream,
     connection: Arc<Connection>,
 }
 
 impl Wire {
-    pub(crate) fn new(head: Bytes, stream: TcpStream, connection: Arc<Connection>) -> Self {
+    pub(crate) fn new(head: Bytes, stream: Stream, connection: Arc<Connection>) -> Self {
         Self {
             head,
             stream,
@@ -40,7 +40,7 @@ impl Drop for Wire {
         if self.connection.is_reset() {
             // With a linger time of 0 close(2) sends a reset and drops what was not sent (tcp_close() in net/ipv4/tcp.c). If it cannot be
             // set, the socket is broken already.
-            let _broken = self.stream.set_zero_linger();
+            let _broken = self.stream.tcp().set_zero_linger();
         }
     }
 }

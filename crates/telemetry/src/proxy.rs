@@ -91,6 +91,12 @@ pub const ALL: &[Described] = &[
         labels: "route, fault",
         help: "Requests that met a fault, by their route, in the same way",
     },
+    Described {
+        name: "fracas_proxy_tls_handshakes_total",
+        kind: "counter",
+        labels: "end",
+        help: "Handshakes of TLS with clients, by how they ended: done, failed, given_up when time was over, no_tls",
+    },
     OF_ORCHESTRATIONS[0],
     OF_ORCHESTRATIONS[1],
     OF_ORCHESTRATIONS[2],
@@ -116,6 +122,38 @@ struct OfResult {
 /// Of a change of the file.
 const RESULTS: [&str; 2] = ["applied", "refused"];
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEnd {
+    end: &'static str,
+}
+
+/// How a handshake of TLS ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// The client is in.
+    Done,
+    /// The two found nothing in common, or one of them broke off.
+    Failed,
+    /// It took too long, or the proxy ended.
+    GivenUp,
+    /// What came was no TLS.
+    NoTls,
+}
+
+impl Handshake {
+    const ALL: [Self; 4] = [Self::Done, Self::Failed, Self::GivenUp, Self::NoTls];
+
+    fn label(self) -> OfEnd {
+        let end = match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::GivenUp => "given_up",
+            Self::NoTls => "no_tls",
+        };
+        OfEnd { end }
+    }
+}
+
 /// What a proxy counts. Whoever counts holds up nobody.
 #[derive(Debug)]
 pub struct Traffic {
@@ -127,6 +165,7 @@ pub struct Traffic {
     bulkhead: [Level; 2],
     reloads: Family<OfResult, Counter>,
     spans_lost: Counter,
+    handshakes: Family<OfEnd, Counter>,
     orchestrations: Orchestrations,
     routes: Routes,
     page: Page,
@@ -198,6 +237,7 @@ impl Traffic {
             lost,
             of_route,
             met_on_route,
+            handshakes,
         ] = std::array::from_fn(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
@@ -208,6 +248,7 @@ impl Traffic {
             bulkhead: [Level::default(), Level::default()],
             reloads: Family::default(),
             spans_lost: Counter::default(),
+            handshakes: Family::default(),
             orchestrations: Orchestrations::register(&mut registry),
             routes: Routes::default(),
             page: Page::default(),
@@ -222,11 +263,15 @@ impl Traffic {
         registry.register("bulkhead_queued_requests", queued, waits.0.clone());
         registry.register("config_reloads", reloads, all.reloads.clone());
         registry.register("spans_lost", lost, all.spans_lost.clone());
+        registry.register("tls_handshakes", handshakes, all.handshakes.clone());
         for result in RESULTS {
             drop(all.reloads.get_or_create(&OfResult { result }));
         }
         registry.register("route_requests", of_route, all.routes.requests.clone());
         registry.register("route_faults", met_on_route, all.routes.faults.clone());
+        for end in Handshake::ALL {
+            drop(all.handshakes.get_or_create(&end.label()));
+        }
         for fault in faults {
             drop(all.faults.get_or_create(&OfFault { fault }));
         }
@@ -250,6 +295,11 @@ impl Traffic {
     /// A request met this fault.
     pub fn met(&self, fault: &'static str) {
         self.faults.get_or_create(&OfFault { fault }).inc();
+    }
+
+    /// A handshake of TLS with a client ended so.
+    pub fn shook_hands(&self, end: Handshake) {
+        self.handshakes.get_or_create(&end.label()).inc();
     }
 
     /// What was counted until now. These are the names of all faults.
@@ -337,6 +387,7 @@ mod tests {
         let open = traffic.opened();
         traffic.met("latency");
         traffic.routes().of("GET /users/{id}").met("latency");
+        traffic.shook_hands(Handshake::NoTls);
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();
         inside.set(3);
@@ -374,6 +425,8 @@ mod tests {
             "fracas_proxy_orchestration_hook_executions_total{hook=\"log\",result=\"done\"} 1\n",
             "fracas_proxy_route_requests_total{route=\"GET /users/{id}\",class=\"2xx\"} 0\n",
             "fracas_proxy_route_faults_total{route=\"GET /users/{id}\",fault=\"latency\"} 1\n",
+            "fracas_proxy_tls_handshakes_total{end=\"done\"} 0\n",
+            "fracas_proxy_tls_handshakes_total{end=\"no_tls\"} 1\n",
         ] {
             assert!(text.contains(sample), "{sample}: {text}");
         }

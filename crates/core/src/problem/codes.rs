@@ -144,6 +144,12 @@ codes! {
     PROXY_REFUSED = "N005", "the proxy refused what was asked",
         "The proxy is there, and says why it does not do it: another orchestration runs, or none does.",
         "`fracas orchestrate status` shows what runs";
+    PROXY_TLS = "N010", "the proxy cannot use TLS",
+        "A file of `--tls-cert`, `--tls-key` or `--upstream-ca` holds something else, a key is not that of its certificate, or a name cannot be one.",
+        "give files in PEM: certificates are called `CERTIFICATE` there, keys `PRIVATE KEY`";
+    PASSED_THROUGH = "N011", "this cannot act on connections that are passed through",
+        "With `--tls-passthrough` the proxy reads of a connection only which name its client calls, so there are no requests and no answers that something could be done to. Latency, resets and ends of connections, `bandwidth_limit_bps` and `max_connections` act.",
+        "leave the key out, or let the proxy open the connections: `--tls-cert` or `--tls-self-signed`";
 
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",

@@ -5,13 +5,12 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
-use fracas_core::chaos::ChaosConfig;
 use fracas_core::record::Landed;
 use fracas_faults::find;
 use fracas_lab::{TestProcess, eventually};
 use fracas_linux::namespace::NetNamespace;
 use fracas_linux::netlink::Netlink;
-use fracas_proxy::{Limits, Order, Proxy};
+use fracas_proxy::{Order, Proxy};
 use serde_json::{Value, json};
 
 use crate::fixture::{LIMIT, Stage, on_process};

@@ -1,6 +1,8 @@
 //! `fracas proxy`
 
+mod connect;
 mod protocols;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -11,7 +13,9 @@ use fracas_proxy::Upstream;
 use fracas_telemetry::Listen;
 
 use super::presets::{Presets, Resilience};
+use connect::Connect;
 pub(crate) use protocols::Protocols;
+use tls::Tls;
 
 /// `fracas proxy`
 #[derive(Debug, Args)]
@@ -25,7 +29,7 @@ pub(crate) struct Proxy {
         default_value = "127.0.0.1:3000"
     )]
     pub(crate) listen: Listen,
-    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it; without it the proxy answers them itself
+    /// Where requests go, `http://host:port/base`, or `h2c://` for HTTP/2 as gRPC has it, `https://` for TLS, `tcp://host:port` with --tls-passthrough; without it the proxy answers them itself
     #[arg(long, value_name = "URL")]
     pub(crate) upstream: Option<Upstream>,
     /// What is done to traffic: a `ChaosConfig`, YAML or JSON; see `fracas schema chaos-config`. Changes of the file act from the next request on
@@ -36,11 +40,12 @@ pub(crate) struct Proxy {
     pub(crate) orchestration: Option<PathBuf>,
     /// Lets orchestrations that come by the API run programs and write their reports, as the user of the proxy: whoever reaches the API then
     /// may do what this user may
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls_passthrough")]
     pub(crate) allow_exec: bool,
-    /// Lets hooks of orchestrations send requests to this network besides this machine; may be repeated. Link-local addresses, and those by
-    /// which clouds tell about their machines, are never asked
-    #[arg(long, value_name = "CIDR")]
+    /// Lets hooks of orchestrations send requests to this network besides this machine, and tunnels (--connect) lead there instead of to the
+    /// loopback; like 10.0.0.0/8, may be repeated. Link-local addresses, and those by which clouds tell about their machines, are never
+    /// among them, and for tunnels neither the proxy's own ports
+    #[arg(long, value_name = "CIDR", conflicts_with = "tls_passthrough")]
     pub(crate) allow_upstream: Vec<Network>,
     /// Address and port of the API, and of nothing else; needed behind another proxy (nginx, HAProxy) or a forwarded port on this machine, for
     /// there everybody seems to be of this machine [default: those of clients, for this machine alone]
@@ -62,6 +67,10 @@ pub(crate) struct Proxy {
     /// How long open requests may take when the proxy is asked to stop; asked once more, it does not wait
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(crate) drain: Span,
+    #[command(flatten)]
+    pub(crate) tls: Tls,
+    #[command(flatten)]
+    pub(crate) connect: Connect,
     #[command(flatten)]
     pub(crate) chaos: Chaos,
     #[command(flatten)]

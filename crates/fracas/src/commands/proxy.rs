@@ -2,6 +2,7 @@
 
 mod flags;
 mod protocols;
+mod tls;
 mod watch_file;
 
 use std::cell::Cell;
@@ -15,7 +16,7 @@ use fracas_core::chaos::{ChaosConfig, Orchestration};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
+use fracas_proxy::{Egress, Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Exporter, Listen};
 use tokio::sync::watch;
@@ -54,9 +55,12 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     if proxy.chaos.chaos && !common.quiet && is_idle {
         tell("chaos: on, and nothing is configured yet: PUT /api/chaos/config says what is done");
     }
+    let (tls, authority) = tls::of(proxy)?;
     let order = Order {
         listen: proxy.listen.address(),
-        upstream: proxy.upstream.clone(),
+        upstream: proxy.upstream.clone().filter(|upstream| upstream.tcp().is_none()),
+        tls,
+        egress: None,
         api_listen: proxy.api_listen.map(Listen::address),
         seed: match proxy.seed {
             Some(seed) => Seed(seed),
@@ -77,7 +81,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
         },
     };
     let follow = Follow::new(origin, config, common.quiet);
-    super::runtime()?.block_on(serve(common, proxy, &settings, order, follow))
+    super::runtime()?.block_on(serve(common, proxy, &settings, order, (follow, authority.as_deref())))
 }
 
 async fn serve(
@@ -85,7 +89,7 @@ async fn serve(
     asked: &Proxy,
     settings: &Settings,
     mut order: Order,
-    follow: Option<Follow>,
+    (follow, authority): (Option<Follow>, Option<&str>),
 ) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
     let mut stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
@@ -103,7 +107,13 @@ async fn serve(
         }
         None => None,
     };
-    let (seed, upstream) = (order.seed, order.upstream.clone());
+    let (seed, upstream) = (order.seed, asked.upstream.clone());
+    let scheme = match &order.tls {
+        tls if tls.passthrough.is_some() => "tls",
+        tls if tls.certificate.is_some() => "https",
+        _ => "http",
+    };
+    let of_api = if order.api_listen.is_some() { "http" } else { scheme };
     let toxiproxy = asked.toxiproxy_api.map(|at| {
         Toxiproxy::bind(&ToxiproxyOrder {
             listen: at.address(),
@@ -112,27 +122,44 @@ async fn serve(
         })
     });
     let toxiproxy = toxiproxy.transpose()?;
-    let proxy = fracas_proxy::Proxy::bind(order)?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
+    let metrics = settings.metrics_listen().map(Endpoint::bind).transpose()?;
+    if asked.connect.connect {
+        // Whoever used that API by a tunnel could lead others anywhere. Metrics are for those whom their address lets in.
+        let api = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
+        let api = api.transpose().map_err(whose)?;
+        let metrics = metrics.as_ref().map(|endpoint| endpoint.address().port());
+        let own = api.into_iter().chain(metrics).collect();
+        order.egress = Some(Egress::new(&asked.allow_upstream, own));
+    }
+    let proxy = fracas_proxy::Proxy::bind(order)?;
     let (at, api) = (proxy.address().map_err(whose)?, proxy.api_address().map_err(whose)?);
-    let metrics = match settings.metrics_listen() {
-        Some(at) => {
-            let endpoint = Endpoint::bind(at)?;
+    let metrics = match metrics {
+        Some(endpoint) => {
             tell(&format!("metrics: http://{}/metrics", endpoint.address()));
             Some(endpoint.serve(proxy.page())?)
         }
         None => None,
     };
+    if let Some(authority) = authority {
+        tls::hand_out(authority, asked.tls.tls_ca_out.as_deref())?;
+    }
     // Nobody can know a port that the kernel chose, or a seed that was drawn.
     if !common.quiet || asked.listen.is_any_port() {
-        tell(&format!("proxy: http://{at}"));
+        tell(&format!("proxy: {scheme}://{at}"));
     }
     if !common.quiet {
-        let to = upstream.map_or_else(|| "itself".to_owned(), |upstream| upstream.to_string());
-        tell(&format!("upstream: {to}"));
+        for (name, place) in &asked.tls.sni {
+            tell(&format!("upstream of {name}: tcp://{place}"));
+        }
+        match upstream {
+            Some(upstream) => tell(&format!("upstream: {upstream}")),
+            None if asked.tls.tls_passthrough => tell("upstream of other names: none"),
+            None => tell("upstream: itself"),
+        }
     }
     if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
-        tell(&format!("api: http://{api}/api/chaos/"));
+        tell(&format!("api: {of_api}://{api}/api/chaos/"));
     }
     if let Some(toxiproxy) = &toxiproxy {
         let at = toxiproxy.address().map_err(whose)?;
@@ -165,6 +192,16 @@ async fn serve(
                 tell_warning(&problem.since(why.to_owned()));
             }
         });
+    }
+    if asked.connect.connect && !at.ip().to_canonical().is_loopback() {
+        tell(&format!(
+            "warning: whoever reaches {at} can have tunnels opened from this machine (--connect)"
+        ));
+    }
+    if asked.tls.upstream_insecure {
+        tell(
+            "warning: nobody vouches for the upstream (--upstream-insecure): whoever is on the way to it can read and change what passes",
+        );
     }
     let (stop, stopping) = watch::channel(false);
     let (hurry, hurrying) = watch::channel(false);

@@ -185,6 +185,11 @@ impl Going {
         read(self.out.join("err")).unwrap_or_default()
     }
 
+    /// What stands on standard output so far.
+    pub(crate) fn out(&self) -> String {
+        read(self.out.join("out")).unwrap_or_default()
+    }
+
     /// Waits until something is true of the run, and fails if it ends before.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, mut condition: impl FnMut() -> bool) {

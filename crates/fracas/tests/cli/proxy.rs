@@ -1,5 +1,8 @@
 //! `fracas proxy`: its flags, its words and its end. What it does to traffic is tested beside it.
 
+mod connect;
+mod tls;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
@@ -489,7 +492,7 @@ fn what_is_wrong_is_refused_before_anything_listens() {
     for flag in ["--client-timeout", "--upstream-timeout"] {
         assert!(cli.refused(&["proxy", "--listen", "0", flag, "0s"]).contains(flag));
     }
-    for upstream in ["https://127.0.0.1:1", "127.0.0.1:1"] {
+    for upstream in ["tls://127.0.0.1:1", "127.0.0.1:1"] {
         let said = cli.run(&["proxy", "--listen", "0", "--upstream", upstream]);
         assert_eq!(said.code, 2, "{}", said.err);
     }

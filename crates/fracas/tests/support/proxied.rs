@@ -29,7 +29,9 @@ impl Proxied {
         let going = cli.start(&[&["proxy", "--listen", "127.0.0.1:0"], words].concat());
         let mut found = None;
         going.until("it says where it listens", || {
-            found = address(&going.err(), "proxy: http://");
+            let err = going.err();
+            let mut schemes = ["http", "https", "tls"].into_iter();
+            found = schemes.find_map(|scheme| address(&err, &format!("proxy: {scheme}://")));
             found.is_some()
         });
         Self {

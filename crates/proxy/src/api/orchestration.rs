@@ -14,6 +14,7 @@ use super::{done, refused, unread};
 use crate::answer::{self, Body};
 use crate::orchestra::{self, Refused};
 use crate::service::Shared;
+use crate::tls::passthrough;
 
 /// A document in another one.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -49,6 +50,9 @@ impl Import {
 
 /// Begins the orchestration that was sent, or with an empty body the one that was imported.
 pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
+    if shared.passthrough.is_some() {
+        return refused(&[passthrough::no_orchestration()]);
+    }
     let text = asked.text.clone();
     let orchestration = if text.trim().is_empty() {
         match shared.orchestra.imported() {

@@ -125,11 +125,11 @@ pub(super) fn resolver_latency(shared: &Arc<Shared>, asked: &Asked) -> Response<
     )
 }
 
-fn change<T: Chaos>(
+fn change<T: Chaos + Clone>(
     shared: &Shared,
     asked: &Asked,
     message: &'static str,
-    set: impl FnOnce(&mut ChaosConfig, T),
+    set: fn(&mut ChaosConfig, T),
 ) -> Response<Body> {
     put(shared, &asked.text, message, set)
 }

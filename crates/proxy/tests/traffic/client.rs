@@ -97,6 +97,26 @@ impl Raw {
         self.stream.write_all(text.as_bytes()).await
     }
 
+    pub(crate) async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// The first bytes of what comes.
+    pub(crate) async fn first<const N: usize>(&mut self) -> [u8; N] {
+        let mut first = [0; N];
+        timeout(LIMIT, self.stream.read_exact(&mut first))
+            .await
+            .unwrap()
+            .unwrap();
+        first
+    }
+
+    /// Whether anything comes before it ends.
+    pub(crate) async fn hears_anything(mut self) -> bool {
+        let mut first = [0];
+        matches!(timeout(LIMIT, self.stream.read(&mut first)).await.unwrap(), Ok(1))
+    }
+
     /// Reads until the text is there, and gives all that came up to its end.
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let reading = async {

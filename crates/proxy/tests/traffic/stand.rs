@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{ChaosConfig, Predefined};
 use fracas_core::seed::Seed;
-use fracas_proxy::{Drained, Limits, Orchestrations, Order, Proxy};
+use fracas_core::traffic::Network;
+use fracas_proxy::{
+    Certificate, Drained, Egress, Limits, Orchestrations, Order, Passthrough, Place, Proxy, Tls, Trust,
+};
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
 use tokio::sync::oneshot;
@@ -40,6 +43,8 @@ pub(crate) fn wish(config: &str) -> Wish {
         order: Order {
             listen: "127.0.0.1:0".parse().unwrap(),
             upstream: None,
+            tls: Tls::default(),
+            egress: None,
             api_listen: None,
             seed: Seed(42),
             config,
@@ -55,6 +60,31 @@ pub(crate) fn wish(config: &str) -> Wish {
 impl Wish {
     pub(crate) fn to(mut self, upstream: &str) -> Self {
         self.order.upstream = Some(upstream.parse().unwrap());
+        self
+    }
+
+    pub(crate) fn by_tls(mut self, certificate: &Certificate) -> Self {
+        self.order.tls.certificate = Some(certificate.clone());
+        self
+    }
+
+    /// Opens tunnels to these networks; without any to the loopback.
+    pub(crate) fn connects(mut self, networks: &[&str]) -> Self {
+        let networks: Vec<Network> = networks.iter().map(|one| one.parse().unwrap()).collect();
+        self.order.egress = Some(Egress::new(&networks, Vec::new()));
+        self
+    }
+
+    /// Connections go to these without being opened; the API has an address of its own.
+    pub(crate) fn passes(mut self, names: &[(&str, String)], other: Option<&str>) -> Self {
+        let place = |text: &str| text.parse::<Place>().unwrap();
+        let names = names.iter().map(|(name, to)| (name.parse().unwrap(), place(to)));
+        self.order.tls.passthrough = Some(Passthrough::new(names, other.map(place)));
+        self.api_elsewhere()
+    }
+
+    pub(crate) fn trusts(mut self, trust: Trust) -> Self {
+        self.order.tls.trust = trust;
         self
     }
 
@@ -83,6 +113,16 @@ impl Wish {
         self
     }
 
+    pub(crate) fn connect_limit(mut self, limit: Duration) -> Self {
+        self.order.limits.connect = limit;
+        self
+    }
+
+    pub(crate) fn choice(mut self, limit: Duration) -> Self {
+        self.order.limits.choice = limit;
+        self
+    }
+
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -94,9 +134,17 @@ impl Wish {
         self
     }
 
-    pub(crate) fn api_elsewhere(mut self) -> Self {
-        self.order.api_listen = Some("127.0.0.1:0".parse().unwrap());
+    pub(crate) fn api_elsewhere(self) -> Self {
+        self.api_at("127.0.0.1:0".parse().unwrap())
+    }
+
+    pub(crate) fn api_at(mut self, at: SocketAddr) -> Self {
+        self.order.api_listen = Some(at);
         self
+    }
+
+    pub(crate) fn order(self) -> Order {
+        self.order
     }
 
     /// One whose ports are taken, and that answers nobody yet.
@@ -133,10 +181,17 @@ impl Stand {
 
     /// How many connections it says are open.
     pub(crate) fn connections(&self) -> u32 {
-        let text = self.page.text(Form::Text).unwrap();
-        let mut lines = text.lines();
-        let count = lines.find_map(|line| line.strip_prefix("fracas_proxy_connections "));
-        count.unwrap().parse().unwrap()
+        self.counted("connections")
+    }
+
+    /// What it says of one of its metrics, with its labels.
+    pub(crate) fn counted(&self, metric: &str) -> u32 {
+        self.counts().of(metric)
+    }
+
+    /// What it counts, also when it has ended.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts(self.page.clone())
     }
 
     /// Asks it to stop, and does not wait.
@@ -147,6 +202,19 @@ impl Stand {
     pub(crate) async fn ended(mut self) -> Drained {
         self.ask_to_stop();
         tokio::time::timeout(LIMIT * 2, self.served).await.unwrap().unwrap()
+    }
+}
+
+/// What a proxy counts.
+pub(crate) struct Counts(Page);
+
+impl Counts {
+    pub(crate) fn of(&self, metric: &str) -> u32 {
+        let text = self.0.text(Form::Text).unwrap();
+        let metric = format!("fracas_proxy_{metric} ");
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix(&metric));
+        count.unwrap().parse().unwrap()
     }
 }
 

@@ -75,7 +75,7 @@ fn profile(flags: &Chaos) -> Result<ChaosConfig, Box<Problem>> {
     let Some(name) = &flags.chaos_profile else {
         return Ok(ChaosConfig::default());
     };
-    KnownProfile::named(name).map(|known| known.config()).ok_or_else(|| {
+    KnownProfile::named(name).map(KnownProfile::config).ok_or_else(|| {
         let known: Vec<&str> = PROFILES.iter().map(|one| one.name).collect();
         let what = format!("there is no profile {name:?}");
         Problem::new(&codes::USAGE, what).next(format!("use one of {}", known.join(", ")))

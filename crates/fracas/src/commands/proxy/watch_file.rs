@@ -110,17 +110,19 @@ impl Follow {
             return;
         }
         self.read = (!may_come).then_some(now);
-        let was_amiss = std::mem::replace(&mut self.is_amiss, read.is_err());
-        match read {
-            // Whoever only touched it has not said anything that would end what the API was told meanwhile.
-            Ok(config) if config == self.config => {
-                if was_amiss {
-                    tell(&format!("{name} is right again, and says what goes on"));
-                }
+        // Whoever only touched it has not said anything that would end what the API was told meanwhile.
+        if read.as_ref().is_ok_and(|config| *config == self.config) {
+            if std::mem::take(&mut self.is_amiss) {
+                tell(&format!("{name} is right again, and says what goes on"));
             }
-            Ok(config) => {
-                self.config = config.clone();
-                let when = match control.configure(config) {
+            return;
+        }
+        let acts = read.and_then(|config| Ok((control.configure(config.clone())?, config)));
+        self.is_amiss = acts.is_err();
+        match acts {
+            Ok((configured, config)) => {
+                self.config = config;
+                let when = match configured {
                     Configured::Now => "acts from the next request on",
                     Configured::Beneath => "acts beneath the scenarios that are active, from the next request on",
                     Configured::Later => "acts when the orchestration ends",
