@@ -124,7 +124,7 @@ async fn what_cannot_be_is_refused_with_its_reason() {
         ("/profiles", MINE.replace("mine\",", "..\","), 422),
         ("/profiles", MINE.replace("418", "200"), 422),
         ("/profiles", MINE.replace("\"tags\"", "\"tag\""), 422),
-        ("/profiles/import", "{}".to_owned(), 400),
+        ("/profiles/import", "{}".to_owned(), 422),
         (
             "/profiles/import",
             json!({ "content": "a: b", "format": "json" }).to_string(),
@@ -133,7 +133,7 @@ async fn what_cannot_be_is_refused_with_its_reason() {
         (
             "/profiles/import",
             json!({ "content": MINE, "format": "toml" }).to_string(),
-            400,
+            422,
         ),
         ("/profiles/nothing/apply", String::new(), 404),
     ] {
