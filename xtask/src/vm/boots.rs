@@ -55,6 +55,10 @@ const PARTS: &[(&str, &[&str])] = &[
             // How many milliseconds something takes is no matter of this kernel's, and of an emulated processor's.
             "--skip",
             "what_is_delayed_comes_so_much_later_and_delays_add_up",
+            // It sends tens of megabytes as fast as it can, and in one boot of many that left an emulated processor in the kernel for good
+            // (a soft lockup; seen with Debian's 6.1.0-57). What it asks for is ours, not that kernel's, and is asked outside.
+            "--skip",
+            "no_more_than_so_many_bytes_wait",
         ],
     ),
 ];
