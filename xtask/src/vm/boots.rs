@@ -66,9 +66,6 @@ const PARTS: &[(&str, &[&str])] = &[
 /// The checks of the contract that need an engine for containers, which the machine does not have.
 const WITH_ENGINE: &[&str] = &["target_restarts_while_on"];
 
-/// The checks whose measure is the time of a processor: two that are emulated by one thread have half of it each, and do not know it.
-const OF_TIME: &[(&str, &str)] = &[("cpu_stress", "everything_twice")];
-
 /// What the program of the power cut says when the time has come.
 const CUT: &str = "power cut: now";
 
@@ -173,7 +170,6 @@ fn chosen(list: &str, faults: &[&str], full: bool) -> Result<Vec<String>> {
     Ok(tests
         .into_iter()
         .filter(|(_, check)| !WITH_ENGINE.contains(check))
-        .filter(|(fault, check)| !OF_TIME.contains(&(*fault, *check)))
         .filter(|(fault, _)| faults.contains(fault) || full && !needs_engine(fault))
         .map(|(fault, check)| format!("{fault}::{check}"))
         .collect())

@@ -104,20 +104,11 @@ impl Machine {
 
     fn command(&self, boot: &Boot) -> Command {
         let mut command = Command::new(&self.program);
-        // No hardware virtualisation: it is not everywhere, and where it is it may hang. Both processors in one thread: with one thread
-        // for each, rules that were made and removed left both in the kernel for good (soft lockups, QEMU 7.2.22 and Linux 6.1.0-57). A
-        // processor with random numbers, for which a machine without any hardware would wait.
+        // No hardware virtualisation: it is not everywhere, and where it is it may hang. One processor: two with a thread each stopped in
+        // the kernel for good when rules were made and removed (soft lockups, QEMU 7.2.22 and Linux 6.1.0-57), and two in one thread wait
+        // a tenth of a second for each other. It has random numbers, for which a machine without any hardware would wait.
         command
-            .args([
-                "-accel",
-                "tcg,thread=single",
-                "-cpu",
-                "qemu64,+rdrand",
-                "-smp",
-                "2",
-                "-m",
-                "1024",
-            ])
+            .args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-smp", "1", "-m", "1024"])
             .args([
                 "-nodefaults",
                 "-no-reboot",
