@@ -60,15 +60,17 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     succeeded(status, &line(command))
 }
 
-/// As [`run`], for programs that run at the same time: what it says is shown in one piece when it has ended.
-pub(crate) fn run_apart(command: &mut Command) -> Result<()> {
+/// As [`run`], for programs that run at the same time: the lines that matter of what it says are shown in one piece when it has ended.
+pub(crate) fn run_apart(command: &mut Command, matters: fn(&str) -> bool) -> Result<()> {
     let line = line(command);
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start `{line}`"))?;
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-    println!("  $ {line}\n{}", said.concat());
+    let said = said.concat();
+    let said: Vec<&str> = said.lines().filter(|line| matters(line)).collect();
+    println!("  $ {line}\n{}\n", said.join("\n"));
     succeeded(output.status, &line)
 }
 
