@@ -28,6 +28,7 @@ mod live;
 mod measures;
 mod orchestra;
 mod past;
+mod pool;
 mod profiles;
 mod progress;
 mod responder;
