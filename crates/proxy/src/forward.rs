@@ -89,14 +89,14 @@ impl Forward {
             let secure = Secure::new(&upstream, trust, CONNECT, limits.choice)?;
             Way::Either(
                 link(Some(secure.clone())),
-                Box::new(Pool::new(secure, Uri::default(), false)),
+                Box::new(Pool::new(secure, Uri::default(), false, limits.unused)),
             )
         } else if upstream.is_http2() {
             Way::Http2(link(None))
         } else {
             let to = upstream.uri(Some(upstream.authority().clone()), None);
             let to = to.ok_or_else(|| Problem::new(&codes::INSIDE, "an upstream has no address"))?;
-            Way::Http1(Box::new(Pool::new(http1(), to, false)))
+            Way::Http1(Box::new(Pool::new(http1(), to, false, limits.unused)))
         };
         Ok(Self {
             upstream,
@@ -108,16 +108,16 @@ impl Forward {
     }
 
     /// To whom clients have called, past what diverts them, and without a word of ours.
-    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limit: Duration, tunnels: Tunnels) -> Self {
+    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limits: Limits, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
             Way::Http2(Link::new(&upstream, None, CONNECT, LARGEST_HEAD, Some(called)))
         } else {
-            Way::Past(Box::new(Pool::new(Past(called), Uri::default(), true)))
+            Way::Past(Box::new(Pool::new(Past(called), Uri::default(), true, limits.unused)))
         };
         Self {
             upstream,
             way,
-            limit,
+            limit: limits.answer,
             tunnels,
             unseen: true,
         }

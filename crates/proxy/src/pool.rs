@@ -22,9 +22,7 @@ use crate::answer::Body;
 use crate::stream::Stream;
 use crate::upload::{Broken, Upload};
 
-/// For a connection that nobody needs. Servers of Node.js close theirs after five seconds, and a request that crosses that is lost.
-const IDLE: Duration = Duration::from_secs(4);
-/// So many of these are kept.
+/// So many that nobody needs are kept.
 const MOST_IDLE: usize = 1024;
 /// In bytes, for the head of an answer.
 const LARGEST_HEAD: usize = 128 << 10;
@@ -41,8 +39,12 @@ pub(crate) struct Pool<C> {
 }
 
 /// Those that nobody needs, and since when; the youngest last.
-#[derive(Debug, Default)]
-struct Idle(Mutex<Vec<(Line, Instant)>>);
+#[derive(Debug)]
+struct Idle {
+    lines: Mutex<Vec<(Line, Instant)>>,
+    /// So long.
+    unused: Duration,
+}
 
 /// One connection.
 struct Line {
@@ -71,8 +73,8 @@ where
     C: Service<Uri, Response = TokioIo<S>, Error: Into<Broken>> + Clone,
     S: Into<Stream>,
 {
-    /// With `keeps_case` names of headers are written as they were read.
-    pub(crate) fn new(opens: C, to: Uri, keeps_case: bool) -> Self {
+    /// With `keeps_case` names of headers are written as they were read. What is unused for so long is closed.
+    pub(crate) fn new(opens: C, to: Uri, keeps_case: bool, unused: Duration) -> Self {
         let mut builder = Builder::new();
         builder
             .max_buf_size(LARGEST_HEAD)
@@ -82,7 +84,10 @@ where
             opens,
             to,
             builder,
-            idle: Arc::default(),
+            idle: Arc::new(Idle {
+                lines: Mutex::default(),
+                unused,
+            }),
         }
     }
 
@@ -126,13 +131,13 @@ where
 
 impl Idle {
     fn lines(&self) -> MutexGuard<'_, Vec<(Line, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> Option<Line> {
         loop {
             let (mut line, since) = self.lines().pop()?;
-            if since.elapsed() < IDLE && line.is_free() {
+            if since.elapsed() < self.unused && line.is_free() {
                 return Some(line);
             }
         }
@@ -145,11 +150,11 @@ impl Idle {
         }
         lines.push((line, Instant::now()));
         if lines.len() == 1 {
-            let idle = Arc::downgrade(self);
+            let (idle, unused) = (Arc::downgrade(self), self.unused);
             tokio::spawn(async move {
                 let mut goes_on = true;
                 while goes_on {
-                    tokio::time::sleep(IDLE).await;
+                    tokio::time::sleep(unused).await;
                     goes_on = idle.upgrade().is_some_and(|idle| idle.lets_go());
                 }
             });
@@ -159,7 +164,7 @@ impl Idle {
     /// Lets those go that were needed by nobody for too long, or have ended. Whether there are others.
     fn lets_go(&self) -> bool {
         let mut lines = self.lines();
-        lines.retain_mut(|(line, since)| since.elapsed() < IDLE && line.is_free());
+        lines.retain_mut(|(line, since)| since.elapsed() < self.unused && line.is_free());
         !lines.is_empty()
     }
 }
