@@ -139,8 +139,8 @@ pub struct Limits {
     pub answer: Duration,
     /// For a name and a connection, where one is passed through or a tunnel leads. Several addresses of a name share it.
     pub connect: Duration,
-    /// For a connection to an upstream of HTTP/1.1 that nobody needs. Servers of Node.js close theirs after five seconds, and a request that crosses
-    /// that is lost.
+    /// How long a connection to an upstream of HTTP/1.1 that nobody needs may meet another request; in twice that time it is closed. Servers of
+    /// Node.js close theirs after five seconds, and a request that crosses that is lost.
     pub unused: Duration,
     /// How long an upstream of TLS is believed to want HTTP/1.1 that chose it once. Then it has the choice again: behind one address may be several
     /// servers.

@@ -1,7 +1,8 @@
 //! Connections of HTTP/1.1 to an upstream, kept for the requests that come.
 //!
 //! To hyper a connection is a future that somebody polls. Here that is mostly whoever waits for the answer: a task for each connection, as the
-//! client of hyper-util has it, costs two changes of tasks and a search of its pool for each request.
+//! client of hyper-util has it, costs two changes of tasks and a search of its pool for each request. What an upstream says in a connection that
+//! nobody needs, such as that it ends, is so read only when somebody wants it, or it was unused for too long.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,6 +17,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::task::unconstrained;
 use tower_service::Service;
 
 use crate::answer::Body;
@@ -38,12 +40,20 @@ pub(crate) struct Pool<C> {
     idle: Arc<Idle>,
 }
 
-/// Those that nobody needs, and since when; the youngest last.
+/// Those that nobody needs.
 #[derive(Debug)]
 struct Idle {
-    lines: Mutex<Vec<(Line, Instant)>>,
-    /// So long.
+    lines: Mutex<Lines>,
+    /// For so long they meet a request; in twice that time they are closed.
     unused: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// And since when; the youngest last.
+    all: Vec<(Line, Instant)>,
+    /// Whether there is a task that lets them go.
+    sweeps: bool,
 }
 
 /// One connection.
@@ -130,13 +140,13 @@ where
 }
 
 impl Idle {
-    fn lines(&self) -> MutexGuard<'_, Vec<(Line, Instant)>> {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self) -> Option<Line> {
         loop {
-            let (mut line, since) = self.lines().pop()?;
+            let (mut line, since) = self.lines().all.pop()?;
             if since.elapsed() < self.unused && line.is_free() {
                 return Some(line);
             }
@@ -145,27 +155,35 @@ impl Idle {
 
     fn keep(self: &Arc<Self>, line: Line) {
         let mut lines = self.lines();
-        if lines.len() == MOST_IDLE {
+        if lines.all.len() == MOST_IDLE {
             return;
         }
-        lines.push((line, Instant::now()));
-        if lines.len() == 1 {
-            let (idle, unused) = (Arc::downgrade(self), self.unused);
-            tokio::spawn(async move {
-                let mut goes_on = true;
-                while goes_on {
-                    tokio::time::sleep(unused).await;
-                    goes_on = idle.upgrade().is_some_and(|idle| idle.lets_go());
-                }
-            });
+        lines.all.push((line, Instant::now()));
+        if std::mem::replace(&mut lines.sweeps, true) {
+            return;
         }
+        let (idle, unused) = (Arc::downgrade(self), self.unused);
+        tokio::spawn(async move {
+            let mut goes_on = true;
+            while goes_on {
+                tokio::time::sleep(unused).await;
+                goes_on = idle.upgrade().is_some_and(|idle| idle.lets_go());
+            }
+        });
     }
 
-    /// Lets those go that were needed by nobody for too long, or have ended. Whether there are others.
+    /// Lets those go that were needed by nobody for too long. Whether there are others.
     fn lets_go(&self) -> bool {
         let mut lines = self.lines();
-        lines.retain_mut(|(line, since)| since.elapsed() < self.unused && line.is_free());
-        !lines.is_empty()
+        let old = lines.all.iter().take_while(|(_, since)| since.elapsed() >= self.unused);
+        let old = old.count();
+        let gone: Vec<_> = lines.all.drain(..old).collect();
+        lines.sweeps = !lines.all.is_empty();
+        let goes_on = lines.sweeps;
+        // Closed when nobody has to wait for it.
+        drop(lines);
+        drop(gone);
+        goes_on
     }
 }
 
@@ -202,7 +220,8 @@ impl Line {
     }
 
     async fn ask(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, TrySendError<Request<Upload>>> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // Its waker is none of ours, so it must not wait for another turn of the task: the answer is there, or it comes by the connection.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
             if let Driver::Here(driver) = &mut self.driver {
                 if driver.as_mut().poll(cx).is_pending() {
@@ -264,7 +283,12 @@ impl hyper::body::Body for Driven {
             frame = Pin::new(&mut this.body).poll_frame(cx);
         }
         if let Poll::Ready(frame) = &frame {
-            this.gives_back(frame.is_none());
+            // Nothing follows trailers, and nobody asks for it.
+            let ended = match frame {
+                None => true,
+                Some(frame) => frame.as_ref().is_ok_and(Frame::is_trailers),
+            };
+            this.gives_back(ended);
         }
         frame
     }
@@ -275,5 +299,74 @@ impl hyper::body::Body for Driven {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+
+    use super::*;
+
+    const UNUSED: Duration = Duration::from_mins(1);
+
+    /// With the server, which takes no connection: the kernel does.
+    async fn pool() -> (Pool<HttpConnector>, TcpListener) {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = format!("http://{}/", server.local_addr().unwrap());
+        let pool = Pool::new(HttpConnector::new(), to.parse().unwrap(), false, UNUSED);
+        (pool, server)
+    }
+
+    #[tokio::test]
+    async fn what_was_unused_for_too_long_meets_no_request() {
+        let (pool, _server) = pool().await;
+        pool.idle.keep(pool.open().await.unwrap());
+        let line = pool.idle.take().unwrap();
+        pool.idle.keep(line);
+        for (_, since) in &mut pool.idle.lines().all {
+            *since -= UNUSED;
+        }
+        assert!(pool.idle.take().is_none());
+        pool.idle.keep(pool.open().await.unwrap());
+        assert!(pool.idle.lets_go());
+        for (_, since) in &mut pool.idle.lines().all {
+            *since -= UNUSED;
+        }
+        assert!(!pool.idle.lets_go());
+        assert!(pool.idle.take().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_task_lets_them_go_however_often_they_were_used() {
+        let (pool, _server) = pool().await;
+        let mut line = pool.open().await.unwrap();
+        for _ in 0..100 {
+            pool.idle.keep(line);
+            line = pool.idle.take().unwrap();
+        }
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_than_so_many_are_kept() {
+        let (pool, _server) = pool().await;
+        for _ in 0..=MOST_IDLE {
+            pool.idle.keep(apart().await);
+        }
+        assert_eq!(pool.idle.lines().all.len(), MOST_IDLE);
+    }
+
+    /// A connection without a socket.
+    async fn apart() -> Line {
+        let (here, there) = tokio::io::duplex(1);
+        let (sender, connection) = Builder::new().handshake(TokioIo::new(here)).await.unwrap();
+        drop((connection, there));
+        Line {
+            sender,
+            driver: Driver::Apart,
+        }
     }
 }

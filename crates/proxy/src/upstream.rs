@@ -62,7 +62,8 @@ impl Upstream {
     /// A path behind the base, as HTTP/1.1 asks for it; with the host that the client called, as HTTP/2 does.
     pub(crate) fn uri(&self, called: Option<Authority>, path: Option<&PathAndQuery>) -> Option<Uri> {
         let path = match (self.base.as_str(), path) {
-            ("", Some(path)) => path.clone(),
+            // An empty one shows itself as a slash, and in a line without a host would be nothing.
+            ("", Some(path)) if path.as_str() != "/" => path.clone(),
             (base, path) => format!("{base}{}", path.map_or("/", PathAndQuery::as_str))
                 .parse()
                 .ok()?,
@@ -184,5 +185,9 @@ mod tests {
         let plain: Upstream = "http://a:1".parse().unwrap();
         assert_eq!(plain.uri(None, Some(&path)).unwrap(), path.as_str());
         assert_eq!(plain.uri(None, None).unwrap(), "/");
+        let nothing: Uri = "http://a#f".parse().unwrap();
+        assert_eq!(plain.uri(None, nothing.path_and_query()).unwrap().to_string(), "/");
+        let query: Uri = "http://a?q".parse().unwrap();
+        assert_eq!(plain.uri(None, query.path_and_query()).unwrap().to_string(), "/?q");
     }
 }

@@ -15,7 +15,6 @@ use fracas_linux::sockets::end_writing;
 use fracas_telemetry::toxiproxy::{Passed, Proxied};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::consume_budget;
 
 use super::effects::{Early, Effects, Which};
 use super::toxic::{Stream, Toxic};
@@ -182,8 +181,6 @@ impl<'c> Pipe<'c> {
         // Kept while the time stays the same: each costs an entry in the timer's list.
         let mut alarm: Option<(Instant, Alarm<'c>)> = None;
         loop {
-            // What is always ready would keep all others waiting, and whoever wants to end it: readiness of sockets alone is free of charge.
-            consume_budget().await;
             let now = Instant::now();
             let (length, at) = match self.next(now) {
                 Next::Read => (None, None),
