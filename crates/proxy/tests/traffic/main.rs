@@ -26,6 +26,7 @@ mod hooks;
 mod hostile;
 mod http2;
 mod idle;
+mod kept;
 mod kernel;
 mod limits;
 mod matcher;
