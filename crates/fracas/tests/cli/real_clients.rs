@@ -118,6 +118,7 @@ fn clients_of_others_are_unharmed_and_see_each_fault() {
     };
     let (_grpc, grpc) = before(&["--upstream", &servers.grpc]);
     let (_websocket, websocket) = before(&["--upstream", &servers.websocket]);
+    let (_streams, streams) = before(&["--upstream", &servers.websocket]);
     let (_graphql, graphql) = before(&["--upstream", &servers.graphql]);
     let (_alone, alone) = before(&[]);
     std::thread::scope(|scope| {
@@ -131,6 +132,10 @@ fn clients_of_others_are_unharmed_and_see_each_fault() {
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
             let words = [&websocket, port(&servers.graphql)];
             passes(python("websocket_client.py").args(words), &wanted);
+        });
+        scope.spawn(|| {
+            let wanted = ["streams unharmed", "streams close", "streams refused"];
+            passes(python("websocket_streams.py").arg(&streams), &wanted);
         });
         scope.spawn(|| {
             let wanted = ["httpx", "graphql", "curl", "nghttp"];
