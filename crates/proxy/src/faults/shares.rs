@@ -17,6 +17,9 @@ const THREADS: usize = 8;
 /// Whether something happens to a request.
 pub(crate) type Decides = Box<dyn Fn(&Chance) -> bool + Sync>;
 
+/// For a share.
+type Makes = fn(f64) -> Decides;
+
 /// Five standard deviations of so many requests to either side.
 fn is_share(count: usize, of: usize, share: f64) -> bool {
     let of = of as f64;
@@ -77,7 +80,7 @@ fn fails(block: &FaultInjection, chance: &Chance) -> bool {
 #[test]
 fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
     let chances = chances();
-    let all: [(&str, fn(f64) -> Decides); 9] = [
+    let all: [(&str, Makes); 9] = [
         ("packet_loss", |share| {
             let block = TrafficShaping {
                 packet_loss_percent: share * 100.0,

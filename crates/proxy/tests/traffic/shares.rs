@@ -35,7 +35,7 @@ type Met = Vec<String>;
 
 /// A tenth of the requests is of the route.
 fn is_routed(request: usize) -> bool {
-    request % 10 == 0
+    request.is_multiple_of(10)
 }
 
 async fn asked(address: SocketAddr, requests: Vec<usize>) -> Vec<(usize, String)> {
