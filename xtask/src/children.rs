@@ -17,10 +17,15 @@ pub(crate) fn root() -> Result<PathBuf> {
         .context("xtask lies in the workspace's root")
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    Ok(root()?.join(folder))
+}
+
 /// The program, as cargo built it last for tests.
 pub(crate) fn built() -> Result<PathBuf> {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root()?.join(folder).join("debug/fracas"))
+    Ok(target()?.join("debug/fracas"))
 }
 
 /// Cargo, in the workspace's root.

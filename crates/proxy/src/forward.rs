@@ -16,7 +16,9 @@ use hyper_util::rt::TokioIo;
 use crate::Limits;
 use crate::accept::SILENCE;
 use crate::answer::Body;
+use crate::extended::{self, Extended};
 use crate::faults::bulkhead::Place;
+use crate::faults::connections::Busy;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
 use crate::past::Past;
@@ -60,8 +62,8 @@ enum Way {
 struct Offer {
     protocol: HeaderValue,
     client: OnUpgrade,
-    /// In the bulkhead.
-    place: Option<Arc<Place>>,
+    /// In the bulkhead, and in the connection of the client, where that goes on besides.
+    held: (Option<Arc<Place>>, Option<Arc<Busy>>),
     /// Should it be WebSocket.
     session: Option<Session>,
 }
@@ -126,20 +128,32 @@ impl Forward {
     /// Passes a request on, and gives the answer as soon as its head is there.
     pub(crate) async fn pass(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Body>, NoAnswer> {
         let version = request.version();
-        let place = request.extensions_mut().remove::<Arc<Place>>();
-        let session = request.extensions_mut().remove::<Session>();
-        let asked =
-            headers::upgrade(request.headers()).filter(|_| version == Version::HTTP_11 && !self.upstream.is_http2());
+        let of_request = request.extensions_mut();
+        let held = (of_request.remove::<Arc<Place>>(), of_request.remove::<Arc<Busy>>());
+        let session = of_request.remove::<Session>();
+        let is_extended = of_request.remove::<Extended>().is_some();
+        let can_go_over = is_extended || version == Version::HTTP_11 && !self.upstream.is_http2();
+        let asked = headers::upgrade(request.headers()).filter(|_| can_go_over);
+        if let Some(session) = session.as_ref().filter(|_| is_extended) {
+            extended::put_key(request.headers_mut(), &session.chance);
+        }
         let offer = asked.map(|protocol| Offer {
             protocol,
             client: hyper::upgrade::on(&mut request),
-            place,
+            held,
             session,
         });
-        // Another protocol is begun in HTTP/1.1 alone.
+        // Another protocol is begun in HTTP/1.1, where that is spoken.
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
-            Way::Http2(_) => true,
+            Way::Http2(link) => {
+                if offer.is_some() && !link.takes_extended(kept).await.map_err(bad_gateway)? {
+                    return Err(no(
+                        "it does not say that it takes WebSocket in a stream of HTTP/2 (RFC 8441)",
+                    ));
+                }
+                true
+            }
             Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
         };
         self.readdress(&mut request, is_http2)?;
@@ -147,8 +161,10 @@ impl Forward {
         if !self.unseen {
             headers::add_via(request.headers_mut(), version);
         }
-        if let Some(offer) = &offer {
-            headers::set_upgrade(request.headers_mut(), offer.protocol.clone());
+        match &offer {
+            Some(_) if is_http2 => extended::connect(&mut request),
+            Some(offer) => headers::set_upgrade(request.headers_mut(), offer.protocol.clone()),
+            None => {}
         }
         if !is_http2 {
             announce(&mut request);
@@ -164,7 +180,7 @@ impl Forward {
             }
         };
         match answered {
-            Ok(response) => self.back(response, offer),
+            Ok(response) => self.back(response, offer, is_extended),
             Err(_) if progress.is_silent() => Err(NoAnswer {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: "the client sent nothing of its body for too long".to_owned(),
@@ -213,19 +229,29 @@ impl Forward {
         Ok(())
     }
 
-    fn back(&self, mut response: Response<Body>, offer: Option<Offer>) -> Result<Response<Body>, NoAnswer> {
-        let wrong = |why: &str| {
-            Err(NoAnswer {
-                status: StatusCode::BAD_GATEWAY,
-                why: why.to_owned(),
-                broke_off: None,
-            })
-        };
+    fn back(
+        &self,
+        mut response: Response<Body>,
+        offer: Option<Offer>,
+        is_extended: bool,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let wrong = |why: &str| Err(no(why));
         if headers::is_coded(response.headers()) {
             return wrong("its body has a transfer coding besides chunks");
         }
         let protocol = headers::upgrade(response.headers());
         headers::strip(response.headers_mut());
+        // By its answer to an extended CONNECT.
+        let protocol = match &offer {
+            Some(offer) if response.version() == Version::HTTP_2 && response.status() == StatusCode::OK => {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                Some(offer.protocol.clone())
+            }
+            _ => protocol,
+        };
+        if is_extended && response.status().is_success() {
+            return wrong("it answered, and did not go over to WebSocket");
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let agreed = offer.zip(protocol);
             let Some((offer, protocol)) = agreed.filter(|(offer, protocol)| headers::offers(&offer.protocol, protocol))
@@ -236,7 +262,7 @@ impl Forward {
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
             let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels.carry(offer.client, upstream, offer.place, session);
+            self.tunnels.carry(offer.client, upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;
@@ -259,6 +285,14 @@ impl Way {
             Self::Either(link, _) | Self::Http2(link) => link.send(kept, request).await,
         };
         shared.map(|response| response.map(Body::Passed))
+    }
+}
+
+fn no(why: &str) -> NoAnswer {
+    NoAnswer {
+        status: StatusCode::BAD_GATEWAY,
+        why: why.to_owned(),
+        broke_off: None,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod client;
 mod connection;
 mod control;
 mod egress;
+mod extended;
 mod faults;
 mod forward;
 mod front;

@@ -41,6 +41,7 @@ mod routes;
 mod scenarios;
 mod seeded;
 mod shaping;
+mod shares;
 mod stand;
 mod tls;
 mod toxiproxy;
