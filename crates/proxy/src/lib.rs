@@ -7,6 +7,7 @@
 //! The proxy has sockets of its own alone, so there is nothing to be undone but its own end.
 
 mod accept;
+mod ahead;
 mod answer;
 mod api;
 mod body;

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::identity::Chance;
 use crate::upload::Upload;
 
-pub(crate) use whole::{change, gives_back, room};
+pub(crate) use whole::{change, room};
 
 /// In bytes, the largest body that is read.
 const LARGEST: usize = 10 << 20;
