@@ -14,6 +14,7 @@ mod body;
 pub mod client;
 mod connection;
 mod control;
+mod destination;
 mod egress;
 mod faults;
 mod forward;
