@@ -102,6 +102,11 @@ async fn serve(
             if !common.quiet {
                 tell(&format!("spans: {}", otlp.shown()));
             }
+            if order.tls.passthrough.is_some() {
+                tell(
+                    "warning: no connection that is passed through is a span (--otlp-endpoint with --tls-passthrough): nobody knows its requests",
+                );
+            }
             let exporter = Exporter::start(otlp);
             order.tracing = Some(Tracing::new(exporter.spans(), fracas_engine::random()?));
             Some(exporter)

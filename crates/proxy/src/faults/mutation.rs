@@ -139,6 +139,12 @@ impl Mutations {
         self.counts.stats(self.rules.iter().map(of_rule).collect())
     }
 
+    /// The names of those that may change another answer.
+    pub(crate) fn acting(&self) -> Vec<String> {
+        let acting = self.rules.iter().filter(|rule| rule.can_act());
+        acting.map(|rule| rule.rule.name.clone()).collect()
+    }
+
     /// Counts from the beginning again.
     pub(crate) fn reset(&self) {
         for rule in &self.rules {
