@@ -173,7 +173,7 @@ mod tests {
         assert!(waited >= patience, "{waited:?}");
         let over = Progress::new();
         over.set_over();
-        let long = Duration::from_secs(3600);
+        let long = Duration::from_hours(1);
         assert!(waits(long, over).await < long);
     }
 }

@@ -41,6 +41,7 @@ mod scenarios;
 mod seeded;
 mod shaping;
 mod stand;
+mod steps;
 mod tls;
 mod toxiproxy;
 mod unharmed;

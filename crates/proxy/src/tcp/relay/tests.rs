@@ -106,13 +106,14 @@ async fn no_more_bytes_are_held_than_may_be_of_all_connections() {
     .unwrap();
     let toxics = vec![toxic.make().unwrap()];
     let relay = relay(&common, "a", server.local_addr().unwrap(), toxics);
+    let part = vec![7; 4 * READ];
     let mut clients: Vec<TcpStream> = Vec::new();
     let mut held = 0;
     // One alone could have 4 MiB held, but not more than half of what all may have; and then each has a little.
     while held < MOST {
         assert!(clients.len() < 32, "{held} bytes");
         let client = TcpStream::connect(relay.listen).await.unwrap();
-        held = settled(&common, &client, &[7; 4 * READ]).await;
+        held = settled(&common, &client, &part).await;
         clients.push(client);
         assert!(
             held <= MOST.min(MOST / 2 + clients.len() * 2 * READ) + READ,
