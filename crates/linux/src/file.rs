@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, Mode, OFlags, StatVfsMountFlags, fallocate, fstatvfs, open, statvfs};
 
 use crate::error::Context;
+
+/// Which signal tells of a descriptor; `libc` does not have it (asm-generic/fcntl.h).
+const F_SETSIG: libc::c_int = 10;
 
 /// Takes room on the disk for the first `len` bytes, so that writing there needs none later. The file is at least as long then,
 /// and what was not written reads as zeroes.
@@ -31,6 +34,37 @@ pub fn open_dsync_append(path: &Path) -> io::Result<File> {
     open(path, flags, Mode::RUSR | Mode::WUSR)
         .map(File::from)
         .context(|| format!("cannot open {} for appending", path.display()))
+}
+
+/// Whether somebody has a file open for writing, ourselves among them. The kernel gives a lease for reading to nobody while there is one
+/// (fcntl(2), `F_SETLEASE`), and it is given back at once; who opens the file for writing in between waits as long.
+///
+/// # Errors
+/// It cannot be known: the file is another user's, or its file system has no leases.
+pub fn is_being_written(path: &Path) -> io::Result<bool> {
+    let file = open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).map(File::from);
+    let file = file.context(|| format!("cannot open {}", path.display()))?;
+    let set = |command: libc::c_int, to: libc::c_int| {
+        #[expect(unsafe_code, reason = "rustix has no leases")]
+        // SAFETY: the descriptor is open, and both commands take a number (do_fcntl() in fs/fcntl.c).
+        let result = unsafe { libc::fcntl(file.as_raw_fd(), command, to) };
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    };
+    // Who waits for the lease has its holder told by SIGIO, which would end us; this one nobody hears who does not ask for it (signal(7)).
+    set(F_SETSIG, libc::SIGURG).context(|| "cannot choose a signal for a lease".into())?;
+    match set(libc::F_SETLEASE, libc::F_RDLCK) {
+        Ok(()) => {
+            // Closed, it is given back in any case.
+            let _given_back = set(libc::F_SETLEASE, libc::F_UNLCK);
+            Ok(false)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(error) => Err(error).context(|| format!("cannot tell who writes {}", path.display())),
+    }
 }
 
 /// A file system's size and room, in bytes.
@@ -85,6 +119,33 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    #[test]
+    fn who_has_a_file_open_for_writing_is_seen_and_not_held_up() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        let mut writer = File::create(&path).unwrap();
+        writer.write_all(b"half").unwrap();
+        assert!(is_being_written(&path).unwrap());
+        drop(writer);
+        let reader = File::open(&path).unwrap();
+        assert!(!is_being_written(&path).unwrap());
+        drop(reader);
+        // Whoever comes while it is looked at: a signal would end the test, and who may not wait would be refused behind it.
+        std::thread::scope(|scope| {
+            let writes = scope.spawn(|| {
+                for _ in 0..200 {
+                    drop(File::options().append(true).open(&path).unwrap());
+                }
+            });
+            while !writes.is_finished() {
+                is_being_written(&path).unwrap();
+            }
+        });
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        drop(open(&path, flags, Mode::empty()).unwrap());
+        assert!(is_being_written(&place.path().join("none")).is_err());
+    }
 
     #[test]
     fn room_is_taken_and_can_be_seen() {

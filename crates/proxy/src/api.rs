@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fracas_core::chaos::ChaosConfig;
+use fracas_core::chaos::{ChaosConfig, Route as RouteRule};
 use fracas_core::problem::Problem;
 use fracas_spec::{Chaos, Source, chaos};
 use http_body_util::{BodyExt as _, Limited};
@@ -85,6 +85,10 @@ struct Status {
     /// Also those that came while it was on, when it is off.
     bulkhead_concurrent_requests: usize,
     bulkhead_queued_requests: usize,
+    /// The routes that act, in their order: `GET /path`, or a path alone for all methods.
+    active_routes: Vec<String>,
+    /// The names of the rules of `mutations` that act, in their order. One that has changed as many answers as it may is not among them.
+    active_mutations: Vec<String>,
     seed: u64,
 }
 
@@ -191,6 +195,8 @@ fn status(shared: &Shared) -> Response<Body> {
         bulkhead_enabled: config.bulkhead().is_some(),
         bulkhead_concurrent_requests: inside,
         bulkhead_queued_requests: queued,
+        active_routes: config.routes().iter().map(RouteRule::key).collect(),
+        active_mutations: active.mutations().map_or_else(Vec::new, |rules| rules.acting()),
         seed: shared.seed.0,
     })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -26,6 +27,8 @@ pub(crate) struct Guarded<B> {
     passing: Option<Passing>,
     /// Whether the connection may not end before the request was read to its end.
     ends_after_upload: bool,
+    /// For how long that is waited for at most.
+    patience: Duration,
     /// When it was, while somebody waits for that.
     read: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Why the body breaks off, until then.
@@ -52,6 +55,7 @@ impl<B: Body> Guarded<B> {
             upload,
             passing,
             ends_after_upload: false,
+            patience: ALL,
             read: None,
             cut_off: None,
             _held: held,
@@ -99,7 +103,7 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Guarded<B> {
         {
             // Whoever holds the request without reading it does not hold up the end for ever.
             let read = this.read.get_or_insert_with(|| {
-                let over = timeout(ALL, this.upload.clone().over());
+                let over = timeout(this.patience, this.upload.clone().over());
                 Box::pin(async move {
                     let _late = over.await;
                 })
@@ -128,5 +132,48 @@ impl<B: Body<Data = Bytes, Error = Broken> + Unpin> Body for Guarded<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::faults::connections::Use;
+
+    struct Over;
+
+    impl Body for Over {
+        type Data = Bytes;
+        type Error = Broken;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+            Poll::Ready(Some(Err(CutOff::default().into())))
+        }
+    }
+
+    /// How long it takes until an answer that was cut off ends, behind a request of which nothing is read.
+    async fn waits(patience: Duration, progress: Progress) -> Duration {
+        let held = (None, Arc::new(Use::new().begins(false)), None);
+        let mut guarded = Guarded::new(Over, progress, None, held).ends_after_upload();
+        assert_eq!(guarded.patience, Duration::from_secs(30));
+        guarded.patience = patience;
+        let begun = Instant::now();
+        assert!(guarded.frame().await.unwrap().unwrap_err().is::<CutOff>());
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_waits_for_its_request_and_not_for_ever() {
+        let patience = Duration::from_millis(50);
+        let waited = waits(patience, Progress::new()).await;
+        assert!(waited >= patience, "{waited:?}");
+        let over = Progress::new();
+        over.set_over();
+        let long = Duration::from_hours(1);
+        assert!(waits(long, over).await < long);
     }
 }

@@ -7,12 +7,14 @@
 //! The proxy has sockets of its own alone, so there is nothing to be undone but its own end.
 
 mod accept;
+mod ahead;
 mod answer;
 mod api;
 mod body;
 pub mod client;
 mod connection;
 mod control;
+mod destination;
 mod egress;
 mod extended;
 mod faults;

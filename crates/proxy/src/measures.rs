@@ -19,7 +19,7 @@ const PARTS: usize = 16;
 pub(crate) struct Measures {
     next: AtomicUsize,
     /// The n-th answer of all is in the part n % [`PARTS`].
-    parts: [Mutex<VecDeque<Sample>>; PARTS],
+    parts: [Mutex<VecDeque<(usize, Sample)>>; PARTS],
 }
 
 /// One answer.
@@ -70,11 +70,14 @@ impl Default for Measures {
 impl Measures {
     /// An answer has ended.
     pub(crate) fn add(&self, took: Duration, injected: Duration) {
-        let sample = Sample {
+        self.put(Sample {
             timestamp: Timestamp::now(),
             latency_ms: millis(took),
             injected_ms: millis(injected),
-        };
+        });
+    }
+
+    fn put(&self, sample: Sample) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut part = self.parts[number % PARTS]
             .lock()
@@ -82,17 +85,17 @@ impl Measures {
         if part.len() == KEPT / PARTS {
             part.pop_front();
         }
-        part.push_back(sample);
+        part.push_back((number, sample));
     }
 
-    /// The last answers, the oldest first.
+    /// The last answers, in the order in which they ended: the clock of the wall may be set back meanwhile.
     pub(crate) fn samples(&self) -> Vec<Sample> {
-        let mut all: Vec<Sample> = Vec::with_capacity(KEPT);
+        let mut all: Vec<(usize, Sample)> = Vec::with_capacity(KEPT);
         for part in &self.parts {
             all.extend(&*part.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        all.sort_by_key(|sample| sample.timestamp);
-        all
+        all.sort_unstable_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, sample)| sample).collect()
     }
 
     /// What is said of them.
@@ -159,6 +162,20 @@ mod tests {
         seen.sort_by(f64::total_cmp);
         let last: Vec<f64> = (100..KEPT as u64 + 100).map(|number| number as f64).collect();
         assert_eq!(seen, last);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_changes_no_order() {
+        let measures = Measures::default();
+        for number in 0..100_u32 {
+            measures.put(Sample {
+                timestamp: Timestamp::from_second(1000 - i64::from(number)).unwrap(),
+                latency_ms: f64::from(number),
+                injected_ms: 0.0,
+            });
+        }
+        let seen: Vec<f64> = measures.samples().iter().map(|sample| sample.latency_ms).collect();
+        assert_eq!(seen, (0..100).map(f64::from).collect::<Vec<f64>>());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use fracas_core::traffic::Network;
 use crate::service::Shared;
 use run::{How, Run};
 
+pub(crate) use egress::Reach;
 pub(crate) use record::Status;
 pub(crate) use work::{Refused, start};
 
@@ -29,6 +30,8 @@ pub struct Orchestrations {
     pub allow_exec: bool,
     /// To which networks, besides this machine, hooks may send requests.
     pub allow_upstream: Vec<Network>,
+    /// Ports of this machine to which hooks send nothing, besides those of the proxy's API, unless the orchestration may run programs.
+    pub own: Vec<u16>,
 }
 
 /// The place of one orchestration.
@@ -39,15 +42,15 @@ pub(crate) struct Orchestra {
     is_closed: AtomicBool,
     imported: Mutex<Option<Orchestration>>,
     allow_exec: bool,
-    allow_upstream: Vec<Network>,
+    reach: Reach,
 }
 
 impl Orchestra {
     /// One that has none yet.
-    pub(crate) fn new(allow_exec: bool, allow_upstream: Vec<Network>) -> Self {
+    pub(crate) fn new(allow_exec: bool, reach: Reach) -> Self {
         Self {
             allow_exec,
-            allow_upstream,
+            reach,
             ..Self::default()
         }
     }

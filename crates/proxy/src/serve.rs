@@ -21,7 +21,7 @@ use crate::forward::Forward;
 use crate::front::{self, Front, Pardon};
 use crate::live::Live;
 use crate::measures::Measures;
-use crate::orchestra::{self, Orchestra};
+use crate::orchestra::{self, Orchestra, Reach};
 use crate::profiles::Profiles;
 use crate::scenarios::{self, Scenarios};
 use crate::service::Shared;
@@ -105,14 +105,26 @@ impl Proxy {
             over: heard,
             bandwidth: Arc::clone(live.bandwidth()),
         };
-        let mut egress = order.egress;
-        for (own, _) in &entrances {
+        let (mut egress, mut reach) = (
+            order.egress,
+            Reach {
+                allowed: order.orchestrations.allow_upstream,
+                own: order.orchestrations.own,
+                shared: Vec::new(),
+            },
+        );
+        for (own, door) in &entrances {
+            // Whoever did not know it would let others reach it.
+            let at = own
+                .local_addr()
+                .map_err(|error| Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error))?;
             if let Some(egress) = &mut egress {
-                // Whoever did not know it would let others reach it.
-                let at = own.local_addr().map_err(|error| {
-                    Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error)
-                })?;
                 egress.keeps_out(at.port());
+            }
+            match door {
+                Door::Api => reach.own.push(at.port()),
+                Door::Both => reach.shared.push(at.port()),
+                Door::Traffic | Door::Front => {}
             }
         }
         let tunnels_of_all = carry.clone();
@@ -122,7 +134,7 @@ impl Proxy {
             .map(|upstream| Forward::new(upstream, &trust, limits, carry));
         let shared = Shared {
             live,
-            orchestra: Orchestra::new(order.orchestrations.allow_exec, order.orchestrations.allow_upstream),
+            orchestra: Orchestra::new(order.orchestrations.allow_exec, reach),
             scenarios: Scenarios::default(),
             measures: Measures::default(),
             profiles: Profiles::default(),
@@ -197,7 +209,7 @@ impl Proxy {
         } = self;
         if let Some((first, plan)) = first {
             // Nobody can have begun another, and nobody has asked it to end.
-            let _begun = orchestra::start(&shared, first, plan);
+            let _begun = orchestra::start(&shared, first, plan, true);
         }
         let (drain, draining) = watch::channel(false);
         let (sender, mut opened) = mpsc::channel(64);

@@ -13,7 +13,6 @@ mod routes;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -27,6 +26,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::tcp::pipe::All;
 use crate::tcp::relay::Common;
 use crate::tcp::toxic::Kind;
 use crate::timer::Timer;
@@ -37,6 +37,8 @@ use collection::Collection;
 const CALLERS: usize = 256;
 /// Connections of clients at a time, of all proxies.
 const CONNECTIONS: usize = 16_384;
+/// In bytes, what all of them hold.
+const HELD: usize = 512 << 20;
 /// In bytes, for the line and the headers of a request.
 const LARGEST_HEAD: usize = 64 << 10;
 /// After a connection could not be taken.
@@ -91,7 +93,7 @@ impl Toxiproxy {
             timer,
             metrics: metrics.clone(),
             room: Arc::new(Semaphore::new(CONNECTIONS)),
-            held: AtomicUsize::new(0),
+            held: All::new(HELD),
             unheard: order.limits.silence,
             draining,
         };

@@ -1,7 +1,6 @@
 //! The body of a request, on its way up. Whoever takes it may let it go before its end, as an upstream does that answers at once; but a body
 //! that nobody holds ends the connection in HTTP/1, and in HTTP/2 the stream, in either case perhaps before the client has read the answer.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -9,17 +8,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::EXPECT;
 use hyper::{Request, Version};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep, timeout};
 
+use crate::ahead::Ahead;
 use crate::faults::bandwidth::Bandwidth;
-use crate::faults::mutation::gives_back;
 use crate::progress::Progress;
 use crate::shaped::Shaped;
 
@@ -48,11 +47,9 @@ pub(crate) struct Upload {
     silent: Option<Pin<Box<Sleep>>>,
     progress: Progress,
     /// What was read before anybody took it.
-    ahead: VecDeque<Result<Frame<Bytes>, Broken>>,
+    ahead: Ahead,
     /// Whether that is all.
     is_all: bool,
-    /// For what was read.
-    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Upload {
@@ -65,9 +62,8 @@ impl Upload {
             silence,
             silent: None,
             progress: Progress::new(),
-            ahead: VecDeque::new(),
+            ahead: Ahead::default(),
             is_all: false,
-            room: None,
         })
     }
 
@@ -85,34 +81,10 @@ impl Upload {
         if is_too_large || self.is_end_stream() {
             return None;
         }
-        let mut bytes = BytesMut::new();
-        let mut frames = VecDeque::new();
-        let is_whole = loop {
-            let frame = match self.frame().await {
-                None => break true,
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
-                    frames.push_back(Err(error));
-                    break false;
-                }
-            };
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            if let Some(data) = frame.data_ref() {
-                bytes.extend_from_slice(data);
-            }
-            frames.push_back(Ok(frame));
-            let more = u32::try_from(length).ok().filter(|_| bytes.len() <= most);
-            let Some(Ok(more)) = more.map(|length| Arc::clone(room).try_acquire_many_owned(length)) else {
-                break false;
-            };
-            match &mut self.room {
-                Some(held) => held.merge(more),
-                None => self.room = Some(more),
-            }
-        };
-        self.ahead = frames;
-        self.is_all = is_whole;
-        is_whole.then(|| bytes.freeze())
+        let (ahead, whole) = Ahead::read(self, most, room, None).await;
+        self.ahead = ahead;
+        self.is_all = whole.is_some();
+        whole
     }
 
     /// How far it is.
@@ -127,8 +99,7 @@ impl Body for Upload {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let this = self.get_mut();
-        if let Some(frame) = this.ahead.pop_front() {
-            gives_back(&mut this.room, &frame, !this.ahead.is_empty());
+        if let Some(frame) = this.ahead.next() {
             this.progress.moved();
             return Poll::Ready(Some(frame));
         }
@@ -171,8 +142,7 @@ impl Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ahead = self.ahead.iter().flatten().filter_map(Frame::data_ref);
-        let ahead: u64 = ahead.map(|data| data.len() as u64).sum();
+        let ahead = self.ahead.length();
         let rest = match &self.body {
             Some(body) if !self.is_all => body.size_hint(),
             _ => SizeHint::with_exact(0),
@@ -222,3 +192,55 @@ impl fmt::Display for Silent {
 }
 
 impl Error for Silent {}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use http_body_util::Empty;
+    use hyper::service::service_fn;
+    use hyper::{Response, server};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// What is read ahead of these bytes, what comes then to whoever takes the body, and the room that is left before that and behind it.
+    async fn read(sent: &'static [u8], most: usize, count: usize) -> (Option<Bytes>, Bytes, [usize; 2]) {
+        let (client, server) = duplex(1 << 20);
+        let seen = Arc::new(Mutex::new(None));
+        let service = service_fn(|request: Request<Incoming>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let room = Arc::new(Semaphore::new(count));
+                let mut body = Upload::of(request, ALL).into_body();
+                let ahead = body.read_ahead(most, &room).await;
+                let left = room.available_permits();
+                let passed = body.collect().await.unwrap().to_bytes();
+                *seen.lock().unwrap() = Some((ahead, passed, [left, room.available_permits()]));
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        let served = server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        let asks = async {
+            let (mut reads, mut writes) = tokio::io::split(client);
+            let length = sent.len();
+            let head = format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+            writes.write_all(&[head.as_bytes(), sent].concat()).await.unwrap();
+            reads.read_to_end(&mut Vec::new()).await.unwrap();
+        };
+        let (served, ()) = tokio::join!(served, asks);
+        served.unwrap();
+        let seen = seen.lock().unwrap().take();
+        seen.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_or_is_too_large_passes_as_it_came() {
+        let all = Bytes::from_static(b"[1,2]");
+        assert_eq!(read(b"[1,2]", 9, 4).await, (None, all.clone(), [4, 4]));
+        assert_eq!(read(b"[1,2]", 4, 9).await, (None, all.clone(), [9, 9]));
+        assert_eq!(read(b"[1,2]", 5, 5).await, (Some(all.clone()), all, [0, 5]));
+    }
+}

@@ -67,6 +67,10 @@ struct Way<'s> {
     mask: Option<[u8; 4]>,
     /// Whether the side that it comes from has closed.
     has_closed: bool,
+    /// What came while a message was held.
+    ahead: Vec<u8>,
+    /// Whether nothing more comes behind that.
+    is_over: bool,
 }
 
 /// Whether this is the name of the protocol.
@@ -129,6 +133,8 @@ impl<'s> Way<'s> {
             kind: None,
             mask: None,
             has_closed: false,
+            ahead: Vec::new(),
+            is_over: false,
         }
     }
 
@@ -137,16 +143,23 @@ impl<'s> Way<'s> {
         let ends = self.ends;
         let (code, rest) = loop {
             let is_between = !self.is_raw && self.reader.is_between();
-            let count = tokio::select! {
-                biased;
-                code = ends.closed(), if is_between => break (code, Vec::new()),
-                count = from.read(&mut room) => count?,
+            let count = if self.ahead.is_empty() && !self.is_over {
+                tokio::select! {
+                    biased;
+                    code = ends.closed(), if is_between => break (code, Vec::new()),
+                    count = from.read(&mut room) => count?,
+                }
+            } else {
+                let count = self.ahead.len();
+                room[..count].copy_from_slice(&self.ahead);
+                self.ahead.clear();
+                count
             };
             if count == 0 {
                 return to.shutdown().await;
             }
-            if let Some((code, rest)) = self.pass(&room[..count], &mut to).await? {
-                break (code, rest.to_vec());
+            if let Some((code, rest)) = self.pass(&room[..count], &mut from, &mut to).await? {
+                break (code, [rest, &self.ahead].concat());
             }
             to.flush().await?;
         };
@@ -163,6 +176,7 @@ impl<'s> Way<'s> {
     async fn pass<'b>(
         &mut self,
         mut bytes: &'b [u8],
+        from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Option<(u16, &'b [u8])>> {
         let mut out = Vec::with_capacity(bytes.len() + LONGEST);
@@ -180,7 +194,7 @@ impl<'s> Way<'s> {
                 self.kind = Some(kind);
                 if kind.is_first() {
                     self.fate = self.decide(kind);
-                    if let Some(code) = self.begin(&mut out, to).await? {
+                    if let Some(code) = self.begin(&mut out, from, to).await? {
                         to.write_all(&out).await?;
                         return Ok(Some((code, bytes)));
                     }
@@ -210,10 +224,10 @@ impl<'s> Way<'s> {
             if self.is_dropped() {
                 continue;
             }
-            let from = out.len();
+            let start = out.len();
             out.extend_from_slice(part);
             if let Step::Payload(at) = step {
-                self.corrupt(&mut out[from..], at);
+                self.corrupt(&mut out[start..], at);
             }
         }
         to.write_all(&out).await?;
@@ -233,7 +247,12 @@ impl<'s> Way<'s> {
     }
 
     /// Does what is done when a message begins. If the connection is to be closed, the code.
-    async fn begin(&mut self, out: &mut Vec<u8>, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<Option<u16>> {
+    async fn begin(
+        &mut self,
+        out: &mut Vec<u8>,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<Option<u16>> {
         let shared = &self.session.shared;
         match self.fate {
             Fate::Closed(code) => {
@@ -259,13 +278,29 @@ impl<'s> Way<'s> {
                 to.flush().await?;
                 out.clear();
                 shared.metrics.met("websocket_message_delay");
+                let ends = self.ends;
                 tokio::select! {
                     () = shared.timer.until(until) => Ok(None),
-                    code = self.ends.closed() => Ok(Some(code)),
+                    code = ends.closed() => Ok(Some(code)),
+                    broke = self.listen(from) => Err(broke),
                 }
             }
             Fate::Passes { after: None, .. } => Ok(None),
         }
+    }
+
+    /// Takes what comes while a message is held, so that it is seen at once when whoever sent it is gone. As much as is read at once: who sends more
+    /// and goes is seen when the message has passed.
+    async fn listen(&mut self, from: &mut (impl AsyncRead + Unpin)) -> io::Error {
+        while !self.is_over && self.ahead.len() < ROOM {
+            let room = ROOM - self.ahead.len();
+            match (&mut *from).take(room as u64).read_buf(&mut self.ahead).await {
+                Ok(0) => self.is_over = true,
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+        std::future::pending().await
     }
 
     /// Whether what passes belongs to a message that is dropped.
@@ -315,6 +350,7 @@ impl<'s> Way<'s> {
     /// Reads until the side that this direction comes from has closed, too, and keeps nothing: what is not read makes the end a reset, and
     /// that may take away the close frame.
     async fn finish(mut self, rest: &[u8], mut from: impl AsyncRead + Unpin, room: &mut [u8]) -> io::Result<()> {
+        let was_over = self.is_over;
         let mut closes = false;
         let mut is_over = |mut bytes: &[u8]| {
             while !(bytes.is_empty() || closes && self.reader.is_between()) {
@@ -326,7 +362,7 @@ impl<'s> Way<'s> {
             }
             closes && self.reader.is_between()
         };
-        let mut over = is_over(rest);
+        let mut over = is_over(rest) || was_over;
         while !over {
             let count = from.read(room).await?;
             over = count == 0 || is_over(&room[..count]);

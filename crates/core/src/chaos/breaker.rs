@@ -14,6 +14,11 @@ use serde::{Deserialize, Serialize};
 /// `rolling_window_ms`. *Open*, it refuses all for `timeout_ms`, and says in `retry-after` for how long yet. *Half-open*, from the first
 /// request behind that on, it lets a few pass as trials: the first failure opens it again, and `success_threshold` successes close it. What
 /// was let pass before the last change of all that counts no more.
+///
+/// It is one for as long as the proxy lives. A scenario that has a name does its harm behind the breaker that is configured: what opened while
+/// the scenario acted stays open when the scenario is stopped, for its time, as behind any other failures. So it is with a scenario that has a
+/// breaker of its own where that is the same; where it is not, the breaker is closed, and knows nothing of before, at the start and at the stop.
+/// It is so, too, when an orchestration begins and when it ends, and when another breaker is configured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CircuitBreaker {

@@ -43,8 +43,10 @@ pub struct LogHook {
 #[serde(deny_unknown_fields)]
 pub struct HttpHook {
     /// To where: `http://host:port/path`, on this machine unless the proxy was started with `--allow-upstream` for its network. Never an
-    /// address that is link-local, or one by which clouds tell about their machines. A name is looked up once for each request. At
-    /// most 1000 characters.
+    /// address that is link-local, or one by which clouds tell about their machines. Nor the proxy's own APIs (beneath `/api/chaos/`, the
+    /// addresses of `--api-listen`, `--toxiproxy-api` and `--metrics-listen`), unless the orchestration may run programs: by `--orchestration`
+    /// of `fracas proxy`, or `--allow-exec`. Its traffic may be asked for as any other. A name is looked up once for each request. At most
+    /// 1000 characters.
     pub url: String,
     /// Its method.
     #[serde(default = "get")]

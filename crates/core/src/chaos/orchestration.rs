@@ -38,7 +38,9 @@ pub struct Orchestration {
     /// It ends after so many seconds, wherever it is then. From 0.001 to 30 days, 2592000; what takes longer by itself needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration_seconds: Option<f64>,
-    /// It has failed if it is not over within so many seconds, and ends then. From 0.001 to 30 days, 2592000.
+    /// It has failed if it is not over within so many seconds, and ends then. From 0.001 to 30 days, 2592000. Of this and
+    /// `max_duration_seconds`, which is no failure, the shorter one acts: so one that is longer says nothing, as when `--max-duration` of `fracas
+    /// orchestrate start` ends sooner what the file lets go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
     /// Texts by their names, for conditions and assertions. At most 100, and hooks and steps may set others; a name or a text has at most
@@ -101,7 +103,8 @@ pub struct Step {
     /// What happens after it was on, at most 20, also if an assertion did not hold. The first that fails makes it fail.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_hooks: Vec<Hook>,
-    /// It fails if it is not over within so many seconds, with its hooks; each attempt has as many. From 0.001 to 30 days, 2592000.
+    /// It fails if it is not over within so many seconds, with its hooks; each attempt has as many. From 0.001 to 30 days, 2592000. If the
+    /// orchestration ends before by its `max_duration_seconds`, so does the step, and that is no failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<f64>,
     /// How often it is tried again if it fails. Without it: never.

@@ -44,7 +44,7 @@ pub(crate) struct Proxy {
     pub(crate) allow_exec: bool,
     /// Lets hooks of orchestrations send requests to this network besides this machine, and tunnels (--connect) lead there instead of to the
     /// loopback; like 10.0.0.0/8, may be repeated. Link-local addresses, and those by which clouds tell about their machines, are never
-    /// among them, and for tunnels neither the proxy's own ports
+    /// among them, and for tunnels neither the proxy's own ports; for hooks neither those of its APIs, unless the orchestration may run programs
     #[arg(long, value_name = "CIDR", conflicts_with = "tls_passthrough")]
     pub(crate) allow_upstream: Vec<Network>,
     /// Address and port of the API, and of nothing else; needed behind another proxy (nginx, HAProxy) or a forwarded port on this machine, for

@@ -73,6 +73,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
             first: proxy.orchestration.as_deref().map(first).transpose()?,
             allow_exec: proxy.allow_exec,
             allow_upstream: proxy.allow_upstream.clone(),
+            own: Vec::new(),
         },
         limits: Limits {
             silence: proxy.client_timeout.0,
@@ -101,6 +102,11 @@ async fn serve(
             if !common.quiet {
                 tell(&format!("spans: {}", otlp.shown()));
             }
+            if order.tls.passthrough.is_some() {
+                tell(
+                    "warning: no connection that is passed through is a span (--otlp-endpoint with --tls-passthrough): nobody knows its requests",
+                );
+            }
             let exporter = Exporter::start(otlp);
             order.tracing = Some(Tracing::new(exporter.spans(), fracas_engine::random()?));
             Some(exporter)
@@ -124,12 +130,13 @@ async fn serve(
     let toxiproxy = toxiproxy.transpose()?;
     let whose = |error| system("cannot tell where the proxy listens", &error);
     let metrics = settings.metrics_listen().map(Endpoint::bind).transpose()?;
+    // Whoever used that API by a tunnel or a hook could lead others anywhere. Metrics are for those whom their address lets in.
+    let of_toxiproxy = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
+    let of_toxiproxy = of_toxiproxy.transpose().map_err(whose)?;
+    let of_metrics = metrics.as_ref().map(|endpoint| endpoint.address().port());
+    order.orchestrations.own = of_toxiproxy.into_iter().chain(of_metrics).collect();
     if asked.connect.connect {
-        // Whoever used that API by a tunnel could lead others anywhere. Metrics are for those whom their address lets in.
-        let api = toxiproxy.as_ref().map(|one| one.address().map(|at| at.port()));
-        let api = api.transpose().map_err(whose)?;
-        let metrics = metrics.as_ref().map(|endpoint| endpoint.address().port());
-        let own = api.into_iter().chain(metrics).collect();
+        let own = order.orchestrations.own.clone();
         order.egress = Some(Egress::new(&asked.allow_upstream, own));
     }
     let proxy = fracas_proxy::Proxy::bind(order)?;

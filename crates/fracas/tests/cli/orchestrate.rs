@@ -197,14 +197,18 @@ steps: [{{ name: a, duration_seconds: 0.02 }}]
 #[test]
 fn hooks_reach_others_that_a_flag_names() {
     let cli = Cli::new();
-    // Nothing is sent there: no connection can be made to all.
+    // Nobody is there: these addresses are for texts alone (RFC 5737).
     let text = "name: o
-pre_hooks: [{ http_request: { url: \"http://255.255.255.255:9/\" } }]
+pre_hooks: [{ http_request: { url: \"http://192.0.2.1:9/\", timeout_seconds: 0.2 } }]
 steps: [{ name: a, duration_seconds: 0.02 }]
 ";
     let why = |words: &[&str]| reported(&cli, text, words)["failures"].to_string();
     let said = why(&[]);
-    assert!(said.contains("`--allow-upstream 255.255.255.255`"), "{said}");
-    let said = why(&["--allow-upstream", "255.255.255.0/24"]);
-    assert!(said.contains("unreachable"), "{said}");
+    assert!(said.contains("`--allow-upstream 192.0.2.1`"), "{said}");
+    let said = why(&["--allow-upstream", "192.0.2.0/24"]);
+    // How that fails is the network's affair.
+    assert!(
+        said.contains("hook http_request: ") && !said.contains("--allow-upstream"),
+        "{said}"
+    );
 }

@@ -1,6 +1,7 @@
 //! Flags of `fracas proxy` that mean several keys at once, and the file that may change: each seen in what happens to traffic.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -397,6 +398,34 @@ fn changes_of_the_file_act_from_the_next_request_on() {
         let line = format!("fracas_proxy_config_reloads_total{{result=\"{counted}");
         assert!(metrics.contains(&line), "{metrics}");
     }
+}
+
+// A writer pauses where what stands there is valid, for many times as long as between two looks; the other file shows that these go on.
+#[test]
+fn what_is_half_written_does_not_act() {
+    let cli = Cli::new();
+    let file = cli.file("chaos.yaml", &fails(501));
+    let beside = cli.file("beside.yaml", &fails(501));
+    let proxy = Proxied::start(&cli, &["--chaos-config", &file]);
+    let other = Proxied::start(&cli, &["--chaos-config", &beside]);
+    let mut writer = fs::File::create(&file).unwrap();
+    writer.write_all(fails(502).as_bytes()).unwrap();
+    for status in ["503", "504", "505", "503", "504", "505"] {
+        replace(&beside, &fails(status.parse().unwrap()));
+        becomes(&other, status);
+        assert_eq!(proxy.get("/", "a").status(), "501");
+    }
+    writer.write_all(b"latency: { fixed_delay_ms: 1 }\n").unwrap();
+    drop(writer);
+    becomes(&proxy, "502");
+    assert_eq!(proxy.get("/", "a").header("x-fracas-latency-ms"), "1.000");
+    // Never a moment in which half of it was done.
+    let said = proxy.going.err();
+    assert_eq!(said.matches("has changed").count(), 1, "{said}");
+    // Who has it open, and does not write, is not waited for forever.
+    let _open = fs::File::options().append(true).open(&beside).unwrap();
+    fs::write(&beside, fails(506)).unwrap();
+    becomes(&other, "506");
 }
 
 // A ConfigMap: the file is a link to a link to a folder, and the one in the middle is turned.

@@ -17,6 +17,32 @@ fn ask(proxy: &Proxied, path: &str, headers: &str) -> String {
 }
 
 #[test]
+fn what_is_passed_through_is_no_span_and_that_is_said() {
+    let cli = Cli::new();
+    let passes = [
+        "--tls-passthrough",
+        "--api-listen",
+        "0",
+        "--upstream",
+        "tcp://127.0.0.1:1",
+    ];
+    let spans = ["--quiet", "--otlp-endpoint", "http://127.0.0.1:1"];
+    for (words, is_said) in [
+        ([&passes[..], &spans].concat(), true),
+        (spans.to_vec(), false),
+        ([&passes[..], &["--quiet"]].concat(), false),
+    ] {
+        let proxy = Proxied::start(&cli, &words);
+        let said = proxy.going.err();
+        assert_eq!(
+            said.contains("no connection that is passed through is a span"),
+            is_said,
+            "{words:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn each_request_is_a_span_with_what_was_done_to_it() {
     let cli = Cli::new();
     let collector = Receiver::start();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::Cli;
 use crate::proxied::{Proxied, get};
-use crate::seen::swap;
+use crate::seen::{looks, sees_differ};
 use crate::support::{LIMIT as LONGEST, soon};
 
 const FIXED: &str = "enabled: true
@@ -388,21 +388,13 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
         let file = cli.file("chaos.yaml", config);
         look(&Proxied::start(&cli, &["--seed", "1", "--chaos-config", &file]))
     };
-    assert_eq!(shown(base), before, "{base}");
-    let other = swap(base, old, new);
-    assert_eq!(shown(&other), after, "{other}");
-}
-
-macro_rules! keys {
-    ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
-        $(#[test] fn $name() { differ($base, $old, $new, $look, $before, $after); })*
-    };
+    sees_differ(shown, base, (old, new), (before, after));
 }
 
 mod mutations;
 mod routes;
 
-keys! {
+looks! {
     key_enabled: FIXED, "enabled: true\nlatency" => "enabled: false\nlatency", latency, "2.000" => "none";
     key_latency_enabled: FIXED, "{ enabled: true" => "{ enabled: false", latency, "2.000" => "none";
     key_latency_fixed_delay_ms: FIXED, "_ms: 2" => "_ms: 0.5", latency, "2.000" => "0.500";

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::cli::Cli;
 use crate::proxied::Proxied;
-use crate::seen::swap;
+use crate::seen::{looks, sees_differ};
 use crate::support::LIMIT;
 
 const STATUS: &str = "grpc: { enabled: true, status_codes: [8], status_code_probability: 1 }
@@ -223,18 +223,10 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
         let file = cli.file("chaos.yaml", config);
         look(&|upstream| Proxied::start(&cli, &["--seed", "1", "--upstream", upstream, "--chaos-config", &file]))
     };
-    assert_eq!(shown(base), before, "{base}");
-    let other = swap(base, old, new);
-    assert_eq!(shown(&other), after, "{other}");
+    sees_differ(shown, base, (old, new), (before, after));
 }
 
-macro_rules! keys {
-    ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
-        $(#[test] fn $name() { differ($base, $old, $new, $look, $before, $after); })*
-    };
-}
-
-keys! {
+looks! {
     key_grpc_enabled: STATUS, "true" => "false", call, "0 and 8" => "3 and 0";
     key_grpc_status_codes: STATUS, "[8]" => "[13]", call, "0 and 8" => "0 and 13";
     key_grpc_status_code_probability: STATUS, "probability: 1" => "probability: 0", call, "0 and 8" => "3 and 0";

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::Cli;
 use crate::proxied::Proxied;
-use crate::seen::swap;
+use crate::seen::{looks, sees_differ, swap};
 use crate::support::{LIMIT, every};
 
 /// Longer than those that are short.
@@ -315,18 +315,10 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
         }
         seen
     };
-    assert_eq!(shown(base), before, "{base}");
-    let other = swap(base, old, new);
-    assert_eq!(shown(&other), after, "{other}");
+    sees_differ(shown, base, (old, new), (before, after));
 }
 
-macro_rules! keys {
-    ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
-        $(#[test] fn $name() { differ(&$base, $old, $new, $look, $before, $after); })*
-    };
-}
-
-keys! {
+looks! {
     key_name: SHORT, "name: o\n" => "name: p\n", name, "\"o\"" => "\"p\"";
     key_description: SHORT, "of one kind" => "of another", description, "\"of one kind\"" => "\"of another\"";
     key_tags: SHORT, "[a]" => "[b]", tags, "[\"a\"]" => "[\"b\"]";

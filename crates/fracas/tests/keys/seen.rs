@@ -76,6 +76,23 @@ pub(crate) fn differ(stage: &Stage, with: Look, base: &str, change: (&str, &str)
     );
 }
 
+/// Looks at `base`, and at `base` with the first of `change` replaced by the second: one is seen as the first of `seen`, the other as the second.
+#[track_caller]
+pub(crate) fn sees_differ(look: impl Fn(&str) -> String, base: &str, change: (&str, &str), seen: (&str, &str)) {
+    assert_eq!(look(base), seen.0, "{base}");
+    let other = swap(base, change.0, change.1);
+    assert_eq!(look(&other), seen.1, "{other}");
+}
+
+/// Tests of keys by a `differ` of the module that they are in: name, base document, `old => new` in it, how it is looked at, and what is seen before
+/// and after.
+macro_rules! looks {
+    ($($name:ident: $base:expr, $old:literal => $new:literal, $look:expr, $before:literal => $after:literal;)*) => {
+        $(#[test] fn $name() { differ(&$base, $old, $new, $look, $before, $after); })*
+    };
+}
+pub(crate) use looks;
+
 /// Tests of keys: on which stage, how it is looked at and a document; then name, `old => new` in the document, and where what is
 /// shown changes from what to what.
 macro_rules! keys {

@@ -72,7 +72,7 @@ pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
         return answer::problem(StatusCode::UNPROCESSABLE_ENTITY, "it is not known what a step does");
     };
     let message = format!("Orchestration '{}' started successfully", orchestration.name);
-    match orchestra::start(shared, orchestration, plan) {
+    match orchestra::start(shared, orchestration, plan, false) {
         Ok(()) => done(&message),
         Err(Refused::Another) => {
             let why = "another orchestration runs: POST /api/chaos/orchestration/stop ends it";

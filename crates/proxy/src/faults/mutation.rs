@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::identity::Chance;
 use crate::upload::Upload;
 
-pub(crate) use whole::{change, gives_back, room};
+pub(crate) use whole::{change, room};
 
 /// In bytes, the largest body that is read.
 const LARGEST: usize = 10 << 20;
@@ -137,6 +137,12 @@ impl Mutations {
             }
         };
         self.counts.stats(self.rules.iter().map(of_rule).collect())
+    }
+
+    /// The names of those that may change another answer.
+    pub(crate) fn acting(&self) -> Vec<String> {
+        let acting = self.rules.iter().filter(|rule| rule.can_act());
+        acting.map(|rule| rule.rule.name.clone()).collect()
     }
 
     /// Counts from the beginning again.

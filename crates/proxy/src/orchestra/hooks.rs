@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fracas_core::chaos::{CommandHook, HttpHook};
-use fracas_core::traffic::Network;
 use fracas_linux::command::run_bounded;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue};
@@ -15,21 +14,21 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::egress;
+use super::egress::Reach;
 
 /// In bytes, for an answer of which nobody reads anything.
 const LARGEST: usize = 1 << 20;
 /// In bytes, for what a program says.
 const OUTPUT: usize = 1024;
 
-/// Sends a request.
-pub(super) async fn send(hook: &HttpHook, allowed: &[Network]) -> Result<(), String> {
+/// Sends a request, of an orchestration that may run programs or not.
+pub(super) async fn send(hook: &HttpHook, reach: &Reach, may_run: bool) -> Result<(), String> {
     let limit = seconds(hook.timeout_seconds);
-    let sent = timeout(limit, exchange(hook, allowed)).await;
+    let sent = timeout(limit, exchange(hook, reach, may_run)).await;
     sent.unwrap_or_else(|_| Err(format!("{} did not answer within {} s", hook.url, hook.timeout_seconds)))
 }
 
-async fn exchange(hook: &HttpHook, allowed: &[Network]) -> Result<(), String> {
+async fn exchange(hook: &HttpHook, reach: &Reach, may_run: bool) -> Result<(), String> {
     let of = |why: String| format!("{}: {why}", hook.url);
     let said = |error: &(dyn std::error::Error + 'static)| of(fracas_core::problem::causes(error).join(": "));
     let uri: Uri = hook
@@ -37,7 +36,7 @@ async fn exchange(hook: &HttpHook, allowed: &[Network]) -> Result<(), String> {
         .parse()
         .map_err(|error: hyper::http::uri::InvalidUri| said(&error))?;
     let authority = uri.authority().ok_or_else(|| of("it has no host".to_owned()))?;
-    let addresses = egress::resolve(authority, allowed).await.map_err(of)?;
+    let addresses = reach.resolve(authority, uri.path(), may_run).await.map_err(of)?;
     // To the addresses that were looked at, one after the other, and not to what the name means a moment later.
     let stream = TcpStream::connect(&*addresses).await.map_err(|error| said(&error))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))

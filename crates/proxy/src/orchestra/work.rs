@@ -28,6 +28,8 @@ struct Work {
     run: Stopped,
     orchestration: Arc<Orchestration>,
     plan: Plan,
+    /// Whoever started the proxy has named it, or lets all of them run programs.
+    may_run: bool,
 }
 
 impl Drop for Work {
@@ -57,8 +59,14 @@ enum Halt {
     Failed,
 }
 
-/// Begins: its first steps are on when this returns, unless they or it have hooks that wait.
-pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Plan) -> Result<(), Refused> {
+/// Begins: its first steps are on when this returns, unless they or it have hooks that wait. `is_named` by whoever started the proxy, or else it
+/// came by the API.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    orchestration: Orchestration,
+    plan: Plan,
+    is_named: bool,
+) -> Result<(), Refused> {
     let mut place = shared.orchestra.lock();
     if shared.orchestra.is_closed() {
         return Err(Refused::Ends);
@@ -76,6 +84,7 @@ pub(crate) fn start(shared: &Arc<Shared>, orchestration: Orchestration, plan: Pl
         run: run.stopped.clone(),
         orchestration,
         plan,
+        may_run: is_named || shared.orchestra.allow_exec,
     };
     drop(place);
     let mut carried = Box::pin(work.carry_out());
@@ -281,7 +290,7 @@ impl Work {
                 Hook::HttpRequest(request) => {
                     // It finds on traffic what is on now.
                     yield_now().await;
-                    hooks::send(request, &self.shared.orchestra.allow_upstream).await
+                    hooks::send(request, &self.shared.orchestra.reach, self.may_run).await
                 }
                 Hook::Command(command) => {
                     // It finds on traffic what is on now.

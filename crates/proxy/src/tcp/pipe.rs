@@ -49,20 +49,37 @@ pub(crate) enum Ended {
     Unheard,
 }
 
-/// In bytes, what all pipes hold together; from here on none holds more than a little, and from twice as much on none takes more before what
-/// it has is gone.
-const ALL: usize = 256 << 20;
+/// What all pipes hold together, in bytes.
+#[derive(Debug)]
+pub(crate) struct All {
+    held: AtomicUsize,
+    /// From this on none takes more before what it has is gone, and from half of it on none holds more than a little.
+    most: usize,
+}
+
+impl All {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            held: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
 
 /// What one pipe holds, counted with all.
 struct Held<'c> {
     here: usize,
-    all: &'c AtomicUsize,
+    all: &'c All,
 }
 
 impl Held<'_> {
     fn set(&mut self, now: usize) {
         // Wraps on the way, and is right in the end: nothing else is done to it.
-        self.all.fetch_add(now.wrapping_sub(self.here), Ordering::Relaxed);
+        self.all.held.fetch_add(now.wrapping_sub(self.here), Ordering::Relaxed);
         self.here = now;
     }
 }
@@ -143,7 +160,7 @@ impl<'c> Pipe<'c> {
         from_is_broken: &'c AtomicBool,
         which: Which,
         toxics: watch::Receiver<Arc<[Toxic]>>,
-        (timer, held): (&'c Timer, &'c AtomicUsize),
+        (timer, held): (&'c Timer, &'c All),
         counts: &'c Proxied,
     ) -> Self {
         let now = Instant::now();
@@ -266,9 +283,10 @@ impl<'c> Pipe<'c> {
     }
 
     fn may_read(&self) -> bool {
-        let room = match self.queued.all.load(Ordering::Relaxed) {
-            all if all >= 2 * ALL => 1,
-            all if all < ALL && self.effects.is_late() => LATE_ROOM,
+        let most = self.queued.all.most;
+        let room = match self.queued.all.held() {
+            held if held >= most => 1,
+            held if held < most / 2 && self.effects.is_late() => LATE_ROOM,
             _ => ROOM,
         };
         // What is read while nothing passes is not held.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fracas_core::seed::Seed;
@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::effects::{Early, Which};
-use super::pipe::{Ended, Pipe};
+use super::pipe::{All, Ended, Pipe};
 use super::toxic::{Stream, Toxic};
 use crate::accept::{self, SILENCE};
 use crate::timer::Timer;
@@ -41,8 +41,7 @@ pub(crate) struct Common {
     pub(crate) metrics: Toxics,
     /// Connections that may be open at a time, of all of them.
     pub(crate) room: Arc<Semaphore>,
-    /// In bytes, what all connections hold.
-    pub(crate) held: AtomicUsize,
+    pub(crate) held: All,
     /// How long somebody may take nothing of what is there for them.
     pub(crate) unheard: Duration,
     /// True when nothing new is taken.
@@ -322,3 +321,6 @@ async fn breaks(socket: &TcpStream) {
     // It says so also of an error that is gone by then; there is none that a connection survives.
     let _why = socket.ready(Interest::ERROR).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,10 +183,23 @@ async fn what_is_not_over_in_time_has_failed_and_brings_back_what_was() {
     // Where the longest time is over, it has completed.
     begin(
         &proxy,
-        json!({ "name": "o", "max_duration_seconds": 0.2, "steps": [slow] }),
+        json!({ "name": "o", "max_duration_seconds": 0.2, "steps": [slow.clone()] }),
     )
     .await;
     assert_eq!(ended(&proxy).await["state"], "completed");
+    assert_eq!(get(&proxy).await, 501);
+    // Of several limits the shortest acts; what ends with the longest time has not failed.
+    let limited = step(slow, json!({ "timeout_seconds": 3 }));
+    begin(
+        &proxy,
+        json!({ "name": "o", "max_duration_seconds": 0.2, "timeout_seconds": 4, "steps": [limited] }),
+    )
+    .await;
+    let over = ended(&proxy).await;
+    assert_eq!(
+        (&over["state"], &over["failures"], &over["steps"][0]["failures"]),
+        (&json!("completed"), &Value::Null, &Value::Null)
+    );
     assert_eq!(get(&proxy).await, 501);
 }
 
@@ -361,7 +374,7 @@ async fn what_orchestrations_do_is_counted() {
     let metrics = async || curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
     let judged = step(
         fails("a", 503, 0.02),
-        json!({ "assertions": [{ "metric": "requests", "max": 0 }, { "metric": "faults", "min": 1 }] }),
+        json!({ "assertions": [{ "metric": "requests", "max": 0 }, { "metric": "faults", "min": 1 }, { "metric": "faults", "min": 0 }] }),
     );
     let hooks = json!([{ "log": { "message": "a" } }, { "http_request": { "url": proxy.url("/api/chaos/none") } }]);
     begin(
@@ -376,7 +389,7 @@ async fn what_orchestrations_do_is_counted() {
         "active_orchestrations 1\n",
         "orchestration_executions_total{orchestration=\"first \\\"one\\\"\",status=\"failed\"} 1\n",
         "orchestration_step_duration_seconds_bucket{orchestration=\"first \\\"one\\\"\",step=\"a\",le=\"30\"} 1\n",
-        "orchestration_assertion_results_total{result=\"held\"} 1\n",
+        "orchestration_assertion_results_total{result=\"held\"} 2\n",
         "orchestration_assertion_results_total{result=\"failed\"} 1\n",
         "orchestration_hook_executions_total{hook=\"log\",result=\"done\"} 1\n",
         "orchestration_hook_executions_total{hook=\"http_request\",result=\"failed\"} 1\n",

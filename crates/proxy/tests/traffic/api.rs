@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::canned::Canned;
 use crate::client::{Curl, Raw, curl};
 use crate::stand::{Stand, wish};
 use crate::upstream::Upstream;
@@ -174,7 +175,7 @@ async fn all_is_switched_on_and_off() {
         "enabled": true, "active_scenarios": [], "latency_enabled": false, "fault_injection_enabled": true,
         "rate_limit_enabled": false, "traffic_shaping_enabled": false, "circuit_breaker_enabled": false,
         "circuit_breaker_state": "closed", "bulkhead_enabled": false, "bulkhead_concurrent_requests": 0,
-        "bulkhead_queued_requests": 0, "seed": 42,
+        "bulkhead_queued_requests": 0, "active_routes": [], "active_mutations": [], "seed": 42,
     });
     assert_eq!(get(&proxy, "/status").await, status);
     post(&proxy, "/disable").await;
@@ -186,6 +187,34 @@ async fn all_is_switched_on_and_off() {
     );
     assert_eq!(curl(&[&proxy.url("/")]).await.status(), 200);
     assert_eq!(get(&proxy, "/config").await, json!({ "enabled": true }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_status_says_which_routes_and_rules_act() {
+    let rule = |name: &str, more: &str| {
+        format!("{{ name: {name}, {more} operations: [{{ type: set_field, field: a, value: 2 }}] }}")
+    };
+    let rules = [
+        rule("once", "stateful: { max_corrupted: 1 },"),
+        rule("never", "probability: 0,"),
+        rule("always", ""),
+    ];
+    let config = format!(
+        "routes: [{{ method: get, path: '/a/{{b}}' }}, {{ path: /c }}]\nmutations: {{ rules: [{}] }}",
+        rules.join(", ")
+    );
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{\"a\":1}";
+    let proxy = wish(&config).to(&Canned::says(answer).await.url()).start();
+    let acts = async || {
+        let status = get(&proxy, "/status").await;
+        json!([status["active_routes"], status["active_mutations"]])
+    };
+    let routes = ["GET /a/{b}", "/c"];
+    assert_eq!(acts().await, json!([routes, ["once", "always"]]));
+    assert_eq!(curl(&[&proxy.url("/")]).await.text(), r#"{"a":2}"#);
+    assert_eq!(acts().await, json!([routes, ["always"]]));
+    post(&proxy, "/disable").await;
+    assert_eq!(acts().await, json!([[], []]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::api::{get, post, put};
+use serde_json::json;
+
+use crate::api::{get, post, put, send};
 use crate::canned::Canned;
 use crate::client::{Raw, curl};
-use crate::stand::{Stand, soon, wish};
+use crate::stand::{Stand, soon, soon_async, wish};
 use crate::upstream::Upstream;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -37,6 +39,7 @@ async fn faults_open_it_and_then_nothing_passes() {
     let config = format!("fault_injection: {{ http_errors: [500], http_error_probability: 1 }}\n{TWO}");
     let proxy = wish(&config).to(&upstream.url()).start();
     let mut client = Raw::to(proxy.address).await;
+    let begun = Instant::now();
     for _ in 0..2 {
         let head = client.ask(GET).await;
         assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
@@ -56,6 +59,8 @@ async fn faults_open_it_and_then_nothing_passes() {
             .parse()
             .unwrap();
         assert!((3570..=3600).contains(&after), "{head}");
+        // Who comes then is not too early.
+        assert!(after as f64 >= 3600.0 - begun.elapsed().as_secs_f64(), "{head}");
     }
     assert!(upstream.seen().is_empty());
     let metrics = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
@@ -161,6 +166,39 @@ async fn trials_close_it_or_open_it_again() {
         // Whoever has read an answer may know it before the proxy does.
         until(&proxy, after).await;
     }
+}
+
+// Of a stop one might think that it takes back what the scenario's failures did.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_scenario_opened_stays_open_behind_its_stop_and_an_orchestration_leaves_nothing() {
+    let proxy = wish("circuit_breaker: { failure_threshold: 1, timeout_ms: 3600000 }").start();
+    let of_scenario = "/scenarios/service_instability";
+    post(&proxy, of_scenario).await;
+    let mut client = Raw::to(proxy.address).await;
+    for number in 0..200 {
+        let head = client
+            .ask(&format!("GET / HTTP/1.1\r\nhost: a\r\nx-request-id: {number}\r\n\r\n"))
+            .await;
+        if head.starts_with("HTTP/1.1 5") {
+            break;
+        }
+    }
+    assert_eq!(state(&proxy).await, "open");
+    let url = proxy.url(&format!("/api/chaos{of_scenario}"));
+    assert_eq!(curl(&["-X", "DELETE", &url]).await.status(), 200);
+    assert_eq!(get(&proxy, "/status").await["active_scenarios"], json!([]));
+    assert_eq!(state(&proxy).await, "open");
+    let head = client.ask(GET).await;
+    assert!(head.contains("\r\nx-fracas-fault: circuit_breaker\r\n"), "{head}");
+    let whole = json!({ "name": "o", "steps": [{ "name": "a", "duration_seconds": 0.02 }] });
+    send(&proxy, "/orchestration/start", &whole.to_string()).await;
+    until(&proxy, "closed").await;
+    soon_async("it is over", async || {
+        get(&proxy, "/orchestration/status").await["is_running"] == false
+    })
+    .await;
+    assert_eq!(state(&proxy).await, "closed");
+    assert!(client.ask(GET).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,12 +21,6 @@ async fn echo(proxy: &Stand, path: &str, version: &str, id: usize, file: &str) -
     curl(&[version, "-H", &id, "-H", "expect:", "--data-binary", &data, &url]).await
 }
 
-async fn counted(proxy: &Stand) -> String {
-    let text = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
-    let line = "fracas_proxy_faults_total{fault=\"payload_corruption\"} ";
-    text.lines().find_map(|one| one.strip_prefix(line)).unwrap().to_owned()
-}
-
 fn whole(size: u32) -> Vec<u8> {
     (0..size).map(|n| (n % 251) as u8).collect()
 }
@@ -51,7 +45,7 @@ async fn a_tenth_of_the_bytes_is_hit_whatever_the_protocols_and_parts() {
                         bodies.push(said.body);
                     }
                 }
-                assert_eq!(counted(&proxy).await, "4");
+                assert_eq!(proxy.faults("payload_corruption"), 4);
             }
             let one = &bodies[0];
             assert_eq!(one.len(), whole.len());
@@ -176,7 +170,7 @@ async fn what_has_no_byte_is_neither_named_nor_counted() {
                 (0, ""),
                 "{answer}: {said:?}"
             );
-            assert_eq!(counted(&proxy).await, "0", "{answer}");
+            assert_eq!(proxy.faults("payload_corruption"), 0, "{answer}");
         }
         let upstream = Upstream::start().await;
         let proxy = wish(&config(kind)).to(&upstream.url()).start();
@@ -185,7 +179,11 @@ async fn what_has_no_byte_is_neither_named_nor_counted() {
             (said.header("x-fracas-fault"), said.header("content-length")),
             (String::new(), "6".to_owned())
         );
-        assert_eq!(counted(&proxy).await, "0");
+        assert_eq!(proxy.faults("payload_corruption"), 0);
+        // Nor has an answer of the proxy's own.
+        let proxy = wish(&config(kind)).start();
+        assert_eq!(curl(&["-I", &proxy.url("/")]).await.header("x-fracas-fault"), "");
+        assert_eq!(proxy.faults("payload_corruption"), 0);
     }
 }
 

@@ -28,6 +28,35 @@ async fn open_requests_end_in_peace_and_nobody_new_is_taken() {
     assert_eq!(proxy.ended().await.cut, 0);
 }
 
+// What has come to the API by then is answered, and begins nothing that would never end.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_begins_while_the_proxy_ends() {
+    let orchestration = r#"{"name": "o", "steps": [{"name": "a", "duration_seconds": 3600}]}"#;
+    for (path, body) in [("orchestration/start", orchestration), ("scenarios/slow_backend", "{}")] {
+        let mut proxy = wish("{}").start();
+        let mut client = Raw::to(proxy.address).await;
+        let length = body.len();
+        client
+            .send(format!(
+                "POST /api/chaos/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                 expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+            ))
+            .await;
+        // It is asked for its body, and so was let in.
+        client.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+        proxy.ask_to_stop();
+        let at = proxy.address;
+        soon("nobody new is taken", || TcpStream::connect(at).is_err()).await;
+        client.send(body).await;
+        let said = client.rest().await.unwrap();
+        assert!(
+            said.starts_with("HTTP/1.1 503 ") && said.contains("the proxy ends"),
+            "{path}: {said}"
+        );
+        assert_eq!(proxy.ended().await.cut, 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn patience_has_an_end() {
     let upstream = Upstream::start().await;

@@ -167,7 +167,7 @@ async fn what_cannot_be_read_passes_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_field_takes_its_time() {
     let upstream = Canned::says(ANSWER).await;
-    let proxy = wish("graphql: { resolver_latency: true, resolver_latency_ms: 150 }")
+    let proxy = wish("graphql: { resolver_latency: true, resolver_latency_ms: 300 }")
         .to(&upstream.url())
         .start();
     let begun = Instant::now();
@@ -177,7 +177,8 @@ async fn each_field_takes_its_time() {
         (said.text().as_str(), said.header("x-fracas-fault").as_str()),
         (WHOLE, "graphql_resolver_latency")
     );
-    assert!(took >= Duration::from_millis(300), "{took:?}");
+    // Of two fields, and more than of one on a machine that is slow.
+    assert!(took >= Duration::from_millis(600), "{took:?}");
     let metrics = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
     assert!(metrics.contains("fault=\"graphql_resolver_latency\"} 1\n"), "{metrics}");
 }

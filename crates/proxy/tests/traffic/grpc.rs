@@ -177,16 +177,6 @@ fn answer(request: &Request<Incoming>, leaves: mpsc::UnboundedSender<String>) ->
     response.body(Either::Right(channel)).unwrap()
 }
 
-async fn counted(proxy: &Stand, name: &str) -> String {
-    let metrics = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
-    let line = format!("fracas_proxy_faults_total{{fault=\"{name}\"}} ");
-    metrics
-        .lines()
-        .find_map(|one| one.strip_prefix(&line))
-        .unwrap()
-        .to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_fails_as_grpc_says_it_and_never_reaches_the_upstream() {
     let mut server = Server::start().await;
@@ -200,7 +190,7 @@ async fn a_call_fails_as_grpc_says_it_and_never_reaches_the_upstream() {
     assert!(called.trailers.is_empty(), "{called:?}");
     assert_eq!(called.message(), "this status was made by Fracas");
     assert_eq!(called.faults(), ["grpc_status"]);
-    assert_eq!(counted(&proxy, "grpc_status").await, "1");
+    assert_eq!(proxy.faults("grpc_status"), 1);
     assert!(server.asked.try_recv().is_err());
     // What is no call is left alone: to the upstream it goes.
     let other = wish("grpc: { status_codes: [8], status_code_probability: 1 }").start();
@@ -303,7 +293,7 @@ async fn a_stream_is_cut_behind_its_messages_with_a_status() {
                 while timeout(LIMIT, server.left.recv()).await.unwrap().unwrap() != path {}
             }
         }
-        assert_eq!(counted(&proxy, "grpc_stream_interruption").await, "2");
+        assert_eq!(proxy.faults("grpc_stream_interruption"), 2);
     }
 }
 
@@ -342,7 +332,7 @@ async fn a_stream_that_ends_before_ends_as_ever() {
     // There is no stream to be cut.
     let called = call(&proxy, "/fails").await;
     assert_eq!((called.status(), called.faults().len()), ("5", 0));
-    assert_eq!(counted(&proxy, "grpc_stream_interruption").await, "0");
+    assert_eq!(proxy.faults("grpc_stream_interruption"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

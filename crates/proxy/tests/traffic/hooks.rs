@@ -108,7 +108,9 @@ async fn what_is_sent_arrives() {
     let heard = heard.await.unwrap();
     assert!(heard.starts_with("PUT /a?b=c HTTP/1.1\r\n"), "{heard}");
     assert!(
-        heard.contains("host: localhost:") && heard.contains("content-type: application/json\r\n"),
+        heard.contains("host: localhost:")
+            && heard.contains("connection: close\r\n")
+            && heard.contains("content-type: application/json\r\n"),
         "{heard}"
     );
 }
@@ -181,6 +183,74 @@ async fn nothing_is_sent_to_others_unless_it_is_allowed_and_never_to_metadata() 
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let said = failure(&proxy, hooked(sends(&format!("http://{closed}/")))).await;
     assert!(said.contains("refused"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_changes_nothing_by_the_api_of_its_own_proxy() {
+    let both = wish(&fails_always(501)).start();
+    let apart = wish(&fails_always(501)).api_elsewhere().start();
+    let body = json!({ "content": hooked(sends("http://127.0.0.1/")).to_string() }).to_string();
+    for (proxy, host) in [
+        (&both, "127.0.0.1"),
+        (&both, "localhost"),
+        (&both, "[::ffff:127.0.0.1]"),
+        (&apart, "localhost"),
+    ] {
+        let url = format!("http://{host}:{}/api/chaos/orchestration/import", proxy.api.port());
+        let hook = json!([{ "http_request": { "url": url, "method": "POST", "body": body } }]);
+        let said = failure(proxy, hooked(hook)).await;
+        assert!(said.contains("is of the proxy itself"), "{url}: {said}");
+        assert_eq!(call(proxy, "GET", "/orchestration/export").await.status(), 404, "{url}");
+    }
+    // Of an API at an address of its own no path is anything else, and what only begins as its path is traffic.
+    let said = failure(&apart, hooked(sends(&format!("http://{}/", apart.api)))).await;
+    assert!(said.contains("is of the proxy itself"), "{said}");
+    let said = failure(&both, hooked(sends(&both.url("/api/chaos-of-others")))).await;
+    assert_eq!(said, "none");
+    // It is that of another proxy.
+    let said = failure(&apart, hooked(sends(&both.url("/api/chaos/status")))).await;
+    assert_eq!(said, "none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_could_run_a_program_may_use_the_api() {
+    let own = |proxy: &Stand| sends(&format!("http://{}/api/chaos/status", proxy.api));
+    let proxy = wish("{}").orchestrations(may_run()).start();
+    assert_eq!(failure(&proxy, hooked(own(&proxy))).await, "none");
+    // So does the one that was named when the proxy was started.
+    let at = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let first = hooked(sends(&format!("http://{at}/api/chaos/status")));
+    let proxy = wish("{}")
+        .api_at(at)
+        .orchestrations(Orchestrations {
+            first: Some(serde_json::from_value(first.clone()).unwrap()),
+            ..Orchestrations::default()
+        })
+        .start();
+    assert_eq!(ended(&proxy).await["state"], "completed");
+    let said = failure(&proxy, first).await;
+    assert!(said.contains("is of the proxy itself"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_of_ours_is_kept_from_hooks_also_where_all_may_be_asked() {
+    let server = wish("{}").start();
+    let url = server.url("/");
+    for (own, is_kept) in [(vec![server.address.port()], true), (Vec::new(), false)] {
+        let proxy = wish("{}")
+            .orchestrations(Orchestrations {
+                allow_upstream: vec!["0.0.0.0/0".parse().unwrap()],
+                own,
+                ..Orchestrations::default()
+            })
+            .start();
+        let said = failure(&proxy, hooked(sends(&url))).await;
+        assert_eq!(said.contains("is of the proxy itself"), is_kept, "{said}");
+        assert_eq!(said == "none", !is_kept, "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,7 @@ mod seeded;
 mod shaping;
 mod shares;
 mod stand;
+mod steps;
 mod tls;
 mod toxiproxy;
 mod unharmed;

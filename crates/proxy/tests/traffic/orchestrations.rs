@@ -12,14 +12,18 @@ use crate::upstream::{LARGE, Upstream};
 pub(crate) const LONG: f64 = 3600.0;
 
 pub(crate) async fn api(proxy: &Stand, method: &str, path: &str, body: &Value) -> Curl {
-    let (url, body) = (proxy.url(&format!("/api/chaos{path}")), body.to_string());
+    let (url, body) = (of_api(proxy, path), body.to_string());
     curl(&["-X", method, "-H", "content-type: application/json", "-d", &body, &url]).await
 }
 
 /// Sends nothing.
 pub(crate) async fn call(proxy: &Stand, method: &str, path: &str) -> Curl {
-    let url = proxy.url(&format!("/api/chaos{path}"));
+    let url = of_api(proxy, path);
     curl(&["-X", method, "-H", "content-type: application/json", &url]).await
+}
+
+fn of_api(proxy: &Stand, path: &str) -> String {
+    format!("http://{}/api/chaos{path}", proxy.api)
 }
 
 pub(crate) async fn start(proxy: &Stand, orchestration: Value) -> Curl {

@@ -18,12 +18,6 @@ const TRUNCATED: &str = "fault_injection: { http_errors: [], payload_corruption:
                          corruption_type: truncate }";
 const BOTH: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
 
-async fn counted(proxy: &Stand) -> String {
-    let text = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
-    let line = "fracas_proxy_faults_total{fault=\"partial_response\"} ";
-    text.lines().find_map(|one| one.strip_prefix(line)).unwrap().to_owned()
-}
-
 /// What was seen of an answer.
 #[derive(Debug)]
 struct Seen {
@@ -109,7 +103,7 @@ async fn the_client_misses_something_and_always_the_same() {
             }
             assert!(lengths.iter().all(|length| *length == lengths[0]), "{lengths:?}");
         }
-        assert_eq!(counted(&proxy).await, "30");
+        assert_eq!(proxy.faults("partial_response"), 30);
     }
 }
 
@@ -215,7 +209,7 @@ async fn who_still_sends_gets_all_that_is_seen_and_an_end() {
     }
     let rest = client.rest().await.unwrap();
     assert!(rest.len() < 9 && "123456789".starts_with(&rest), "{rest}");
-    assert_eq!(counted(&proxy).await, "1");
+    assert_eq!(proxy.faults("partial_response"), 1);
 }
 
 // It is the proxy's own, as it is with an upstream.
@@ -263,7 +257,7 @@ async fn what_we_cut_off_gives_its_place_back() {
             assert!(begun.elapsed() < LIMIT, "{version}");
         }
     }
-    assert_eq!(counted(&proxy).await, "2");
+    assert_eq!(proxy.faults("partial_response"), 2);
 }
 
 // Who has no body, or none that can end early, has met nothing.
@@ -285,7 +279,7 @@ async fn what_cannot_break_off_is_neither_named_nor_counted() {
                 "{answer}: {said:?}"
             );
         }
-        assert_eq!(counted(&proxy).await, "0", "{answer}");
+        assert_eq!(proxy.faults("partial_response"), 0, "{answer}");
     }
     let upstream = Upstream::start().await;
     let proxy = wish(PARTIAL).to(&upstream.url()).start();
@@ -309,7 +303,7 @@ async fn what_cannot_break_off_is_neither_named_nor_counted() {
     );
     client.send("one").await;
     client.until("one").await;
-    assert_eq!(counted(&proxy).await, "0");
+    assert_eq!(proxy.faults("partial_response"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

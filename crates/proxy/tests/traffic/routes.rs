@@ -11,7 +11,7 @@ use crate::upstream::Upstream;
 const SEVERAL: &str = "latency: { fixed_delay_ms: 1 }
 fault_injection: { http_errors: [599], http_error_probability: 1 }
 routes:
-  - { path: /health, latency: { enabled: false }, fault_injection: { enabled: false } }
+  - { path: /health, latency: { enabled: false, fixed_delay_ms: 3 }, fault_injection: { enabled: false } }
   - { path: '/users/{id}', method: get, fault_injection: { fault_types: [{ type: http_error, status_code: 418, message: no tea }] } }
   - { path: '/users/*', latency: { fixed_delay_ms: 2 } }
   - { path: '/{any}/never', fault_injection: { fault_types: [{ type: http_error, status_code: 500 }] } }

@@ -17,15 +17,6 @@ const CREEPS: &str = r#"{"bandwidth_limit_bps": 1}"#;
 const FREE: &str = r#"{"bandwidth_limit_bps": 0}"#;
 const BOTH: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
 
-async fn counted(proxy: &Stand, fault: &str) -> String {
-    let text = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
-    let line = format!("fracas_proxy_faults_total{{fault=\"{fault}\"}} ");
-    text.lines()
-        .find_map(|one| one.strip_prefix(line.as_str()))
-        .unwrap()
-        .to_owned()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_a_body_is_named() {
     let upstream = Upstream::start().await;
@@ -45,7 +36,7 @@ async fn what_has_a_body_is_named() {
             "{version}"
         );
     }
-    assert_eq!(counted(&proxy, "bandwidth_throttle").await, "2");
+    assert_eq!(proxy.faults("bandwidth_throttle"), 2);
     assert_eq!(get(&proxy, "/status").await["traffic_shaping_enabled"], true);
     assert_eq!(curl(&[&url]).await.header("x-fracas-fault"), "rate_limit");
     let empty = Canned::says("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
@@ -305,7 +296,7 @@ async fn who_is_lost_is_decided_by_the_seed() {
     assert!((28..=92).contains(&first.len()), "{first:?}");
     assert_eq!(lost(&one).await, first);
     assert_ne!(lost(&other).await, first);
-    assert_eq!(counted(&one, "packet_loss").await, (first.len() * 2).to_string());
+    assert_eq!(one.faults("packet_loss") as usize, first.len() * 2);
     let id = format!("x-request-id: {}", first[0]);
     upstream.forget();
     for version in BOTH {
@@ -343,7 +334,7 @@ async fn so_many_connections_have_requests_and_give_their_place_back() {
         drop((first, second));
         soon("they are closed", || proxy.connections() == 0).await;
     }
-    assert_eq!(counted(&proxy, "connection_limit").await, "15");
+    assert_eq!(proxy.faults("connection_limit"), 15);
 }
 
 #[tokio::test(flavor = "multi_thread")]

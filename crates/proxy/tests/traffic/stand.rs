@@ -194,6 +194,11 @@ impl Stand {
         self.counts().of(metric)
     }
 
+    /// How many requests, connections or messages it says met this fault.
+    pub(crate) fn faults(&self, name: &str) -> u32 {
+        self.counted(&format!("faults_total{{fault=\"{name}\"}}"))
+    }
+
     /// What it counts, also when it has ended.
     pub(crate) fn counts(&self) -> Counts {
         Counts(self.page.clone())

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::api::put;
 use crate::client::curl;
-use crate::stand::{LIMIT, Stand, wish};
+use crate::stand::{LIMIT, Stand, soon, wish};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -118,16 +118,6 @@ impl Both {
             client,
             upstream,
         }
-    }
-
-    async fn counted(&self, name: &str) -> String {
-        let metrics = curl(&[&self.proxy.url("/api/chaos/metrics")]).await.text();
-        let line = format!("fracas_proxy_faults_total{{fault=\"{name}\"}} ");
-        metrics
-            .lines()
-            .find_map(|one| one.strip_prefix(&line))
-            .unwrap()
-            .to_owned()
     }
 }
 
@@ -287,7 +277,7 @@ async fn messages_are_dropped_whole_and_the_same_each_time() {
         }
         let ends = came.iter().filter(|(first, _)| *first == 0x80).count();
         assert_eq!(ends, 40 - lost.len());
-        assert_eq!(both.counted("websocket_message_drop").await, lost.len().to_string());
+        assert_eq!(both.proxy.faults("websocket_message_drop") as usize, lost.len());
         // The other direction decides by itself.
         for n in 0..40u8 {
             both.upstream.send(BINARY, &[n]).await;
@@ -343,7 +333,7 @@ async fn a_close_is_one_of_both_sides() {
     assert!(both.client.rest().await.is_empty() && both.upstream.rest().await.is_empty());
     // Nobody was waited for in vain.
     assert!(answered.elapsed() < Duration::from_secs(4), "{:?}", answered.elapsed());
-    assert_eq!(both.counted("websocket_close").await, "1");
+    assert_eq!(both.proxy.faults("websocket_close"), 1);
     // One who does not answer is not waited for without end.
     let (mut client, mut upstream) = open(&both.proxy, &both.listener, "b").await;
     let begun = Instant::now();
@@ -438,7 +428,7 @@ async fn what_is_corrupted_stays_a_message() {
         assert_eq!(to.frame_of_other().await, (TEXT, Vec::new()));
     }
     // Nobody can harm what has no byte.
-    assert_eq!(both.counted("websocket_message_corruption").await, "4");
+    assert_eq!(both.proxy.faults("websocket_message_corruption"), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -455,7 +445,7 @@ async fn a_message_is_held_and_what_comes_behind_it_waits() {
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(200), "{took:?}");
     assert_eq!(both.upstream.frame_of_other().await, (PING, b"behind".to_vec()));
-    assert_eq!(both.counted("websocket_message_delay").await, "1");
+    assert_eq!(both.proxy.faults("websocket_message_delay"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -516,6 +506,68 @@ async fn a_change_acts_from_the_next_message_on_in_connections_that_are_open() {
     both.client.send(TEXT, b"and close").await;
     assert_eq!(both.client.frame_of_other().await, closed(4000));
     assert_eq!(both.upstream.frame_of_other().await, closed(4000));
+}
+
+// Nobody would miss the client for an hour, and its place would be taken as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_gone_while_a_message_is_held_holds_nothing() {
+    let config =
+        "websocket: { message_delay_ms: 3600000 }\nbulkhead: { max_concurrent_requests: 1, max_queue_size: 0 }";
+    for is_client in [true, false] {
+        for more in [0, 4000] {
+            let Both {
+                proxy,
+                listener: _listener,
+                mut client,
+                mut upstream,
+            } = Both::start(config).await;
+            let (goes, stays) = if is_client {
+                (&mut client, &mut upstream)
+            } else {
+                (&mut upstream, &mut client)
+            };
+            goes.send(TEXT, b"held").await;
+            // What comes behind it is behind it still.
+            goes.send(BINARY, &vec![1; more]).await;
+            soon("it is held", || proxy.faults("websocket_message_delay") == 1).await;
+            assert_eq!(proxy.counted("bulkhead_concurrent_requests"), 1);
+            goes.stream.set_zero_linger().unwrap();
+            // In the place of the one that is reset.
+            goes.stream = TcpStream::connect(proxy.address).await.unwrap();
+            // By a reset or in order.
+            let _end = timeout(LIMIT, stays.stream.read_to_end(&mut Vec::new()))
+                .await
+                .expect("the other side is told");
+            soon("its place is free", || {
+                proxy.counted("bulkhead_concurrent_requests") == 0
+            })
+            .await;
+        }
+    }
+}
+
+// What came while a message was held passes behind it, and so does the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_a_message_is_held_passes_behind_it() {
+    let mut both = Both::start("websocket: { message_delay_ms: 200 }").await;
+    both.client.send(TEXT, b"hello").await;
+    soon("it is held", || both.proxy.faults("websocket_message_delay") == 1).await;
+    let mut expected = Vec::new();
+    // More than is taken meanwhile, and frames that end where they may.
+    for length in [0, 1, 100, 5000, 20_000] {
+        let payload: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        both.client.send(PING, &payload[..payload.len().min(125)]).await;
+        expected.push((PING, payload[..payload.len().min(125)].to_vec()));
+        both.client.send(0x02, &payload).await;
+        both.client.send(0x80, &payload).await;
+        expected.extend([(0x02, payload.clone()), (0x80, payload)]);
+    }
+    both.client.stream.shutdown().await.unwrap();
+    assert_eq!(both.upstream.frame_of_other().await, (TEXT, b"hello".to_vec()));
+    for frame in expected {
+        assert_eq!(both.upstream.frame_of_other().await, frame);
+    }
+    assert!(both.upstream.rest().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

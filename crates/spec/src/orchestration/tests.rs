@@ -273,6 +273,13 @@ fn attempts_times_and_reports_make_sense() {
         assert_eq!(said[0].0, code, "{text}: {said:?}");
     }
     load(&stepped("timeout_seconds: 1.1")).unwrap();
+    // `--max-duration` may end it sooner than whoever wrote the file thought: the limit then says nothing.
+    for more in [
+        top("max_duration_seconds: 0.5\ntimeout_seconds: 60"),
+        stepped("timeout_seconds: 60\nmax_duration_seconds: 0.5"),
+    ] {
+        load(&more).unwrap();
+    }
     // It lasts as long as the one beside it.
     let beside = |limit: u32| {
         format!(

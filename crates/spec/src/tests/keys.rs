@@ -14,10 +14,16 @@ mod orchestration;
 mod profile;
 mod scenario;
 
-/// Loads `base` and `base` with `old` replaced by `new`, and compares the experiments: at `at` (a JSON pointer) stands `before` in
-/// one and `after` in the other, and nowhere else is any difference.
+/// Two experiments that differ at `at`; see [`differ_in`].
 fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
-    let (one, other) = (meant(base), meant(&swap(base, old, new)));
+    differ_in(meant, base, (old, new), at, (before, after));
+}
+
+/// Reads `base` and `base` with the first of `change` replaced by the second, and compares what they mean: at `at` (a JSON pointer) stands the first
+/// of `shown` in one and the second in the other, and nowhere else is any difference.
+fn differ_in(meant: impl Fn(&str) -> Value, base: &str, change: (&str, &str), at: &str, shown: (&str, &str)) {
+    let (one, other) = (meant(base), meant(&swap(base, change.0, change.1)));
+    let (before, after) = shown;
     let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
     let seen = |value: &Value| {
         value

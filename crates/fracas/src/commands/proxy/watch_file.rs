@@ -3,6 +3,9 @@
 //! The file is looked at by its name, again and again, and so are the links that lead to it: an editor that writes a new file and renames
 //! it, and a ConfigMap of Kubernetes, whose links are turned to another folder, are changes as any other. A notice by the kernel (inotify)
 //! would be of one file alone, and there is none on file systems of others (NFS).
+//!
+//! What is half written may be right as far as it goes. So a file that somebody has open for writing is read when that one has closed it; where
+//! that cannot be known, or it stays open for long, when it has been the same for a while.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,6 +15,7 @@ use std::time::Duration;
 
 use fracas_core::chaos::ChaosConfig;
 use fracas_core::problem::{Problem, Result, codes};
+use fracas_linux::file::is_being_written;
 use fracas_proxy::{Configured, Control};
 use fracas_report::plain;
 
@@ -20,6 +24,9 @@ use crate::output::{tell, tell_problem};
 
 /// Between two looks. What is not the same for so long is still being written.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// So many looks at a file that stays as it is, and is open for writing all the time. Then whoever has it open is not taken for its writer.
+const OPEN: u32 = 25;
 
 /// How a file looks from outside. `None`: there is none.
 type Look = Option<Stamp>;
@@ -40,6 +47,8 @@ pub(super) struct Follow {
     read: Option<Look>,
     /// How it was when it was looked at.
     seen: Look,
+    /// How often it was the same, and open for writing.
+    open: u32,
     /// What it said the last time that it could be read.
     config: ChaosConfig,
     /// Whether it was gone or wrong when it was looked at last, and somebody was told.
@@ -56,6 +65,7 @@ impl Follow {
             // So it is read once more, which says nothing new unless it was changed meanwhile.
             read: None,
             seen: None,
+            open: 0,
             origin,
             config,
             is_amiss: false,
@@ -88,6 +98,11 @@ impl Follow {
         let is_still = now == self.seen;
         self.seen = now;
         if Some(now) == self.read || !is_still {
+            self.open = 0;
+            return;
+        }
+        if now.is_some() && self.open < OPEN && is_being_written(&file).unwrap_or(false) {
+            self.open += 1;
             return;
         }
         let name = plain(&file.display().to_string());

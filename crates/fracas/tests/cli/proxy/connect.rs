@@ -60,6 +60,37 @@ fn tunnels_are_opened_where_it_is_allowed() {
     assert_eq!(said.code, 2, "{}", said.err);
 }
 
+// By Toxiproxy's API a hook could have a port opened that leads to where `--allow-upstream` does not.
+#[test]
+fn hooks_reach_none_of_its_own_ports() {
+    let cli = Cli::new();
+    let words = ["--toxiproxy-api", "0", "--metrics-listen", "127.0.0.1:0"];
+    let proxy = Proxied::start(&cli, &words);
+    let toxiproxy = soon(LIMIT, "it says where that API is", || {
+        address(&proxy.going.err(), "toxiproxy: http://")
+    });
+    let metrics = address(&proxy.going.err(), "metrics: http://").expect("it says where they are");
+    for url in [
+        format!("http://{toxiproxy}/version"),
+        format!("http://{metrics}/metrics"),
+        format!("http://{}/api/chaos/status", proxy.address),
+    ] {
+        let whole = format!(
+            r#"{{"name":"o","steps":[{{"name":"a","duration_seconds":0.01,"pre_hooks":[{{"http_request":{{"url":"{url}"}}}}]}}]}}"#
+        );
+        let length = whole.len();
+        let head = format!("host: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
+        let start = "POST /api/chaos/orchestration/start HTTP/1.1";
+        let said = proxy.exchange(&format!("{start}\r\n{head}connection: close\r\n\r\n{whole}"));
+        assert_eq!(said.status(), "200");
+        let why = soon(LIMIT, "it is over", || {
+            let status = proxy.get("/api/chaos/orchestration/status", "a").body;
+            status.contains(r#""is_running":false"#).then_some(status)
+        });
+        assert!(why.contains("is of the proxy itself"), "{url}: {why}");
+    }
+}
+
 #[test]
 fn who_opens_tunnels_for_others_is_warned() {
     let cli = Cli::new();

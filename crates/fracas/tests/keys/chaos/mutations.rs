@@ -1,6 +1,7 @@
 //! Keys of rules for JSON, seen by clients of the proxy.
 
 use super::{Proxied, differ};
+use crate::seen::looks;
 
 const RULES: &str = "mutations:
   enabled: true
@@ -59,7 +60,7 @@ fn share(proxy: &Proxied) -> String {
     .to_owned()
 }
 
-keys! {
+looks! {
     key_mutations_enabled: RULES, "true" => "false", rule, "one" => "none";
     key_mutations_rules_name: RULES, "one" => "two", rule, "one" => "two";
     key_mutations_rules_path_pattern: RULES, "^/$" => "^/a", rule, "one" => "none";

@@ -1,6 +1,7 @@
 //! Keys of routes, seen by clients of the proxy.
 
 use super::{Proxied, body, differ, end, jitter, latency, mean, share, spread, status, took};
+use crate::seen::looks;
 
 const ROUTE: &str =
     "routes: [{ path: /, method: GET, fault_injection: { fault_types: [{ type: http_error, status_code: 500 }] } }]
@@ -48,7 +49,7 @@ fn bytes(proxy: &Proxied) -> String {
     got.body.len().to_string()
 }
 
-keys! {
+looks! {
     key_routes_path: ROUTE, "path: /" => "path: /a", status, "500" => "200";
     key_routes_method: ROUTE, "GET" => "POST", status, "500" => "200";
     key_routes_latency_enabled: FIXED, "true" => "false", latency, "2.000" => "none";

@@ -1,21 +1,20 @@
 //! Answers that are read whole, and changed. What cannot be goes on as it came.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::{LARGEST, Rule, edit, says_json};
+use crate::ahead::Ahead;
 use crate::body::Body;
 use crate::identity::Chance;
 use crate::upload::Broken;
@@ -38,11 +37,9 @@ pub(crate) struct Changed {
 
 /// What has come of a body, and the rest.
 struct Come {
-    frames: VecDeque<Result<Frame<Bytes>, Broken>>,
+    ahead: Ahead,
     rest: Option<Body>,
     left: SizeHint,
-    /// For the bytes of `frames`.
-    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Changes an answer, if this rule does.
@@ -118,65 +115,18 @@ fn can_be(response: &Response<Body>) -> bool {
 
 /// Reads a body: what has come of it, and if that is all, its bytes.
 async fn read(mut body: Body, room: &Arc<Semaphore>, limit: Duration) -> (Come, Option<Bytes>) {
-    let until = Instant::now() + limit;
-    let mut frames = VecDeque::new();
-    let mut bytes = BytesMut::new();
-    let mut held: Option<OwnedSemaphorePermit> = None;
-    let is_whole = loop {
-        let Ok(next) = timeout_at(until, body.frame()).await else {
-            break false;
-        };
-        let frame = match next {
-            None => break true,
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                frames.push_back(Err(error));
-                break false;
-            }
-        };
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        if let Some(data) = frame.data_ref() {
-            bytes.extend_from_slice(data);
-        }
-        frames.push_back(Ok(frame));
-        let more = u32::try_from(length)
-            .ok()
-            .map(|length| Arc::clone(room).try_acquire_many_owned(length));
-        let Some(Ok(more)) = more.filter(|_| bytes.len() <= LARGEST) else {
-            break false;
-        };
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
-        }
-    };
-    let left = if is_whole {
-        SizeHint::with_exact(bytes.len() as u64)
-    } else {
-        // What was announced counts from the first byte on.
-        announced(&body, bytes.len() as u64)
-    };
+    let (ahead, whole) = Ahead::read(&mut body, LARGEST, room, Some(Instant::now() + limit)).await;
+    let come = ahead.length();
     let come = Come {
-        frames,
-        rest: (!is_whole).then_some(body),
-        left,
-        room: held,
+        left: match whole {
+            Some(_) => SizeHint::with_exact(come),
+            // What was announced counts from the first byte on.
+            None => announced(&body, come),
+        },
+        ahead,
+        rest: whole.is_none().then_some(body),
     };
-    (come, is_whole.then(|| bytes.freeze()))
-}
-
-/// Gives back the room of a part that goes on; with the last one all of it.
-pub(crate) fn gives_back(
-    room: &mut Option<OwnedSemaphorePermit>,
-    frame: &Result<Frame<Bytes>, Broken>,
-    are_more: bool,
-) {
-    let length = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
-    match room {
-        // What was put in the place of another may be longer than that.
-        Some(held) if are_more => drop(held.split(length.min(held.num_permits()))),
-        _ => *room = None,
-    }
+    (come, whole)
 }
 
 /// How long a body is of which so many bytes have come.
@@ -190,14 +140,13 @@ fn announced(rest: &Body, come: u64) -> SizeHint {
 impl Come {
     /// The same with other bytes. Trailers stay: in HTTP/1.1 a body with a length has none.
     fn with(mut self, bytes: Bytes, has_length: bool) -> Self {
-        let is_trailers = |frame: &Result<Frame<Bytes>, Broken>| frame.as_ref().is_ok_and(Frame::is_trailers);
-        self.frames.retain(is_trailers);
-        self.left = if has_length || self.frames.is_empty() {
-            SizeHint::with_exact(bytes.len() as u64)
+        let length = bytes.len() as u64;
+        self.ahead.put(bytes);
+        self.left = if has_length || !self.ahead.has_more() {
+            SizeHint::with_exact(length)
         } else {
             SizeHint::default()
         };
-        self.frames.push_front(Ok(Frame::data(bytes)));
         self
     }
 }
@@ -207,12 +156,8 @@ impl hyper::body::Body for Come {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = match self.frames.pop_front() {
-            Some(frame) => {
-                let are_more = !self.frames.is_empty();
-                gives_back(&mut self.room, &frame, are_more);
-                Poll::Ready(Some(frame))
-            }
+        let frame = match self.ahead.next() {
+            Some(frame) => Poll::Ready(Some(frame)),
             None => match &mut self.rest {
                 Some(rest) => Pin::new(rest).poll_frame(cx),
                 None => Poll::Ready(None),
@@ -226,7 +171,7 @@ impl hyper::body::Body for Come {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_empty() && self.rest.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+        self.ahead.is_empty() && self.rest.as_ref().is_none_or(hyper::body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -236,8 +181,8 @@ impl hyper::body::Body for Come {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::Full;
     use http_body_util::channel::Channel;
+    use http_body_util::{BodyExt as _, Full};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What passes where no toxic acts, and how connections and proxies end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,6 +70,46 @@ async fn a_reset_of_one_side_is_a_reset_of_the_other() {
     stream.write_all(b"x").await.unwrap();
     let error = rest(&mut stream).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+// What nobody acknowledged would be waited for before the other side is told, and of a side that is broken nobody ever acknowledges it.
+#[tokio::test]
+async fn a_side_that_is_broken_is_not_waited_for() {
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let stand = Stand::start();
+    let upstream = server(move |mut stream| {
+        let told = told.clone();
+        async move {
+            let part = vec![7; 64 << 10];
+            let mut sent = 0;
+            // Until the client takes no more, and then until it is gone.
+            while stream.write_all(&part).await.is_ok() {
+                sent += part.len();
+                let _gone = told.send((sent, None));
+            }
+            let _gone = told.send((sent, Some(Instant::now())));
+        }
+    })
+    .await;
+    let at = stand.proxy("broken", upstream, &[]).await;
+    let client = connect(at).await;
+    let mut last = 0;
+    // So long nothing more is taken.
+    while let Ok(Some((sent, gone))) = timeout(Duration::from_millis(200), heard.recv()).await {
+        assert!(gone.is_none());
+        last = sent;
+    }
+    assert!(last > 0);
+    client.set_zero_linger().unwrap();
+    let begun = Instant::now();
+    drop(client);
+    let gone = loop {
+        if let (_, Some(gone)) = timeout(LIMIT, heard.recv()).await.unwrap().unwrap() {
+            break gone;
+        }
+    };
+    let took = gone.duration_since(begun);
+    assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
 // A server that has not read all when it closes resets the connection, right behind what it said (tcp_close() in net/ipv4/tcp.c).

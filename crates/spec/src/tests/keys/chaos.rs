@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use fracas_core::chaos::ChaosConfig;
 
-use super::keys;
+use super::{differ_in, keys};
 use crate::{Source, chaos};
 
 const FIXED: &str = "enabled: true
@@ -113,16 +113,8 @@ fn config(text: &str) -> Value {
     serde_json::to_value(config).unwrap()
 }
 
-/// As its namesake for experiments: the two differ at `at` and nowhere else.
 fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
-    assert_eq!(base.matches(old).count(), 1, "{old:?} must be there once");
-    let (one, other) = (config(base), config(&base.replace(old, new)));
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
-    assert_eq!(one.pointer(at), Some(&json(before)));
-    assert_eq!(other.pointer(at), Some(&json(after)));
-    let mut same = one;
-    *same.pointer_mut(at).unwrap() = json(after);
-    assert_eq!(same, other, "more than {at} differs");
+    differ_in(config, base, (old, new), at, (before, after));
 }
 
 keys! {

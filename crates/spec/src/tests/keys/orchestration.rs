@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::keys;
+use super::{differ_in, keys};
 use crate::{Source, orchestration};
 
 const WHOLE: &str = "name: o
@@ -70,24 +70,17 @@ assertions:
 steps: [{ name: a, duration_seconds: 1 }, { name: b, duration_seconds: 1 }]
 ";
 
-/// The two differ at `at` and nowhere else.
-fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
-    let read = |text: &str| {
-        let source = Source {
-            name: "a.yaml".to_owned(),
-            text: text.to_owned(),
-        };
-        let read = orchestration(&source, &|_| None, None).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-        serde_json::to_value(read).unwrap()
+fn meant(text: &str) -> Value {
+    let source = Source {
+        name: "a.yaml".to_owned(),
+        text: text.to_owned(),
     };
-    assert_eq!(base.matches(old).count(), 1, "{old:?} must be there once");
-    let (one, other) = (read(base), read(&base.replace(old, new)));
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_else(|_| Value::from(text));
-    assert_eq!(one.pointer(at), Some(&json(before)));
-    assert_eq!(other.pointer(at), Some(&json(after)));
-    let mut same = one;
-    *same.pointer_mut(at).unwrap() = json(after);
-    assert_eq!(same, other, "more than {at} differs");
+    let read = orchestration(&source, &|_| None, None).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+    serde_json::to_value(read).unwrap()
+}
+
+fn differ(base: &str, old: &str, new: &str, at: &str, before: &str, after: &str) {
+    differ_in(meant, base, (old, new), at, (before, after));
 }
 
 keys! {
