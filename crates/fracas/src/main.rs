@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod document;
 mod output;
+mod picture;
 mod screen;
 mod settings;
 mod watching;

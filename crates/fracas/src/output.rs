@@ -7,6 +7,8 @@ use fracas_core::problem::{Problem, Result, Said, codes};
 use fracas_report::plain_lines;
 use serde::Serialize;
 
+use crate::picture;
+
 /// How a person, or a program, is told something. Set once, from the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Manner {
@@ -49,23 +51,20 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
 
 /// Tells a person. Where standard error is closed, nobody listens.
 pub(crate) fn tell(text: &str) {
-    let mut to = std::io::stderr().lock();
     if manner().json {
-        let line = serde_json::json!({ "note": text });
         // An empty line is air between two texts, and says nothing to a program.
         if !text.is_empty() {
-            let _ = writeln!(to, "{line}");
+            picture::tell(&serde_json::json!({ "note": text }).to_string());
         }
     } else {
-        let _ = writeln!(to, "{text}");
+        picture::tell(text);
     }
 }
 
 /// Tells of an error.
 pub(crate) fn tell_problem(problem: &Problem) {
     if manner().json {
-        let line = serde_json::json!({ "error": Said::from(problem) });
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        picture::tell(&serde_json::json!({ "error": Said::from(problem) }).to_string());
     } else {
         // What is wrong is often said in the words of a document or a server.
         tell(&painted(&plain_lines(&problem.to_string()), "error", 31));
@@ -75,8 +74,7 @@ pub(crate) fn tell_problem(problem: &Problem) {
 /// Tells of something that a person should know.
 pub(crate) fn tell_warning(problem: &Problem) {
     if manner().json {
-        let line = serde_json::json!({ "warning": Said::from(problem) });
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        picture::tell(&serde_json::json!({ "warning": Said::from(problem) }).to_string());
     } else {
         tell(&painted(&plain_lines(&warning(problem)), "warning", 33));
     }

@@ -1,7 +1,5 @@
 //! What standard error shows while a run goes on: a live view on a terminal, plain lines elsewhere, or NDJSON.
 
-use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,18 +8,10 @@ use fracas_report::{Live, Verbosity, line};
 use tokio::sync::mpsc;
 
 use crate::output::{manner, tell};
+use crate::picture;
 
 /// Five pictures a second.
 const REDRAW: Duration = Duration::from_millis(200);
-/// A picture is never wider, and this wide where the terminal does not say.
-const WIDEST: u16 = 200;
-const USUAL: u16 = 80;
-
-/// Whether the cursor is hidden by us: a panic must not leave the terminal without one.
-static HIDDEN: AtomicBool = AtomicBool::new(false);
-
-const HIDE: &str = "\u{1b}[?25l";
-const SHOW: &str = "\u{1b}[?25h";
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,22 +51,16 @@ struct Picture {
     show: Show,
     live: Live,
     began: Instant,
-    /// How many lines of the last picture stand above the cursor.
-    lines: usize,
     /// Somebody else writes meanwhile.
     held: bool,
 }
 
 impl Screen {
     pub(crate) fn new(show: Show) -> Self {
-        if show == Show::Live {
-            restore_after_panic();
-        }
         Self(Arc::new(Mutex::new(Picture {
             show,
             live: Live::default(),
             began: Instant::now(),
-            lines: 0,
             held: false,
         })))
     }
@@ -93,10 +77,10 @@ impl Screen {
                     Some(event) => self.with(|picture| picture.take(&event)),
                     None => break,
                 },
-                _ = redraw.tick(), if live => self.with(Picture::draw),
+                _ = redraw.tick(), if live => self.with(|picture| picture.draw()),
             }
         }
-        self.with(Picture::end);
+        self.with(|picture| picture.end());
     }
 
     /// Takes the picture away while somebody asks a person.
@@ -131,86 +115,34 @@ impl Picture {
             }
             Show::Json => {
                 if let Ok(line) = serde_json::to_string(event) {
-                    let _ = writeln!(std::io::stderr().lock(), "{line}");
+                    picture::tell(&line);
                 }
             }
         }
     }
 
-    /// Draws the picture over the last one, in one write so that it does not flicker.
-    fn draw(&mut self) {
-        if self.held {
-            return;
+    fn draw(&self) {
+        if !self.held {
+            picture::draw(self.lines());
         }
-        let width = fracas_linux::terminal::width().unwrap_or(USUAL).min(WIDEST);
+    }
+
+    fn lines(&self) -> Vec<String> {
         let elapsed = self.began.elapsed().as_millis() as u64;
-        // One column stays free: a line that fills the last one makes some terminals wrap.
-        let lines = self
-            .live
-            .render(usize::from(width.saturating_sub(1)), elapsed, manner().colour);
-        let mut out = HIDE.to_owned();
-        out.push_str(&up(self.lines));
-        for line in &lines {
-            // `K` erases to the end of the line, see console_codes(4).
-            out.push_str(line);
-            out.push_str("\u{1b}[K\n");
-        }
-        out.push_str("\u{1b}[J");
-        HIDDEN.store(true, Ordering::Relaxed);
-        write(&out);
-        self.lines = lines.len();
+        self.live.render(picture::width(), elapsed, manner().colour)
     }
 
-    /// Takes the picture away and shows the cursor.
-    fn clear(&mut self) {
+    /// Takes the picture away.
+    fn clear(&self) {
         if self.show == Show::Live {
-            write(&format!("{}\u{1b}[J{SHOW}", up(self.lines)));
-            HIDDEN.store(false, Ordering::Relaxed);
-            self.lines = 0;
+            picture::clear();
         }
     }
 
-    /// Leaves the last picture and shows the cursor.
-    fn end(&mut self) {
-        if self.show == Show::Live {
-            self.draw();
-            write(SHOW);
-            HIDDEN.store(false, Ordering::Relaxed);
-            self.lines = 0;
+    /// Leaves the last picture.
+    fn end(&self) {
+        if self.show == Show::Live && !self.held {
+            picture::leave(self.lines());
         }
     }
-}
-
-impl Drop for Picture {
-    fn drop(&mut self) {
-        if HIDDEN.swap(false, Ordering::Relaxed) {
-            write(SHOW);
-        }
-    }
-}
-
-/// To the first line of the last picture.
-fn up(lines: usize) -> String {
-    if lines == 0 {
-        "\r".to_owned()
-    } else {
-        format!("\r\u{1b}[{lines}A")
-    }
-}
-
-/// A terminal that is gone shows nothing.
-fn write(text: &str) {
-    let mut to = std::io::stderr().lock();
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
-}
-
-/// A panic in any thread shows the cursor before its message.
-fn restore_after_panic() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if HIDDEN.swap(false, Ordering::Relaxed) {
-            write(SHOW);
-        }
-        before(panic);
-    }));
 }

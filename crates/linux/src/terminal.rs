@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{Winsize, tcgetwinsize};
 
 /// Whether standard input is a terminal: somebody can be asked.
 pub fn stdin_is_terminal() -> bool {
@@ -23,14 +23,20 @@ pub fn stderr_is_terminal() -> bool {
 /// The columns of the terminal behind standard error, or else behind standard output. `None`: neither is one, or it does not say
 /// (a serial line says 0).
 pub fn width() -> Option<u16> {
-    columns(std::io::stderr()).or_else(|| columns(std::io::stdout()))
+    said(|size| size.ws_col)
 }
 
-fn columns(fd: impl AsFd) -> Option<u16> {
-    tcgetwinsize(fd)
-        .ok()
-        .map(|size| size.ws_col)
-        .filter(|&columns| columns > 0)
+/// The rows of the same terminal.
+pub fn height() -> Option<u16> {
+    said(|size| size.ws_row)
+}
+
+fn said(of: fn(Winsize) -> u16) -> Option<u16> {
+    one(std::io::stderr(), of).or_else(|| one(std::io::stdout(), of))
+}
+
+fn one(fd: impl AsFd, of: fn(Winsize) -> u16) -> Option<u16> {
+    tcgetwinsize(fd).ok().map(of).filter(|&count| count > 0)
 }
 
 #[cfg(test)]
@@ -39,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_file_has_no_columns() {
-        assert_eq!(columns(std::fs::File::open("/dev/null").unwrap()), None);
+        assert_eq!(one(std::fs::File::open("/dev/null").unwrap(), |size| size.ws_col), None);
     }
 
     #[test]

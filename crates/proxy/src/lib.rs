@@ -48,6 +48,7 @@ mod traced;
 mod tunnel;
 mod upload;
 mod upstream;
+mod watch;
 mod websocket;
 mod wire;
 
@@ -62,7 +63,7 @@ pub use control::{Configured, Control};
 pub use egress::Egress;
 pub use faults::NAMES;
 pub use front::{CANARY, FrontOrder, Pardon, REPORT, Secret};
-pub use orchestra::Orchestrations;
+pub use orchestra::{Orchestrations, Running};
 pub use serve::{Drained, Proxy};
 pub use tls::Tls;
 pub use tls::certificate::{Certificate, SelfSigned};
@@ -72,6 +73,7 @@ pub use tls::trust::Trust;
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use traced::Tracing;
 pub use upstream::Upstream;
+pub use watch::{Look, Watch};
 
 /// Reads whatever it is as frames of WebSocket, as messages of gRPC and as an answer of GraphQL. For the fuzzer.
 #[doc(hidden)]

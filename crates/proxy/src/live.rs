@@ -12,6 +12,7 @@ use crate::faults::bandwidth::Bandwidth;
 use crate::faults::breaker::Breaker;
 use crate::faults::bulkhead::Places;
 use crate::faults::connections::Connections;
+use crate::faults::loss::Losses;
 use crate::faults::mutation::{self, Counts as Mutated, Mutations};
 use crate::faults::pattern::Pattern;
 use crate::faults::rate_limit::Limiter;
@@ -45,6 +46,8 @@ pub(crate) struct Live {
     bandwidth: Arc<Bandwidth>,
     /// The same.
     connections: Arc<Connections>,
+    /// The same.
+    losses: Losses,
     /// How long a connection may be without a request. `None`: there is no limit.
     idle: watch::Sender<Option<Duration>>,
     /// Of routes.
@@ -75,6 +78,7 @@ impl Live {
             places: Places::new(config.bulkhead(), metrics.bulkhead()),
             bandwidth: Bandwidth::new(bandwidth(&config)),
             connections: Arc::default(),
+            losses: Losses::default(),
             idle: watch::Sender::new(idle(&config)),
             changes: Mutex::default(),
             state: RwLock::new(State {
@@ -107,6 +111,11 @@ impl Live {
     /// The connections that count, whether there is a limit or not.
     pub(crate) fn connections(&self) -> &Arc<Connections> {
         &self.connections
+    }
+
+    /// Where losses in a row are, on or off.
+    pub(crate) fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// How long a connection may be without a request.

@@ -98,6 +98,27 @@ impl Measures {
         all.into_iter().map(|(_, sample)| sample).collect()
     }
 
+    /// How many have ended by now.
+    pub(crate) fn ended(&self) -> usize {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// How many have ended by now, and the median and the 99th percentile, in milliseconds, of how long those took of them that came after
+    /// so many, the last [`KEPT`] of them; `None` of none. Whoever is about to be added is not waited for: an earlier one stands for it.
+    pub(crate) fn since(&self, before: usize) -> (usize, [Option<f64>; 2]) {
+        let ended = self.ended();
+        let mut all = Vec::with_capacity(ended.saturating_sub(before).min(KEPT));
+        for (index, part) in self.parts.iter().enumerate() {
+            // Of the first so many, those that are in this part.
+            let of = |count: usize| (count + PARTS - 1 - index) / PARTS;
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = part.iter().rev().take(of(ended).saturating_sub(of(before)));
+            all.extend(last.map(|sample| sample.latency_ms));
+        }
+        let spread = Spread::of(all);
+        (ended, [spread.p50_ms, spread.p99_ms])
+    }
+
     /// What is said of them.
     pub(crate) fn stats(&self) -> Stats {
         let samples = self.samples();
@@ -150,6 +171,25 @@ mod tests {
         let one = Spread::of(vec![3.0]);
         assert_eq!((one.p50_ms, one.p99_ms, one.avg_ms), (Some(3.0), Some(3.0), Some(3.0)));
         assert_eq!(Spread::of(Vec::new()), Spread::default());
+    }
+
+    #[test]
+    fn between_two_looks_are_those_that_ended_meanwhile() {
+        let measures = Measures::default();
+        let add = |from: u64, to: u64| (from..to).for_each(|n| measures.add(Duration::from_millis(n), Duration::ZERO));
+        assert_eq!(measures.since(0), (0, [None; 2]));
+        // No two looks are at the same place in the parts.
+        let mut seen = 0;
+        for (from, to) in [(0, 1), (1, 4), (4, 21), (21, 150), (150, 150)] {
+            add(from, to);
+            let expected = Spread::of((from..to).map(|n| n as f64).collect());
+            let (ended, percentiles) = measures.since(seen);
+            assert_eq!((ended, percentiles), (to as usize, [expected.p50_ms, expected.p99_ms]));
+            seen = ended;
+        }
+        add(150, 10_000);
+        let kept = Spread::of((10_000 - KEPT as u64..10_000).map(|n| n as f64).collect());
+        assert_eq!(measures.since(seen), (10_000, [kept.p50_ms, kept.p99_ms]));
     }
 
     #[test]

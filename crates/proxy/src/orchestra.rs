@@ -6,6 +6,7 @@ mod hooks;
 mod record;
 mod report;
 mod run;
+mod running;
 mod work;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +20,7 @@ use run::{How, Run};
 
 pub(crate) use egress::Reach;
 pub(crate) use record::Status;
+pub use running::Running;
 pub(crate) use work::{Refused, start};
 
 /// What orchestrations may do besides what they do to traffic, and which one begins with the proxy.
@@ -58,6 +60,11 @@ impl Orchestra {
     /// How it is.
     pub(crate) fn status(&self) -> Status {
         self.lock().as_ref().map_or_else(Status::none, Status::of)
+    }
+
+    /// The same in short. `None`: there was none.
+    pub(crate) fn running(&self) -> Option<Running> {
+        self.lock().as_ref().map(Running::of)
     }
 
     /// The names of the scenarios that act.

@@ -28,6 +28,7 @@ use crate::service::Shared;
 use crate::timer::Timer;
 use crate::tls::passthrough;
 use crate::tunnel::Tunnels;
+use crate::watch::Watch;
 use crate::{Control, NAMES, Order};
 
 /// A proxy whose ports are taken, and that answers nobody yet.
@@ -189,6 +190,11 @@ impl Proxy {
     /// A hand on it while it serves.
     pub fn control(&self) -> Control {
         Control::new(&self.shared)
+    }
+
+    /// For whoever shows what passes.
+    pub fn watch(&self) -> Watch {
+        Watch::new(Arc::clone(&self.shared))
     }
 
     /// For a proxy in front of somebody else's port: ends what is done to requests.

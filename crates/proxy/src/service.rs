@@ -293,7 +293,7 @@ async fn traffic(
         met.fault(shared, "connection_limit");
         return no_room(request.version());
     }
-    if shaping.is_some_and(|block| loss::happens(block, &chance)) {
+    if shaping.is_some_and(|block| shared.live.losses().take(block, shared.seed, &chance)) {
         met.fault(shared, "packet_loss");
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
@@ -417,7 +417,7 @@ async fn canary(shared: &Shared, connection: &Connection, request: Request<Uploa
     let active = shared.live.now();
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
     let shaping = active.config.traffic_shaping();
-    if shaping.is_some_and(|block| loss::happens(block, &chance)) {
+    if shaping.is_some_and(|block| loss::alone(block, &chance)) {
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
     let verdict = active

@@ -34,7 +34,7 @@ mod samples;
 pub use files::{write_all, write_scenario};
 pub use fold::{Fold, fold};
 pub use lines::{Verbosity, line};
-pub use live::Live;
+pub use live::{Live, Orchestrated, Passed, Shown, Traffic};
 pub use load::{Measured, load};
 pub use log::{EventLog, read_events};
 pub use model::Report;

@@ -1,6 +1,7 @@
 //! The state behind a live view, and its picture as lines. Pure: the clock, the width and the drawing belong to the caller.
 
 mod paint;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use fracas_core::probe::{Expect, Reading};
 use fracas_core::record::{Landed, State};
 
 use self::paint::{Colour, Line};
+pub use self::traffic::{Orchestrated, Passed, Shown, Traffic};
 use crate::duration::clock;
 use crate::lines::{guardian_lost, value};
 use crate::plain::plain;

@@ -55,8 +55,8 @@ const fn line(name: &'static str, profile: Profile, description: &'static str) -
 }
 
 /// All of them. Of the first five seed 3's original gives every value; it says how long a delay is twice, and this is the one that acts.
-/// The others have the values of the fault `network_profile`: a request is held for its delay, lost by its share, each by itself and not in
-/// bursts, and its rate is that of all bodies together.
+/// The others have the values of the fault `network_profile`: a request is held for its delay, lost by its share, where packets are lost in
+/// bursts in bursts of as many, and its rate is that of all bodies together.
 pub const PROFILES: &[KnownProfile] = &[
     KnownProfile {
         name: "slow_3g",
@@ -134,7 +134,7 @@ pub const PROFILES: &[KnownProfile] = &[
     line(
         "satellite_leo",
         Profile::SatelliteLeo,
-        "A low satellite: 50 ms, 150 Mbit/s, 1 % lost, each request by itself",
+        "A low satellite: 50 ms, 150 Mbit/s, 1 % lost in bursts of 3",
     ),
     line(
         "satellite_geo",
@@ -144,19 +144,19 @@ pub const PROFILES: &[KnownProfile] = &[
     line(
         "congested",
         Profile::Congested,
-        "A line with too many on it: 200 ms and now and then far more, 2 Mbit/s, 3 % lost, each request by itself",
+        "A line with too many on it: 200 ms and now and then far more, 2 Mbit/s, 3 % lost in bursts of 4",
     ),
     line("lossy", Profile::Lossy, "A line that loses: 20 ms, 10 % lost"),
     line("high_latency", Profile::HighLatency, "A long way: 500 ms"),
     line(
         "intermittent",
         Profile::Intermittent,
-        "A line on which much is lost: 100 ms, 20 % lost, each request by itself, and no outage",
+        "A line that is gone now and then: 100 ms, 20 % lost in bursts of 50",
     ),
     line(
         "extremely_poor",
         Profile::ExtremelyPoor,
-        "Hardly a line: a second and now and then far more, 64 kbit/s, 20 % lost, each request by itself",
+        "Hardly a line: a second and now and then far more, 64 kbit/s, 20 % lost in bursts of 5",
     ),
 ];
 
@@ -209,6 +209,7 @@ fn of_line(profile: Profile) -> ChaosConfig {
     let shaping = TrafficShaping {
         bandwidth_limit_bps: line.rate.map_or(0, |rate| rate.0 / 8),
         packet_loss_percent: line.loss.map_or(0.0, |loss| loss.0),
+        packet_loss_burst: line.burst,
         ..TrafficShaping::default()
     };
     ChaosConfig {
@@ -287,9 +288,12 @@ mod tests {
         for one in PROFILES {
             if let Source::Line(profile) = one.source {
                 assert_eq!(json!(one.name), serde_json::to_value(profile).unwrap());
-                // Whose packets are lost in bursts loses no requests in bursts, and says so.
-                let is_said = one.description.contains("each request by itself");
-                assert_eq!(is_said, profile.line().burst.is_some(), "{}", one.name);
+                let burst = profile.line().burst;
+                let shaping = one.config().traffic_shaping;
+                assert_eq!(shaping.and_then(|block| block.packet_loss_burst), burst, "{}", one.name);
+                let said = burst.map_or_else(String::new, |burst| format!("% lost in bursts of {burst}"));
+                assert!(one.description.ends_with(&said), "{}", one.name);
+                assert_eq!(one.description.contains("bursts"), burst.is_some(), "{}", one.name);
             }
         }
         assert_eq!(of("perfect"), ChaosConfig::default());

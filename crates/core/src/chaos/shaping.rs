@@ -15,8 +15,13 @@ pub struct TrafficShaping {
     /// passing. An answer names it, as `bandwidth_throttle`, if it or its request has a body, or it goes over to
     /// another protocol, and the limit is on by then.
     pub bandwidth_limit_bps: u64,
-    /// How many requests are lost, from 0 to 100 percent: the answer is 408, and they never reach the upstream. Drawn for each by the seed.
+    /// How many requests are lost, from 0 to 100 percent: the answer is 408, and they never reach the upstream. Drawn by the seed.
     pub packet_loss_percent: f64,
+    /// How many requests in a row are lost on average where one is, from 1 to 1000: a Gilbert model, as of the fault `loss`. At 90 percent it is
+    /// at least 9, for one that is not lost parts two rows. It goes by the order in which requests come, of all connections together: no
+    /// identity has a place in it, and with the same seed the same places are lost. Default: each request by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packet_loss_burst: Option<f64>,
     /// How many connections of clients may have requests. A connection counts from its first request to its end, however many it has at a
     /// time, also as a tunnel; those of the API do not. What comes by another is answered 503, and in HTTP/1 its connection is closed. A
     /// change leaves their places to those that count already.
@@ -33,6 +38,7 @@ impl Default for TrafficShaping {
             enabled: true,
             bandwidth_limit_bps: 0,
             packet_loss_percent: 0.0,
+            packet_loss_burst: None,
             max_connections: 0,
             connection_timeout_ms: 30_000,
         }

@@ -27,7 +27,10 @@ pub(super) fn words(config: &ChaosConfig) -> String {
             words.push(format!("at most {} bytes per second", block.bandwidth_limit_bps));
         }
         if block.packet_loss_percent > 0.0 {
-            words.push(format!("408 to {}%", block.packet_loss_percent));
+            let row = block
+                .packet_loss_burst
+                .map_or_else(String::new, |burst| format!(", {burst} in a row"));
+            words.push(format!("408 to {}%{row}", block.packet_loss_percent));
         }
         if block.max_connections > 0 {
             words.push(format!("at most {} connections", block.max_connections));

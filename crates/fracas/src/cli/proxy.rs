@@ -58,6 +58,12 @@ pub(crate) struct Proxy {
     /// The root of every decision: same seed, same `x-request-id`, same faults [default: drawn, and said]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Shows on standard error what passes, once a second: requests, errors (answers of 500 or more, and connections that a fault ended without
+    /// an answer) and faults a second and in all, how long half of the answers and 99 of a hundred took that ended in that second, open
+    /// connections, and which scenarios and steps act. On a terminal these are a few lines that change; elsewhere, where TERM is `dumb`, and
+    /// with --verbose it is a line each second, and with --log-format json an object
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) live: bool,
     /// How long the upstream may take for the head of its answer, from the last part of the request on that it took; then the answer is 504
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) upstream_timeout: Span,

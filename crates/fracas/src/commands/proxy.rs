@@ -1,6 +1,7 @@
 //! `fracas proxy`: the chaos proxy, until somebody asks it to stop.
 
 mod flags;
+mod live;
 mod protocols;
 mod tls;
 mod watch_file;
@@ -17,6 +18,7 @@ use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
 use fracas_proxy::{Egress, Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
+use fracas_report::Shown;
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Exporter, Listen};
 use tokio::sync::watch;
@@ -24,8 +26,10 @@ use tokio::sync::watch;
 use crate::cli::{Common, Proxy};
 use crate::document::last;
 use crate::output::{tell, tell_warning};
+use crate::screen::Show;
 use crate::settings::{Settings, env};
 use flags::Origin;
+use live::Live;
 use watch_file::Follow;
 
 pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
@@ -211,6 +215,16 @@ async fn serve(
         );
     }
     let (stop, stopping) = watch::channel(false);
+    // Last: what was told until now stands above it.
+    let live = asked.live.then(|| {
+        let shown = Shown {
+            address: format!("{scheme}://{at}"),
+            seed: seed.0,
+        };
+        let show = Show::fitting(common.quiet, common.verbose);
+        Live::start(show, shown, proxy.watch(), stopping.clone())
+    });
+    let live = live.transpose()?;
     let (hurry, hurrying) = watch::channel(false);
     let drained = async {
         let toxics = async {
@@ -228,7 +242,7 @@ async fn serve(
         cut = drained => cut,
         never = signals => match never {},
     };
-    drop(metrics);
+    drop((live, metrics));
     if let Some(exporter) = exporter.filter(|_| !again.get()) {
         tokio::select! {
             lost = exporter.finish() => {

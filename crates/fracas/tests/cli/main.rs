@@ -13,6 +13,7 @@ mod support;
 mod cli;
 mod documents;
 mod inject;
+mod live;
 mod look;
 mod orchestrate;
 mod podman;

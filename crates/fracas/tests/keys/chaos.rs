@@ -107,6 +107,9 @@ bulkhead: { max_concurrent_requests: 1, max_queue_size: 1, queue_timeout_ms: 1 }
 ";
 const LOSS: &str = "traffic_shaping: { enabled: true, packet_loss_percent: 100 }
 ";
+/// The shortest bursts at this share: one that is lost and one that is not, by turns.
+const LOSSES: &str = "traffic_shaping: { packet_loss_percent: 50, packet_loss_burst: 1 }
+";
 const NARROW: &str = "traffic_shaping: { bandwidth_limit_bps: 0 }
 ";
 /// The first that comes is the one that may.
@@ -265,6 +268,19 @@ fn share(proxy: &Proxied) -> String {
         0 => "none",
         20 => "all",
         _ => "some",
+    }
+    .to_owned()
+}
+
+/// Whether each request meets what the one before did not.
+fn turns(proxy: &Proxied) -> String {
+    let all: Vec<String> = (0..20)
+        .map(|n| proxy.get("/", &n.to_string()).status().to_owned())
+        .collect();
+    if all.windows(2).all(|two| two[0] != two[1]) {
+        "by turns"
+    } else {
+        "in a row"
     }
     .to_owned()
 }
@@ -433,6 +449,7 @@ looks! {
     key_fault_injection_request_matcher_chunked_only: CHUNKED, "only: false" => "only: true", status, "500" => "200";
     key_traffic_shaping_enabled: LOSS, "enabled: true" => "enabled: false", share, "all" => "none";
     key_traffic_shaping_packet_loss_percent: LOSS, "100" => "50", share, "all" => "some";
+    key_traffic_shaping_packet_loss_burst: LOSSES, "burst: 1" => "burst: 1000", turns, "by turns" => "in a row";
     key_traffic_shaping_bandwidth_limit_bps: NARROW, "bps: 0" => "bps: 9", passes, "short" => "long";
     key_traffic_shaping_max_connections: FEW, "connections: 1" => "connections: 2", beside, "503" => "200";
     key_traffic_shaping_connection_timeout_ms: IDLE, "1" => "3600000", idle, "closed" => "open";

@@ -44,7 +44,7 @@ fn colours_do_not_change_what_is_shown() {
     assert!(on().render(100, 0, true)[0].starts_with("\u{1b}[1m"));
 }
 
-fn without_sgr(line: &str) -> String {
+pub(super) fn without_sgr(line: &str) -> String {
     let mut out = String::new();
     for (n, part) in line.split("\u{1b}[").enumerate() {
         out.push_str(if n == 0 { part } else { part.split_once('m').unwrap().1 });

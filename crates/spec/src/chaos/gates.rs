@@ -59,6 +59,18 @@ impl Chaos for TrafficShaping {
             let what = format!("must be from 0 to 100 percent, not {percent}");
             finds.wrong(&format!("{at}packet_loss_percent"), &what);
         }
+        if let Some(burst) = self.packet_loss_burst {
+            let key = format!("{at}packet_loss_burst");
+            if !(1.0..=1000.0).contains(&burst) {
+                finds.wrong(&key, &format!("must be from 1 to 1000, not {burst}"));
+            } else if percent <= 0.0 {
+                finds.wrong(&key, "nothing is lost in it: `packet_loss_percent` is 0");
+            } else if percent < 100.0 && percent > burst * (100.0 - percent) {
+                let least = percent / (100.0 - percent);
+                let why = format!("must be at least {least:.2}: so many are lost in a row at {percent} percent");
+                finds.wrong(&key, &why);
+            }
+        }
         let timeout = self.connection_timeout_ms as f64;
         finds.millis(&format!("{at}connection_timeout_ms"), timeout);
     }

@@ -245,7 +245,24 @@ fn shaping_has_its_bounds() {
         let column = wrong.find(' ').unwrap() + 2;
         assert_eq!(said::<TrafficShaping>(wrong), [("D004", 1, column)], "{wrong}");
     }
+    for wrong in [
+        "{ packet_loss_percent: 5, packet_loss_burst: 0.9 }",
+        "{ packet_loss_percent: 5, packet_loss_burst: 1001 }",
+        "{ packet_loss_percent: 5, packet_loss_burst: .nan }",
+        "{ packet_loss_percent: 0, packet_loss_burst: 5 }",
+        "{ packet_loss_percent: 90, packet_loss_burst: 8 }",
+    ] {
+        let column = wrong
+            .rfind(' ')
+            .map(|end| wrong[..end].rfind(' ').unwrap() + 2)
+            .unwrap();
+        assert_eq!(said::<TrafficShaping>(wrong), [("D004", 1, column)], "{wrong}");
+    }
     for right in [
+        "{ packet_loss_percent: 90, packet_loss_burst: 9 }",
+        "{ packet_loss_percent: 100, packet_loss_burst: 1 }",
+        "{ packet_loss_percent: 50, packet_loss_burst: 1 }",
+        "{ packet_loss_percent: 0.1, packet_loss_burst: 1000 }",
         "bandwidth_limit_bps: 18446744073709551615",
         "packet_loss_percent: 100",
         "connection_timeout_ms: 0",

@@ -69,6 +69,7 @@ const SHAPING: &str = "traffic_shaping:
   enabled: true
   bandwidth_limit_bps: 1000
   packet_loss_percent: 5
+  packet_loss_burst: 2
   max_connections: 3
   connection_timeout_ms: 70
 ";
@@ -170,6 +171,7 @@ keys! {
     key_traffic_shaping_enabled: SHAPING, "true" => "false", "/traffic_shaping/enabled", "true" => "false";
     key_traffic_shaping_bandwidth_limit_bps: SHAPING, "1000" => "0", "/traffic_shaping/bandwidth_limit_bps", "1000" => "0";
     key_traffic_shaping_packet_loss_percent: SHAPING, "percent: 5" => "percent: 0.5", "/traffic_shaping/packet_loss_percent", "5.0" => "0.5";
+    key_traffic_shaping_packet_loss_burst: SHAPING, "burst: 2" => "burst: 9", "/traffic_shaping/packet_loss_burst", "2.0" => "9.0";
     key_traffic_shaping_max_connections: SHAPING, "3" => "4", "/traffic_shaping/max_connections", "3" => "4";
     key_traffic_shaping_connection_timeout_ms: SHAPING, "70" => "80", "/traffic_shaping/connection_timeout_ms", "70" => "80";
     key_bulkhead_enabled: BULKHEAD, "true" => "false", "/bulkhead/enabled", "true" => "false";
