@@ -37,9 +37,9 @@ use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::listeners;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
-use crate::tls::passthrough;
 use crate::upload::Upload;
 use route::{Asked, Found, Route, Takes, find};
 use table::ROUTES;
@@ -86,6 +86,8 @@ struct Status {
     bulkhead_concurrent_requests: usize,
     bulkhead_queued_requests: usize,
     seed: u64,
+    /// Where clients come to, and where their requests go from there.
+    listeners: Vec<listeners::Shown>,
 }
 
 /// Whether a path is one of the API.
@@ -192,6 +194,7 @@ fn status(shared: &Shared) -> Response<Body> {
         bulkhead_concurrent_requests: inside,
         bulkhead_queued_requests: queued,
         seed: shared.seed.0,
+        listeners: shared.listeners.iter().map(|gate| gate.shown()).collect(),
     })
 }
 
@@ -237,7 +240,7 @@ fn put<T: Chaos + Clone>(
         Ok(new) => {
             let mut alone = ChaosConfig::default();
             set(&mut alone, new.clone());
-            let wrong = passthrough::refused_by(shared, &alone);
+            let wrong = listeners::refused_by(shared, &alone);
             if !wrong.is_empty() {
                 return refused(&wrong);
             }

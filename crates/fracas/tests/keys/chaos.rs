@@ -399,6 +399,7 @@ macro_rules! keys {
     };
 }
 
+mod listeners;
 mod mutations;
 mod routes;
 

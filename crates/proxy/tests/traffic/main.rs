@@ -28,6 +28,7 @@ mod http2;
 mod idle;
 mod kernel;
 mod limits;
+mod listeners;
 mod matcher;
 mod measured;
 mod mutations;
