@@ -33,7 +33,7 @@ pub use condition::{Condition, ConditionKind, Facts, Operator};
 pub use graphql::Graphql;
 pub use grpc::Grpc;
 pub use hook::{CommandHook, Hook, HttpHook, LogHook, MetricHook, Retry, VariableHook};
-pub use listeners::{MAIN, is_listener};
+pub use listeners::{MAIN, MOST_LISTENERS, is_listener};
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use mutation::{Anything, Field, MutationRule, Mutations, Operation, OperationKind, Stateful, Step as FieldStep};
 pub use orchestration::{Orchestration, Scenario, Step, Unresolved, together};

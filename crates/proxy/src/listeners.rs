@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use fracas_core::chaos::{ChaosConfig, MAIN, Orchestration, Route, is_listener};
+use fracas_core::chaos::{ChaosConfig, MAIN, MOST_LISTENERS, Orchestration, Route, is_listener};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_telemetry::proxy::{ListenerCounts, Traffic};
 use schemars::JsonSchema;
@@ -16,8 +16,8 @@ use crate::service::Shared;
 use crate::tls::passthrough;
 use crate::{Order, Upstream};
 
-/// So many a proxy has besides the one that each has. Each is a label of what is counted.
-const MOST: usize = 64;
+/// So many names that there are not are told of: each with all that there are.
+const TOLD: usize = 20;
 
 /// Another listener of a proxy, besides that of [`Order::listen`].
 #[derive(Debug, Clone)]
@@ -121,10 +121,11 @@ pub(crate) fn check(order: &Order) -> Result<()> {
         return Err(Problem::new(&codes::PASSED_THROUGH, what));
     }
     let usage = |what: String, next: &str| Err(Problem::new(&codes::USAGE, what).next(next));
-    if order.listeners.len() > MOST {
+    // Each is a label of what is counted.
+    if names.len() > MOST_LISTENERS {
         return usage(
-            format!("there are {} listeners", order.listeners.len()),
-            "there may be 64, besides that of `--listen`",
+            format!("there are {} listeners", names.len()),
+            "there may be 64 besides that of `--listen`",
         );
     }
     for (at, name) in names.iter().enumerate() {
@@ -149,10 +150,11 @@ pub(crate) fn check(order: &Order) -> Result<()> {
     Ok(())
 }
 
-/// What of a configuration is about a listener that is none of these. `at` stands before its keys.
+/// What of a configuration is about a listener that is none of these, up to a number of such names. `at` stands before its keys.
 pub(crate) fn unknown(config: &ChaosConfig, at: &str, names: &[&str]) -> Vec<Box<Problem>> {
     let said = config.listeners().into_iter();
     said.filter(|(_, name)| !names.contains(name))
+        .take(TOLD)
         .map(|(path, name)| {
             let what = format!("`{at}{path}` is {name:?}, and the proxy has no such listener");
             Problem::new(&codes::NO_SUCH_LISTENER, what).next(format!("it has {}", names.join(", ")))
@@ -167,6 +169,7 @@ pub(crate) fn unknown_to_steps(orchestration: &Orchestration, names: &[&str]) ->
     let configs = steps.filter_map(|(index, step)| Some((index, step.config().ok()?)));
     configs
         .flat_map(|(index, config)| unknown(&config, &format!("steps[{index}].scenario.config."), names))
+        .take(TOLD)
         .collect()
 }
 

@@ -4,6 +4,8 @@ use super::{ChaosConfig, Route};
 
 /// The listener that every proxy has: that of `--listen`.
 pub const MAIN: &str = "main";
+/// So many listeners a proxy has at most, that one among them.
+pub const MOST_LISTENERS: usize = 65;
 
 /// Whether a listener can have this name: 1 to 32 of `a` to `z`, `0` to `9` and `-`.
 pub fn is_listener(name: &str) -> bool {

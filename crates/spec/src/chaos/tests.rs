@@ -153,6 +153,12 @@ fn names_that_no_listener_can_have_are_refused_with_their_place() {
     ] {
         assert_eq!(said::<ChaosConfig>(config), [(code, 1, column)], "{config}");
     }
+    let many = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("a{number}")).collect();
+        format!("rate_limit: {{ listeners: [{}] }}", names.join(", "))
+    };
+    assert!(read::<ChaosConfig>(&many(65)).is_ok());
+    assert_eq!(said::<ChaosConfig>(&many(66)), [("D004", 1, 26)]);
     // Whether there is such a listener is what a proxy knows.
     assert!(read::<ChaosConfig>("rate_limit: { listeners: [main, a-1] }").is_ok());
 }

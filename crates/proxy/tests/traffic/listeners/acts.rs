@@ -246,6 +246,15 @@ async fn a_name_that_there_is_not_is_refused_with_its_place_and_nothing_changes(
     let made = send(&proxy, "/profiles", &profile.to_string()).await;
     assert_eq!(made.status(), 201, "{}", made.text());
     is_unknown(&send(&proxy, "/profiles/mine/apply", "{}").await, at);
+    // However many there are, the answer is short.
+    let names: Vec<String> = (0..65).map(|number| format!("c{number}")).collect();
+    let routes: Vec<Value> = (0..64)
+        .map(|number| json!({ "path": format!("/{number}"), "listeners": names }))
+        .collect();
+    let many = serde_json::to_string_pretty(&json!({ "routes": routes })).unwrap();
+    let said = put(&proxy, "/config", &many).await;
+    is_unknown(&said, "`routes[0].listeners[19]`");
+    assert!(said.body.len() < 10_000, "{}", said.text());
     // What can be no name at all is refused where it stands, too.
     let said = put(
         &proxy,

@@ -38,7 +38,7 @@ async fn listeners_that_cannot_be_told_apart_or_act_are_refused() {
         (
             (0..65).fold(wish("{}"), |wish, number| wish.beside(&format!("l{number}"), None)),
             "R004",
-            "there are 65 listeners",
+            "there are 66 listeners",
         ),
     ] {
         let said = refused(wish);
