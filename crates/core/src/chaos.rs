@@ -10,6 +10,7 @@ mod condition;
 mod graphql;
 mod grpc;
 mod hook;
+mod listeners;
 mod matcher;
 mod mutation;
 mod orchestration;
@@ -32,6 +33,7 @@ pub use condition::{Condition, ConditionKind, Facts, Operator};
 pub use graphql::Graphql;
 pub use grpc::Grpc;
 pub use hook::{CommandHook, Hook, HttpHook, LogHook, MetricHook, Retry, VariableHook};
+pub use listeners::{MAIN, MOST_LISTENERS, is_listener};
 pub use matcher::{HeaderMatch, RequestMatcher};
 pub use mutation::{Anything, Field, MutationRule, Mutations, Operation, OperationKind, Stateful, Step as FieldStep};
 pub use orchestration::{Orchestration, Scenario, Step, Unresolved, together};
@@ -107,6 +109,10 @@ pub struct Latency {
     pub jitter_percent: f64,
     /// Of how many requests, from 0 to 1.
     pub probability: f64,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 /// How delays are spread. What is drawn below zero is zero, and what is above an hour an hour.
@@ -246,6 +252,10 @@ pub struct RateLimit {
     pub per_ip: bool,
     /// Whether each path, without its query, has a bucket of its own.
     pub per_endpoint: bool,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl ChaosConfig {
@@ -373,6 +383,7 @@ impl Default for Latency {
             distribution: None,
             jitter_percent: 0.0,
             probability: 1.0,
+            listeners: Vec::new(),
         }
     }
 }
@@ -408,6 +419,7 @@ impl Default for RateLimit {
             burst_size: 10,
             per_ip: false,
             per_endpoint: false,
+            listeners: Vec::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::connection::{Connection, Door};
 use crate::front::Front;
+use crate::listeners::Gate;
 use crate::service::Shared;
 
 /// So many connections at a time to each address; who finds no room waits in the kernel's queue.
@@ -62,16 +63,18 @@ pub(crate) fn waiting(listener: &std::net::TcpListener) -> Option<(TcpStream, So
 #[derive(Debug)]
 pub(crate) struct Entrance {
     door: Door,
+    gate: Arc<Gate>,
     room: Arc<Semaphore>,
-    /// Of the next connection, counted with those of other entrances.
+    /// Of the next connection.
     number: Arc<AtomicU64>,
     shared: Arc<Shared>,
 }
 
 impl Entrance {
-    pub(crate) fn new(door: Door, number: Arc<AtomicU64>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(door: Door, (gate, number): (Arc<Gate>, Arc<AtomicU64>), shared: Arc<Shared>) -> Self {
         Self {
             door,
+            gate,
             room: Arc::new(Semaphore::new(CONNECTIONS)),
             number,
             shared,
@@ -136,6 +139,7 @@ impl Entrance {
         let called = stream.local_addr().ok();
         let front = self.shared.front.as_ref().zip(called);
         let way = front.and_then(|(front, called)| Front::way(front, called));
-        (stream, Connection::new(number, peer, self.door, way, open, place))
+        let came = (self.door, Arc::clone(&self.gate));
+        (stream, Connection::new(number, peer, came, way, open, place))
     }
 }

@@ -37,9 +37,9 @@ use tokio::time::timeout;
 
 use crate::answer::{self, Body};
 use crate::connection::{Connection, Door};
+use crate::listeners;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
-use crate::tls::passthrough;
 use crate::upload::Upload;
 use route::{Asked, Found, Route, Takes, find};
 use table::ROUTES;
@@ -90,6 +90,8 @@ struct Status {
     /// The names of the rules of `mutations` that act, in their order. One that has changed as many answers as it may is not among them.
     active_mutations: Vec<String>,
     seed: u64,
+    /// Where clients come to, and where their requests go from there.
+    listeners: Vec<listeners::Shown>,
 }
 
 /// Whether a path is one of the API.
@@ -198,6 +200,7 @@ fn status(shared: &Shared) -> Response<Body> {
         active_routes: config.routes().iter().map(RouteRule::key).collect(),
         active_mutations: active.mutations().map_or_else(Vec::new, |rules| rules.acting()),
         seed: shared.seed.0,
+        listeners: shared.listeners.iter().map(|gate| gate.shown()).collect(),
     })
 }
 
@@ -243,7 +246,7 @@ fn put<T: Chaos + Clone>(
         Ok(new) => {
             let mut alone = ChaosConfig::default();
             set(&mut alone, new.clone());
-            let wrong = passthrough::refused_by(shared, &alone);
+            let wrong = listeners::refused_by(shared, &alone);
             if !wrong.is_empty() {
                 return refused(&wrong);
             }

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::faults::connections::Use;
 use crate::front::{First, Way};
 use crate::link::Kept;
+use crate::listeners::Gate;
 use crate::service::{Ended, Shared, answer};
 use crate::stream::Stream;
 use crate::tls::handshake::accept;
@@ -40,11 +41,13 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A connection of a client.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The how-manieth of those that came to the same address.
+    /// The how-manieth of those that came to the same listener.
     pub(crate) number: u64,
     pub(crate) peer: SocketAddr,
     /// What part of the proxy it came to.
     pub(crate) door: Door,
+    /// To which listener. That of the API says nothing.
+    pub(crate) gate: Arc<Gate>,
     requests: AtomicU64,
     /// What goes on in it.
     pub(crate) traffic: Use,
@@ -76,7 +79,7 @@ impl Connection {
     pub(crate) fn new(
         number: u64,
         peer: SocketAddr,
-        door: Door,
+        (door, gate): (Door, Arc<Gate>),
         way: Option<Way>,
         open: Open,
         place: OwnedSemaphorePermit,
@@ -85,6 +88,7 @@ impl Connection {
             number,
             peer,
             door,
+            gate,
             requests: AtomicU64::new(0),
             traffic: Use::new(),
             reset: AtomicBool::new(false),
@@ -206,7 +210,7 @@ pub(crate) async fn serve(
     let wire = TokioIo::new(wire);
     if is_http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        if shared.forward.is_some() && connection.door != Door::Api {
+        if connection.gate.forward.is_some() && connection.door != Door::Api {
             // A client that is not told so begins WebSocket in HTTP/1.1, which is right where there is nobody who could go over to it, and in
             // front of somebody else's port, who knows what he can.
             builder.enable_connect_protocol();

@@ -7,9 +7,9 @@ use fracas_core::problem::Problem;
 use fracas_telemetry::proxy::Counts;
 
 use crate::NAMES;
+use crate::listeners;
 use crate::orchestra::Orchestra;
 use crate::service::Shared;
-use crate::tls::passthrough;
 
 /// Changes what a proxy does, and tells what it counted. It keeps nothing alive.
 #[derive(Debug, Clone)]
@@ -41,12 +41,12 @@ impl Control {
     /// Configures all anew, as a PUT of the API, but also while an orchestration runs.
     ///
     /// # Errors
-    /// N011: all that cannot act on connections that are passed through. Then nothing has changed.
+    /// N011: all that cannot act on connections that are passed through; N012: all that is about listeners that there are not. Then nothing has changed.
     pub fn configure(&self, config: ChaosConfig) -> Result<Configured, Vec<Box<Problem>>> {
         let Some(shared) = self.0.upgrade() else {
             return Ok(Configured::Gone);
         };
-        let wrong = passthrough::refused_by(&shared, &config);
+        let wrong = listeners::refused_by(&shared, &config);
         if !wrong.is_empty() {
             return Err(wrong);
         }

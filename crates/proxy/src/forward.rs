@@ -24,7 +24,7 @@ use crate::link::{Kept, Link, UNHEARD};
 use crate::past::Past;
 use crate::pool::Pool;
 use crate::tls::secure::Secure;
-use crate::tls::trust::Trust;
+use crate::tls::trust::{Identity, Trust};
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
@@ -82,7 +82,7 @@ impl Forward {
     /// N010 if nobody can vouch for an upstream of TLS.
     pub(crate) fn new(
         upstream: Upstream,
-        trust: &Trust,
+        trust: (&Trust, Option<&Identity>),
         limits: Limits,
         tunnels: Tunnels,
     ) -> Result<Self, Box<Problem>> {

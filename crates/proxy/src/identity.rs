@@ -13,7 +13,8 @@ pub(crate) struct Chance {
 }
 
 impl Chance {
-    /// A request is its `x-request-id`, else its `traceparent`, else the how-manieth of which connection it is: then only counts repeat.
+    /// A request is its `x-request-id`, else its `traceparent`, else the how-manieth of which connection of its
+    /// listener it is: then only counts repeat.
     pub(crate) fn of(seed: Seed, headers: &HeaderMap, connection: &Connection, ordinal: u64) -> Self {
         let named = ["x-request-id", "traceparent"].into_iter().find_map(|name| {
             let value = headers.get(name).filter(|value| !value.is_empty())?;
@@ -21,7 +22,10 @@ impl Chance {
         });
         Self {
             seed,
-            identity: named.unwrap_or_else(|| format!("connection {} request {ordinal}", connection.number)),
+            identity: named.unwrap_or_else(|| {
+                let at = &connection.gate.before_number;
+                format!("{at}connection {} request {ordinal}", connection.number)
+            }),
         }
     }
 

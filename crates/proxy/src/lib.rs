@@ -27,6 +27,7 @@ mod head;
 mod headers;
 mod identity;
 mod link;
+mod listeners;
 mod live;
 mod measures;
 mod orchestra;
@@ -63,13 +64,14 @@ pub use control::{Configured, Control};
 pub use egress::Egress;
 pub use faults::NAMES;
 pub use front::{CANARY, FrontOrder, Pardon, REPORT, Secret};
+pub use listeners::Listener;
 pub use orchestra::{Orchestrations, Running};
 pub use serve::{Drained, Proxy};
 pub use tls::Tls;
 pub use tls::certificate::{Certificate, SelfSigned};
 pub use tls::hello::fuzz_client_hello;
 pub use tls::place::{Name, Passthrough, Place};
-pub use tls::trust::Trust;
+pub use tls::trust::{Identity, Trust};
 pub use toxiproxy::{Toxiproxy, ToxiproxyOrder};
 pub use traced::Tracing;
 pub use upstream::Upstream;
@@ -90,7 +92,9 @@ pub struct Order {
     pub listen: SocketAddr,
     /// Where requests go. `None`: the proxy answers them itself.
     pub upstream: Option<Upstream>,
-    /// What of it is TLS.
+    /// Where else clients come to, and where their requests go from there.
+    pub listeners: Vec<Listener>,
+    /// What of it is TLS; of clients, at all listeners.
     pub tls: Tls,
     /// Whom tunnels may lead to that clients ask for. `None`: there are none.
     pub egress: Option<Egress>,
@@ -117,6 +121,7 @@ impl Order {
         Self {
             listen,
             upstream: None,
+            listeners: Vec::new(),
             tls: Tls::default(),
             egress: None,
             api_listen: None,

@@ -36,6 +36,8 @@ pub(crate) struct Active {
 #[derive(Debug)]
 pub(crate) struct Live {
     state: RwLock<State>,
+    /// Their names.
+    listeners: Vec<String>,
     /// Held by who changes `state`, so that nobody who reads it waits until patterns are compiled.
     changes: Mutex<()>,
     /// It goes by the block of the configuration, and has in it what was let pass under another.
@@ -67,12 +69,16 @@ struct State {
     /// What is done instead, for a while.
     cover: Option<ChaosConfig>,
     now: Arc<Active>,
+    /// What of that is about each listener.
+    at: Vec<Arc<Active>>,
 }
 
 impl Live {
-    pub(crate) fn new(config: ChaosConfig, metrics: &Traffic) -> Self {
+    /// For listeners of these names.
+    pub(crate) fn new(config: ChaosConfig, metrics: &Traffic, listeners: Vec<String>) -> Self {
         let counts = metrics.routes();
         let mutated = Arc::default();
+        let now = Arc::new(Active::new(config.clone(), None, &counts, &mutated));
         Self {
             breaker: Breaker::new(config.circuit_breaker.as_ref(), metrics.circuit_breaker()),
             places: Places::new(config.bulkhead(), metrics.bulkhead()),
@@ -82,11 +88,13 @@ impl Live {
             idle: watch::Sender::new(idle(&config)),
             changes: Mutex::default(),
             state: RwLock::new(State {
-                base: config.clone(),
+                base: config,
                 over: Vec::new(),
                 cover: None,
-                now: Arc::new(Active::new(config, None, &counts, &mutated)),
+                at: Active::at_each(&now, &listeners),
+                now,
             }),
+            listeners,
             counts,
             mutated,
             room: mutation::room(),
@@ -138,6 +146,12 @@ impl Live {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).now)
     }
 
+    /// What acts now on requests that come to this listener.
+    pub(crate) fn at(&self, listener: usize) -> Arc<Active> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(state.at.get(listener).unwrap_or(&state.now))
+    }
+
     /// What was configured, whatever acts instead.
     pub(crate) fn base(&self) -> ChaosConfig {
         self.state.read().unwrap_or_else(PoisonError::into_inner).base.clone()
@@ -186,6 +200,7 @@ impl Live {
             &self.mutated,
         );
         state.now = Arc::new(next);
+        state.at = Active::at_each(&state.now, &self.listeners);
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }
@@ -229,6 +244,24 @@ impl Active {
         }
     }
 
+    /// What of it is about each of these listeners. What has counted something is the same for all.
+    fn at_each(whole: &Arc<Self>, listeners: &[String]) -> Vec<Arc<Self>> {
+        let tells_apart = !whole.config.listeners().is_empty();
+        let at = |name: &String| {
+            if !tells_apart {
+                return Arc::clone(whole);
+            }
+            Arc::new(Self {
+                config: whole.config.at_listener(name),
+                limiter: whole.limiter.clone(),
+                pattern: whole.pattern.clone(),
+                routes: whole.routes.as_ref().map(|routes| routes.at(name)),
+                mutations: whole.mutations.clone(),
+            })
+        };
+        listeners.iter().map(at).collect()
+    }
+
     /// The buckets, if they act.
     pub(crate) fn limiter(&self) -> Option<&Limiter> {
         self.config.rate_limit().and(self.limiter.as_deref())
@@ -270,7 +303,7 @@ mod tests {
     // Else requests would wait until the patterns of 64 rules are compiled.
     #[test]
     fn who_reads_does_not_wait_for_who_changes() {
-        let live = Arc::new(Live::new(ChaosConfig::default(), &Traffic::new(&[])));
+        let live = Arc::new(Live::new(ChaosConfig::default(), &Traffic::new(&[]), Vec::new()));
         let (told, heard) = mpsc::channel();
         let reader = Arc::clone(&live);
         live.change(move |config| {

@@ -113,7 +113,7 @@ impl Measures {
             let of = |count: usize| (count + PARTS - 1 - index) / PARTS;
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let last = part.iter().rev().take(of(ended).saturating_sub(of(before)));
-            all.extend(last.map(|sample| sample.latency_ms));
+            all.extend(last.map(|(_, sample)| sample.latency_ms));
         }
         let spread = Spread::of(all);
         (ended, [spread.p50_ms, spread.p99_ms])

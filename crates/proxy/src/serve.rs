@@ -4,7 +4,6 @@ use std::future::Future;
 use std::iter;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fracas_core::chaos::{ChaosConfig, Orchestration, Plan, Predefined};
@@ -19,6 +18,7 @@ use crate::accept::{self, Entrance};
 use crate::connection::{Door, serve};
 use crate::forward::Forward;
 use crate::front::{self, Front, Pardon};
+use crate::listeners::{self, Gate};
 use crate::live::Live;
 use crate::measures::Measures;
 use crate::orchestra::{self, Orchestra, Reach};
@@ -29,12 +29,12 @@ use crate::timer::Timer;
 use crate::tls::passthrough;
 use crate::tunnel::Tunnels;
 use crate::watch::Watch;
-use crate::{Control, NAMES, Order};
+use crate::{Control, NAMES, Order, Upstream};
 
 /// A proxy whose ports are taken, and that answers nobody yet.
 #[derive(Debug)]
 pub struct Proxy {
-    /// At least one: where clients come to first, and the API last.
+    /// At least one: where clients come to, in the order of the listeners, and the API last if it has an address of its own.
     entrances: Vec<(TcpListener, Door)>,
     shared: Arc<Shared>,
     /// With this one all tunnels are one more.
@@ -59,7 +59,8 @@ impl Proxy {
     /// # Errors
     /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
     /// upstream of TLS; N011 if something of the configuration, of a scenario, or an orchestration cannot act on
-    /// connections that are passed through.
+    /// connections that are passed through; N012 if something of them is about a listener that there is not; R004 if
+    /// listeners cannot be told apart.
     pub fn bind(order: Order) -> Result<Self> {
         let known: Vec<_> = order.scenarios.iter().copied().map(acts).collect::<Result<_>>()?;
         if order.tls.passthrough.is_some() {
@@ -71,13 +72,25 @@ impl Proxy {
                 return Err(passthrough::no_orchestration());
             }
         }
+        listeners::check(&order)?;
+        let names = listeners::names(&order);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let of_first = order.orchestrations.first.as_ref();
+        let of_first = of_first.map(|first| listeners::unknown_to_steps(first, &names));
+        let unknown = listeners::unknown(&order.config, "", &names).into_iter();
+        if let Some(first) = unknown.chain(of_first.unwrap_or_default()).next() {
+            return Err(first);
+        }
         let unheard = order.limits.silence;
         let traffic = listen(order.listen, unheard)?;
+        let others = order.listeners.iter();
+        let others: Vec<_> = others
+            .map(|other| Ok((listen(other.listen, unheard)?, Door::Traffic)))
+            .collect::<Result<_>>()?;
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
-        let entrances = match api {
-            Some(api) => vec![(traffic, Door::Traffic), (api, Door::Api)],
-            None => vec![(traffic, Door::Both)],
-        };
+        let first = if api.is_some() { Door::Traffic } else { Door::Both };
+        let api = api.map(|api| (api, Door::Api));
+        let entrances = iter::once((traffic, first)).chain(others).chain(api).collect();
         Self::at(entrances, order, |_| None)
     }
 
@@ -88,6 +101,7 @@ impl Proxy {
         front: impl FnOnce(Tunnels) -> Option<Arc<Front>>,
     ) -> Result<Self> {
         let known: Vec<_> = order.scenarios.iter().copied().map(acts).collect::<Result<_>>()?;
+        let names = listeners::names(&order);
         let first = order.orchestrations.first;
         let first = first
             .map(|first| Plan::new(&first).map(|plan| (first, plan)))
@@ -100,7 +114,7 @@ impl Proxy {
         let (over, heard) = watch::channel(false);
         let limits = order.limits;
         let metrics = Traffic::new(NAMES);
-        let live = Live::new(order.config, &metrics);
+        let live = Live::new(order.config, &metrics, names.clone());
         let carry = Tunnels {
             alive: alive.downgrade(),
             over: heard,
@@ -114,12 +128,13 @@ impl Proxy {
                 shared: Vec::new(),
             },
         );
-        for (own, door) in &entrances {
-            // Whoever did not know it would let others reach it.
-            let at = own
-                .local_addr()
-                .map_err(|error| Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error))?;
+        let own = entrances.iter().map(|(own, _)| own.local_addr());
+        let own: Vec<SocketAddr> = own
+            .collect::<std::io::Result<_>>()
+            .map_err(|error| Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error))?;
+        for (at, (_, door)) in own.iter().zip(&entrances) {
             if let Some(egress) = &mut egress {
+                // Whoever did not know it would let others reach it.
                 egress.keeps_out(at.port());
             }
             match door {
@@ -128,21 +143,33 @@ impl Proxy {
                 Door::Traffic | Door::Front => {}
             }
         }
-        let tunnels_of_all = carry.clone();
-        let trust = order.tls.trust;
-        let forward = order
-            .upstream
-            .map(|upstream| Forward::new(upstream, &trust, limits, carry));
+        let (trust, identity) = (order.tls.trust, order.tls.identity);
+        let trust = (&trust, identity.as_ref());
+        let (count, upstreams) = (names.len(), order.listeners.into_iter().map(|other| other.upstream));
+        let upstreams = iter::once(order.upstream).chain(upstreams);
+        let gate = |(named, (address, upstream)): ((usize, String), (SocketAddr, Option<Upstream>))| -> Result<_> {
+            let shown = upstream.as_ref().map(Upstream::to_string);
+            let forward = upstream.map(|upstream| Forward::new(upstream, trust, limits, carry.clone()));
+            let counts = listeners::counts(&metrics, &named.1, count);
+            Ok(Arc::new(Gate::new(
+                named,
+                address,
+                (shown, forward.transpose()?),
+                counts,
+            )))
+        };
+        let all = names.into_iter().enumerate().zip(own.into_iter().zip(upstreams));
+        let listeners = all.map(gate).collect::<Result<Vec<_>>>()?;
         let shared = Shared {
             live,
             orchestra: Orchestra::new(order.orchestrations.allow_exec, reach),
             scenarios: Scenarios::default(),
             measures: Measures::default(),
             profiles: Profiles::default(),
-            front: front(tunnels_of_all.clone()),
-            forward: forward.transpose()?,
+            front: front(carry.clone()),
+            listeners,
             egress,
-            tunnels: tunnels_of_all,
+            tunnels: carry,
             certificate: order.tls.certificate,
             passthrough: order.tls.passthrough,
             metrics,
@@ -179,7 +206,19 @@ impl Proxy {
     /// # Errors
     /// If the kernel does not say it.
     pub fn api_address(&self) -> std::io::Result<SocketAddr> {
-        address_of(self.entrances.last())
+        let own = self.entrances.iter().find(|(_, door)| *door == Door::Api);
+        address_of(own.or(self.entrances.first()))
+    }
+
+    /// The names of all listeners, and where clients come to: that of the order first, then the others as it has them.
+    ///
+    /// # Errors
+    /// If the kernel does not say it.
+    pub fn listeners(&self) -> std::io::Result<Vec<(String, SocketAddr)>> {
+        let gates = self.shared.listeners.iter().zip(&self.entrances);
+        gates
+            .map(|(gate, (entrance, _))| Ok((gate.name.clone(), entrance.local_addr()?)))
+            .collect()
     }
 
     /// What it counts.
@@ -220,12 +259,19 @@ impl Proxy {
         let (drain, draining) = watch::channel(false);
         let (sender, mut opened) = mpsc::channel(64);
         let mut entrances = JoinSet::new();
-        // What is decided by the number of a connection does not depend on who asks the API.
-        let (of_traffic, of_api) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let front = shared.front.clone();
-        for (listener, door) in listeners {
-            let number = if door == Door::Api { &of_api } else { &of_traffic };
-            let entrance = Entrance::new(door, Arc::clone(number), Arc::clone(&shared));
+        for (index, (listener, door)) in listeners.into_iter().enumerate() {
+            // In front of somebody else's port all are of one, and so is the API.
+            let Some(gate) = shared.listeners.get(index).or(shared.listeners.first()) else {
+                continue;
+            };
+            // What is decided by the number of a connection does not depend on who asks the API.
+            let number = if door == Door::Api {
+                Arc::default()
+            } else {
+                Arc::clone(&gate.number)
+            };
+            let entrance = Entrance::new(door, (Arc::clone(gate), number), Arc::clone(&shared));
             entrances.spawn(entrance.take_all(listener, sender.clone(), draining.clone()));
         }
         // The entrances have theirs, and nothing more comes when they have ended.

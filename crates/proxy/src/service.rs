@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 use fracas_core::seed::Seed;
-use fracas_telemetry::proxy::{RouteCounts, Traffic};
+use fracas_telemetry::proxy::{ListenerCounts, RouteCounts, Traffic};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -25,10 +25,10 @@ use crate::faults::latency::{self, Delay};
 use crate::faults::mutation;
 use crate::faults::verdict::Verdict;
 use crate::faults::{loss, matcher};
-use crate::forward::Forward;
 use crate::front::{self, Asks, Front};
 use crate::guarded::Guarded;
 use crate::identity::Chance;
+use crate::listeners::Gate;
 use crate::live::Live;
 use crate::measures::Measures;
 use crate::orchestra::Orchestra;
@@ -64,7 +64,8 @@ pub(crate) struct Shared {
     pub(crate) scenarios: Scenarios,
     pub(crate) measures: Measures,
     pub(crate) profiles: Profiles,
-    pub(crate) forward: Option<Forward>,
+    /// At least one; that of the order first.
+    pub(crate) listeners: Vec<Arc<Gate>>,
     /// Where it stands in front of somebody else's port.
     pub(crate) front: Option<Arc<Front>>,
     /// What clients of TLS see. `None`: they come without.
@@ -105,6 +106,8 @@ impl Shared {
 /// What was done to a request so far.
 #[derive(Debug, Default)]
 struct Met {
+    /// Of its listener, where there are several.
+    listener: Option<Arc<ListenerCounts>>,
     /// Of its route, where there are some.
     route: Option<Arc<RouteCounts>>,
     faults: Vec<&'static str>,
@@ -165,6 +168,7 @@ pub(crate) async fn answer(
     let is_shared = request.version() >= Version::HTTP_2;
     let mut met = Met::default();
     if !is_of_api {
+        met.listener = connection.gate.counts();
         met.traced = Traced::begin(&shared, &request);
     }
     let response = if is_of_api {
@@ -231,6 +235,9 @@ async fn whole(
     if let Some(route) = &met.route {
         route.answered(status.as_u16());
     }
+    if let Some(listener) = &met.listener {
+        listener.answered(status.as_u16());
+    }
     met.passing = met.passing.take().and_then(|passing| passing.answered(status));
     match call {
         Some(kind) => grpc::tell(response, kind),
@@ -244,7 +251,7 @@ async fn traffic(
     mut request: Request<Upload>,
     met: &mut Met,
 ) -> Response<Body> {
-    let mut active = shared.live.now();
+    let mut active = shared.live.at(connection.gate.index);
     let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
     met.route = active.route(request.method(), request.uri().path()).1.cloned();
     if active.config.circuit_breaker().is_some() {
@@ -276,7 +283,7 @@ async fn traffic(
             }
         }
         if shared.is_pardoned() {
-            active = shared.live.now();
+            active = shared.live.at(connection.gate.index);
         }
     }
     let (route, _) = active.route(request.method(), request.uri().path());
@@ -528,7 +535,7 @@ async fn pass(
     }
     let is_shared = request.version() >= Version::HTTP_2;
     let way = connection.way.as_ref().map(|way| way.forward(request.version()));
-    let Some(forward) = way.or(shared.forward.as_ref()) else {
+    let Some(forward) = way.or(connection.gate.forward.as_ref()) else {
         return responder::answer(request).await;
     };
     match forward.pass(&connection.link, request).await {
@@ -579,6 +586,9 @@ impl Met {
         shared.metrics.met(name);
         if let Some(route) = &self.route {
             route.met(name);
+        }
+        if let Some(listener) = &self.listener {
+            listener.met(name);
         }
     }
 

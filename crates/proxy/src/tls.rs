@@ -17,10 +17,11 @@ use std::sync::Arc;
 use certificate::Certificate;
 use fracas_core::problem::{Problem, codes};
 use place::Passthrough;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use trust::Trust;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use trust::{Identity, Trust};
 
 /// HTTP/2 and HTTP/1.1 by their names in a handshake (RFC 9113, 3.2 and RFC 7301, 6).
 const HTTP2: &[u8] = b"h2";
@@ -33,6 +34,8 @@ pub struct Tls {
     pub certificate: Option<Certificate>,
     /// Who must vouch for an upstream of `https`.
     pub trust: Trust,
+    /// What an upstream of `https` is shown that asks who the proxy is. `None`: nothing.
+    pub identity: Option<Identity>,
     /// Where connections go that are not opened. `None`: they are. Then there is no upstream of HTTP, and the API has an address of its own or none.
     pub passthrough: Option<Passthrough>,
 }
@@ -55,4 +58,21 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Box<Problem
         Ok(found) => Ok(found),
         Err(error) => Err(cannot(of_file(), error)),
     }
+}
+
+/// The certificates of a file, as authorities.
+fn roots(file: &Path) -> Result<RootCertStore, Box<Problem>> {
+    let mut roots = RootCertStore::empty();
+    for root in certificates(file)? {
+        let of_file = || format!("{} is no authority", file.display());
+        roots.add(root).map_err(|error| cannot(of_file(), error))?;
+    }
+    Ok(roots)
+}
+
+/// The first private key of a file.
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Box<Problem>> {
+    let text = fracas_spec::read_file(file)?;
+    let of_file = || format!("{} has no private key in PEM", file.display());
+    PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| cannot(of_file(), error))
 }

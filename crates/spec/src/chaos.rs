@@ -249,6 +249,7 @@ impl Chaos for Latency {
             finds.wrong(&format!("{at}jitter_percent"), &what);
         }
         finds.probability(&format!("{at}probability"), self.probability);
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 
@@ -294,6 +295,7 @@ impl Chaos for RateLimit {
         ] {
             finds.at_least_one(&format!("{at}{key}"), value, "nothing would ever pass");
         }
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 

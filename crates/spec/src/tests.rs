@@ -4,6 +4,7 @@ mod defaults;
 mod formats;
 mod hostile;
 mod keys;
+mod listeners;
 mod messages;
 mod overrides;
 mod series;

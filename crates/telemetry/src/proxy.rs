@@ -1,6 +1,7 @@
 //! The metrics of a proxy: what passed, what was done to it. Labels have values of ours, or of the configuration: a route is its
 //! template, never the path of a request, and no label is the name of a client.
 
+mod listeners;
 mod routes;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,6 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::metrics::{Described, Page};
 use crate::orchestrations::{ALL as OF_ORCHESTRATIONS, Orchestrations};
 
+pub use listeners::ListenerCounts;
+use listeners::Listeners;
 pub use routes::{RouteCounts, Routes};
 
 /// Upper bounds in seconds, for delays from half a millisecond to an hour.
@@ -97,6 +100,18 @@ pub const ALL: &[Described] = &[
         labels: "end",
         help: "Handshakes of TLS with clients, by how they ended: done, failed, given_up when time was over, no_tls",
     },
+    Described {
+        name: "fracas_proxy_listener_requests_total",
+        kind: "counter",
+        labels: "listener, class",
+        help: "Requests that were answered, by the listener to which they came, where there are several",
+    },
+    Described {
+        name: "fracas_proxy_listener_faults_total",
+        kind: "counter",
+        labels: "listener, fault",
+        help: "Requests that met a fault, by their listener, in the same way",
+    },
     OF_ORCHESTRATIONS[0],
     OF_ORCHESTRATIONS[1],
     OF_ORCHESTRATIONS[2],
@@ -168,6 +183,7 @@ pub struct Traffic {
     handshakes: Family<OfEnd, Counter>,
     orchestrations: Orchestrations,
     routes: Routes,
+    listeners: Listeners,
     page: Page,
 }
 
@@ -238,6 +254,8 @@ impl Traffic {
             of_route,
             met_on_route,
             handshakes,
+            of_listener,
+            met_at_listener,
         ] = std::array::from_fn(|index| ALL[index].help);
         let all = Self {
             requests: Family::default(),
@@ -251,6 +269,7 @@ impl Traffic {
             handshakes: Family::default(),
             orchestrations: Orchestrations::register(&mut registry),
             routes: Routes::default(),
+            listeners: Listeners::default(),
             page: Page::default(),
         };
         registry.register("requests", requests, all.requests.clone());
@@ -269,6 +288,8 @@ impl Traffic {
         }
         registry.register("route_requests", of_route, all.routes.requests.clone());
         registry.register("route_faults", met_on_route, all.routes.faults.clone());
+        registry.register("listener_requests", of_listener, all.listeners.requests.clone());
+        registry.register("listener_faults", met_at_listener, all.listeners.faults.clone());
         for end in Handshake::ALL {
             drop(all.handshakes.get_or_create(&end.label()));
         }
@@ -363,6 +384,11 @@ impl Traffic {
         self.routes.clone()
     }
 
+    /// What is counted of a listener, where there are several.
+    pub fn listener(&self, name: &str) -> ListenerCounts {
+        self.listeners.of(name)
+    }
+
     /// A connection was opened.
     pub fn opened(&self) -> Open {
         Open::new(self.connections.clone())
@@ -387,6 +413,7 @@ mod tests {
         let open = traffic.opened();
         traffic.met("latency");
         traffic.routes().of("GET /users/{id}").met("latency");
+        traffic.listener("payments").met("latency");
         traffic.shook_hands(Handshake::NoTls);
         traffic.circuit_breaker().set(2);
         let [inside, queued] = traffic.bulkhead();

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Answers 503 to all requests while too many fail: a circuit breaker, one for the whole proxy.
+/// Answers 503 to all requests while too many fail: a circuit breaker, one for the whole proxy, or for all `listeners` that it names.
 ///
 /// A request fails if its answer is a 5xx, whoever gave it, also as a fault that stands behind the breaker, if its connection is broken off
 /// by one, or if its answer is a 2xx that breaks off before its end. It succeeds if its answer is a 2xx and came whole. Anything else, and a
@@ -38,6 +38,10 @@ pub struct CircuitBreaker {
     pub min_requests_for_rate: u32,
     /// Of how long that share is, in milliseconds, from 1 up to an hour. What is older is forgotten in steps of a 64th of it.
     pub rolling_window_ms: u64,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl Default for CircuitBreaker {
@@ -51,6 +55,7 @@ impl Default for CircuitBreaker {
             failure_rate_threshold: 50.0,
             min_requests_for_rate: 10,
             rolling_window_ms: 10_000,
+            listeners: Vec::new(),
         }
     }
 }

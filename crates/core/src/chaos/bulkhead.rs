@@ -21,6 +21,10 @@ pub struct Bulkhead {
     pub max_queue_size: u32,
     /// How long a request waits, in milliseconds. At most an hour.
     pub queue_timeout_ms: u64,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl Default for Bulkhead {
@@ -30,6 +34,7 @@ impl Default for Bulkhead {
             max_concurrent_requests: 100,
             max_queue_size: 10,
             queue_timeout_ms: 5000,
+            listeners: Vec::new(),
         }
     }
 }

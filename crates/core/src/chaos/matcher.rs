@@ -28,6 +28,10 @@ pub struct RequestMatcher {
     pub max_body_size_bytes: Option<u64>,
     /// Only requests whose body comes without its length: in chunks, as HTTP/1.1 calls it.
     pub chunked_only: bool,
+    /// To which listeners of the proxy requests must have come: `main` is that of `--listen`, others have the names that `--listener` gives
+    /// them. A name of none is refused. Without it: to any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 /// A header that a request must have. In HTTP/2 the host is no header.

@@ -27,6 +27,10 @@ pub struct Route {
     /// Which method, in capitals or not. Without it: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
+    /// To which listeners of the proxy requests must come: `main` is that of `--listen`, others have the names that `--listener` gives them. A
+    /// name of none is refused. Without it: to any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
     /// How they are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Latency>,
@@ -95,12 +99,19 @@ impl Route {
     /// So many there are at most.
     pub const MOST: usize = 64;
 
-    /// By what a route is known: its method, if it has one, and its path. No two have the same, for the second would never be met.
+    /// By what a route is known: its method, if it has one, its path, and its listeners, if it names some. No two have the same, for the
+    /// second would never be met.
     pub fn key(&self) -> String {
-        match &self.method {
+        let key = match &self.method {
             Some(method) => format!("{} {}", method.to_ascii_uppercase(), self.path),
             None => self.path.clone(),
+        };
+        if self.listeners.is_empty() {
+            return key;
         }
+        let mut listeners = self.listeners.clone();
+        listeners.sort_unstable();
+        format!("{key} at {}", listeners.join(", "))
     }
 
     /// Whether all requests of another are of this, so that the other would never be met behind it.
@@ -110,8 +121,10 @@ impl Route {
             (Some(own), Some(method)) => own.eq_ignore_ascii_case(method),
             (Some(_), None) => false,
         };
+        let has_listener = self.listeners.is_empty()
+            || !other.listeners.is_empty() && other.listeners.iter().all(|name| self.listeners.contains(name));
         let templates = (Template::read(&self.path), Template::read(&other.path));
-        has_method && matches!(templates, (Ok(own), Ok(other)) if own.covers(&other))
+        has_method && has_listener && matches!(templates, (Ok(own), Ok(other)) if own.covers(&other))
     }
 
     /// The same in 16 digits, as it stands in an address.
@@ -162,6 +175,7 @@ mod tests {
         Route {
             path: path.to_owned(),
             method: method.map(str::to_owned),
+            listeners: Vec::new(),
             latency: None,
             fault_injection: None,
         }
@@ -195,6 +209,25 @@ mod tests {
             assert_eq!(covers, is, "{own:?} {method:?}");
         }
         assert!(!route("/a", None).covers(&route("/b", None)));
+    }
+
+    #[test]
+    fn a_route_for_some_listeners_is_another_and_covers_those_for_no_others() {
+        let at = |listeners: &[&str]| Route {
+            listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+            ..route("/a", None)
+        };
+        assert_eq!(at(&["b", "a"]).key(), "/a at a, b");
+        assert_eq!(at(&["b", "a"]).id(), at(&["a", "b"]).id());
+        assert_ne!(at(&["a"]).id(), at(&[]).id());
+        for (own, other, is) in [
+            (&[][..], &["a"][..], true),
+            (&["a"], &[], false),
+            (&["a", "b"], &["b"], true),
+            (&["b"], &["a", "b"], false),
+        ] {
+            assert_eq!(at(own).covers(&at(other)), is, "{own:?} {other:?}");
+        }
     }
 
     #[test]

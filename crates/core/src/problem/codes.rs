@@ -136,7 +136,7 @@ codes! {
         "The address of `--metrics-listen` (setting `telemetry.metrics_listen`) cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege. It is taken before anything else, so nothing was touched.",
         "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
     NO_PROXY = "N003", "the proxy cannot listen",
-        "The address of `--listen` or `--api-listen` cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege.",
+        "The address of `--listen`, `--listener` or `--api-listen` cannot be listened on: another program has the port, the address is none of this machine's, or the port needs a privilege.",
         "choose another port, or 0 for a free one; `ss -ltnp` shows who has it";
     NO_PROXY_ANSWER = "N004", "no proxy answers",
         "Nothing answers at the address of `--base-url`, or what answers is no proxy of Fracas.",
@@ -145,11 +145,14 @@ codes! {
         "The proxy is there, and says why it does not do it: another orchestration runs, or none does.",
         "`fracas orchestrate status` shows what runs";
     PROXY_TLS = "N010", "the proxy cannot use TLS",
-        "A file of `--tls-cert`, `--tls-key` or `--upstream-ca` holds something else, a key is not that of its certificate, or a name cannot be one.",
+        "A file of `--tls-cert`, `--tls-key`, `--tls-client-ca`, `--upstream-ca`, `--upstream-cert` or `--upstream-key` holds something else, a key is not that of its certificate, or a name cannot be one.",
         "give files in PEM: certificates are called `CERTIFICATE` there, keys `PRIVATE KEY`";
     PASSED_THROUGH = "N011", "this cannot act on connections that are passed through",
         "With `--tls-passthrough` the proxy reads of a connection only which name its client calls, so there are no requests and no answers that something could be done to. Latency, resets and ends of connections, `bandwidth_limit_bps` and `max_connections` act.",
         "leave the key out, or let the proxy open the connections: `--tls-cert` or `--tls-self-signed`";
+    NO_SUCH_LISTENER = "N012", "the proxy has no listener of this name",
+        "A key `listeners` names where requests must come in for something to be done to them. The proxy has the listener `main`, which is that of `--listen`, and one for each `--listener NAME=ADDR:PORT`; what is about another would never act.",
+        "mend the name; `fracas proxy` says at its start which listeners it has, and so does GET /api/chaos/status";
 
     NOT_CONFIRMED = "R001", "nobody agreed to the run",
         "On a terminal `fracas run` shows the plan and asks once. Without a terminal it needs `--yes`.",

@@ -1,6 +1,7 @@
 //! `fracas proxy`
 
 mod connect;
+mod listeners;
 mod protocols;
 mod tls;
 
@@ -14,6 +15,7 @@ use fracas_telemetry::Listen;
 
 use super::presets::{Presets, Resilience};
 use connect::Connect;
+use listeners::Listeners;
 pub(crate) use protocols::Protocols;
 use tls::Tls;
 
@@ -73,6 +75,8 @@ pub(crate) struct Proxy {
     /// How long open requests may take when the proxy is asked to stop; asked once more, it does not wait
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     pub(crate) drain: Span,
+    #[command(flatten)]
+    pub(crate) listeners: Listeners,
     #[command(flatten)]
     pub(crate) tls: Tls,
     #[command(flatten)]

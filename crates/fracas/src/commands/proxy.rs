@@ -17,7 +17,7 @@ use fracas_core::chaos::{ChaosConfig, Orchestration};
 use fracas_core::problem::{Problem, Result, codes};
 use fracas_core::seed::Seed;
 use fracas_linux::signals::Stops;
-use fracas_proxy::{Egress, Limits, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
+use fracas_proxy::{Egress, Limits, Listener, Orchestrations, Order, Toxiproxy, ToxiproxyOrder, Tracing};
 use fracas_report::Shown;
 use fracas_spec::Source;
 use fracas_telemetry::{Endpoint, Exporter, Listen};
@@ -63,6 +63,16 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
     let order = Order {
         listen: proxy.listen.address(),
         upstream: proxy.upstream.clone().filter(|upstream| upstream.tcp().is_none()),
+        listeners: proxy
+            .listeners
+            .others
+            .iter()
+            .map(|other| Listener {
+                name: other.name.clone(),
+                listen: other.listen.address(),
+                upstream: other.upstream.clone(),
+            })
+            .collect(),
         tls,
         egress: None,
         api_listen: proxy.api_listen.map(Listen::address),
@@ -169,6 +179,18 @@ async fn serve(
             None => tell("upstream: itself"),
         }
     }
+    let listeners = proxy.listeners().map_err(whose)?;
+    for ((name, at), other) in listeners.iter().skip(1).zip(&asked.listeners.others) {
+        if !common.quiet || other.listen.is_any_port() {
+            tell(&format!("listener {name}: {scheme}://{at}"));
+        }
+        if !common.quiet {
+            match &other.upstream {
+                Some(upstream) => tell(&format!("upstream of {name}: {upstream}")),
+                None => tell(&format!("upstream of {name}: itself")),
+            }
+        }
+    }
     if !common.quiet || asked.api_listen.is_some_and(Listen::is_any_port) {
         tell(&format!("api: {of_api}://{api}/api/chaos/"));
     }
@@ -204,7 +226,10 @@ async fn serve(
             }
         });
     }
-    if asked.connect.connect && !at.ip().to_canonical().is_loopback() {
+    let open = listeners
+        .iter()
+        .filter(|(_, at)| asked.connect.connect && !at.ip().to_canonical().is_loopback());
+    for (_, at) in open {
         tell(&format!(
             "warning: whoever reaches {at} can have tunnels opened from this machine (--connect)"
         ));

@@ -1,6 +1,7 @@
 //! `fracas proxy`: its flags, its words and its end. What it does to traffic is tested beside it.
 
 mod connect;
+mod listeners;
 mod tls;
 
 use std::io::{Read as _, Write as _};

@@ -407,6 +407,7 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
     sees_differ(shown, base, (old, new), (before, after));
 }
 
+mod listeners;
 mod mutations;
 mod routes;
 

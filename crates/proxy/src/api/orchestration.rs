@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::route::Asked;
 use super::{done, refused, unread};
 use crate::answer::{self, Body};
+use crate::listeners;
 use crate::orchestra::{self, Refused};
 use crate::service::Shared;
 use crate::tls::passthrough;
@@ -68,6 +69,10 @@ pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     if let Some(why) = shared.orchestra.forbids(&orchestration) {
         return answer::problem(StatusCode::FORBIDDEN, why);
     }
+    let wrong = listeners::steps_refused_by(shared, &orchestration);
+    if !wrong.is_empty() {
+        return refused(&wrong);
+    }
     let Ok(plan) = Plan::new(&orchestration) else {
         return answer::problem(StatusCode::UNPROCESSABLE_ENTITY, "it is not known what a step does");
     };
@@ -96,6 +101,10 @@ pub(super) fn import(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
         Ok(orchestration) => {
             if let Some(why) = shared.orchestra.forbids(&orchestration) {
                 return answer::problem(StatusCode::FORBIDDEN, why);
+            }
+            let wrong = listeners::steps_refused_by(shared, &orchestration);
+            if !wrong.is_empty() {
+                return refused(&wrong);
             }
             let (name, steps) = (&orchestration.name, orchestration.steps.len());
             let message = format!("Orchestration '{name}' imported successfully ({steps} steps)");

@@ -13,6 +13,7 @@ use super::orchestration::Import;
 use super::route::Asked;
 use super::{change, refused};
 use crate::answer::{self, Body};
+use crate::listeners;
 use crate::profiles::{LARGEST, MOST, NotKept};
 use crate::service::Shared;
 
@@ -83,6 +84,10 @@ pub(super) fn apply(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     let Some((profile, _)) = named(shared, &asked.name) else {
         return unknown();
     };
+    let wrong = listeners::refused_by(shared, &profile.chaos_config);
+    if !wrong.is_empty() {
+        return refused(&wrong);
+    }
     let message = format!("Profile '{}' applied", profile.name);
     change(shared, &message, |config| *config = profile.chaos_config)
 }

@@ -7,10 +7,11 @@ use hyper::{Response, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::changed;
 use super::made::{gone, made, read};
 use super::route::Asked;
+use super::{changed, refused};
 use crate::answer::{self, Body};
+use crate::listeners;
 use crate::service::Shared;
 
 /// A route, and by what it is called.
@@ -42,6 +43,10 @@ pub(super) fn create(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
         Ok(route) => route,
         Err(refused) => return *refused,
     };
+    let wrong = listeners::route_refused_by(shared, &route);
+    if !wrong.is_empty() {
+        return refused(&wrong);
+    }
     let id = route.id();
     let mut failed = None;
     let busy = changed(shared, |config| {
@@ -86,6 +91,10 @@ pub(super) fn replace(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
         Ok(route) => route,
         Err(refused) => return *refused,
     };
+    let wrong = listeners::route_refused_by(shared, &route);
+    if !wrong.is_empty() {
+        return refused(&wrong);
+    }
     let new = route.id();
     let mut failed = None;
     let busy = changed(shared, |config| {

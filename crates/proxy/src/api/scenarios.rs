@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::route::Asked;
 use super::{done, refused, unread};
 use crate::answer::{self, Body};
+use crate::listeners;
 use crate::orchestra::Refused;
 use crate::scenarios;
 use crate::service::Shared;
-use crate::tls::passthrough;
 
 /// The longest that one may be asked to act, in seconds: 30 days, as a step of an orchestration.
 const LONGEST: f64 = 2_592_000.0;
@@ -71,7 +71,7 @@ pub(super) fn start(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     let Ok(config) = known.chaos_config() else {
         return answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "it is not known what it does");
     };
-    let wrong = passthrough::refused_by(shared, &config);
+    let wrong = listeners::refused_by(shared, &config);
     if !wrong.is_empty() {
         return refused(&wrong);
     }

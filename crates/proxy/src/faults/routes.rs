@@ -14,7 +14,7 @@ pub(crate) struct Routes {
     other: Arc<RouteCounts>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rule {
     route: Route,
     template: Template,
@@ -37,6 +37,18 @@ impl Routes {
             rules: routes.iter().filter_map(rule).collect(),
             other: counts.other(),
         })
+    }
+
+    /// Those that are about this listener.
+    pub(crate) fn at(&self, listener: &str) -> Self {
+        let rule = |rule: &Rule| {
+            let route = rule.route.at_listener(listener)?;
+            Some(Rule { route, ..rule.clone() })
+        };
+        Self {
+            rules: self.rules.iter().filter_map(rule).collect(),
+            other: Arc::clone(&self.other),
+        }
     }
 
     /// The first that a request is of, and what counts its requests. The path comes without a query.

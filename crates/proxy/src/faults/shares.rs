@@ -86,7 +86,7 @@ fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
                 packet_loss_percent: share * 100.0,
                 ..TrafficShaping::default()
             };
-            Box::new(move |chance| loss::happens(&block, chance))
+            Box::new(move |chance| loss::alone(&block, chance))
         }),
         ("latency", |share| {
             let block = Latency {

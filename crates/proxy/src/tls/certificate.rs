@@ -11,10 +11,10 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
-use super::{HTTP1, HTTP2, cannot, certificates, provider};
+use super::{HTTP1, HTTP2, cannot, certificates, private_key, provider, roots};
 
 /// A certificate with its key.
 #[derive(Clone)]
@@ -42,12 +42,30 @@ impl Certificate {
     /// # Errors
     /// N010 if they are something else, or do not belong together; D001 if a file cannot be read.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self> {
-        let chain = certificates(certificate)?;
-        let text = fracas_spec::read_file(key)?;
-        let of_key = || format!("{} has no private key in PEM", key.display());
-        let private = PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| cannot(of_key(), error))?;
+        let (chain, private) = (certificates(certificate)?, private_key(key)?);
         let both = || format!("{} and {} cannot be used for TLS", certificate.display(), key.display());
         Self::of(chain, private).map_err(|error| cannot(both(), error))
+    }
+
+    /// The same, for clients that show a certificate for which one of these authorities vouches, PEM, and for nobody else.
+    ///
+    /// # Errors
+    /// N010 if the file holds something else, or nothing; D001 if it cannot be read.
+    pub fn asks(&self, authorities: &Path) -> Result<Self> {
+        let roots = Arc::new(roots(authorities)?);
+        let of_file = |error: &dyn std::error::Error| {
+            let what = format!("clients cannot be asked for certificates of {}", authorities.display());
+            cannot(what, error)
+        };
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+        let verifier = verifier.map_err(|error| of_file(&error))?;
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let mut config = builder
+            .map_err(|error| of_file(&error))?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&self.0.cert_resolver));
+        config.alpn_protocols.clone_from(&self.0.alpn_protocols);
+        Ok(Self(Arc::new(config)))
     }
 
     fn of(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {

@@ -1,5 +1,6 @@
 //! How a client of TLS comes in.
 
+use std::io;
 use std::time::Duration;
 
 use fracas_telemetry::proxy::{Handshake, Traffic};
@@ -50,15 +51,20 @@ pub(crate) async fn accept(
     draining: &mut watch::Receiver<bool>,
 ) -> Option<(Stream, Option<bool>)> {
     let mut begun = begin(&mut stream, traffic, draining).await?;
-    // Of one that fails rustls has told the client why.
-    match TlsAcceptor::from(certificate.0.clone()).accept(stream).await {
+    let accepts = TlsAcceptor::from(certificate.0.clone()).accept(stream);
+    match accepts.into_fallible().await {
         Ok(stream) => {
             begun.ends(Handshake::Done);
             let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == HTTP2);
             Some((Stream::Tls(Box::new(stream.into())), agreed))
         }
-        Err(_) => {
+        Err((error, mut stream)) => {
             begun.ends(Handshake::Failed);
+            drop(begun);
+            // rustls has told the client why. In TLS 1.3 that may have sent a request before it hears it.
+            if error.kind() == io::ErrorKind::InvalidData {
+                part(&mut stream, &[]).await;
+            }
             None
         }
     }

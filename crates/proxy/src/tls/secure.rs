@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::trust::Trust;
+use super::trust::{Identity, Trust};
 use super::{HTTP1, HTTP2, cannot};
 use crate::link::connect;
 use crate::stream::Stream;
@@ -50,11 +50,16 @@ struct NoTls(String);
 impl Secure {
     /// # Errors
     /// N010 if nobody can vouch for it, or its host is no name.
-    pub(crate) fn new(upstream: &Upstream, trust: &Trust, limit: Duration, choice: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        upstream: &Upstream,
+        (trust, identity): (&Trust, Option<&Identity>),
+        limit: Duration,
+        choice: Duration,
+    ) -> Result<Self> {
         let host = upstream.host().to_owned();
         let name = ServerName::try_from(host.clone())
             .map_err(|error| cannot(format!("`{host}` is no name that a certificate could have"), error))?;
-        let mut http1 = trust.config()?;
+        let mut http1 = trust.config(identity)?;
         let mut any = http1.clone();
         any.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         http1.alpn_protocols = vec![HTTP1.to_vec()];
@@ -108,6 +113,9 @@ impl Secure {
                 // It may speak HTTP/2 alone by now: the next one offers that, too.
                 self.chose(true);
                 "it speaks none of the protocols that it was offered".to_owned()
+            }
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+                "it wants a certificate of its clients; --upstream-cert shows it one".to_owned()
             }
             Some(rustls::Error::InvalidMessage(_)) => {
                 format!(
@@ -193,7 +201,13 @@ mod tests {
     async fn who_is_silent_is_not_waited_for() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = format!("https://{}", silent.local_addr().unwrap()).parse().unwrap();
-        let mut secure = Secure::new(&upstream, &Trust::Anybody, Duration::from_millis(20), Duration::ZERO).unwrap();
+        let mut secure = Secure::new(
+            &upstream,
+            (&Trust::Anybody, None),
+            Duration::from_millis(20),
+            Duration::ZERO,
+        )
+        .unwrap();
         let why = secure.call(Uri::default()).await.unwrap_err();
         assert_eq!(why.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::TimedOut);
     }

@@ -1,15 +1,17 @@
 //! Who must vouch for an upstream.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fracas_core::problem::Result;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::{cannot, certificates, provider};
+use super::{cannot, certificates, private_key, provider, roots};
 
 /// Who must vouch for an upstream of `https`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,31 +25,75 @@ pub enum Trust {
     Anybody,
 }
 
+/// A certificate with its key, by which an upstream knows the proxy.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads both from files in PEM: the certificate, with those that lead from it to an authority behind it, and its key.
+    ///
+    /// # Errors
+    /// N010 if they are something else, or do not belong together; D001 if a file cannot be read.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self> {
+        let read = Self {
+            chain: certificates(certificate)?,
+            key: private_key(key)?,
+        };
+        // Whether they do belong together is told now, and not by the first upstream.
+        let of_both = |error| {
+            let what = format!(
+                "{} and {} cannot be shown to an upstream",
+                certificate.display(),
+                key.display()
+            );
+            cannot(what, error)
+        };
+        let one = CertifiedKey::from_der(read.chain.clone(), read.key.clone_key(), &provider());
+        one.map_err(of_both)?;
+        Ok(read)
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
 /// Believes every certificate, but not that somebody has its key who has not.
 #[derive(Debug)]
 struct Believer(Arc<CryptoProvider>);
 
 impl Trust {
-    pub(super) fn config(&self) -> Result<ClientConfig> {
+    pub(super) fn config(&self, identity: Option<&Identity>) -> Result<ClientConfig> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| cannot("there is no TLS", error))?;
-        let config = match self {
+        let builder = match self {
             Self::System => builder.with_root_certificates(of_system()?),
-            Self::File(file) => {
-                let mut roots = RootCertStore::empty();
-                for root in certificates(file)? {
-                    let of_file = || format!("{} is no authority", file.display());
-                    roots.add(root).map_err(|error| cannot(of_file(), error))?;
-                }
-                builder.with_root_certificates(roots)
-            }
+            Self::File(file) => builder.with_root_certificates(roots(file)?),
             Self::Anybody => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Believer(provider))),
         };
-        Ok(config.with_no_client_auth())
+        match identity.cloned() {
+            Some(own) => builder
+                .with_client_auth_cert(own.chain, own.key)
+                .map_err(|error| cannot("there is no certificate that could be shown to an upstream", error)),
+            None => Ok(builder.with_no_client_auth()),
+        }
     }
 }
 

@@ -176,6 +176,7 @@ async fn all_is_switched_on_and_off() {
         "rate_limit_enabled": false, "traffic_shaping_enabled": false, "circuit_breaker_enabled": false,
         "circuit_breaker_state": "closed", "bulkhead_enabled": false, "bulkhead_concurrent_requests": 0,
         "bulkhead_queued_requests": 0, "active_routes": [], "active_mutations": [], "seed": 42,
+        "listeners": [{ "name": "main", "address": proxy.address.to_string(), "upstream": null }],
     });
     assert_eq!(get(&proxy, "/status").await, status);
     post(&proxy, "/disable").await;

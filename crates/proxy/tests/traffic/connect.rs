@@ -1,5 +1,6 @@
 //! Tunnels that clients ask for.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,8 +20,13 @@ fn ask(to: &str) -> String {
 }
 
 async fn answered(proxy: &Stand, to: &str) -> String {
-    let mut client = Raw::to(proxy.address).await;
-    client.ask(&ask(to)).await
+    answered_at(proxy.address, to.to_owned()).await
+}
+
+/// The head of the answer to who asks for a tunnel at this address.
+pub(crate) async fn answered_at(at: SocketAddr, to: String) -> String {
+    let mut client = Raw::to(at).await;
+    client.ask(&ask(&to)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

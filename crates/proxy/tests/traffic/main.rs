@@ -29,6 +29,7 @@ mod idle;
 mod kept;
 mod kernel;
 mod limits;
+mod listeners;
 mod losses;
 mod matcher;
 mod measured;

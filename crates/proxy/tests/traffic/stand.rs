@@ -7,7 +7,8 @@ use fracas_core::chaos::{ChaosConfig, Predefined};
 use fracas_core::seed::Seed;
 use fracas_core::traffic::Network;
 use fracas_proxy::{
-    Certificate, Drained, Egress, Limits, Orchestrations, Order, Passthrough, Place, Proxy, Tls, Trust,
+    Certificate, Drained, Egress, Identity, Limits, Listener, Orchestrations, Order, Passthrough, Place, Proxy, Tls,
+    Trust,
 };
 use fracas_spec::{Source, chaos};
 use fracas_telemetry::metrics::{Form, Page};
@@ -21,6 +22,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Stand {
     pub(crate) address: SocketAddr,
     pub(crate) api: SocketAddr,
+    /// The names and addresses of all listeners.
+    listeners: Vec<(String, SocketAddr)>,
     page: Page,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
@@ -43,6 +46,7 @@ pub(crate) fn wish(config: &str) -> Wish {
         order: Order {
             listen: "127.0.0.1:0".parse().unwrap(),
             upstream: None,
+            listeners: Vec::new(),
             tls: Tls::default(),
             egress: None,
             api_listen: None,
@@ -60,6 +64,22 @@ pub(crate) fn wish(config: &str) -> Wish {
 impl Wish {
     pub(crate) fn to(mut self, upstream: &str) -> Self {
         self.order.upstream = Some(upstream.parse().unwrap());
+        self
+    }
+
+    /// Another listener, to this upstream or to the proxy itself.
+    pub(crate) fn beside(mut self, name: &str, upstream: Option<&str>) -> Self {
+        self.order.listeners.push(Listener {
+            name: name.to_owned(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            upstream: upstream.map(|upstream| upstream.parse().unwrap()),
+        });
+        self
+    }
+
+    /// Shows this to an upstream that asks for it.
+    pub(crate) fn shows(mut self, identity: Identity) -> Self {
+        self.order.tls.identity = Some(identity);
         self
     }
 
@@ -161,6 +181,7 @@ impl Wish {
         let patience = self.patience;
         let proxy = self.bind();
         let (address, api) = (proxy.address().unwrap(), proxy.api_address().unwrap());
+        let listeners = proxy.listeners().unwrap();
         let (stop, stopped) = oneshot::channel();
         let stopped = async {
             // Dropped is stopped, too.
@@ -172,6 +193,7 @@ impl Wish {
         Stand {
             address,
             api,
+            listeners,
             page,
             stop: Some(stop),
             served,
@@ -182,6 +204,12 @@ impl Wish {
 impl Stand {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Where the listener of this name is.
+    pub(crate) fn at(&self, name: &str) -> SocketAddr {
+        let (_, at) = self.listeners.iter().find(|(known, _)| known == name).unwrap();
+        *at
     }
 
     /// How many connections it says are open.

@@ -1,7 +1,8 @@
 //! TLS: what clients see of it, and how upstreams of it are reached.
 
+mod asked;
 mod clients;
 mod faults;
-mod parts;
+pub(crate) mod parts;
 mod passthrough;
 mod upstream;

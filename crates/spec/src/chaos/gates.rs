@@ -2,7 +2,7 @@
 
 use fracas_core::chaos::{Bulkhead, CircuitBreaker, TrafficShaping};
 
-use super::{Chaos, Finds};
+use super::{Chaos, Finds, scope};
 
 impl Chaos for CircuitBreaker {
     fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
@@ -41,6 +41,7 @@ impl Chaos for CircuitBreaker {
             finds.wrong(&window, "must be at least 1 millisecond");
         }
         finds.millis(&window, self.rolling_window_ms as f64);
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 
@@ -49,6 +50,7 @@ impl Chaos for Bulkhead {
         let most = self.max_concurrent_requests;
         finds.at_least_one(&format!("{at}max_concurrent_requests"), most, "nothing would ever pass");
         finds.millis(&format!("{at}queue_timeout_ms"), self.queue_timeout_ms as f64);
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 

@@ -19,6 +19,7 @@ impl Chaos for Route {
         if self.method.as_deref().is_some_and(|method| !scope::is_name(method)) {
             finds.wrong(&format!("{at}method"), "is no name of a method");
         }
+        scope::listeners(&self.listeners, finds, at);
         if let Some(latency) = &self.latency {
             latency.check(finds, &format!("{at}latency."));
         }

@@ -1,12 +1,36 @@
 //! Which requests a block is about, and which of them meet an error of HTTP.
 
-use fracas_core::chaos::{ErrorPattern, PatternKind, RequestMatcher};
+use fracas_core::chaos::{ErrorPattern, MOST_LISTENERS, PatternKind, RequestMatcher, is_listener};
 use fracas_core::problem::codes;
 
 use super::Finds;
 
+/// Notes what is wrong with names of listeners. `at` is the path of what names them, with a dot behind it, or empty. Which there are is known
+/// to a proxy alone.
+pub(super) fn listeners(listeners: &[String], finds: &mut Finds<'_, '_>, at: &str) {
+    if listeners.len() > MOST_LISTENERS {
+        let what = format!("has more names than a proxy has listeners, which is {MOST_LISTENERS} at most");
+        finds.wrong(&format!("{at}listeners"), &what);
+        return;
+    }
+    for (index, name) in listeners.iter().enumerate() {
+        let path = format!("{at}listeners[{index}]");
+        if !is_listener(name) {
+            finds.wrong(&path, "is no name of a listener: 1 to 32 of a to z, 0 to 9 and -");
+        } else if listeners[..index].contains(name) {
+            finds.error(
+                &codes::DUPLICATE_NAME,
+                &path,
+                format!("`{path}` says `{name}` once more"),
+                "leave it out",
+            );
+        }
+    }
+}
+
 /// Notes what is wrong with a matcher. `at` is its path.
 pub(super) fn matcher(matcher: &RequestMatcher, finds: &mut Finds<'_, '_>, at: &str) {
+    listeners(&matcher.listeners, finds, &format!("{at}."));
     for (index, header) in matcher.headers.iter().enumerate() {
         let path = format!("{at}.headers[{index}]");
         if !is_name(&header.name) {

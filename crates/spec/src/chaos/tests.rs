@@ -135,6 +135,35 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn names_that_no_listener_can_have_are_refused_with_their_place() {
+    for (config, code, column) in [
+        ("latency: { fixed_delay_ms: 1, listeners: [A] }", "D004", 43),
+        ("rate_limit: { listeners: [a, 'b c'] }", "D004", 30),
+        ("circuit_breaker: { listeners: [a, b, a] }", "D008", 38),
+        ("bulkhead: { listeners: [''] }", "D004", 25),
+        ("fault_injection: { request_matcher: { listeners: [a.b] } }", "D004", 51),
+        ("routes: [{ path: /, listeners: [a_b] }]", "D004", 33),
+        (
+            "routes: [{ path: /, latency: { fixed_delay_ms: 1, listeners: [a, a] } }]",
+            "D008",
+            66,
+        ),
+        ("latency: { fixed_delay_ms: 1, listeners: a }", "D004", 42),
+        ("traffic_shaping: { listeners: [a] }", "D003", 20),
+    ] {
+        assert_eq!(said::<ChaosConfig>(config), [(code, 1, column)], "{config}");
+    }
+    let many = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("a{number}")).collect();
+        format!("rate_limit: {{ listeners: [{}] }}", names.join(", "))
+    };
+    assert!(read::<ChaosConfig>(&many(65)).is_ok());
+    assert_eq!(said::<ChaosConfig>(&many(66)), [("D004", 1, 26)]);
+    // Whether there is such a listener is what a proxy knows.
+    assert!(read::<ChaosConfig>("rate_limit: { listeners: [main, a-1] }").is_ok());
+}
+
+#[test]
 fn a_matcher_that_nothing_can_meet_is_refused_with_its_place() {
     let at = |rest: &str| said::<FaultInjection>(&format!("request_matcher: {{ {rest} }}"));
     for (rest, code, column) in [

@@ -29,6 +29,10 @@ impl Check<'_, '_> {
             let what = "is a block of `fracas proxy`: this fault has no measure of it yet";
             self.wrong(&format!("{chaos}.{block}"), what);
         }
+        for (path, _) in http.chaos.listeners() {
+            let what = "names a listener of `fracas proxy`: this fault stands in front of one port and has none";
+            self.wrong(&format!("{chaos}.{path}"), what);
+        }
         if !http.chaos.does_anything() {
             self.wrong(&chaos, "does nothing: no block of it is on");
         }

@@ -130,6 +130,7 @@ fn every_key_has_its_test() {
             chaos_schema(),
             concat!(
                 include_str!("keys/chaos.rs"),
+                include_str!("keys/chaos/listeners.rs"),
                 include_str!("keys/chaos/mutations.rs"),
                 include_str!("keys/chaos/routes.rs")
             ),

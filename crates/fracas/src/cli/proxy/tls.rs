@@ -15,8 +15,8 @@ pub(crate) struct Tls {
     /// The key of the certificate: PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Clients come by TLS, and see a certificate that is made for this one proxy, good for `localhost`, the loopback, the address of `--listen`
-    /// and each --tls-name, for a year. The certificate of its authority, which clients are to trust, is written to standard output; the
+    /// Clients come by TLS, and see a certificate that is made for this one proxy, good for `localhost`, the loopback, the addresses of
+    /// `--listen` and each --listener, and each --tls-name, for a year. The certificate of its authority, which clients are to trust, is written to standard output; the
     /// authority's key is thrown away
     #[arg(long, conflicts_with = "tls_cert")]
     pub(crate) tls_self_signed: bool,
@@ -26,6 +26,10 @@ pub(crate) struct Tls {
     /// Writes the certificate of the authority to this file instead, whole, before the proxy says where it listens
     #[arg(long, value_name = "FILE", requires = "tls_self_signed")]
     pub(crate) tls_ca_out: Option<PathBuf>,
+    /// Lets in only clients of TLS that show a certificate, for which one of the authorities of this file vouches: PEM, one or more. Without one
+    /// there is no connection, neither to the API beneath traffic
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_passthrough")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
     /// Does not open connections of TLS: only the name that a client calls is read, and bytes pass to where --sni says, else to an --upstream
     /// like tcp://host:port
     #[arg(long, requires = "api_listen", conflicts_with_all = ["tls_cert", "tls_self_signed"])]
@@ -39,6 +43,12 @@ pub(crate) struct Tls {
     /// Believes any certificate of the upstream: whoever is on the way to it can read and change what passes
     #[arg(long)]
     pub(crate) upstream_insecure: bool,
+    /// What an upstream of https is shown that asks for a certificate: PEM, with those behind it that lead to its authority
+    #[arg(long, value_name = "FILE", requires = "upstream_key")]
+    pub(crate) upstream_cert: Option<PathBuf>,
+    /// The key of that certificate: PEM
+    #[arg(long, value_name = "FILE", requires = "upstream_cert")]
+    pub(crate) upstream_key: Option<PathBuf>,
 }
 
 fn named(text: &str) -> Result<(Name, Place), String> {

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use fracas_core::problem::{Problem, Result, codes};
-use fracas_proxy::{Certificate, Passthrough, SelfSigned, Tls, Trust, Upstream};
+use fracas_proxy::{Certificate, Identity, Passthrough, SelfSigned, Tls, Trust, Upstream};
 
 use crate::cli::Proxy;
 use crate::output::print;
@@ -13,7 +13,12 @@ use crate::output::print;
 /// What the flags ask for, and the certificate of an authority that was made, if one was.
 pub(super) fn of(proxy: &Proxy) -> Result<(Tls, Option<String>)> {
     let flags = &proxy.tls;
-    let is_tls = proxy.upstream.as_ref().is_some_and(Upstream::is_tls);
+    let others = proxy
+        .listeners
+        .others
+        .iter()
+        .filter_map(|other| other.upstream.as_ref());
+    let is_tls = proxy.upstream.iter().chain(others).any(Upstream::is_tls);
     let trust = match (&flags.upstream_ca, flags.upstream_insecure) {
         (None, false) => Trust::System,
         _ if !is_tls => {
@@ -36,10 +41,27 @@ pub(super) fn of(proxy: &Proxy) -> Result<(Tls, Option<String>)> {
         }
         _ => (None, None),
     };
+    let certificate = match (certificate, &flags.tls_client_ca) {
+        (Some(certificate), Some(authorities)) => Some(certificate.asks(authorities)?),
+        (None, Some(_)) => {
+            let what = "`--tls-client-ca` is about clients of TLS, and they come without";
+            return Err(Problem::new(&codes::USAGE, what).next("say --tls-self-signed, or --tls-cert and --tls-key"));
+        }
+        (certificate, None) => certificate,
+    };
+    let identity = match (&flags.upstream_cert, &flags.upstream_key) {
+        (Some(_), _) if !is_tls => {
+            let what = "`--upstream-cert` is about an upstream of TLS, and there is none";
+            return Err(Problem::new(&codes::USAGE, what).next("write it like --upstream https://example.org"));
+        }
+        (Some(certificate), Some(key)) => Some(Identity::read(certificate, key)?),
+        _ => None,
+    };
     let passthrough = passthrough(proxy)?;
     let tls = Tls {
         certificate,
         trust,
+        identity,
         passthrough,
     };
     Ok((tls, authority))
@@ -112,11 +134,14 @@ fn replace(file: &Path, text: &str) -> io::Result<()> {
 
 fn names(proxy: &Proxy) -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    let ip = proxy.listen.address().ip();
-    let more = (!ip.is_unspecified()).then(|| ip.to_string());
-    for name in more.iter().chain(&proxy.tls.tls_name) {
-        if !names.contains(name) {
-            names.push(name.clone());
+    let others = proxy.listeners.others.iter().map(|other| other.listen);
+    let ips = std::iter::once(proxy.listen)
+        .chain(others)
+        .map(|listen| listen.address().ip());
+    let more = ips.filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    for name in more.chain(proxy.tls.tls_name.iter().cloned()) {
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names

@@ -203,6 +203,29 @@ fn an_upstream_of_tls_must_be_vouched_for_unless_it_is_said_that_anybody_will_do
 }
 
 #[test]
+fn clients_and_the_proxy_itself_show_certificates_where_it_is_asked() {
+    let cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let own = ["--tls-cert", &certificate, "--tls-key", &key];
+    let server = Proxied::start(&cli, &[&own[..], &["--tls-client-ca", &ca]].concat());
+    let to = url(&server, "localhost");
+    let shows = ["--cacert", &ca, "--cert", &certificate, "--key", &key, &to];
+    assert!(curl(&shows).is_ok());
+    assert!(curl(&["--cacert", &ca, &to]).is_err());
+    // One proxy behind another.
+    let status = |words: &[&str]| {
+        let upstream = format!("https://localhost:{}", server.address.port());
+        let to = ["--upstream", &upstream, "--upstream-ca", &ca];
+        let got = Proxied::start(&cli, &[&to[..], words].concat()).get("/x", "a");
+        (got.status().to_owned(), got.body)
+    };
+    let shown = ["--upstream-cert", &certificate, "--upstream-key", &key];
+    assert_eq!(status(&shown).0, "200");
+    let (refused, why) = status(&[]);
+    assert_eq!(refused, "502", "{why}");
+}
+
+#[test]
 fn what_cannot_be_used_is_refused() {
     let mut cli = Cli::new();
     let [ca, certificate, key] = given(&cli);
@@ -222,6 +245,23 @@ fn what_cannot_be_used_is_refused() {
         let said = refused(&cli, &words);
         assert!(said.contains("N010") && said.contains(says), "{words:?}: {said}");
     }
+    let nobody = cli.file("nobody.pem", "");
+    let none = cli.place().join("none.pem").display().to_string();
+    for (file, code) in [(&nobody, "N010"), (&key, "N010"), (&none, "D001")] {
+        let said = refused(&cli, &["--tls-self-signed", "--tls-client-ca", file]);
+        assert!(said.contains(code) && said.contains(file.as_str()), "{said}");
+    }
+    let said = refused(&cli, &["--tls-client-ca", &ca]);
+    assert!(
+        said.contains("R004") && said.contains("about clients of TLS, and they come without"),
+        "{said}"
+    );
+    let shown = ["--upstream-cert", &certificate, "--upstream-key", &key];
+    let said = refused(&cli, &shown);
+    assert!(said.contains("`--upstream-cert` is about an upstream of TLS"), "{said}");
+    let unlike = ["--upstream-cert", &certificate, "--upstream-key", &other_key];
+    let unlike = [&["--upstream", "https://a"][..], &unlike].concat();
+    assert!(refused(&cli, &unlike).contains("cannot be shown to an upstream"));
     let said = refused(&cli, &["--tls-self-signed", "--tls-name", "no name\u{e9}"]);
     assert!(said.contains("N010"), "{said}");
     for words in [&["--upstream-ca", ca.as_str()][..], &["--upstream-insecure"]] {
@@ -240,6 +280,17 @@ fn what_cannot_be_used_is_refused() {
         &["--tls-ca-out", &ca],
         &["--tls-self-signed", "--tls-cert", &certificate, "--tls-key", &key],
         &["--upstream", "https://a", "--upstream-ca", &ca, "--upstream-insecure"],
+        &["--upstream", "https://a", "--upstream-cert", &certificate],
+        &["--upstream", "https://a", "--upstream-key", &key],
+        &[
+            "--tls-passthrough",
+            "--api-listen",
+            "0",
+            "--upstream",
+            "tcp://a:1",
+            "--tls-client-ca",
+            &ca,
+        ],
     ] {
         let said = cli.run(&[&["proxy", "--listen", "0"], words].concat());
         assert_eq!(said.code, 2, "{words:?}: {}", said.err);

@@ -1,13 +1,14 @@
 //! An authority, a server of TLS before those of the other tests, and a client that sees how its connection ends.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use fracas_proxy::{Certificate, SelfSigned};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +22,7 @@ use crate::upstream::Upstream;
 pub(crate) const HTTP2: &[u8] = b"h2";
 pub(crate) const HTTP1: &[u8] = b"http/1.1";
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -35,13 +36,18 @@ pub(crate) struct Authority {
 pub(crate) struct Signed {
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
+    pem: String,
 }
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::called("an authority")
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
         let mut params = CertificateParams::default();
         // OpenSSL takes a certificate of its issuer's name for one that signed itself.
-        params.distinguished_name.push(DnType::CommonName, "an authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let place = tempfile::tempdir().unwrap();
@@ -62,12 +68,46 @@ impl Authority {
         let signed = params.signed_by(&key, &self.issuer).unwrap();
         Signed {
             chain: vec![signed.der().clone()],
+            pem: signed.pem(),
             key,
         }
     }
 }
 
 impl Signed {
+    /// Both in files of this place: the certificate and its key.
+    pub(crate) fn files(&self, place: &Path, name: &str) -> [PathBuf; 2] {
+        let of = |what: &str, text: String| {
+            let file = place.join(format!("{name}-{what}.pem"));
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        [of("cert", self.pem.clone()), of("key", self.key.serialize_pem())]
+    }
+
+    /// For a client of TLS, to be shown.
+    pub(crate) fn shown(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (
+            self.chain.clone(),
+            PrivateKeyDer::try_from(self.key.serialize_der()).unwrap(),
+        )
+    }
+
+    /// As [`Signed::config`], for clients that this authority vouches for.
+    fn asks(&self, offers: &[&[u8]], authority: &Authority) -> Arc<ServerConfig> {
+        let roots = Arc::new(trusting(&authority.issuer.pem()));
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+        let (chain, key) = self.shown();
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = offers.iter().map(|one| one.to_vec()).collect();
+        Arc::new(config)
+    }
+
     fn config(&self, offers: &[&[u8]]) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -137,6 +177,11 @@ impl Door {
         *self.config.lock().unwrap() = self.signed.config(offers);
     }
 
+    /// Wants a certificate of this authority from now on.
+    pub(crate) fn asks(&self, offers: &[&[u8]], authority: &Authority) {
+        *self.config.lock().unwrap() = self.signed.asks(offers, authority);
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("https://localhost:{}", self.port)
     }
@@ -173,6 +218,12 @@ impl Behind {
     pub(crate) fn of(wish: Wish) -> Self {
         let made = SelfSigned::new(&["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         Self::with(wish, &made.certificate, made.authority)
+    }
+
+    /// One that asks its clients for certificates of these authorities.
+    pub(crate) fn asking(wish: Wish, authorities: &Path) -> Self {
+        let made = SelfSigned::new(&["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        Self::with(wish, &made.certificate.asks(authorities).unwrap(), made.authority)
     }
 
     fn with(wish: Wish, certificate: &Certificate, authority: String) -> Self {
@@ -231,11 +282,17 @@ pub(crate) fn hello(name: &str) -> Vec<u8> {
     hello
 }
 
-fn believes(authority: &str, offers: &[&[u8]]) -> Arc<ClientConfig> {
+/// Whoever is called by this certificate, PEM, and nobody else.
+pub(crate) fn trusting(authority: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
         .unwrap();
+    roots
+}
+
+fn believes(authority: &str, offers: &[&[u8]]) -> Arc<ClientConfig> {
+    let roots = trusting(authority);
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()

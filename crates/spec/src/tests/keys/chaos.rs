@@ -1,5 +1,6 @@
 //! Keys of a proxy's configuration. Without one an effect is left out; each is changed alone.
 
+mod listeners;
 mod mutations;
 mod routes;
 
