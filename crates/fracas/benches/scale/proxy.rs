@@ -15,8 +15,9 @@ use crate::run::LIMIT;
 
 /// Of load, for each round and proxy.
 const LOAD: &str = "3s";
-/// Requests of one round whose time is taken.
+/// Requests of one round whose time is taken, and of each client at least.
 const ASKED: usize = 200;
+const OF_EACH: usize = 50;
 /// Clients at a time, where there are several.
 const CLIENTS: usize = 64;
 const IDLE: usize = 10_000;
@@ -276,7 +277,8 @@ fn stream(rounds: usize) -> String {
     )
 }
 
-/// The times of so many requests, one after the other in one connection.
+/// The times of so many requests, one after the other in one connection. Before them goes one that is not counted: it waits also until the
+/// connection is taken.
 fn ask(at: SocketAddr, count: usize) -> Vec<Duration> {
     let mut stream = TcpStream::connect(at).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -291,7 +293,7 @@ fn ask(at: SocketAddr, count: usize) -> Vec<Duration> {
         }
         began.elapsed()
     };
-    (0..count).map(one).collect()
+    (0..=count).map(one).skip(1).collect()
 }
 
 fn delays(rounds: usize) -> String {
@@ -309,7 +311,7 @@ fn delays(rounds: usize) -> String {
                 };
                 let _proxy = fracas(words, at);
                 let threads: Vec<_> = (0..clients)
-                    .map(|_| std::thread::spawn(move || ask(at, ASKED.div_ceil(clients).max(20))))
+                    .map(|_| std::thread::spawn(move || ask(at, ASKED.div_ceil(clients).max(OF_EACH))))
                     .collect();
                 let mut all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
                 all.sort();
