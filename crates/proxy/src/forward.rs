@@ -262,7 +262,8 @@ impl Forward {
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
             let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels.carry(offer.client, upstream, offer.held, session);
+            self.tunnels
+                .carry((offer.client, is_extended), upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;

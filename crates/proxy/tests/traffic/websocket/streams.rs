@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{BINARY, CLOSE, End, PING, TEXT, closed};
-use crate::api::put;
+use crate::api::{get, put};
 use crate::client::curl;
 use crate::stand::{LIMIT, Stand, soon, wish};
 use crate::upstream::Upstream;
@@ -400,14 +400,46 @@ async fn without_an_upstream_there_is_none() {
     assert!(client.ask(request("websocket", "/", "a")).await.is_err());
 }
 
+// Browsers go by a reset, and an upstream need not say anything to the end that it sees.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_with_an_open_stream_is_not_idle() {
+async fn a_reset_ends_it_also_before_an_upstream_that_goes_on() {
     for mut server in both_kinds().await {
-        let proxy = wish("traffic_shaping: { connection_timeout_ms: 50 }")
+        let proxy = wish("bulkhead: { max_concurrent_requests: 1, max_queue_size: 0 }")
             .to(&server.url())
             .start();
         let mut client = Client::to(proxy.address).await;
         let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
+        end.send(TEXT, b"hello").await;
+        assert_eq!(upstream.frame_of_other().await, (TEXT, b"hello".to_vec()));
+        drop(end);
+        until_free(&proxy).await;
+        // So does the end of the connection, when the client has ended its direction before.
+        let (mut end, _, other_upstream, _) = server.open(&mut client, "b").await;
+        end.stream.shutdown().await.unwrap();
+        drop((end, client));
+        until_free(&proxy).await;
+        // Neither upstream has ended its own.
+        drop((upstream, other_upstream));
+        assert_eq!(proxy.ended().await.cut, 0);
+    }
+}
+
+/// Waits until the bulkhead is empty.
+async fn until_free(proxy: &Stand) {
+    let begun = Instant::now();
+    while get(proxy, "/status").await["bulkhead_concurrent_requests"] != 0 {
+        assert!(begun.elapsed() < LIMIT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_with_an_open_stream_is_not_idle() {
+    for mut server in both_kinds().await {
+        let proxy = wish("{}").to(&server.url()).start();
+        let mut client = Client::to(proxy.address).await;
+        let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
+        let limit = put(&proxy, "/config/traffic", r#"{"connection_timeout_ms": 50}"#).await;
+        assert_eq!(limit.status(), 200);
         let begun = Instant::now();
         soon("a while is over", || begun.elapsed() > Duration::from_millis(200)).await;
         end.send(TEXT, b"still").await;
@@ -420,10 +452,7 @@ async fn a_connection_with_an_open_stream_is_not_idle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_proxy_waits_for_it_and_cuts_it_off_at_last() {
     for mut server in both_kinds().await {
-        let mut proxy = wish("{}")
-            .to(&server.url())
-            .patience(Duration::from_millis(300))
-            .start();
+        let mut proxy = wish("{}").to(&server.url()).patience(Duration::from_secs(2)).start();
         let mut client = Client::to(proxy.address).await;
         let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
         proxy.ask_to_stop();
