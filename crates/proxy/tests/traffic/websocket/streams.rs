@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -14,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -161,14 +164,12 @@ impl Server {
                     let stream = listener.accept().await.unwrap().0;
                     let mut end = End { stream, mask: None };
                     let head = end.head().await;
-                    let answers = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                                   sec-websocket-accept: x\r\nsec-websocket-protocol: chat\r\n\r\n";
-                    end.stream.write_all(answers.as_bytes()).await.unwrap();
                     let mut headers = HeaderMap::new();
                     for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
                         let name: hyper::header::HeaderName = name.parse().unwrap();
                         headers.append(name, value.parse().unwrap());
                     }
+                    goes_over(&mut end.stream, &accept(&headers)).await;
                     let line = head.lines().next().unwrap().to_owned();
                     (Opened::Http1(end), Seen { line, headers })
                 }
@@ -206,6 +207,21 @@ impl Opened {
     async fn rest(&mut self) -> Vec<u8> {
         with!(self, end => end.rest().await)
     }
+}
+
+/// What is made of the key (RFC 6455, 4.2.2).
+fn accept(headers: &HeaderMap) -> String {
+    let key = headers["sec-websocket-key"].to_str().unwrap();
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
+async fn goes_over(stream: &mut TcpStream, accept: &str) {
+    let answers = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {accept}\r\nsec-websocket-protocol: chat\r\n\r\n"
+    );
+    stream.write_all(answers.as_bytes()).await.unwrap();
 }
 
 async fn both_kinds() -> [Server; 2] {
@@ -381,14 +397,66 @@ async fn an_upstream_that_does_not_go_over_is_no_success() {
     // Neither is an answer of ours.
     let graphql = "{\"error_codes\": [\"DOWN\"], \"error_probability\": 1, \"path\": \"/\"}";
     put(&proxy, "/config/graphql", graphql).await;
-    let (status, fault, _) = client.refused(request("websocket", "/?query=a", "a")).await;
-    assert_eq!((status, fault.as_str()), (502, "graphql_error"));
+    put(&proxy, "/config/latency", r#"{"fixed_delay_ms": 2}"#).await;
+    let refused = client.ask(request("websocket", "/?query=a", "a")).await.unwrap();
+    assert_eq!(refused.status(), 502);
+    let faults: Vec<_> = refused.headers().get_all("x-fracas-fault").iter().collect();
+    assert_eq!(faults, ["latency", "graphql_error"]);
+    assert_eq!(refused.headers()["x-fracas-latency-ms"], "2.000");
+    // It is counted as it is told.
+    assert_eq!(proxy.counted("requests_total{class=\"5xx\"}"), 2);
+    // Nor is one in the way of gRPC.
+    let mut call = request("websocket", "/", "a");
+    call.headers_mut()
+        .insert("content-type", "application/grpc".parse().unwrap());
+    let (status, _, body) = client.refused(call).await;
+    assert!(
+        status == 502 && body.contains("did not go over to WebSocket"),
+        "{status} {body}"
+    );
     // One of HTTP/2 that takes none.
     let upstream = Upstream::http2().await;
     let proxy = wish("{}").to(&upstream.url()).start();
     let mut client = Client::to(proxy.address).await;
     let (status, _, body) = client.refused(request("websocket", "/", "a")).await;
     assert!(status == 502 && body.contains("RFC 8441"), "{status} {body}");
+}
+
+// In HTTP/1.1 the client looks, and in HTTP/2 it knows of no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_of_one_stream_alone_and_what_is_made_of_another_is_no_success() {
+    let mut server = Server::http1().await;
+    let proxy = wish("{}").to(&server.url()).start();
+    let mut client = Client::to(proxy.address).await;
+    let mut keys = Vec::new();
+    let mut upstreams = Vec::new();
+    for _ in 0..2 {
+        let (end, _, upstream, seen) = server.open(&mut client, "same").await;
+        keys.push(seen.headers["sec-websocket-key"].clone());
+        upstreams.push((end, upstream));
+    }
+    assert_ne!(keys[0], keys[1]);
+    let Server::Http1(listener) = &server else {
+        unreachable!()
+    };
+    let answers = async {
+        let stream = listener.accept().await.unwrap().0;
+        let mut end = End { stream, mask: None };
+        end.head().await;
+        goes_over(&mut end.stream, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").await;
+        end
+    };
+    let mut asked = request("websocket", "/", "same");
+    // Of a client of HTTP/2 it means nothing.
+    asked
+        .headers_mut()
+        .insert("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
+    let both = async { tokio::join!(client.refused(asked), answers) };
+    let ((status, _, body), _end) = timeout(LIMIT, both).await.unwrap();
+    assert!(
+        status == 502 && body.contains("Sec-WebSocket-Accept"),
+        "{status} {body}"
+    );
 }
 
 // Nobody is told that it can be had, and who asks all the same gets nothing.
