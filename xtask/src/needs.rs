@@ -156,7 +156,13 @@ fn missing(needs: &[Need], present: impl Fn(&str) -> bool) -> Vec<&'static str> 
 /// Installs what is missing, and nothing if nothing is.
 pub(crate) fn install() -> Result<()> {
     install_all(NEEDS)?;
-    clients::install()?;
+    if let Err(why) = clients::install() {
+        // A registry that is down stops nobody's work: the tests that need them are left out, which CI does not allow.
+        if std::env::var("CI").as_deref() == Ok("true") {
+            return Err(why);
+        }
+        println!("  no clients of Toxiproxy, and no tests with them: {why:#}");
+    }
     install_nextest()
 }
 

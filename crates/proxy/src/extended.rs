@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::ext::Protocol;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use hyper::{Method, Request, Response, StatusCode};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 use crate::answer::{self, Body};
 use crate::headers;
-use crate::identity::Chance;
-use crate::service::FAULT;
+use crate::websocket::Session;
 
 const NAME: &str = "websocket";
 
@@ -39,14 +39,30 @@ pub(crate) fn is_other<B>(request: &Request<B>) -> bool {
     request.extensions().get::<Protocol>().is_some()
 }
 
-/// What in HTTP/1.1 the client says (RFC 6455, 4.1), and in HTTP/2 nobody: some number. What the upstream makes of it is not looked at: that it goes
-/// over is said by its 101.
-pub(crate) fn put_key(headers: &mut HeaderMap, chance: &Chance) {
+/// Whether it stands for one.
+pub(crate) fn is_one<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<Extended>().is_some()
+}
+
+/// What in HTTP/1.1 the client says (RFC 6455, 4.1), and in HTTP/2 nobody: a number, for each stream another, whatever its client calls it. Gives
+/// what an upstream makes of it that goes over.
+pub(crate) fn put_key(headers: &mut HeaderMap, session: &Session) -> Option<HeaderValue> {
+    let (connection, request) = session.number;
+    let chance = session
+        .chance
+        .part(&format!("connection {connection} request {request}"));
     let draw = |ordinal| chance.draw("proxy websocket key", ordinal);
     let key = STANDARD.encode([draw(0).to_be_bytes(), draw(1).to_be_bytes()].concat());
-    if let Ok(key) = HeaderValue::from_str(&key) {
-        headers.entry(SEC_WEBSOCKET_KEY).or_insert(key);
-    }
+    let accept = accept(&key);
+    headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key).ok()?);
+    accept
+}
+
+/// By this an upstream shows that it has read a key (RFC 6455, 4.2.2).
+fn accept(key: &str) -> Option<HeaderValue> {
+    let text = [key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"].concat();
+    let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    HeaderValue::from_str(&STANDARD.encode(hash)).ok()
 }
 
 /// Makes an extended CONNECT again, for an upstream of HTTP/2.
@@ -56,22 +72,33 @@ pub(crate) fn connect<B>(request: &mut Request<B>) {
     request.headers_mut().remove(SEC_WEBSOCKET_KEY);
 }
 
-/// Its answer, in HTTP/2. There every success goes over to the protocol, so none does that has not.
+/// What is answered to one. In HTTP/2 every success goes over to the protocol, so none is one that has not.
+pub(crate) fn unless_success(response: Response<Body>) -> Response<Body> {
+    if response.status().is_success() {
+        answer::problem(StatusCode::BAD_GATEWAY, "there is an answer, and no WebSocket")
+    } else {
+        response
+    }
+}
+
+/// That it went over, in HTTP/2.
 pub(crate) fn end(mut response: Response<Body>) -> Response<Body> {
-    let status = response.status();
-    if status == StatusCode::SWITCHING_PROTOCOLS {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         *response.status_mut() = StatusCode::OK;
         for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
             response.headers_mut().remove(name);
         }
-        return response;
     }
-    if !status.is_success() {
-        return response;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_accepted_as_the_standard_shows_it() {
+        let accepted = accept("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accepted.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
-    let mut own = answer::problem(StatusCode::BAD_GATEWAY, "there is an answer, and no WebSocket");
-    for fault in response.headers().get_all(FAULT) {
-        own.headers_mut().append(FAULT, fault.clone());
-    }
-    own
 }

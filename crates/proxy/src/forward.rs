@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fracas_core::problem::{Problem, codes};
 use hyper::body::Body as _;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Uri, Version};
@@ -20,7 +20,7 @@ use crate::extended::{self, Extended};
 use crate::faults::bulkhead::Place;
 use crate::faults::connections::Busy;
 use crate::headers;
-use crate::link::{Kept, Link, UNHEARD};
+use crate::link::{Kept, Link, NotTaken, UNHEARD};
 use crate::past::Past;
 use crate::pool::Pool;
 use crate::tls::secure::Secure;
@@ -61,6 +61,8 @@ enum Way {
 #[derive(Debug)]
 struct Offer {
     protocol: HeaderValue,
+    /// What an upstream of HTTP/1.1 has to make of a key that is ours.
+    accept: Option<HeaderValue>,
     client: OnUpgrade,
     /// In the bulkhead, and in the connection of the client, where that goes on besides.
     held: (Option<Arc<Place>>, Option<Arc<Busy>>),
@@ -134,11 +136,13 @@ impl Forward {
         let is_extended = of_request.remove::<Extended>().is_some();
         let can_go_over = is_extended || version == Version::HTTP_11 && !self.upstream.is_http2();
         let asked = headers::upgrade(request.headers()).filter(|_| can_go_over);
-        if let Some(session) = session.as_ref().filter(|_| is_extended) {
-            extended::put_key(request.headers_mut(), &session.chance);
-        }
+        let accept = match &session {
+            Some(session) if is_extended => extended::put_key(request.headers_mut(), session),
+            _ => None,
+        };
         let offer = asked.map(|protocol| Offer {
             protocol,
+            accept,
             client: hyper::upgrade::on(&mut request),
             held,
             session,
@@ -146,14 +150,7 @@ impl Forward {
         // Another protocol is begun in HTTP/1.1, where that is spoken.
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
-            Way::Http2(link) => {
-                if offer.is_some() && !link.takes_extended(kept).await.map_err(bad_gateway)? {
-                    return Err(no(
-                        "it does not say that it takes WebSocket in a stream of HTTP/2 (RFC 8441)",
-                    ));
-                }
-                true
-            }
+            Way::Http2(_) => true,
             Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
         };
         self.readdress(&mut request, is_http2)?;
@@ -192,6 +189,7 @@ impl Forward {
                 why: "the body of the request broke off".to_owned(),
                 broke_off: None,
             }),
+            Err(error) if error.is::<NotTaken>() => Err(no(&error.to_string())),
             Err(error) => Err(bad_gateway(error)),
         }
     }
@@ -240,6 +238,7 @@ impl Forward {
             return wrong("its body has a transfer coding besides chunks");
         }
         let protocol = headers::upgrade(response.headers());
+        let is_http1 = response.version() < Version::HTTP_2;
         headers::strip(response.headers_mut());
         // By its answer to an extended CONNECT.
         let protocol = match &offer {
@@ -258,11 +257,16 @@ impl Forward {
             else {
                 return wrong("it went over to a protocol that nobody had asked for");
             };
+            let accepts = |wanted| response.headers().get(SEC_WEBSOCKET_ACCEPT) == Some(wanted);
+            if is_http1 && !offer.accept.as_ref().is_none_or(accepts) {
+                return wrong("its Sec-WebSocket-Accept is not the one of the key that it was sent");
+            }
             let upstream = hyper::upgrade::on(&mut response);
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
             let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels.carry(offer.client, upstream, offer.held, session);
+            self.tunnels
+                .carry((offer.client, is_extended), upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;
@@ -282,7 +286,7 @@ impl Way {
             Self::Http1(pool) => return pool.send(request, goes_over).await,
             Self::Past(pool) => return pool.send(request, goes_over).await,
             Self::Either(_, pool) if !is_http2 => return pool.send(request, goes_over).await,
-            Self::Either(link, _) | Self::Http2(link) => link.send(kept, request).await,
+            Self::Either(link, _) | Self::Http2(link) => link.send(kept, request, goes_over).await,
         };
         shared.map(|response| response.map(Body::Passed))
     }

@@ -80,6 +80,28 @@ impl fmt::Display for Other {
 
 impl Error for Other {}
 
+/// The upstream takes no extended CONNECT.
+#[derive(Debug)]
+pub(crate) struct NotTaken;
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it does not say that it takes WebSocket in a stream of HTTP/2 (RFC 8441)")
+    }
+}
+
+impl Error for NotTaken {}
+
+impl Sender {
+    /// Whether the upstream says that it takes WebSocket in a stream (RFC 8441). `None`: the connection has ended.
+    async fn takes_extended(&self) -> Option<bool> {
+        let (answer, answered) = oneshot::channel();
+        // What could not be asked is dropped, so that nobody waits for it.
+        drop(self.asks.send(answer).await);
+        answered.await.ok()
+    }
+}
+
 impl Link {
     pub(crate) fn new(
         upstream: &Upstream,
@@ -111,31 +133,36 @@ impl Link {
         }
     }
 
-    /// Whether the upstream takes WebSocket in a stream (RFC 8441).
-    pub(crate) async fn takes_extended(&self, kept: &Kept) -> Result<bool, Broken> {
-        let Sender { asks, .. } = self.in_time(kept, None).await?;
-        let (answer, answered) = oneshot::channel();
-        // Of a connection that has ended nobody says anything.
-        let _ended = asks.send(answer).await;
-        Ok(answered.await.unwrap_or(false))
-    }
-
-    /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there.
-    pub(crate) async fn send(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
+    /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there. An extended CONNECT goes by a
+    /// connection alone that says that it takes one.
+    pub(crate) async fn send(
+        &self,
+        kept: &Kept,
+        mut request: Request<Upload>,
+        is_extended: bool,
+    ) -> Result<Response<Incoming>, Broken> {
         let mut ended = None;
         loop {
-            let Sender {
-                number, sender, is_new, ..
-            } = self.in_time(kept, ended).await?;
-            match sender.clone().try_send_request(request).await {
-                Ok(response) => return Ok(response),
-                Err(mut failed) => match failed.take_message() {
-                    // The connection had ended already, and nothing of the request was sent.
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(failed.into_error().into()),
+            let mut by = self.in_time(kept, ended).await?;
+            let takes = if is_extended {
+                by.takes_extended().await
+            } else {
+                Some(true)
+            };
+            match takes {
+                Some(true) => match by.sender.try_send_request(request).await {
+                    Ok(response) => return Ok(response),
+                    Err(mut failed) => match failed.take_message() {
+                        // The connection had ended already, and nothing of the request was sent.
+                        Some(unsent) if !by.is_new => request = unsent,
+                        _ => return Err(failed.into_error().into()),
+                    },
                 },
+                Some(false) => return Err(NotTaken.into()),
+                None if by.is_new => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+                None => {}
             }
-            ended = Some(number);
+            ended = Some(by.number);
         }
     }
 

@@ -211,7 +211,8 @@ async fn whole(
     request: Request<Upload>,
     met: &mut Met,
 ) -> Response<Body> {
-    let call = grpc::kind(&request);
+    let is_extended = extended::is_one(&request);
+    let call = grpc::kind(&request).filter(|_| !is_extended);
     let mut response = match head::wrong(&request, shared.egress.is_some()) {
         Some((status, why)) => answer::problem(status, why),
         None => match shared.front.as_deref() {
@@ -226,6 +227,9 @@ async fn whole(
             },
         },
     };
+    if is_extended {
+        response = extended::unless_success(response);
+    }
     met.show(response.headers_mut());
     let status = response.status();
     shared.metrics.answered(status.as_u16());
@@ -252,7 +256,8 @@ async fn traffic(
     met: &mut Met,
 ) -> Response<Body> {
     let mut active = shared.live.at(connection.gate.index);
-    let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
+    let ordinal = connection.next_request();
+    let chance = Chance::of(shared.seed, request.headers(), connection, ordinal);
     met.route = active.route(request.method(), request.uri().path()).1.cloned();
     if active.config.circuit_breaker().is_some() {
         match shared.live.breaker().admit() {
@@ -356,8 +361,11 @@ async fn traffic(
         return failed;
     }
     if headers::upgrade(request.headers()).is_some() {
-        let (shared, chance) = (Arc::clone(shared), chance.clone());
-        request.extensions_mut().insert(Session { shared, chance });
+        request.extensions_mut().insert(Session {
+            shared: Arc::clone(shared),
+            chance: chance.clone(),
+            number: (connection.number, ordinal),
+        });
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let is_tunnel = request.method() == Method::CONNECT;

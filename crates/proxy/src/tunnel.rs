@@ -1,5 +1,7 @@
 //! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
 
+mod watched;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use crate::faults::bandwidth::Bandwidth;
 use crate::shaped::Paced;
 use crate::websocket::{self, Session};
+use watched::Watched;
 
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
@@ -23,10 +26,11 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over; with a session, messages. What is held goes when it ends.
+    /// Begins to carry, as soon as both have gone over; with a session, messages. What is held goes when it ends. That may be a reset, where the
+    /// client comes by a stream of HTTP/2.
     pub(crate) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
-        client: OnUpgrade,
+        (client, of_stream): (OnUpgrade, bool),
         upstream: impl Future<Output = hyper::Result<S>> + Send + 'static,
         held: impl Send + 'static,
         session: Option<Session>,
@@ -38,15 +42,24 @@ impl Tunnels {
         tokio::spawn(async move {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;
-                let mut client = Paced::new(TokioIo::new(client), Arc::clone(&bandwidth));
+                let (client, of_client) = Watched::new(TokioIo::new(client));
+                let (upstream, of_upstream) = Watched::new(upstream);
+                let mut client = Paced::new(client, Arc::clone(&bandwidth));
                 let mut upstream = Paced::new(upstream, bandwidth);
-                // That it broke off is what both sides see; there is nobody else to be told.
-                let _broke_off = match &session {
-                    Some(session) => websocket::carry(session, client, upstream).await,
-                    None => tokio::io::copy_bidirectional(&mut client, &mut upstream)
-                        .await
-                        .map(drop),
+                let carried = async {
+                    match &session {
+                        Some(session) => websocket::carry(session, client, upstream).await,
+                        None => tokio::io::copy_bidirectional(&mut client, &mut upstream)
+                            .await
+                            .map(drop),
+                    }
                 };
+                // That it broke off is what both sides see; there is nobody else to be told.
+                tokio::select! {
+                    _broke_off = carried => {}
+                    () = of_client.broke_off(), if of_stream => {}
+                    () = of_upstream.broke_off(), if of_stream => {}
+                }
                 Ok::<_, hyper::Error>(())
             };
             tokio::select! {

@@ -32,6 +32,8 @@ const REASON: &[u8] = b"closed by Fracas";
 pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) chance: Chance,
+    /// The how-manieth connection, and the how-manieth request of it.
+    pub(crate) number: (u64, u64),
 }
 
 /// From whom a message comes.

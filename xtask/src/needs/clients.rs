@@ -1,7 +1,8 @@
 //! Clients of Toxiproxy's API that Debian does not have: from PyPI and npm, by the ordinary clients of these, into `target/clients/`.
 //!
 //! Every version is said, also of what they need themselves, so that a test fails for a change of ours alone. What is there is kept until
-//! another version is asked for. The crate `toxiproxy_rust` is not among them: it would bring a second stack of HTTP, and OpenSSL.
+//! another version is asked for, or the interpreter is another. The crate `toxiproxy_rust` is not among them: it would bring a second stack of
+//! HTTP, and OpenSSL.
 
 use std::fs;
 use std::path::Path;
@@ -44,7 +45,7 @@ const OF_NODE: &[&str] = &["toxiproxy-node-client@4.1.0"];
 /// Installs those that are not there, or are another version.
 pub(super) fn install() -> Result<()> {
     let folder = children::target()?.join("clients");
-    kept(&folder.join("python"), OF_PYTHON, |place| {
+    kept(&folder.join("python"), &version(PYTHON)?, OF_PYTHON, |place| {
         children::run(Command::new(PYTHON).args(["-m", "venv"]).arg(place))?;
         children::run(
             // Nothing is built: a package of sources would run its own program to install itself.
@@ -69,7 +70,7 @@ pub(super) fn install() -> Result<()> {
                 .args(OF_PYTHON),
         )
     })?;
-    kept(&folder.join("node"), OF_NODE, |place| {
+    kept(&folder.join("node"), &version("node")?, OF_NODE, |place| {
         children::run(
             Command::new("npm")
                 .args([
@@ -78,6 +79,8 @@ pub(super) fn install() -> Result<()> {
                     "--no-audit",
                     "--no-fund",
                     "--no-update-notifier",
+                    "--fetch-timeout=30000",
+                    "--fetch-retries=5",
                 ])
                 .arg("--prefix")
                 .arg(place)
@@ -86,9 +89,16 @@ pub(super) fn install() -> Result<()> {
     })
 }
 
-/// Has a folder made with these packages, unless it says that it has them. It says so only when all was well.
-fn kept(place: &Path, packages: &[&str], make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let list = packages.join("\n");
+/// What a program says of its version.
+fn version(program: &str) -> Result<String> {
+    let said = children::output(Command::new(program).arg("--version"))?;
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+/// Has a folder made with these packages for an interpreter, unless it says that it has them: of another version it might not find them. It says
+/// so only when all was well.
+fn kept(place: &Path, interpreter: &str, packages: &[&str], make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let list = [&[interpreter], packages].concat().join("\n");
     let says = place.join("packages");
     if fs::read_to_string(&says).is_ok_and(|known| known == list) {
         return Ok(());
@@ -115,9 +125,9 @@ mod tests {
     fn what_is_there_is_kept_and_what_failed_or_is_another_is_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("a/b");
-        let make = |list: &[&str], works: bool| {
+        let make = |interpreter: &str, list: &[&str], works: bool| {
             let mut made = false;
-            let done = kept(&place, list, |place| {
+            let done = kept(&place, interpreter, list, |place| {
                 made = true;
                 assert_eq!(fs::read_dir(place).unwrap().count(), 0);
                 fs::write(place.join("file"), "").unwrap();
@@ -126,9 +136,11 @@ mod tests {
             });
             (made, done.is_ok())
         };
-        assert_eq!(make(&["x==1"], false), (true, false));
-        assert_eq!(make(&["x==1"], true), (true, true));
-        assert_eq!(make(&["x==1"], true), (false, true));
-        assert_eq!(make(&["x==2"], true), (true, true));
+        assert_eq!(make("3.1", &["x==1"], false), (true, false));
+        assert_eq!(make("3.1", &["x==1"], true), (true, true));
+        assert_eq!(make("3.1", &["x==1"], true), (false, true));
+        assert_eq!(make("3.1", &["x==2"], true), (true, true));
+        assert_eq!(make("3.2", &["x==2"], true), (true, true));
+        assert_eq!(make("3.2", &["x==2"], true), (false, true));
     }
 }

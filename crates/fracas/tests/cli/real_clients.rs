@@ -13,6 +13,8 @@ use crate::proxied::Proxied;
 
 /// The one whose modules are Debian's.
 const PYTHON: &str = "/usr/bin/python3";
+/// In seconds, for all that a client does. Some have no limits of their own.
+const LIMIT: &str = "120";
 
 /// Programs that go on until their input ends.
 struct Servers {
@@ -30,11 +32,21 @@ fn python(program: &str) -> Command {
     of(PYTHON, program)
 }
 
-/// A program of that folder, by what understands it.
-#[expect(clippy::disallowed_methods, reason = "a real client is another program")]
+/// A client of that folder, by what understands it. It is ended when it takes too long, and with it what it has started.
 fn of(interpreter: impl AsRef<OsStr>, program: &str) -> Command {
-    let mut command = Command::new(interpreter);
-    command.arg(folder().join(program));
+    let mut command = alone("timeout");
+    command
+        .args(["--kill-after=5", LIMIT])
+        .arg(interpreter)
+        .arg(folder().join(program));
+    // What was said until then is there.
+    command.env("PYTHONUNBUFFERED", "1");
+    command
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real client is another program")]
+fn alone(program: &str) -> Command {
+    let mut command = Command::new(program);
     // Nothing is written beside the sources, and no proxy of the machine's stands between.
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("no_proxy", "*");
     command
@@ -59,7 +71,8 @@ fn are_there() -> bool {
 
 impl Servers {
     fn start() -> Self {
-        let mut child = python("servers.py")
+        let mut child = alone(PYTHON)
+            .arg(folder().join("servers.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -96,6 +109,8 @@ fn passes(program: &mut Command, wanted: &[&str]) {
         String::from_utf8_lossy(&ended.stdout),
         String::from_utf8_lossy(&ended.stderr),
     );
+    let too_long = ended.status.code() == Some(124);
+    assert!(!too_long, "{program:?}: not within {LIMIT} s: {out}{err}");
     let passed: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("passed ")).collect();
     assert!(ended.status.success() && passed == wanted, "{program:?}: {out}{err}");
 }

@@ -9,10 +9,11 @@ use hyper::client::conn::http2::handshake;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::api::get;
 use crate::client::{Raw, curl};
-use crate::stand::{Stand, soon, wish};
+use crate::stand::{LIMIT, Stand, soon, wish};
 use crate::upstream::{LARGE, Upstream};
 
 fn ask(to: &str) -> String {
@@ -118,6 +119,29 @@ async fn a_tunnel_in_http2_keeps_its_connection_open() {
     // Without its tunnel it is.
     drop(tunnel);
     soon("it is closed", || proxy.connections() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_in_http2_that_is_reset_ends_before_a_server_that_goes_on() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = wish("bulkhead: { max_concurrent_requests: 1, max_queue_size: 0 }")
+        .connects(&[])
+        .start();
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder().method(Method::CONNECT);
+    let request = request.uri(server.local_addr().unwrap().to_string());
+    let answer = sender
+        .send_request(request.body(Empty::<Bytes>::new()).unwrap())
+        .await
+        .unwrap();
+    let _server = server.accept().await.unwrap().0;
+    drop(hyper::upgrade::on(answer).await.unwrap());
+    let begun = Instant::now();
+    while get(&proxy, "/status").await["bulkhead_concurrent_requests"] != 0 {
+        assert!(begun.elapsed() < LIMIT);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

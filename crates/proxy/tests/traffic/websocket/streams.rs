@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -14,13 +16,14 @@ use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{BINARY, CLOSE, End, PING, TEXT, closed};
-use crate::api::put;
+use crate::api::{get, put};
 use crate::client::curl;
 use crate::stand::{LIMIT, Stand, soon, wish};
 use crate::upstream::Upstream;
@@ -161,14 +164,12 @@ impl Server {
                     let stream = listener.accept().await.unwrap().0;
                     let mut end = End { stream, mask: None };
                     let head = end.head().await;
-                    let answers = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                                   sec-websocket-accept: x\r\nsec-websocket-protocol: chat\r\n\r\n";
-                    end.stream.write_all(answers.as_bytes()).await.unwrap();
                     let mut headers = HeaderMap::new();
                     for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
                         let name: hyper::header::HeaderName = name.parse().unwrap();
                         headers.append(name, value.parse().unwrap());
                     }
+                    goes_over(&mut end.stream, &accept(&headers)).await;
                     let line = head.lines().next().unwrap().to_owned();
                     (Opened::Http1(end), Seen { line, headers })
                 }
@@ -206,6 +207,21 @@ impl Opened {
     async fn rest(&mut self) -> Vec<u8> {
         with!(self, end => end.rest().await)
     }
+}
+
+/// What is made of the key (RFC 6455, 4.2.2).
+fn accept(headers: &HeaderMap) -> String {
+    let key = headers["sec-websocket-key"].to_str().unwrap();
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}
+
+async fn goes_over(stream: &mut TcpStream, accept: &str) {
+    let answers = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-accept: {accept}\r\nsec-websocket-protocol: chat\r\n\r\n"
+    );
+    stream.write_all(answers.as_bytes()).await.unwrap();
 }
 
 async fn both_kinds() -> [Server; 2] {
@@ -381,14 +397,66 @@ async fn an_upstream_that_does_not_go_over_is_no_success() {
     // Neither is an answer of ours.
     let graphql = "{\"error_codes\": [\"DOWN\"], \"error_probability\": 1, \"path\": \"/\"}";
     put(&proxy, "/config/graphql", graphql).await;
-    let (status, fault, _) = client.refused(request("websocket", "/?query=a", "a")).await;
-    assert_eq!((status, fault.as_str()), (502, "graphql_error"));
+    put(&proxy, "/config/latency", r#"{"fixed_delay_ms": 2}"#).await;
+    let refused = client.ask(request("websocket", "/?query=a", "a")).await.unwrap();
+    assert_eq!(refused.status(), 502);
+    let faults: Vec<_> = refused.headers().get_all("x-fracas-fault").iter().collect();
+    assert_eq!(faults, ["latency", "graphql_error"]);
+    assert_eq!(refused.headers()["x-fracas-latency-ms"], "2.000");
+    // It is counted as it is told.
+    assert_eq!(proxy.counted("requests_total{class=\"5xx\"}"), 2);
+    // Nor is one in the way of gRPC.
+    let mut call = request("websocket", "/", "a");
+    call.headers_mut()
+        .insert("content-type", "application/grpc".parse().unwrap());
+    let (status, _, body) = client.refused(call).await;
+    assert!(
+        status == 502 && body.contains("did not go over to WebSocket"),
+        "{status} {body}"
+    );
     // One of HTTP/2 that takes none.
     let upstream = Upstream::http2().await;
     let proxy = wish("{}").to(&upstream.url()).start();
     let mut client = Client::to(proxy.address).await;
     let (status, _, body) = client.refused(request("websocket", "/", "a")).await;
     assert!(status == 502 && body.contains("RFC 8441"), "{status} {body}");
+}
+
+// In HTTP/1.1 the client looks, and in HTTP/2 it knows of no key.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_of_one_stream_alone_and_what_is_made_of_another_is_no_success() {
+    let mut server = Server::http1().await;
+    let proxy = wish("{}").to(&server.url()).start();
+    let mut client = Client::to(proxy.address).await;
+    let mut keys = Vec::new();
+    let mut upstreams = Vec::new();
+    for _ in 0..2 {
+        let (end, _, upstream, seen) = server.open(&mut client, "same").await;
+        keys.push(seen.headers["sec-websocket-key"].clone());
+        upstreams.push((end, upstream));
+    }
+    assert_ne!(keys[0], keys[1]);
+    let Server::Http1(listener) = &server else {
+        unreachable!()
+    };
+    let answers = async {
+        let stream = listener.accept().await.unwrap().0;
+        let mut end = End { stream, mask: None };
+        end.head().await;
+        goes_over(&mut end.stream, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").await;
+        end
+    };
+    let mut asked = request("websocket", "/", "same");
+    // Of a client of HTTP/2 it means nothing.
+    asked
+        .headers_mut()
+        .insert("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==".parse().unwrap());
+    let both = async { tokio::join!(client.refused(asked), answers) };
+    let ((status, _, body), _end) = timeout(LIMIT, both).await.unwrap();
+    assert!(
+        status == 502 && body.contains("Sec-WebSocket-Accept"),
+        "{status} {body}"
+    );
 }
 
 // Nobody is told that it can be had, and who asks all the same gets nothing.
@@ -400,14 +468,46 @@ async fn without_an_upstream_there_is_none() {
     assert!(client.ask(request("websocket", "/", "a")).await.is_err());
 }
 
+// Browsers go by a reset, and an upstream need not say anything to the end that it sees.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_with_an_open_stream_is_not_idle() {
+async fn a_reset_ends_it_also_before_an_upstream_that_goes_on() {
     for mut server in both_kinds().await {
-        let proxy = wish("traffic_shaping: { connection_timeout_ms: 50 }")
+        let proxy = wish("bulkhead: { max_concurrent_requests: 1, max_queue_size: 0 }")
             .to(&server.url())
             .start();
         let mut client = Client::to(proxy.address).await;
         let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
+        end.send(TEXT, b"hello").await;
+        assert_eq!(upstream.frame_of_other().await, (TEXT, b"hello".to_vec()));
+        drop(end);
+        until_free(&proxy).await;
+        // So does the end of the connection, when the client has ended its direction before.
+        let (mut end, _, other_upstream, _) = server.open(&mut client, "b").await;
+        end.stream.shutdown().await.unwrap();
+        drop((end, client));
+        until_free(&proxy).await;
+        // Neither upstream has ended its own.
+        drop((upstream, other_upstream));
+        assert_eq!(proxy.ended().await.cut, 0);
+    }
+}
+
+/// Waits until the bulkhead is empty.
+async fn until_free(proxy: &Stand) {
+    let begun = Instant::now();
+    while get(proxy, "/status").await["bulkhead_concurrent_requests"] != 0 {
+        assert!(begun.elapsed() < LIMIT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_with_an_open_stream_is_not_idle() {
+    for mut server in both_kinds().await {
+        let proxy = wish("{}").to(&server.url()).start();
+        let mut client = Client::to(proxy.address).await;
+        let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
+        let limit = put(&proxy, "/config/traffic", r#"{"connection_timeout_ms": 50}"#).await;
+        assert_eq!(limit.status(), 200);
         let begun = Instant::now();
         soon("a while is over", || begun.elapsed() > Duration::from_millis(200)).await;
         end.send(TEXT, b"still").await;
@@ -420,10 +520,7 @@ async fn a_connection_with_an_open_stream_is_not_idle() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_proxy_waits_for_it_and_cuts_it_off_at_last() {
     for mut server in both_kinds().await {
-        let mut proxy = wish("{}")
-            .to(&server.url())
-            .patience(Duration::from_millis(300))
-            .start();
+        let mut proxy = wish("{}").to(&server.url()).patience(Duration::from_secs(2)).start();
         let mut client = Client::to(proxy.address).await;
         let (mut end, _, mut upstream, _) = server.open(&mut client, "a").await;
         proxy.ask_to_stop();
