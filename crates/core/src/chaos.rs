@@ -288,7 +288,7 @@ impl ChaosConfig {
         }
     }
 
-    /// Whether any of its blocks acts.
+    /// Whether anything is done by any of its blocks.
     pub fn does_anything(&self) -> bool {
         self.latency().is_some()
             || self.fault_injection().is_some()
@@ -296,6 +296,11 @@ impl ChaosConfig {
             || self.traffic_shaping().is_some()
             || self.circuit_breaker().is_some()
             || self.bulkhead().is_some()
+            || self.grpc().is_some_and(Grpc::does_anything)
+            || self.websocket().is_some_and(Websocket::does_anything)
+            || self.graphql().is_some_and(Graphql::does_anything)
+            || self.routes().iter().any(Route::does_anything)
+            || self.mutations().is_some_and(Mutations::does_anything)
     }
 
     /// The latency block, if it acts.

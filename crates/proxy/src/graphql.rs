@@ -5,7 +5,7 @@ mod data;
 mod gathered;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fracas_core::chaos::Graphql;
 use http_body_util::Full;
@@ -100,7 +100,7 @@ pub(crate) async fn meet(
         return response;
     }
     let (mut head, body) = response.into_parts();
-    let bytes = match gathered::gather(body, LARGEST, LIMIT).await {
+    let bytes = match gathered::gather(body, LARGEST, LIMIT, shared.pardon()).await {
         Ok(bytes) => bytes,
         Err(body) => return Response::from_parts(head, body),
     };
@@ -110,8 +110,9 @@ pub(crate) async fn meet(
         if for_each > 0.0 && fields > 0 {
             met("graphql_resolver_latency");
             let delay = Duration::try_from_secs_f64(for_each * fields as f64 / 1000.0).unwrap_or(LONGEST);
-            shared.timer.until(Instant::now() + delay.min(LONGEST)).await;
+            shared.holds(delay.min(LONGEST)).await;
         }
+        let is_partial = is_partial && !shared.is_pardoned();
         changed = is_partial.then(|| answer.without_a_field(chance)).flatten();
     }
     if changed.is_some() {

@@ -57,7 +57,7 @@ pub use api::openapi;
 pub use control::{Configured, Control};
 pub use egress::Egress;
 pub use faults::NAMES;
-pub use front::{CANARY, FrontOrder, Pardon, REPORT, Secret};
+pub use front::{ABOUT, CANARY, FrontOrder, Pardon, REPORT, Secret};
 pub use orchestra::Orchestrations;
 pub use serve::{Drained, Proxy};
 pub use tls::Tls;

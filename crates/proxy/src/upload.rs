@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -78,17 +79,27 @@ impl Upload {
         }
     }
 
-    /// Reads all of it, up to so many bytes and while there is room for them. Whoever takes it then gets it as it came. `None`: it is larger,
-    /// or broke off, or there was no room.
-    pub(crate) async fn read_ahead(&mut self, most: usize, room: &Arc<Semaphore>) -> Option<Bytes> {
+    /// Reads all of it, up to so many bytes, while there is room for them and until it is `over`. Whoever takes it then gets it as it came.
+    /// `None`: it is larger, or broke off, or there was no room or no time.
+    pub(crate) async fn read_ahead(
+        &mut self,
+        most: usize,
+        room: &Arc<Semaphore>,
+        over: impl Future<Output = ()>,
+    ) -> Option<Bytes> {
         let is_too_large = self.size_hint().exact().is_some_and(|length| length > most as u64);
         if is_too_large || self.is_end_stream() {
             return None;
         }
+        tokio::pin!(over);
         let mut bytes = BytesMut::new();
         let mut frames = VecDeque::new();
         let is_whole = loop {
-            let frame = match self.frame().await {
+            let next = tokio::select! {
+                next = self.frame() => next,
+                () = &mut over => break false,
+            };
+            let frame = match next {
                 None => break true,
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => {

@@ -30,8 +30,10 @@ const REASON: &[u8] = b"closed by Fracas";
 /// What a request that goes over to WebSocket needs when it has.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) chance: Chance,
+    shared: Arc<Shared>,
+    chance: Chance,
+    /// Whether it is one of somebody else's, and what is done to it counts.
+    is_counted: bool,
 }
 
 /// From whom a message comes.
@@ -95,6 +97,40 @@ where
     tokio::select! {
         carried = async { tokio::try_join!(up, down) } => carried.map(drop),
         () = late => Ok(()),
+    }
+}
+
+impl Session {
+    pub(crate) fn of(shared: Arc<Shared>, chance: Chance) -> Self {
+        Self {
+            shared,
+            chance,
+            is_counted: true,
+        }
+    }
+
+    /// One of our own.
+    pub(crate) fn canary(shared: Arc<Shared>, chance: Chance) -> Self {
+        Self {
+            is_counted: false,
+            ..Self::of(shared, chance)
+        }
+    }
+
+    /// A message comes to whom something is done.
+    fn came(&self) {
+        if let Some(front) = self.shared.front.as_ref().filter(|_| self.is_counted) {
+            front.parts.websocket.came();
+        }
+    }
+
+    fn met(&self, name: &'static str) {
+        if self.is_counted {
+            self.shared.metrics.met(name);
+            if let Some(front) = &self.shared.front {
+                front.parts.websocket.hit();
+            }
+        }
     }
 }
 
@@ -229,12 +265,15 @@ impl<'s> Way<'s> {
         }
         let active = self.session.shared.live.now();
         let block = active.config.websocket();
+        if block.is_some() {
+            self.session.came();
+        }
         block.map_or(Fate::UNHARMED, |block| Fate::of(block, &self.chance, number, first))
     }
 
     /// Does what is done when a message begins. If the connection is to be closed, the code.
     async fn begin(&mut self, out: &mut Vec<u8>, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<Option<u16>> {
-        let shared = &self.session.shared;
+        let session = self.session;
         match self.fate {
             Fate::Closed(code) => {
                 // Who was first says the code.
@@ -244,23 +283,24 @@ impl<'s> Way<'s> {
                     is_first
                 });
                 if is_first {
-                    shared.metrics.met("websocket_close");
+                    session.met("websocket_close");
                 }
                 Ok(*self.ends.ours.borrow())
             }
             Fate::Dropped => {
-                shared.metrics.met("websocket_message_drop");
+                session.met("websocket_message_drop");
                 Ok(None)
             }
             Fate::Passes { after: Some(delay), .. } => {
-                let until = Instant::now() + delay;
+                let begun = Instant::now();
                 // What came before does not wait.
                 to.write_all(out).await?;
                 to.flush().await?;
                 out.clear();
-                shared.metrics.met("websocket_message_delay");
+                session.met("websocket_message_delay");
                 tokio::select! {
-                    () = shared.timer.until(until) => Ok(None),
+                    // Whether it was so long or the fault is over: it goes on.
+                    _held = session.shared.holds(delay.saturating_sub(begun.elapsed())) => Ok(None),
                     code = self.ends.closed() => Ok(Some(code)),
                 }
             }
@@ -289,7 +329,7 @@ impl<'s> Way<'s> {
             let was_hit = corruption.is_hit();
             corruption.put_on(bytes, self.mask, at);
             if !was_hit && corruption.is_hit() {
-                self.session.shared.metrics.met("websocket_message_corruption");
+                self.session.met("websocket_message_corruption");
             }
         }
     }

@@ -100,6 +100,16 @@ fn what_a_fault_on_requests_does_is_checked() {
         said(&plain(&template.replace(from, to)))
     };
     assert_eq!(with("port: 8080", "port: 8081"), "");
+    for alone in [
+        "routes: [{ path: /a, latency: { fixed_delay_ms: 5 } }]",
+        "mutations: { rules: [{ name: a, operations: [{ type: inject_error }] }] }",
+        "grpc: { status_codes: [14] }",
+        "graphql: { partial_data_probability: 0.1 }",
+        "websocket: { message_drop_probability: 0.1 }",
+    ] {
+        let to = format!("{alone}, fault_injection: {{ enabled: false,");
+        assert_eq!(with("fault_injection: {", &to), "", "{alone}");
+    }
     for (from, to, what) in [
         ("port: 8080", "port: 0", "inject.http.port` must be from 1 to 65535"),
         (
@@ -112,6 +122,16 @@ fn what_a_fault_on_requests_does_is_checked() {
             "fault_injection: {",
             "fault_injection: { enabled: false,",
             "inject.http.chaos` does nothing",
+        ),
+        (
+            "fault_injection: {",
+            "grpc: {}, websocket: {}, graphql: {}, mutations: {}, fault_injection: { enabled: false,",
+            "inject.http.chaos` does nothing",
+        ),
+        (
+            "fault_injection: {",
+            "routes: [{ path: a, latency: {} }], fault_injection: {",
+            "inject.http.chaos.routes[0].path` must begin with `/`",
         ),
     ] {
         let told = with(from, to);

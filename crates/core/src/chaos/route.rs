@@ -95,6 +95,16 @@ impl Route {
     /// So many there are at most.
     pub const MOST: usize = 64;
 
+    /// Whether any of its requests meets what it says itself. One that does nothing keeps its requests from what is done to all.
+    pub fn does_anything(&self) -> bool {
+        let is_late = self
+            .latency
+            .as_ref()
+            .is_some_and(|block| block.enabled && block.probability > 0.0);
+        let fails = |block: &RouteFaults| block.enabled && block.probability > 0.0 && !block.fault_types.is_empty();
+        is_late || self.fault_injection.as_ref().is_some_and(fails)
+    }
+
     /// By what a route is known: its method, if it has one, and its path. No two have the same, for the second would never be met.
     pub fn key(&self) -> String {
         match &self.method {

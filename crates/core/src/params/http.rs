@@ -29,9 +29,17 @@ use crate::chaos::ChaosConfig;
 /// A share of requests is decided by the run's seed and by who a request is: its `x-request-id`, else its `traceparent`, else its place in
 /// its connection.
 ///
+/// Every block of that configuration acts, also `routes`, `mutations`, `grpc`, `graphql` and `websocket`. By `routes` only a share of the
+/// requests for a path meets it. A rule of `mutations` has five seconds for an answer to come, in the place of `--upstream-timeout`. Requests of
+/// Fracas' own, which the worker answers, show that each part works: one for every route, rule and protocol, decided about as any other. What
+/// came of others is counted apart, and of a part that none of their requests was about, as of a route that nobody calls, a
+/// `request_matcher` that takes nobody, or a rule for JSON where no answer is JSON, the dose has not landed; of a route, a rule or a
+/// protocol that has come to requests and hit none so far it is unmeasured.
+///
 /// Undo: exact. The rule that takes connections and the worker that holds them go together, also when all of Fracas is killed: then what
 /// is in them is cut off. When the fault ends new connections come to the target's own program at once, and those that were taken meet
-/// nothing more: requests that it holds go on, those that are under way have 10 s to end, and what is then still open is reset. Other faults
+/// nothing more: requests that it holds go on, also where it is their answer that is held; streams of gRPC are not cut any more, and messages of
+/// WebSocket pass as they are, but for one that has begun. What is under way has 10 s to end, and what is then still open is reset. Other faults
 /// on the target are undone meanwhile. Of a worker that is stopped or hangs new connections are kept away within a second, and it is killed.
 ///
 /// Refused (F001) where the target shares the machine's network, where its loopback device is down, by which the worker reaches the port,

@@ -37,6 +37,7 @@ mod more;
 mod names;
 mod networks;
 mod observers;
+mod request_parts;
 mod requests;
 mod requests_end;
 mod script;
@@ -110,6 +111,7 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        request_parts::ALL,
         requests::ALL,
         requests_end::ALL,
         foreign::ALL,

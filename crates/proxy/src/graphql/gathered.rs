@@ -1,6 +1,7 @@
 //! Bodies that are held until they are whole, if they are not too large and not too slow.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,18 +21,27 @@ struct Taken {
     body: Body,
 }
 
-/// All bytes of a body. An error is the body as it was, if there are more than so many, if it takes longer, has trailers, or breaks off.
-pub(super) async fn gather(mut body: Body, most: usize, limit: Duration) -> Result<Bytes, Body> {
+/// All bytes of a body. An error is the body as it was, if there are more than so many, if it takes longer or until it is `over`, has trailers,
+/// or breaks off.
+pub(super) async fn gather(
+    mut body: Body,
+    most: usize,
+    limit: Duration,
+    over: impl Future<Output = ()>,
+) -> Result<Bytes, Body> {
     if body.size_hint().lower() > most as u64 {
         return Err(body);
     }
     let until = Instant::now() + limit;
+    tokio::pin!(over);
     let mut first: VecDeque<Result<Frame<Bytes>, Broken>> = VecDeque::new();
     let mut length = 0;
     loop {
-        let Ok(next) = timeout_at(until, body.frame()).await else {
-            break;
+        let next = tokio::select! {
+            next = timeout_at(until, body.frame()) => next,
+            () = &mut over => break,
         };
+        let Ok(next) = next else { break };
         let Some(frame) = next else {
             let mut bytes = BytesMut::with_capacity(length);
             for frame in first.into_iter().flatten() {
@@ -86,6 +96,8 @@ impl hyper::body::Body for Taken {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use http_body_util::channel::{Channel, Sender};
 
     use super::*;
@@ -109,14 +121,14 @@ mod tests {
     async fn all_of_a_body_in_time_is_gathered() {
         let (sender, body) = sent(&["a", "", "bc"]).await;
         drop(sender);
-        assert_eq!(gather(body, 3, LONG).await.unwrap(), "abc");
+        assert_eq!(gather(body, 3, LONG, pending()).await.unwrap(), "abc");
     }
 
     #[tokio::test]
     async fn what_is_too_large_or_too_slow_goes_on_as_it_was() {
         for (most, limit) in [(2, LONG), (100, Duration::from_millis(20))] {
             let (mut sender, body) = sent(&["a", "bc"]).await;
-            let body = gather(body, most, limit).await.unwrap_err();
+            let body = gather(body, most, limit, pending()).await.unwrap_err();
             assert_eq!(body.size_hint().lower(), 3);
             sender.send_data(Bytes::from_static(b"d")).await.unwrap();
             drop(sender);
@@ -125,17 +137,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_over_before_it_is_whole_goes_on_as_it_was() {
+        let (mut sender, body) = body();
+        let body = gather(body, 100, LONG, ready(())).await.unwrap_err();
+        sender.send_data(Bytes::from_static(b"a")).await.unwrap();
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "a");
+    }
+
+    #[tokio::test]
     async fn trailers_and_a_broken_end_stay() {
         let (mut sender, body) = sent(&["a"]).await;
         let trailers = hyper::HeaderMap::from_iter([(hyper::header::ETAG, "b".parse().unwrap())]);
         sender.send_trailers(trailers.clone()).await.unwrap();
         drop(sender);
-        let whole = gather(body, 100, LONG).await.unwrap_err().collect().await.unwrap();
+        let whole = gather(body, 100, LONG, pending())
+            .await
+            .unwrap_err()
+            .collect()
+            .await
+            .unwrap();
         assert_eq!(whole.trailers(), Some(&trailers));
         assert_eq!(whole.to_bytes(), "a");
         let (sender, body) = sent(&["a"]).await;
         sender.abort("broken".into());
-        let mut body = gather(body, 100, LONG).await.unwrap_err();
+        let mut body = gather(body, 100, LONG, pending()).await.unwrap_err();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "a");
         assert_eq!(body.frame().await.unwrap().unwrap_err().to_string(), "broken");
     }

@@ -42,14 +42,16 @@ struct Interrupted {
     /// Ends when the bytes that were handed over last are with the client.
     sent: Option<oneshot::Receiver<()>>,
     shared: Arc<Shared>,
+    is_counted: bool,
 }
 
-/// The answer to a call, whose stream may be cut. It is named where it may be, and counted where it is.
+/// The answer to a call, whose stream may be cut. It is named where it may be, and where it is counted it is where it is cut.
 pub(crate) fn interrupt(
     block: &Grpc,
     chance: &Chance,
     shared: &Arc<Shared>,
     mut response: Response<Body>,
+    is_counted: bool,
 ) -> Response<Body> {
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(is_grpc) && !response.body().is_end_stream();
     if !is_stream || !chance.happens("proxy grpc_stream_interruption", block.stream_interruption_probability) {
@@ -68,8 +70,20 @@ pub(crate) fn interrupt(
             end: Some(end),
             sent: None,
             shared: Arc::clone(shared),
+            is_counted,
         })
     })
+}
+
+impl Interrupted {
+    fn count(&self) {
+        if self.is_counted {
+            self.shared.metrics.met(NAME);
+            if let Some(front) = &self.shared.front {
+                front.parts.grpc.hit();
+            }
+        }
+    }
 }
 
 impl hyper::body::Body for Interrupted {
@@ -81,9 +95,13 @@ impl hyper::body::Body for Interrupted {
         let Some(end) = this.end else {
             return Poll::Ready(None);
         };
+        // In front of somebody else's port: what is not cut when the fault ends never is.
+        if this.messages.whole() < this.after && this.shared.is_pardoned() {
+            this.after = u64::MAX;
+        }
         // With the body the upstream is told.
         if this.messages.whole() >= this.after && this.body.take().is_some() {
-            this.shared.metrics.met(NAME);
+            this.count();
             if this.sent.is_none() && matches!(end, End::Reset(_)) {
                 // A reset takes away what waits to be sent, and that is the head. Behind a part without a byte it is on its way.
                 let (told, sent) = Told::of(Bytes::new());

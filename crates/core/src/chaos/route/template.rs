@@ -65,6 +65,16 @@ impl Template {
         there.next().is_none()
     }
 
+    /// A path that is like this, with this word for whatever may be there: of letters and digits.
+    pub fn example(&self, word: &str) -> String {
+        let part = |part: &Part| match part {
+            Part::Exactly(bytes) => encoded(bytes),
+            Part::One | Part::Rest => word.to_owned(),
+        };
+        let parts: Vec<String> = self.parts.iter().map(part).collect();
+        format!("/{}", parts.join("/"))
+    }
+
     /// Whether a path is like this. It comes without a query.
     pub fn matches(&self, path: &str) -> bool {
         let Some(path) = path.strip_prefix('/') else {
@@ -124,6 +134,15 @@ fn decoded(part: &str) -> impl Iterator<Item = u8> {
     })
 }
 
+/// These bytes as a part of a path. What needs no percent encoding has none (RFC 3986, 2.3).
+fn encoded(bytes: &[u8]) -> String {
+    let one = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    bytes.iter().map(one).collect()
+}
+
 /// The byte whose encoding begins here.
 fn hex(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
@@ -138,6 +157,21 @@ mod tests {
     #[track_caller]
     fn matches(template: &str, path: &str) -> bool {
         Template::read(template).unwrap().matches(path)
+    }
+
+    #[test]
+    fn an_example_is_like_its_template() {
+        for (template, path) in [
+            ("/", "/"),
+            ("/users/{id}", "/users/x"),
+            ("/a%2Fb/{c}/*", "/a%2Fb/x/x"),
+            ("/%75sers/", "/users/"),
+            ("/a:b//%C3%A4", "/a%3Ab//%C3%A4"),
+        ] {
+            let read = Template::read(template).unwrap();
+            assert_eq!(read.example("x"), path);
+            assert!(read.matches(path), "{template}");
+        }
     }
 
     #[test]
