@@ -43,7 +43,8 @@ pub(crate) use parts::{Parts, Whose};
 
 /// The header that says the secret to be hit as others are, and the one that says it to be told what came of others.
 pub const CANARY: &str = "x-fracas-canary";
-/// What a canary is about, beside that header: `grpc`, `graphql`, `websocket`, or `rule` and the name of one for JSON. It meets that part alone.
+/// What a canary is about, beside that header: `grpc`, `graphql`, `websocket`, `rule` and the name of one for JSON, or `route` and
+/// its place among them. It meets that part alone.
 /// Without it a canary is a request as any other, for its path.
 pub const ABOUT: &str = "x-fracas-about";
 /// See [`CANARY`].

@@ -146,7 +146,7 @@ fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
         assert!(template.contains(from), "{template}");
         said(&plain(&template.replace(from, to)))
     };
-    for key in ["body_override", "header_overrides", "path_pattern"] {
+    for key in ["body_override", "header_overrides"] {
         let told = with("target_port: 8080,", &format!("target_port: 8080, {key}: x,"));
         assert!(
             told.contains(&format!("`{key}`")) && told.contains("not available yet"),
@@ -154,6 +154,16 @@ fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
         );
     }
     for (from, to, what) in [
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: api",
+            "params.path_pattern` must begin with `/`",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '~('",
+            "params.path_pattern` has no regular expression behind its `~`",
+        ),
         (
             "delay_percent: 50",
             "delay_percent: 0",

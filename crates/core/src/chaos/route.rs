@@ -23,6 +23,8 @@ pub struct Route {
     /// Paths are compared without the query, part by part between the slashes, in capitals or small as they are written. A part in percent
     /// encoding is what it means (RFC 3986, 6.2.2.2), so that `/%75sers` is `/users`; `%2F` is no slash. Nothing else is made alike: a path
     /// with a slash at its end is another one, `//` has an empty part, and `.` and `..` are parts like others, as the upstream gets them.
+    ///
+    /// Behind a `~` it is a regular expression, which the whole path must match as it was sent, without its query: `~/v[0-9]+/.*`.
     pub path: String,
     /// Which method, in capitals or not. Without it: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

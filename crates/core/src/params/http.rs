@@ -14,8 +14,10 @@ use crate::chaos::ChaosConfig;
 /// header `x-fracas-fault`. A port at which nobody listens is taken as well: connections to it end without an answer.
 ///
 /// A request comes to its program without headers of Fracas and with its names of headers as they were written, but it is written anew:
-/// HTTP/1.0 becomes HTTP/1.1, a target with a host its path alone, blanks around values go, and so does what is about the client's own
-/// connection (`Connection`, `Keep-Alive`, `Proxy-Connection`, `TE`, and chunks, which are made anew). It comes by a connection from the
+/// HTTP/1.0 becomes HTTP/1.1, with the address that was called as its `Host` if it has none, a target with a host its path alone, with that host as
+/// its `Host`, blanks around values go, lines of one name come together, others may change places, and what is about the client's own
+/// connection goes (`Connection`, `Keep-Alive`, `Proxy-Connection`, `TE` but for `trailers`, and chunks, which are made anew). A later request of a
+/// connection whose target is not UTF-8 is answered 400; a connection that begins with one passes byte by byte. It comes by a connection from the
 /// address that the client called; of HTTP/1 requests of several clients may come by one, so who logs in a connection and not a request, as NTLM
 /// does, is logged in with others.
 ///

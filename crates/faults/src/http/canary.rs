@@ -72,7 +72,7 @@ pub(super) enum Heard {
 pub(super) struct Messages {
     /// So many there were.
     pub(super) of: u64,
-    /// How long after what was before it each came that came.
+    /// How long after the one before it each came that came; the first, after it was asked.
     pub(super) gaps: Vec<Duration>,
     /// How many of them were others.
     pub(super) harmed: u64,
@@ -182,7 +182,7 @@ impl Canary {
             ..Messages::default()
         };
         let mut rest = body(&self.said).unwrap_or_default();
-        let mut before = self.when(self.said.len() - rest.len());
+        let mut before = Duration::ZERO;
         while let [kind, length, behind @ ..] = rest {
             let Some((payload, next)) = behind.split_at_checked(usize::from(*length)) else {
                 break;
@@ -417,15 +417,15 @@ mod tests {
         let two = [&other[..], &whole].concat();
         assert_eq!(
             heard(&[&first, &two, &[CLOSE, 0]], false),
-            messages(&[0, 10, 0], 1, false, true)
+            messages(&[10, 10, 0], 1, false, true)
         );
         let closed = [&[CLOSE, 5, 3, 0xf3][..], b"abc"].concat();
-        assert_eq!(heard(&[HEAD, &whole, &closed], false), messages(&[10], 0, true, true));
+        assert_eq!(heard(&[HEAD, &whole, &closed], false), messages(&[20], 0, true, true));
         // A part of one is none yet.
         assert_eq!(heard(&[HEAD, &whole[..9]], false), messages(&[], 0, false, false));
         assert_eq!(
             heard(&[HEAD, &whole[..9], &whole[9..]], true),
-            messages(&[20], 0, false, true)
+            messages(&[30], 0, false, true)
         );
         assert_eq!(heard(&[b"HTTP/1.1 101"], true), Heard::Ended);
     }

@@ -268,11 +268,19 @@ fn example(config: &ChaosConfig, at: usize, route: &Route) -> Option<Asks> {
         return None;
     }
     let template = Template::read(&route.path).ok()?;
-    let methods = [method.as_str()]
-        .into_iter()
-        .chain(METHODS.into_iter().filter(|_| route.method.is_none()));
-    let mut asks = methods.flat_map(|method| WORDS.map(|word| Asks::plain(method, template.example(word))));
-    let mut asks = asks.find(|asks| first(config, &asks.method, &asks.path) == Some(at))?;
+    let mut asks = if template.example("").is_some() {
+        let others = METHODS.into_iter().filter(|_| route.method.is_none());
+        let methods = [method.as_str()].into_iter().chain(others);
+        let like = |method: &str, word: &str| Some(Asks::plain(method, template.example(word)?));
+        let mut all = methods.flat_map(|method| WORDS.map(|word| like(method, word)));
+        all.find_map(|asks| asks.filter(|asks| first(config, &asks.method, &asks.path) == Some(at)))?
+    } else {
+        // Nobody knows a path that is like a regular expression.
+        Asks {
+            about: Some(format!("route {at}")),
+            ..Asks::plain(&method, "/".to_owned())
+        }
+    };
     if asks.method == "HEAD" {
         asks.song = Song::Head;
     }

@@ -37,6 +37,7 @@ mod more;
 mod names;
 mod networks;
 mod observers;
+mod request_heads;
 mod request_parts;
 mod requests;
 mod requests_end;
@@ -111,6 +112,7 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        request_heads::ALL,
         request_parts::ALL,
         requests::ALL,
         requests_end::ALL,

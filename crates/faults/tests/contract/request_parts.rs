@@ -21,6 +21,7 @@ use crate::requests_end::{came, has_table};
 
 tests! {
     requests_of_a_route_meet_it_and_others_do_not,
+    requests_of_a_pattern_meet_it_and_others_do_not,
     requests_of_a_route_are_a_share_of_all,
     requests_that_a_matcher_takes_must_come,
     requests_with_answers_of_json_find_them_changed,
@@ -153,6 +154,28 @@ async fn requests_of_a_route_meet_it_and_others_do_not() {
     }
     off(&stage, &undo).await;
     assert_eq!(status(&get(to, "/healthz")), "200");
+}
+
+async fn requests_of_a_pattern_meet_it_and_others_do_not() {
+    let Some((place, node)) = place(&SERVE) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    served(&place, PORT);
+    let error = json!({ "fault_types": [{ "type": "http_error", "status_code": 503 }] });
+    let chaos = json!({ "routes": [{ "path": "~/(now|set).*", "fault_injection": error }] });
+    let stage = stage(node, "http", params(&chaos)).await;
+    let undo = on(&stage).await;
+    assert_eq!(status(&get(to, "/healthz?/now")), "200");
+    let why = missed(&stage, &undo).await;
+    assert_eq!(why, "~/(now|set).*: none of 1 requests of others was for ~/(now|set).*");
+    for path in ["/now", "/set?value=7", "/setting"] {
+        assert_eq!(status(&get(to, path)), "503", "{path}");
+    }
+    let delivered = eventually_landed(&stage, &undo, true).await;
+    assert!(
+        delivered.contains("~/(now|set).*: 100.0% failed, ") && delivered.contains("3 hits on 3 requests of others"),
+        "{delivered}"
+    );
+    off(&stage, &undo).await;
 }
 
 async fn requests_of_a_route_are_a_share_of_all() {
@@ -610,7 +633,8 @@ async fn requests_whose_answers_are_held_pass_when_it_ends() {
     let undo = on(&stage).await;
     let began = Instant::now();
     let mut slow = connect(&here(), to);
-    slow.write_all(b"GET / HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n")
+        .unwrap();
     slow.read_exact(&mut [0]).unwrap();
     let took = began.elapsed();
     assert!((4900 * MS..8000 * MS).contains(&took), "{took:?}");

@@ -42,7 +42,11 @@ pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, reques
     let about = request.headers().get(ABOUT).and_then(|about| about.to_str().ok());
     let config = &active.config;
     let answered = match about {
-        None => return as_any(shared, connection, &chance, request).await,
+        None => return as_any(shared, connection, &chance, request, None).await,
+        Some(about) if about.starts_with("route ") => {
+            let at = about.strip_prefix("route ").and_then(|at| at.parse().ok());
+            return as_any(shared, connection, &chance, request, at).await;
+        }
         Some("grpc") => config.grpc().map(|block| call(block, &chance, shared)),
         Some("graphql") => match config.graphql().filter(|block| graphql::is_about(block, &request)) {
             Some(block) => Some(query(block, &chance, shared).await),
@@ -65,15 +69,23 @@ pub(crate) async fn answer(shared: &Arc<Shared>, connection: &Connection, reques
     answered.unwrap_or_else(|| answer::problem(StatusCode::NOT_FOUND, "there is nothing that this is about"))
 }
 
-/// As one of somebody else's for this path. No matcher is asked: it is one of those that the block is about.
-async fn as_any(shared: &Shared, connection: &Connection, chance: &Chance, request: Request<Upload>) -> Response<Body> {
+/// As one of somebody else's for this path, or of the route at this place, where there is one. No matcher is asked: it is one of those that the
+/// block is about.
+async fn as_any(
+    shared: &Shared,
+    connection: &Connection,
+    chance: &Chance,
+    request: Request<Upload>,
+    of: Option<usize>,
+) -> Response<Body> {
     let active = shared.live.now();
     let shaping = active.config.traffic_shaping();
     if shaping.is_some_and(|block| loss::happens(block, chance)) {
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
     let route = active.route(request.method(), request.uri().path()).0;
-    let route = route.map(|(_, route)| route);
+    let named = of.and_then(|at| active.config.routes().get(at));
+    let route = named.or(route.map(|(_, route)| route));
     let verdict = match route.and_then(|route| route.fault_injection.as_ref()) {
         Some(block) => Verdict::of_route(block, chance),
         None => active

@@ -197,8 +197,7 @@ impl Expected {
             Heard::Answer { passed, took, whole } => {
                 seen.failed.add(u64::from(!passed), 1);
                 if *passed {
-                    let late = took.saturating_sub(without);
-                    seen.late.add(u64::from(self.late.is_held(late)), 1);
+                    seen.late.add(u64::from(self.late.is_held(*took, without)), 1);
                     seen.harmed.add(u64::from(!whole), 1);
                 }
             }
@@ -220,8 +219,7 @@ impl Expected {
         let closed = u64::from(messages.is_closed);
         seen.failed.add(closed, came + closed);
         seen.harmed.add(messages.harmed, came);
-        let held = messages.gaps.iter().filter(|gap| self.late.is_held(**gap)).count();
-        seen.late.add(held as u64, came);
+        seen.late.add(self.late.held_of(&messages.gaps).len() as u64, came);
         if messages.is_over && !messages.is_closed {
             seen.dropped.add(messages.of.saturating_sub(came), messages.of);
         }
@@ -241,11 +239,13 @@ impl Expected {
             return None;
         }
         let times = |heard: &Heard| match heard {
-            Heard::Answer { passed: true, took, .. } => vec![took.saturating_sub(without)],
-            Heard::Messages(messages) => messages.gaps.clone(),
+            Heard::Answer { passed: true, took, .. } if self.late.is_held(*took, without) => {
+                vec![took.saturating_sub(without)]
+            }
+            Heard::Messages(messages) => self.late.held_of(&messages.gaps),
             _ => Vec::new(),
         };
-        let mut held: Vec<_> = heard.flat_map(times).filter(|late| self.late.is_held(*late)).collect();
+        let mut held: Vec<_> = heard.flat_map(times).collect();
         held.sort_unstable();
         held.get(held.len() / 2).copied()
     }
@@ -258,9 +258,31 @@ impl Late {
         most: 0.0,
     };
 
-    /// Whether an answer that took so much longer than others was held.
-    pub(super) fn is_held(&self, late: Duration) -> bool {
-        (late + EARLY).as_secs_f64() * 1000.0 >= self.from
+    /// Whether an answer was held that took so long, where one takes so long that nothing holds up.
+    fn is_held(&self, took: Duration, without: Duration) -> bool {
+        let late = took.saturating_sub(without);
+        let millis = |time: Duration| (time + EARLY).as_secs_f64() * 1000.0;
+        if self.share < 1.0 {
+            return millis(late) >= self.from;
+        }
+        // Where all are, none comes earlier than that; and what nothing holds up is not taken for late on a slow machine.
+        millis(took) >= self.from && millis(late) >= self.from / 2.0
+    }
+
+    /// Of messages that came one after the other, each so long after the one before, the gaps before those that were held.
+    fn held_of(&self, gaps: &[Duration]) -> Vec<Duration> {
+        let millis = |time: Duration| (time + EARLY).as_secs_f64() * 1000.0;
+        let mut all = Duration::ZERO;
+        let held = gaps.iter().zip(1_u32..).filter(|(gap, count)| {
+            all += **gap;
+            if self.share < 1.0 {
+                // One that is late for another reason is followed by a gap that is shorter.
+                millis(**gap) >= self.from / 2.0
+            } else {
+                millis(all) >= self.from * f64::from(*count)
+            }
+        });
+        held.map(|(gap, _)| *gap).collect()
     }
 
     /// All are, by this, in milliseconds.

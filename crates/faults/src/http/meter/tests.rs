@@ -1,6 +1,6 @@
 use fracas_core::chaos::ChaosConfig;
 
-use super::super::canary::Messages;
+use super::super::canary::{Asks, Messages};
 use super::*;
 use crate::impairment::verdict::Tally;
 use fracas_core::record::Landed;
@@ -256,11 +256,14 @@ fn a_route_has_a_request_that_no_other_takes() {
             { "path": "/{x}/fracas", "latency": {} }, { "path": "/a/{y}", "latency": {} },
             { "path": "/b", "method": "GET", "latency": {} }, { "path": "/b", "latency": {} },
             { "path": "/c", "method": "HEAD", "latency": {} }, { "path": "/d", "method": "CONNECT", "latency": {} },
-            { "path": "/*", "method": "get", "latency": {} } ] }"#,
+            { "path": "/*", "method": "get", "latency": {} }, { "path": "~/e.*", "latency": {} } ] }"#,
     );
     let asks: Vec<_> = Part::all(&config)
         .into_iter()
-        .map(|part| part.asks.map(|asks| format!("{} {}", asks.method, asks.path)))
+        .map(|part| {
+            let of = |asks: Asks| asks.about.unwrap_or(format!("{} {}", asks.method, asks.path));
+            part.asks.map(of)
+        })
         .collect();
     let expected = [
         Some("POST /"),
@@ -271,6 +274,7 @@ fn a_route_has_a_request_that_no_other_takes() {
         Some("HEAD /c"),
         None,
         Some("GET /fracas"),
+        Some("route 7"),
     ];
     assert_eq!(asks, expected.map(|asks| asks.map(str::to_owned)));
 }
@@ -287,12 +291,12 @@ fn a_route_s_shares_are_those_of_its_kinds() {
     let parts = Part::all(&config);
     let of = |at: usize| {
         let expected = parts[at].expected;
-        [expected.failed, expected.harmed, expected.late.share].map(|share| (share * 1000.0).round())
+        [expected.failed, expected.harmed, expected.late.share].map(|share| (share * 1000.0).round() as u32)
     };
     // Of four kinds two fail, so a quarter of all; the rest of what meets any is harmed.
-    assert_eq!(of(1), [625.0, 333.0, 0.0]);
-    assert_eq!(of(2), [500.0, 0.0, 1000.0]);
-    assert_eq!(of(0), [500.0, 0.0, 1000.0]);
+    assert_eq!(of(1), [625, 333, 0]);
+    assert_eq!(of(2), [500, 0, 1000]);
+    assert_eq!(of(0), [500, 0, 1000]);
 }
 
 #[test]
