@@ -77,8 +77,11 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Result<(), BrokeOff> {
     };
     assert!(is_token(method), "no method: {:?}", show(&first));
     let is_path = path.starts_with(b"/") || path == b"*";
+    // Letters beyond ASCII are none of a path's (RFC 3986, 2.), but clients send them as they are, every server finds the end of the line
+    // behind them, and whoever encoded them would change what the upstream sees: they pass as nginx passes them.
+    let passes = |byte: &u8| byte.is_ascii_graphic() || !byte.is_ascii();
     assert!(
-        is_path && path.iter().all(u8::is_ascii_graphic),
+        is_path && path.iter().all(passes),
         "no path: {:?}",
         show(&first)
     );

@@ -17,10 +17,15 @@ pub(crate) fn root() -> Result<PathBuf> {
         .context("xtask lies in the workspace's root")
 }
 
+/// Where cargo builds.
+pub(crate) fn target() -> Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    Ok(root()?.join(folder))
+}
+
 /// The program, as cargo built it last for tests.
 pub(crate) fn built() -> Result<PathBuf> {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root()?.join(folder).join("debug/fracas"))
+    Ok(target()?.join("debug/fracas"))
 }
 
 /// Cargo, in the workspace's root.
@@ -60,15 +65,17 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     succeeded(status, &line(command))
 }
 
-/// As [`run`], for programs that run at the same time: what it says is shown in one piece when it has ended.
-pub(crate) fn run_apart(command: &mut Command) -> Result<()> {
+/// As [`run`], for programs that run at the same time: the lines that matter of what it says are shown in one piece when it has ended.
+pub(crate) fn run_apart(command: &mut Command, matters: fn(&str) -> bool) -> Result<()> {
     let line = line(command);
     let output = command
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot start `{line}`"))?;
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
-    println!("  $ {line}\n{}", said.concat());
+    let said = said.concat();
+    let said: Vec<&str> = said.lines().filter(|line| matters(line)).collect();
+    println!("  $ {line}\n{}\n", said.join("\n"));
     succeeded(output.status, &line)
 }
 

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::children;
 
+mod clients;
+
 /// A program and the Debian package that has it.
 struct Need {
     program: &'static str,
@@ -104,6 +106,15 @@ const NEEDS: &[Need] = &[
         package: "python3-h2",
     },
     Need {
+        // Makes a place for modules of Python that Debian does not have.
+        program: "/usr/share/doc/python3-venv/copyright",
+        package: "python3-venv",
+    },
+    Need {
+        program: "npm",
+        package: "npm",
+    },
+    Need {
         program: "ping",
         package: "iputils-ping",
     },
@@ -145,6 +156,7 @@ fn missing(needs: &[Need], present: impl Fn(&str) -> bool) -> Vec<&'static str> 
 /// Installs what is missing, and nothing if nothing is.
 pub(crate) fn install() -> Result<()> {
     install_all(NEEDS)?;
+    clients::install()?;
     install_nextest()
 }
 

@@ -26,6 +26,7 @@ mod template;
 mod validate;
 pub(crate) mod worker;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -113,8 +114,20 @@ fn tells_of_abandoned(command: &Command) -> bool {
 
 /// A runtime for a command that waits for others.
 fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    built(tokio::runtime::Builder::new_multi_thread().worker_threads(2))
+}
+
+/// A runtime for what carries traffic: a thread for each processor that it may use (sched_getaffinity(2), and the quota of its cgroup). Two
+/// threads that share one wake each other for nothing.
+fn wide_runtime() -> Result<tokio::runtime::Runtime> {
+    match std::thread::available_parallelism().map_or(1, NonZero::get) {
+        1 => built(&mut tokio::runtime::Builder::new_current_thread()),
+        processors => built(tokio::runtime::Builder::new_multi_thread().worker_threads(processors)),
+    }
+}
+
+fn built(builder: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime> {
+    builder
         .enable_all()
         .build()
         .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start threads").because(&error))

@@ -48,7 +48,7 @@ pub(crate) fn to_head(mut response: Response<Body>) -> Response<Body> {
     let length = match response.body() {
         Body::Own(ours) => ours.size_hint().exact(),
         // No fault is put on the body of a HEAD.
-        Body::Passed(_) | Body::Changed(_) => None,
+        Body::Passed(_) | Body::Driven(_) | Body::Changed(_) => None,
     };
     if let Some(length) = length {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -10,13 +10,16 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, timeout_at};
 
+use crate::pool::Driven;
 use crate::upload::Broken;
 
 /// The body of an answer.
 #[derive(Debug)]
 pub(crate) enum Body {
-    /// The upstream's, as it comes.
+    /// The upstream's, as it comes, by a connection that others have, too.
     Passed(Incoming),
+    /// The upstream's, as it comes, by a connection of its own.
+    Driven(Driven),
     /// One of ours.
     Own(Full<Bytes>),
     /// One that a fault has changed.
@@ -69,6 +72,9 @@ impl hyper::body::Body for Body {
             Self::Passed(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Broken::from))),
+            Self::Driven(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(Broken::from))),
             Self::Own(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Broken::from))),
@@ -79,6 +85,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Passed(body) => body.is_end_stream(),
+            Self::Driven(body) => body.is_end_stream(),
             Self::Own(body) => body.is_end_stream(),
             Self::Changed(body) => body.is_end_stream(),
         }
@@ -87,6 +94,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Passed(body) => body.size_hint(),
+            Self::Driven(body) => body.size_hint(),
             Self::Own(body) => body.size_hint(),
             Self::Changed(body) => body.size_hint(),
         }

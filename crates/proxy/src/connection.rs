@@ -205,7 +205,13 @@ pub(crate) async fn serve(
     });
     let wire = TokioIo::new(wire);
     if is_http2 {
-        let served = http2::Builder::new(TokioExecutor::new())
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        if shared.forward.is_some() && connection.door != Door::Api {
+            // A client that is not told so begins WebSocket in HTTP/1.1, which is right where there is nobody who could go over to it, and in
+            // front of somebody else's port, who knows what he can.
+            builder.enable_connect_protocol();
+        }
+        let served = builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .initial_stream_window_size(WINDOW)

@@ -16,6 +16,8 @@ pub(crate) mod partial;
 pub(crate) mod pattern;
 pub(crate) mod rate_limit;
 pub(crate) mod routes;
+#[cfg(test)]
+pub(crate) mod shares;
 pub(crate) mod truncation;
 pub(crate) mod verdict;
 mod window;

@@ -4,23 +4,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fracas_core::problem::Problem;
-use hyper::body::{Body as _, Incoming};
+use fracas_core::problem::{Problem, codes};
+use hyper::body::Body as _;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::{Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 
 use crate::Limits;
 use crate::accept::SILENCE;
 use crate::answer::Body;
+use crate::extended::{self, Extended};
 use crate::faults::bulkhead::Place;
+use crate::faults::connections::Busy;
 use crate::headers;
 use crate::link::{Kept, Link, UNHEARD};
 use crate::past::Past;
+use crate::pool::Pool;
 use crate::tls::secure::Secure;
 use crate::tls::trust::Trust;
 use crate::tunnel::Tunnels;
@@ -30,13 +32,8 @@ use crate::websocket::{self, Session};
 
 /// For a connection to the upstream.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For a connection that nobody needs. Servers of Node.js close theirs after five seconds, and a request that crosses that is lost.
-const IDLE: Duration = Duration::from_secs(4);
-/// So many of these are kept.
-const MOST_IDLE: usize = 1024;
 /// In bytes, for the head of an answer.
-const LARGEST_HEAD: usize = 128 << 10;
-const HEADERS: usize = 256;
+const LARGEST_HEAD: u32 = 128 << 10;
 
 /// Passes requests on.
 #[derive(Debug)]
@@ -52,12 +49,12 @@ pub(crate) struct Forward {
 
 #[derive(Debug)]
 enum Way {
-    Http1(Box<Client<HttpConnector, Upload>>),
+    Http1(Box<Pool<HttpConnector>>),
     /// As the first, past all diversions.
-    Past(Box<Client<Past, Upload>>),
+    Past(Box<Pool<Past>>),
     Http2(Link),
     /// By TLS, in which the upstream chooses.
-    Either(Link, Box<Client<Secure, Upload>>),
+    Either(Link, Box<Pool<Secure>>),
 }
 
 /// A client that wants to go over to another protocol.
@@ -65,8 +62,8 @@ enum Way {
 struct Offer {
     protocol: HeaderValue,
     client: OnUpgrade,
-    /// In the bulkhead.
-    place: Option<Arc<Place>>,
+    /// In the bulkhead, and in the connection of the client, where that goes on besides.
+    held: (Option<Arc<Place>>, Option<Arc<Busy>>),
     /// Should it be WebSocket.
     session: Option<Session>,
 }
@@ -89,14 +86,19 @@ impl Forward {
         limits: Limits,
         tunnels: Tunnels,
     ) -> Result<Self, Box<Problem>> {
-        let link = |secure| Link::new(&upstream, secure, CONNECT, LARGEST_HEAD as u32, None);
+        let link = |secure| Link::new(&upstream, secure, CONNECT, LARGEST_HEAD, None);
         let way = if upstream.is_tls() {
             let secure = Secure::new(&upstream, trust, CONNECT, limits.choice)?;
-            Way::Either(link(Some(secure.clone())), Box::new(client(secure, false)))
+            Way::Either(
+                link(Some(secure.clone())),
+                Box::new(Pool::new(secure, Uri::default(), false, limits.unused)),
+            )
         } else if upstream.is_http2() {
             Way::Http2(link(None))
         } else {
-            Way::Http1(Box::new(client(http1(), false)))
+            let to = upstream.uri(Some(upstream.authority().clone()), None);
+            let to = to.ok_or_else(|| Problem::new(&codes::INSIDE, "an upstream has no address"))?;
+            Way::Http1(Box::new(Pool::new(http1(), to, false, limits.unused)))
         };
         Ok(Self {
             upstream,
@@ -108,16 +110,16 @@ impl Forward {
     }
 
     /// To whom clients have called, past what diverts them, and without a word of ours.
-    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limit: Duration, tunnels: Tunnels) -> Self {
+    pub(crate) fn unseen(upstream: Upstream, called: SocketAddr, limits: Limits, tunnels: Tunnels) -> Self {
         let way = if upstream.is_http2() {
-            Way::Http2(Link::new(&upstream, None, CONNECT, LARGEST_HEAD as u32, Some(called)))
+            Way::Http2(Link::new(&upstream, None, CONNECT, LARGEST_HEAD, Some(called)))
         } else {
-            Way::Past(Box::new(client(Past(called), true)))
+            Way::Past(Box::new(Pool::new(Past(called), Uri::default(), true, limits.unused)))
         };
         Self {
             upstream,
             way,
-            limit,
+            limit: limits.answer,
             tunnels,
             unseen: true,
         }
@@ -126,20 +128,32 @@ impl Forward {
     /// Passes a request on, and gives the answer as soon as its head is there.
     pub(crate) async fn pass(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Body>, NoAnswer> {
         let version = request.version();
-        let place = request.extensions_mut().remove::<Arc<Place>>();
-        let session = request.extensions_mut().remove::<Session>();
-        let asked =
-            headers::upgrade(request.headers()).filter(|_| version == Version::HTTP_11 && !self.upstream.is_http2());
+        let of_request = request.extensions_mut();
+        let held = (of_request.remove::<Arc<Place>>(), of_request.remove::<Arc<Busy>>());
+        let session = of_request.remove::<Session>();
+        let is_extended = of_request.remove::<Extended>().is_some();
+        let can_go_over = is_extended || version == Version::HTTP_11 && !self.upstream.is_http2();
+        let asked = headers::upgrade(request.headers()).filter(|_| can_go_over);
+        if let Some(session) = session.as_ref().filter(|_| is_extended) {
+            extended::put_key(request.headers_mut(), &session.chance);
+        }
         let offer = asked.map(|protocol| Offer {
             protocol,
             client: hyper::upgrade::on(&mut request),
-            place,
+            held,
             session,
         });
-        // Another protocol is begun in HTTP/1.1 alone.
+        // Another protocol is begun in HTTP/1.1, where that is spoken.
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
-            Way::Http2(_) => true,
+            Way::Http2(link) => {
+                if offer.is_some() && !link.takes_extended(kept).await.map_err(bad_gateway)? {
+                    return Err(no(
+                        "it does not say that it takes WebSocket in a stream of HTTP/2 (RFC 8441)",
+                    ));
+                }
+                true
+            }
             Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
         };
         self.readdress(&mut request, is_http2)?;
@@ -147,8 +161,10 @@ impl Forward {
         if !self.unseen {
             headers::add_via(request.headers_mut(), version);
         }
-        if let Some(offer) = &offer {
-            headers::set_upgrade(request.headers_mut(), offer.protocol.clone());
+        match &offer {
+            Some(_) if is_http2 => extended::connect(&mut request),
+            Some(offer) => headers::set_upgrade(request.headers_mut(), offer.protocol.clone()),
+            None => {}
         }
         if !is_http2 {
             announce(&mut request);
@@ -157,14 +173,14 @@ impl Forward {
         // What was done to the request before is not the upstream's time.
         progress.moved();
         let answered = tokio::select! {
-            answered = self.way.send(kept, request, is_http2) => answered,
+            answered = self.way.send(kept, request, is_http2, offer.is_some()) => answered,
             () = progress.rests_for(self.limit) => {
                 let why = format!("it did not answer within {} s", self.limit.as_secs_f64());
                 return Err(NoAnswer { status: StatusCode::GATEWAY_TIMEOUT, why, broke_off: None });
             }
         };
         match answered {
-            Ok(response) => self.back(response, offer),
+            Ok(response) => self.back(response, offer, is_extended),
             Err(_) if progress.is_silent() => Err(NoAnswer {
                 status: StatusCode::REQUEST_TIMEOUT,
                 why: "the client sent nothing of its body for too long".to_owned(),
@@ -188,11 +204,11 @@ impl Forward {
             request.headers_mut().insert(HOST, host);
         }
         let own = self.upstream.authority();
-        let to = if is_http2 {
+        let called = if is_http2 {
             // HTTP/2 says whom the client called by the address, HTTP/1.1 by the header.
             let called = request.headers_mut().remove(HOST);
             let called = called.and_then(|host| Authority::try_from(host.as_bytes()).ok());
-            called.unwrap_or_else(|| own.clone())
+            Some(called.unwrap_or_else(|| own.clone()))
         } else {
             headers::join_cookies(request.headers_mut());
             if let (false, Ok(host)) = (
@@ -201,9 +217,9 @@ impl Forward {
             ) {
                 request.headers_mut().insert(HOST, host);
             }
-            own.clone()
+            None
         };
-        let uri = self.upstream.uri(to, request.uri().path_and_query());
+        let uri = self.upstream.uri(called, request.uri().path_and_query());
         *request.uri_mut() = uri.ok_or_else(|| NoAnswer {
             status: StatusCode::BAD_REQUEST,
             why: "the path cannot be passed on".to_owned(),
@@ -213,19 +229,29 @@ impl Forward {
         Ok(())
     }
 
-    fn back(&self, mut response: Response<Incoming>, offer: Option<Offer>) -> Result<Response<Body>, NoAnswer> {
-        let wrong = |why: &str| {
-            Err(NoAnswer {
-                status: StatusCode::BAD_GATEWAY,
-                why: why.to_owned(),
-                broke_off: None,
-            })
-        };
+    fn back(
+        &self,
+        mut response: Response<Body>,
+        offer: Option<Offer>,
+        is_extended: bool,
+    ) -> Result<Response<Body>, NoAnswer> {
+        let wrong = |why: &str| Err(no(why));
         if headers::is_coded(response.headers()) {
             return wrong("its body has a transfer coding besides chunks");
         }
         let protocol = headers::upgrade(response.headers());
         headers::strip(response.headers_mut());
+        // By its answer to an extended CONNECT.
+        let protocol = match &offer {
+            Some(offer) if response.version() == Version::HTTP_2 && response.status() == StatusCode::OK => {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                Some(offer.protocol.clone())
+            }
+            _ => protocol,
+        };
+        if is_extended && response.status().is_success() {
+            return wrong("it answered, and did not go over to WebSocket");
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let agreed = offer.zip(protocol);
             let Some((offer, protocol)) = agreed.filter(|(offer, protocol)| headers::offers(&offer.protocol, protocol))
@@ -236,23 +262,37 @@ impl Forward {
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
             let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels.carry(offer.client, upstream, offer.place, session);
+            self.tunnels.carry(offer.client, upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(Body::Passed))
+        Ok(response)
     }
 }
 
 impl Way {
-    async fn send(&self, kept: &Kept, request: Request<Upload>, is_http2: bool) -> Result<Response<Incoming>, Broken> {
-        match self {
-            Self::Either(link, _) if is_http2 => link.send(kept, request).await,
-            Self::Either(_, client) => client.request(request).await.map_err(Broken::from),
-            Self::Http1(client) => client.request(request).await.map_err(Broken::from),
-            Self::Past(client) => client.request(request).await.map_err(Broken::from),
-            Self::Http2(link) => link.send(kept, request).await,
-        }
+    async fn send(
+        &self,
+        kept: &Kept,
+        request: Request<Upload>,
+        is_http2: bool,
+        goes_over: bool,
+    ) -> Result<Response<Body>, Broken> {
+        let shared = match self {
+            Self::Http1(pool) => return pool.send(request, goes_over).await,
+            Self::Past(pool) => return pool.send(request, goes_over).await,
+            Self::Either(_, pool) if !is_http2 => return pool.send(request, goes_over).await,
+            Self::Either(link, _) | Self::Http2(link) => link.send(kept, request).await,
+        };
+        shared.map(|response| response.map(Body::Passed))
+    }
+}
+
+fn no(why: &str) -> NoAnswer {
+    NoAnswer {
+        status: StatusCode::BAD_GATEWAY,
+        why: why.to_owned(),
+        broke_off: None,
     }
 }
 
@@ -273,20 +313,6 @@ fn http1() -> HttpConnector {
     connector.set_keepalive_retries(Some(3));
     connector.set_tcp_user_timeout(Some(UNHEARD));
     connector
-}
-
-fn client<C: Connect + Clone>(connector: C, unseen: bool) -> Client<C, Upload> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(MOST_IDLE)
-        .http1_max_buf_size(LARGEST_HEAD)
-        .http1_max_headers(HEADERS)
-        .http1_preserve_header_case(unseen)
-        // Whoever the client called is whom the upstream is to be.
-        .set_host(false)
-        .build(connector)
 }
 
 /// Says that there is a body. hyper takes a GET and a HEAD for requests without one unless their headers say otherwise, and drops it

@@ -259,10 +259,14 @@ impl Ways {
         // Without the interface of an address of a link, which no URI has.
         let named = SocketAddr::new(called.ip(), called.port());
         let upstream = |scheme: &str| format!("{scheme}://{named}").parse::<Upstream>().ok();
+        let limits = Limits {
+            answer: LONGEST,
+            ..Limits::default()
+        };
         Some(Self {
             called,
-            http1: Forward::unseen(upstream("http")?, called, LONGEST, tunnels.clone()),
-            http2: Forward::unseen(upstream("h2c")?, called, LONGEST, tunnels.clone()),
+            http1: Forward::unseen(upstream("http")?, called, limits, tunnels.clone()),
+            http2: Forward::unseen(upstream("h2c")?, called, limits, tunnels.clone()),
         })
     }
 }

@@ -4,7 +4,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 
-use crate::headers;
+use crate::{extended, headers};
 
 /// Why a request goes to nobody, behind the status that says so. `None`: it may go.
 pub(crate) fn wrong<B>(request: &Request<B>, opens_tunnels: bool) -> Option<(StatusCode, &'static str)> {
@@ -14,6 +14,10 @@ pub(crate) fn wrong<B>(request: &Request<B>, opens_tunnels: bool) -> Option<(Sta
     }
     if let Some(why) = address(request) {
         return Some((StatusCode::BAD_REQUEST, why));
+    }
+    if extended::is_other(request) {
+        let why = "of the protocols that a stream may go over to (RFC 8441) this proxy knows websocket alone";
+        return Some((StatusCode::NOT_IMPLEMENTED, why));
     }
     let why = "this proxy opens no tunnels to other hosts; with `--connect` it does";
     (request.method() == Method::CONNECT && !opens_tunnels).then_some((StatusCode::NOT_IMPLEMENTED, why))

@@ -14,6 +14,7 @@ pub mod client;
 mod connection;
 mod control;
 mod egress;
+mod extended;
 mod faults;
 mod forward;
 mod front;
@@ -28,6 +29,7 @@ mod live;
 mod measures;
 mod orchestra;
 mod past;
+mod pool;
 mod profiles;
 mod progress;
 mod responder;
@@ -138,6 +140,9 @@ pub struct Limits {
     pub answer: Duration,
     /// For a name and a connection, where one is passed through or a tunnel leads. Several addresses of a name share it.
     pub connect: Duration,
+    /// How long a connection to an upstream of HTTP/1.1 that nobody needs may meet another request; in twice that time it is closed. Servers of
+    /// Node.js close theirs after five seconds, and a request that crosses that is lost.
+    pub unused: Duration,
     /// How long an upstream of TLS is believed to want HTTP/1.1 that chose it once. Then it has the choice again: behind one address may be several
     /// servers.
     pub choice: Duration,
@@ -150,6 +155,7 @@ impl Default for Limits {
             silence: Duration::from_mins(5),
             answer: Duration::from_mins(5),
             connect: Duration::from_secs(10),
+            unused: Duration::from_secs(4),
             choice: Duration::from_secs(30),
         }
     }

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::client::conn::http2::{Builder, Connection, SendRequest};
+use hyper::rt::{Read, Write};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 
 use crate::accept::SILENCE;
 use crate::stream::Stream;
@@ -26,6 +27,10 @@ use crate::upstream::Upstream;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// In bytes, the same of all answers of one client together: as many as it may ask for at once.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 256;
+
+/// For the settings of an upstream, and between two looks at them.
+const SETTINGS: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(1);
 
 /// For what was sent and is not acknowledged: then the machine is gone.
 pub(crate) const UNHEARD: Duration = Duration::from_secs(30);
@@ -50,11 +55,15 @@ pub(crate) struct Link {
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<Option<Sender>>);
 
+/// Asks whether the upstream takes an extended CONNECT.
+type Asks = mpsc::Sender<oneshot::Sender<bool>>;
+
 #[derive(Debug, Clone)]
 struct Sender {
     /// The how-manieth of its client.
     number: u64,
     sender: SendRequest<Upload>,
+    asks: Asks,
     /// Whether it was opened for the request that asks for it.
     is_new: bool,
 }
@@ -102,11 +111,22 @@ impl Link {
         }
     }
 
+    /// Whether the upstream takes WebSocket in a stream (RFC 8441).
+    pub(crate) async fn takes_extended(&self, kept: &Kept) -> Result<bool, Broken> {
+        let Sender { asks, .. } = self.in_time(kept, None).await?;
+        let (answer, answered) = oneshot::channel();
+        // Of a connection that has ended nobody says anything.
+        let _ended = asks.send(answer).await;
+        Ok(answered.await.unwrap_or(false))
+    }
+
     /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there.
     pub(crate) async fn send(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Incoming>, Broken> {
         let mut ended = None;
         loop {
-            let Sender { number, sender, is_new } = self.in_time(kept, ended).await?;
+            let Sender {
+                number, sender, is_new, ..
+            } = self.in_time(kept, ended).await?;
             match sender.clone().try_send_request(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut failed) => match failed.take_message() {
@@ -136,10 +156,11 @@ impl Link {
             });
         }
         let number = kept.as_ref().map_or(0, |last| last.number + 1);
-        let sender = self.open().await?;
+        let (sender, asks) = self.open().await?;
         let sender = Sender {
             number,
             sender,
+            asks,
             is_new: true,
         };
         *kept = Some(sender.clone());
@@ -148,7 +169,7 @@ impl Link {
 
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
-    async fn open(&self) -> Result<SendRequest<Upload>, Broken> {
+    async fn open(&self) -> Result<(SendRequest<Upload>, Asks), Broken> {
         let stream = match &self.secure {
             // Those who waited for somebody who found it out need not ask again.
             Some(secure) if secure.prefers_http1() => return Err(Other.into()),
@@ -169,11 +190,34 @@ impl Link {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(self.largest_head);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
+        let (asks, asked) = mpsc::channel(1);
+        tokio::spawn(drive(connection, asked));
+        Ok((sender, asks))
+    }
+}
+
+/// Drives a connection to its end, and says meanwhile whether its upstream takes an extended CONNECT. That is in the settings with which it
+/// begins; hyper does not tell when they have come.
+async fn drive<C>(connection: Connection<C, Upload, TokioExecutor>, mut asked: mpsc::Receiver<oneshot::Sender<bool>>)
+where
+    C: Read + Write + Send + Unpin + 'static,
+{
+    let until = Instant::now() + SETTINGS;
+    tokio::pin!(connection);
+    loop {
+        let answer = tokio::select! {
             // How it ends is seen by those whose requests are in it.
-            let _ended = connection.await;
-        });
-        Ok(sender)
+            _ended = &mut connection => return,
+            Some(answer) = asked.recv() => answer,
+        };
+        while !connection.is_extended_connect_protocol_enabled() && Instant::now() < until {
+            tokio::select! {
+                _ended = &mut connection => return,
+                () = sleep(LOOK) => {}
+            }
+        }
+        // Who asked may have gone.
+        let _gone = answer.send(connection.is_extended_connect_protocol_enabled());
     }
 }
 

@@ -42,7 +42,7 @@ use crate::traced::{Traced, Tracing};
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload, finish};
 use crate::websocket::Session;
-use crate::{Limits, api, graphql, grpc, head, headers, responder};
+use crate::{Limits, api, extended, graphql, grpc, head, headers, responder};
 
 /// The names of the faults that a request met.
 pub(crate) const FAULT: HeaderName = HeaderName::from_static("x-fracas-fault");
@@ -168,6 +168,7 @@ pub(crate) async fn answer(
         // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
         request.extensions_mut().insert(Arc::clone(&busy));
     }
+    let is_extended = !is_of_api && extended::begin(&mut request);
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
@@ -182,6 +183,7 @@ pub(crate) async fn answer(
         whole(&shared, &connection, request, &mut met).await
     };
     let response = if is_head { answer::to_head(response) } else { response };
+    let response = if is_extended { extended::end(response) } else { response };
     let measured = (!is_of_api).then(|| Answered {
         shared: Arc::clone(&shared),
         begun,

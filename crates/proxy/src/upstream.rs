@@ -59,16 +59,21 @@ impl Upstream {
         self.speaks == Speaks::Tls
     }
 
-    /// The address of a path behind the base, of the host that the client called.
-    pub(crate) fn uri(&self, called: Authority, path: Option<&PathAndQuery>) -> Option<Uri> {
-        let path = path.map_or("/", PathAndQuery::as_str);
+    /// A path behind the base, as HTTP/1.1 asks for it; with the host that the client called, as HTTP/2 does.
+    pub(crate) fn uri(&self, called: Option<Authority>, path: Option<&PathAndQuery>) -> Option<Uri> {
+        let path = match (self.base.as_str(), path) {
+            // An empty one shows itself as a slash, and in a line without a host would be nothing.
+            ("", Some(path)) if path.as_str() != "/" => path.clone(),
+            (base, path) => format!("{base}{}", path.map_or("/", PathAndQuery::as_str))
+                .parse()
+                .ok()?,
+        };
         let mut parts = Parts::default();
-        parts.scheme = Some(if self.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
-        parts.authority = Some(called);
-        parts.path_and_query = Some(match self.base.as_str() {
-            "" => path.parse().ok()?,
-            base => format!("{base}{path}").parse().ok()?,
-        });
+        if called.is_some() {
+            parts.scheme = Some(if self.is_tls() { Scheme::HTTPS } else { Scheme::HTTP });
+        }
+        parts.authority = called;
+        parts.path_and_query = Some(path);
         Uri::from_parts(parts).ok()
     }
 }
@@ -172,8 +177,17 @@ mod tests {
     fn paths_stand_behind_the_base() {
         let upstream: Upstream = "http://a:1/base".parse().unwrap();
         let path: PathAndQuery = "/x?y=1".parse().unwrap();
-        let uri = |path| upstream.uri(upstream.authority().clone(), path).unwrap();
-        assert_eq!(uri(Some(&path)), "http://a:1/base/x?y=1");
-        assert_eq!(uri(None), "http://a:1/base/");
+        let called = || Some(upstream.authority().clone());
+        let uri = |called, path| upstream.uri(called, path).unwrap();
+        assert_eq!(uri(called(), Some(&path)), "http://a:1/base/x?y=1");
+        assert_eq!(uri(called(), None), "http://a:1/base/");
+        assert_eq!(uri(None, Some(&path)), "/base/x?y=1");
+        let plain: Upstream = "http://a:1".parse().unwrap();
+        assert_eq!(plain.uri(None, Some(&path)).unwrap(), path.as_str());
+        assert_eq!(plain.uri(None, None).unwrap(), "/");
+        let nothing: Uri = "http://a#f".parse().unwrap();
+        assert_eq!(plain.uri(None, nothing.path_and_query()).unwrap().to_string(), "/");
+        let query: Uri = "http://a?q".parse().unwrap();
+        assert_eq!(plain.uri(None, query.path_and_query()).unwrap().to_string(), "/?q");
     }
 }

@@ -12,8 +12,11 @@ use super::ChaosConfig;
 /// could name what a message met: it is counted.
 ///
 /// Of messages that are compressed (`permessage-deflate`) it is the compressed bytes that are hit, and who unpacks them finds them broken;
-/// where a message refers to those before it, so may be one behind a message that was dropped. WebSocket over HTTP/2 (RFC 8441) is not
-/// available.
+/// where a message refers to those before it, so may be one behind a message that was dropped.
+///
+/// WebSocket in a stream of HTTP/2 (RFC 8441) is the same, with upstreams of HTTP/1.1, to which it goes by an upgrade, and of HTTP/2
+/// without TLS that take it. To all that is about a request its handshake is a GET, as in HTTP/1.1. In front of somebody else's port, and
+/// without an upstream, it is not offered: clients take HTTP/1.1 there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Websocket {

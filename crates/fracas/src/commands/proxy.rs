@@ -81,7 +81,7 @@ pub(crate) fn command(common: &Common, proxy: &Proxy) -> Result<ExitCode> {
         },
     };
     let follow = Follow::new(origin, config, common.quiet);
-    super::runtime()?.block_on(serve(common, proxy, &settings, order, (follow, authority.as_deref())))
+    super::wide_runtime()?.block_on(serve(common, proxy, &settings, order, (follow, authority.as_deref())))
 }
 
 async fn serve(

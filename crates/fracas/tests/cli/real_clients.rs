@@ -1,6 +1,9 @@
 //! Clients that others wrote, each before a proxy: unharmed without a fault, and each fault that is about it seen. What they do stands in
 //! `real_clients/`; they change the faults by the API.
 
+mod toxiproxy;
+
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,9 +26,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/real_clients")
 }
 
-#[expect(clippy::disallowed_methods, reason = "a real client is another program")]
 fn python(program: &str) -> Command {
-    let mut command = Command::new(PYTHON);
+    of(PYTHON, program)
+}
+
+/// A program of that folder, by what understands it.
+#[expect(clippy::disallowed_methods, reason = "a real client is another program")]
+fn of(interpreter: impl AsRef<OsStr>, program: &str) -> Command {
+    let mut command = Command::new(interpreter);
     command.arg(folder().join(program));
     // Nothing is written beside the sources, and no proxy of the machine's stands between.
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("no_proxy", "*");
@@ -82,14 +90,14 @@ impl Drop for Servers {
 
 /// Runs a program to its end, which has to say that it came to each of these.
 #[track_caller]
-fn passes(program: &str, words: &[&str], wanted: &[&str]) {
-    let ended = python(program).args(words).stdin(Stdio::null()).output().unwrap();
+fn passes(program: &mut Command, wanted: &[&str]) {
+    let ended = program.stdin(Stdio::null()).output().unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&ended.stdout),
         String::from_utf8_lossy(&ended.stderr),
     );
     let passed: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("passed ")).collect();
-    assert!(ended.status.success() && passed == wanted, "{program}: {out}{err}");
+    assert!(ended.status.success() && passed == wanted, "{program:?}: {out}{err}");
 }
 
 fn port(address: &str) -> &str {
@@ -110,25 +118,28 @@ fn clients_of_others_are_unharmed_and_see_each_fault() {
     };
     let (_grpc, grpc) = before(&["--upstream", &servers.grpc]);
     let (_websocket, websocket) = before(&["--upstream", &servers.websocket]);
+    let (_streams, streams) = before(&["--upstream", &servers.websocket]);
     let (_graphql, graphql) = before(&["--upstream", &servers.graphql]);
     let (_alone, alone) = before(&[]);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let wanted = ["grpc unharmed", "grpc status", "grpc cut", "grpc others"];
-            passes("grpc_client.py", &[&grpc], &wanted);
+            passes(python("grpc_client.py").arg(&grpc), &wanted);
         });
         scope.spawn(|| {
             let wanted =
                 ["unharmed", "close", "drop", "corruption", "delay", "others"].map(|name| format!("websocket {name}"));
             let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            passes("websocket_client.py", &[&websocket, port(&servers.graphql)], &wanted);
+            let words = [&websocket, port(&servers.graphql)];
+            passes(python("websocket_client.py").args(words), &wanted);
         });
         scope.spawn(|| {
-            passes(
-                "http_clients.py",
-                &[&alone, &graphql],
-                &["httpx", "graphql", "curl", "nghttp"],
-            );
+            let wanted = ["streams unharmed", "streams close", "streams refused"];
+            passes(python("websocket_streams.py").arg(&streams), &wanted);
+        });
+        scope.spawn(|| {
+            let wanted = ["httpx", "graphql", "curl", "nghttp"];
+            passes(python("http_clients.py").args([&alone, &graphql]), &wanted);
         });
     });
 }

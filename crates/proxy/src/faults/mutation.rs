@@ -281,6 +281,7 @@ fn says_json(headers: &HeaderMap) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::shares;
 
     fn rule(text: &str) -> Rule {
         Rule::new(&serde_json::from_str(text).unwrap()).unwrap()
@@ -359,6 +360,17 @@ mod tests {
         assert!(some.can_act());
         assert!(!rule(r#"{ "name": "a", "operations": [], "probability": 0.0 }"#).can_act());
         assert!(rule(r#"{ "name": "a", "operations": [], "probability": 0.1 }"#).can_act());
+    }
+
+    // It counts what it is asked, and decides by who asks all the same.
+    #[test]
+    fn a_share_is_the_same_answers_by_one_thread_and_by_eight() {
+        shares::holds("json_mutation", &shares::chances(), |share| {
+            let rule = rule(&format!(
+                r#"{{ "name": "a", "operations": [], "probability": {share} }}"#
+            ));
+            Box::new(move |chance| rule.takes(chance))
+        });
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
@@ -14,7 +15,6 @@ use fracas_linux::sockets::end_writing;
 use fracas_telemetry::toxiproxy::{Passed, Proxied};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::consume_budget;
 
 use super::effects::{Early, Effects, Which};
 use super::toxic::{Stream, Toxic};
@@ -125,6 +125,15 @@ enum Next {
     Early(Early),
 }
 
+/// What there is to be seen to.
+enum Wakes {
+    /// Other toxics, with which to wait for the next. `None`: there will be none.
+    Changed(Option<watch::Receiver<Arc<[Toxic]>>>),
+    Writable(io::Result<()>),
+    Readable(io::Result<()>),
+    Alarm,
+}
+
 type Alarm<'c> = Pin<Box<dyn Future<Output = ()> + Send + 'c>>;
 
 impl<'c> Pipe<'c> {
@@ -167,12 +176,11 @@ impl<'c> Pipe<'c> {
 
     /// Carries bytes until there are no more. Whoever drops it loses what is held.
     pub(crate) async fn run(mut self) -> Ended {
+        let mut changed = pin!(change(self.toxics.clone()));
         self.look();
         // Kept while the time stays the same: each costs an entry in the timer's list.
         let mut alarm: Option<(Instant, Alarm<'c>)> = None;
         loop {
-            // What is always ready would keep all others waiting, and whoever wants to end it: readiness of sockets alone is free of charge.
-            consume_budget().await;
             let now = Instant::now();
             let (length, at) = match self.next(now) {
                 Next::Read => (None, None),
@@ -189,28 +197,46 @@ impl<'c> Pipe<'c> {
             }
             let (from, to) = (self.from, self.to);
             let may_read = self.may_read();
-            tokio::select! {
-                changed = self.toxics.changed() => match changed {
-                    Ok(()) => self.look_again(),
-                    // The proxy is gone, and with it all of its connections.
-                    Err(_) => return Ended::Early(Early::Close),
-                },
-                ready = to.writable(), if length.is_some() => {
+            // Each socket has one place for who reads from it and one for who writes to it, and that is this pipe: to get in line, as readable()
+            // does, costs a lock and an entry in a list each time.
+            let wakes = poll_fn(|cx| {
+                if let Poll::Ready(change) = changed.as_mut().poll(cx) {
+                    return Poll::Ready(Wakes::Changed(change));
+                }
+                if length.is_some()
+                    && let Poll::Ready(ready) = to.poll_write_ready(cx)
+                {
+                    return Poll::Ready(Wakes::Writable(ready));
+                }
+                if may_read && let Poll::Ready(ready) = from.poll_read_ready(cx) {
+                    return Poll::Ready(Wakes::Readable(ready));
+                }
+                match &mut alarm {
+                    Some((_, alarm)) => alarm.as_mut().poll(cx).map(|()| Wakes::Alarm),
+                    None => Poll::Pending,
+                }
+            });
+            match wakes.await {
+                Wakes::Changed(Some(again)) => {
+                    changed.set(change(again));
+                    self.look_again();
+                }
+                // The proxy is gone, and with it all of its connections.
+                Wakes::Changed(None) => return Ended::Early(Early::Close),
+                Wakes::Writable(ready) => {
                     let sent = ready.and_then(|()| self.send(length.unwrap_or(0)));
                     if sent.is_err() {
                         return Ended::Unheard;
                     }
                 }
-                ready = from.readable(), if may_read => {
-                    // An error of the runtime alone: it is at its end.
-                    if ready.is_err() {
-                        return Ended::Broken;
-                    }
+                // An error of the runtime alone: it is at its end.
+                Wakes::Readable(Err(_)) => return Ended::Broken,
+                Wakes::Readable(Ok(())) => {
                     if let Err(ended) = self.read() {
                         return ended;
                     }
                 }
-                () = rings(&mut alarm), if alarm.is_some() => alarm = None,
+                Wakes::Alarm => alarm = None,
             }
         }
     }
@@ -339,20 +365,21 @@ impl<'c> Pipe<'c> {
         };
         self.queued.set(self.queued.here - (before - after));
         self.saved.0 -= sent as f64;
+        let now = Instant::now();
         self.piece = match self.piece {
             Some((left, pause)) if left <= sent as u64 => {
                 self.pieces += 1;
-                self.quiet_until = Some(Instant::now() + pause);
+                self.quiet_until = Some(now + pause);
                 None
             }
             piece => piece.map(|(left, pause)| (left - sent as u64, pause)),
         };
-        self.went(sent);
+        self.went(sent, now);
         Ok(())
     }
 
-    fn went(&mut self, count: usize) {
-        self.sent = Instant::now();
+    fn went(&mut self, count: usize, now: Instant) {
+        self.sent = now;
         self.passed += count as u64;
         self.passing.sent(count as u64);
     }
@@ -379,7 +406,8 @@ impl<'c> Pipe<'c> {
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        self.effects.came(Instant::now());
+        let now = Instant::now();
+        self.effects.came(now);
         if self.effects.holds() {
             self.dropped = true;
             return Ok(());
@@ -387,7 +415,7 @@ impl<'c> Pipe<'c> {
         if self.effects.is_none() && self.queue.is_empty() {
             match self.to.try_write(bytes) {
                 Ok(sent) => {
-                    self.went(sent);
+                    self.went(sent, now);
                     bytes = &bytes[sent..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -398,7 +426,7 @@ impl<'c> Pipe<'c> {
             self.queued.set(self.queued.here + cost(bytes.len()));
             self.queue.push_back(Chunk {
                 bytes: Bytes::copy_from_slice(bytes),
-                came: Instant::now(),
+                came: now,
                 ordinal: self.reads,
             });
         }
@@ -422,8 +450,8 @@ fn cost(bytes: usize) -> usize {
     bytes.max(LEAST)
 }
 
-async fn rings(alarm: &mut Option<(Instant, Alarm<'_>)>) {
-    if let Some((_, alarm)) = alarm {
-        alarm.await;
-    }
+/// Waits until it has changed. `None`: it is gone.
+async fn change(mut toxics: watch::Receiver<Arc<[Toxic]>>) -> Option<watch::Receiver<Arc<[Toxic]>>> {
+    toxics.changed().await.ok()?;
+    Some(toxics)
 }

@@ -156,6 +156,25 @@ impl Raw {
         head
     }
 
+    /// As [`Raw::ask`], of an answer that may break off within its body: whether it is whole.
+    pub(crate) async fn ask_or_end(&mut self, request: &str) -> (String, bool) {
+        self.send(request).await;
+        let head = self.until("\r\n\r\n").await;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.unwrap().parse().unwrap();
+        while self.read.len() < length {
+            let mut more = [0; 4096];
+            // What was read before a reset stays.
+            let count = timeout(LIMIT, self.stream.read(&mut more)).await.unwrap().unwrap_or(0);
+            if count == 0 {
+                return (head, false);
+            }
+            self.read.extend_from_slice(&more[..count]);
+        }
+        self.read.drain(..length);
+        (head, true)
+    }
+
     /// Sends so many bytes, and reads as many meanwhile.
     pub(crate) async fn echoes(&mut self, bytes: usize) {
         let (mut from, mut to) = self.stream.split();

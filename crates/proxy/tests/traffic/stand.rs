@@ -118,6 +118,11 @@ impl Wish {
         self
     }
 
+    pub(crate) fn unused(mut self, limit: Duration) -> Self {
+        self.order.limits.unused = limit;
+        self
+    }
+
     pub(crate) fn choice(mut self, limit: Duration) -> Self {
         self.order.limits.choice = limit;
         self

@@ -1,8 +1,10 @@
 //! Connections of WebSocket, both of whose ends are the test's; what clients make of them is seen with real ones (`real_clients`, of `fracas`).
 
+mod streams;
+
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -16,8 +18,8 @@ const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 
 /// One end of a connection.
-struct End {
-    stream: TcpStream,
+struct End<S = TcpStream> {
+    stream: S,
     mask: Option<[u8; 4]>,
 }
 
@@ -29,7 +31,7 @@ struct Both {
     upstream: End,
 }
 
-impl End {
+impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
