@@ -109,6 +109,18 @@ pub struct Latency {
     pub probability: f64,
 }
 
+impl Latency {
+    /// Whether it says how long anything is held.
+    fn has_delay(&self) -> bool {
+        // In the order in which they count.
+        match (self.fixed_delay_ms, self.random_delay_range_ms) {
+            (Some(fixed), _) => fixed > 0.0,
+            (None, Some([_, most])) => most > 0.0,
+            (None, None) => self.distribution.is_some(),
+        }
+    }
+}
+
 /// How delays are spread. What is drawn below zero is zero, and what is above an hour an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -165,6 +165,31 @@ fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
             "params.path_pattern` has no regular expression behind its `~`",
         ),
         (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a?x=1'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a b'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a#b'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/ä'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '~'",
+            "params.path_pattern` has no regular expression behind its `~`: no path is empty",
+        ),
+        (
             "delay_percent: 50",
             "delay_percent: 0",
             "params.delay_percent` must be more than 0",

@@ -97,12 +97,12 @@ impl Route {
     /// So many there are at most.
     pub const MOST: usize = 64;
 
-    /// Whether any of its requests meets what it says itself. One that does nothing keeps its requests from what is done to all.
+    /// Whether any of its requests meets what it says itself; a delay of none is nothing. One that does nothing keeps its requests from what is done to all.
     pub fn does_anything(&self) -> bool {
         let is_late = self
             .latency
             .as_ref()
-            .is_some_and(|block| block.enabled && block.probability > 0.0);
+            .is_some_and(|block| block.enabled && block.probability > 0.0 && block.has_delay());
         let fails = |block: &RouteFaults| block.enabled && block.probability > 0.0 && !block.fault_types.is_empty();
         is_late || self.fault_injection.as_ref().is_some_and(fails)
     }
@@ -207,6 +207,30 @@ mod tests {
             assert_eq!(covers, is, "{own:?} {method:?}");
         }
         assert!(!route("/a", None).covers(&route("/b", None)));
+    }
+
+    #[test]
+    fn a_latency_without_a_delay_is_nothing() {
+        let held = |latency: Latency| Route {
+            latency: Some(latency),
+            ..route("/a", None)
+        };
+        assert!(!held(Latency::default()).does_anything());
+        let fixed = Latency {
+            fixed_delay_ms: Some(1.0),
+            ..Latency::default()
+        };
+        assert!(held(fixed.clone()).does_anything());
+        let never = Latency {
+            fixed_delay_ms: Some(0.0),
+            ..fixed
+        };
+        assert!(!held(never).does_anything());
+        let some = Latency {
+            random_delay_range_ms: Some([0.0, 1.0]),
+            ..Latency::default()
+        };
+        assert!(held(some).does_anything());
     }
 
     #[test]

@@ -113,7 +113,15 @@ impl Reader<'_, '_> {
             Some(_) => format!("~{}.*", regex::escape(pattern)),
             None => pattern.to_owned(),
         };
-        if let Err(why) = Template::read(&path) {
+        // Of what comes first in it a template would say the same, but for braces and stars, which are themselves here.
+        let is_path = |text: &str| !text.contains(['?', '#']) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let read = match pattern.strip_prefix('/') {
+            Some(rest) if !is_path(rest) => {
+                Err("is no path: it has no `?`, no `#`, no space, and what is not ASCII is in percent encoding")
+            }
+            _ => Template::read(&path).map(drop),
+        };
+        if let Err(why) = read {
             let spot = self.spot("params.path_pattern");
             let what = format!("`{}.params.path_pattern` {why}", self.path);
             self.problems.error(&codes::WRONG_VALUE, spot, what);

@@ -38,6 +38,9 @@ impl Template {
         if text.len() > LONGEST {
             return Err("is longer than 256 characters");
         }
+        if text == "~" {
+            return Err("has no regular expression behind its `~`: no path is empty");
+        }
         if let Some(pattern) = text.strip_prefix('~') {
             let built = RegexBuilder::new(&format!("^(?:{pattern})$"))
                 .size_limit(COMPILED)
@@ -208,7 +211,7 @@ mod tests {
         ] {
             assert_eq!(matches(template, path), is, "{template} {path}");
         }
-        for wrong in ["~(", "~a)(?:b", r"~(\w{500}){500}"] {
+        for wrong in ["~", "~(", "~a)(?:b", r"~(\w{500}){500}"] {
             assert!(Template::read(wrong).is_err(), "{wrong}");
         }
         let covers = |own: &str, other: &str| Template::read(own).unwrap().covers(&Template::read(other).unwrap());
