@@ -129,6 +129,10 @@ pub(crate) struct Way {
     ways: Arc<Ways>,
 }
 
+/// Whether a request of somebody else's, or what it became, has met a fault. Without a front nobody asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate(Option<Arc<AtomicBool>>);
+
 /// What somebody asks who knows the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
@@ -182,6 +186,13 @@ impl Proxy {
     }
 }
 
+impl Fate {
+    /// It has met nothing so far.
+    fn open() -> Self {
+        Self(Some(Arc::default()))
+    }
+}
+
 impl Front {
     /// The way of a connection whose client called this address. `None`: it is not the port.
     pub(crate) fn way(front: &Arc<Self>, called: SocketAddr) -> Option<Way> {
@@ -218,13 +229,15 @@ impl Front {
     }
 
     /// Counts a request of somebody else's.
-    pub(crate) fn came(&self) {
+    pub(crate) fn came(&self) -> Fate {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        Fate::open()
     }
 
-    /// Counts one of them that meets a fault.
-    pub(crate) fn hit(&self) {
-        self.hit.fetch_add(1, Ordering::Relaxed);
+    /// One of them meets a fault: it is counted at the first.
+    pub(crate) fn hit(&self, fate: &Fate) {
+        let was_hit = fate.0.as_ref().is_none_or(|hit| hit.swap(true, Ordering::Relaxed));
+        self.hit.fetch_add(u64::from(!was_hit), Ordering::Relaxed);
     }
 
     /// How many requests of others came, and how many of them were hit; then the same of each part of what is done.

@@ -59,6 +59,7 @@ pub use api::openapi;
 pub use control::{Configured, Control};
 pub use egress::Egress;
 pub use faults::NAMES;
+pub use faults::mutation::is_changed;
 pub use front::{ABOUT, CANARY, FrontOrder, Pardon, REPORT, Secret};
 pub use orchestra::Orchestrations;
 pub use serve::{Drained, Proxy};

@@ -26,7 +26,7 @@ use crate::faults::mutation;
 use crate::faults::verdict::Verdict;
 use crate::faults::{loss, matcher};
 use crate::forward::Forward;
-use crate::front::{self, Asks, Front, Whose};
+use crate::front::{self, Asks, Fate, Front, Whose};
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::live::Live;
@@ -129,6 +129,8 @@ struct Met {
     place: Option<Arc<Place>>,
     /// In front of somebody else's port: by which parts it is held, and fails.
     whose: Whose,
+    /// And whether it was hit.
+    fate: Fate,
     /// By which its answer passes, if it is not one of ours.
     bandwidth: Option<Arc<Bandwidth>>,
 }
@@ -226,7 +228,7 @@ async fn whole(
                 Some(Asks::Report) => front.report(&shared.live.now()),
                 Some(Asks::Canary) => front::answer_canary(shared, connection, request).await,
                 None => {
-                    front.came();
+                    met.fate = front.came();
                     traffic(shared, connection, request, met).await
                 }
             },
@@ -366,7 +368,9 @@ async fn traffic(
     }
     if headers::upgrade(request.headers()).is_some() {
         let (shared, chance) = (Arc::clone(shared), chance.clone());
-        request.extensions_mut().insert(Session::of(shared, chance));
+        request
+            .extensions_mut()
+            .insert(Session::of(shared, chance, met.fate.clone()));
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let is_tunnel = request.method() == Method::CONNECT;
@@ -389,7 +393,7 @@ async fn traffic(
     };
     met.bandwidth = Some(Arc::clone(&bandwidth));
     let answered = match call {
-        Some(block) if acts(shared) => grpc::interrupt(block, &chance, shared, answered, true),
+        Some(block) if acts(shared) => grpc::interrupt(block, &chance, shared, answered, Some(met.fate.clone())),
         _ => answered,
     };
     let answered = match query {
@@ -551,9 +555,7 @@ impl Met {
     fn fault(&mut self, shared: &Shared, name: &'static str) {
         // Now: of a request whose connection ends nothing comes after this.
         if let Some(front) = &shared.front {
-            if self.faults.is_empty() {
-                front.hit();
-            }
+            front.hit(&self.fate);
             front.parts.hit(name, self.whose);
         }
         self.faults.push(name);

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::front;
 use crate::identity::Chance;
 use crate::service::Shared;
 use frames::{Kind, LONGEST, NoFrame, Reader, Step};
@@ -31,9 +32,9 @@ const REASON: &[u8] = b"closed by Fracas";
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     shared: Arc<Shared>,
-    chance: Chance,
-    /// Whether it is one of somebody else's, and what is done to it counts.
-    is_counted: bool,
+    pub(crate) chance: Chance,
+    /// Whether it has met a fault. `None`: it is one of our own, and what is done to it does not count.
+    fate: Option<front::Fate>,
 }
 
 /// From whom a message comes.
@@ -94,40 +95,50 @@ where
         ends.closed().await;
         sleep(ENDS).await;
     };
+    let unheard = async {
+        match session.fate {
+            // Nobody listens to it for so long, and a message of it may be held for an hour.
+            None => sleep(ENDS).await,
+            Some(_) => std::future::pending().await,
+        }
+    };
     tokio::select! {
         carried = async { tokio::try_join!(up, down) } => carried.map(drop),
         () = late => Ok(()),
+        () = unheard => Ok(()),
     }
 }
 
 impl Session {
-    pub(crate) fn of(shared: Arc<Shared>, chance: Chance) -> Self {
+    pub(crate) fn of(shared: Arc<Shared>, chance: Chance, fate: front::Fate) -> Self {
         Self {
             shared,
             chance,
-            is_counted: true,
+            fate: Some(fate),
         }
     }
 
     /// One of our own.
     pub(crate) fn canary(shared: Arc<Shared>, chance: Chance) -> Self {
         Self {
-            is_counted: false,
-            ..Self::of(shared, chance)
+            shared,
+            chance,
+            fate: None,
         }
     }
 
     /// A message comes to whom something is done.
     fn came(&self) {
-        if let Some(front) = self.shared.front.as_ref().filter(|_| self.is_counted) {
+        if let Some(front) = self.shared.front.as_ref().filter(|_| self.fate.is_some()) {
             front.parts.websocket.came();
         }
     }
 
     fn met(&self, name: &'static str) {
-        if self.is_counted {
+        if let Some(fate) = &self.fate {
             self.shared.metrics.met(name);
             if let Some(front) = &self.shared.front {
+                front.hit(fate);
                 front.parts.websocket.hit();
             }
         }

@@ -9,12 +9,13 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fracas_core::chaos::{FieldStep, MutationRule, Mutations as Block};
+use fracas_core::chaos::{FieldStep, MutationRule, Mutations as Block, Operation};
 use hyper::{HeaderMap, Request};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::timeout;
 
 use crate::identity::Chance;
 use crate::service::Shared;
@@ -72,6 +73,11 @@ struct OfRule {
     name: String,
     seen: u64,
     corrupted: u64,
+}
+
+/// Whether a text of JSON becomes another by these operations. Which bytes of Base64 are corrupted is nobody's choice here.
+pub fn is_changed(text: &str, operations: &[Operation]) -> bool {
+    edit::apply(text, operations, &Chance::of_bytes(text.as_bytes())).is_some()
 }
 
 impl Mutations {
@@ -248,7 +254,14 @@ async fn method(request: &mut Request<Upload>, shared: &Shared) -> Option<String
         return None;
     }
     let body = request.body_mut();
-    let body = body.read_ahead(LARGEST, shared.live.room(), shared.pardon()).await?;
+    let over = async {
+        match shared.front {
+            // Somebody may wait for an answer before it sends the end, and no limit of ours is to be met.
+            Some(_) => drop(timeout(whole::HELD, shared.pardon()).await),
+            None => std::future::pending().await,
+        }
+    };
+    let body = body.read_ahead(LARGEST, shared.live.room(), over).await?;
     let is_large = body.len() > whole::LARGE;
     let read = move || called(&body);
     if is_large {
@@ -275,6 +288,13 @@ fn says_json(headers: &HeaderMap) -> Option<bool> {
     let kind = headers.get(hyper::header::CONTENT_TYPE)?;
     let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
+    // Messages with what stands before each, in a stream that may end with its call, whatever they are written in.
+    if ["application/grpc", "application/connect+"]
+        .iter()
+        .any(|stream| kind.starts_with(stream))
+    {
+        return Some(false);
+    }
     Some(kind == "application/json" || kind == "text/json" || kind.ends_with("+json"))
 }
 

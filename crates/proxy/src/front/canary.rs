@@ -121,7 +121,7 @@ fn call(block: &Grpc, chance: &Chance, shared: &Arc<Shared>) -> Response<Body> {
     }
     let count = block.interrupt_after_messages.min(MESSAGES - 1) as usize + 1;
     let song = answer::with(StatusCode::OK, "application/grpc", MESSAGE.repeat(count));
-    grpc::interrupt(block, chance, shared, song, false)
+    grpc::interrupt(block, chance, shared, song, None)
 }
 
 /// A request of GraphQL.

@@ -99,14 +99,18 @@ fn kind(said: &[u8]) -> Option<Kind> {
 }
 
 /// Whether this is the line of a request of HTTP/1 (RFC 9112, 3), and not of one that makes a tunnel. One whose target could not be passed on as
-/// it is, as with bytes that are no text, is left to its server.
+/// it is, as with bytes that are no text, quotes in a query or a fragment, is left to its server.
 fn is_request(line: &[u8]) -> bool {
     let parts: Vec<_> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts.as_slice() else {
         return false;
     };
     let is_version = matches!(version.strip_prefix(b"HTTP/1."), Some([digit]) if digit.is_ascii_digit());
-    is_method(method) && *method != b"CONNECT" && is_version && Uri::try_from(*target).is_ok()
+    is_method(method)
+        && *method != b"CONNECT"
+        && is_version
+        && !target.contains(&b'#')
+        && Uri::try_from(*target).is_ok()
 }
 
 /// Whether it is a token (RFC 9110, 5.6.2).
@@ -128,6 +132,7 @@ mod tests {
             "GET http://a/ HTTP/1.1\r\n",
             "GET /\u{e4} HTTP/1.1\r\n",
             "OPTIONS * HTTP/1.1\r\n",
+            "GET /a^\"{}|?b^`{} HTTP/1.1\r\n",
         ] {
             assert_eq!(kind(line.as_bytes()), Some(Kind::Http1), "{line}");
         }
@@ -168,6 +173,12 @@ mod tests {
             b"GET  HTTP/1.1\r\n",
             b"GET /\xff HTTP/1.1\r\n",
             b"GET http:///a HTTP/1.1\r\n",
+            b"GET /a#b HTTP/1.1\r\n",
+            b"GET /a?b#c HTTP/1.1\r\n",
+            b"GET /s?q=\"x\" HTTP/1.1\r\n",
+            b"GET /s?q=<x> HTTP/1.1\r\n",
+            b"GET /<a> HTTP/1.1\r\n",
+            b"GET /`a HTTP/1.1\r\n",
             &[b'a'; LONGEST_METHOD + 1],
         ] {
             assert_eq!(kind(other), Some(Kind::Other), "{other:?}");

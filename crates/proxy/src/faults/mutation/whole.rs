@@ -27,8 +27,8 @@ const ALL: usize = 128 << 20;
 /// In bytes: what is larger is read, or changed, beside the others, whom it would hold up.
 pub(super) const LARGE: usize = 64 << 10;
 
-/// How long an answer is held in front of somebody else's port, where no limit of ours is to be met.
-const HELD: Duration = Duration::from_secs(5);
+/// How long a body is held in front of somebody else's port, where no limit of ours is to be met.
+pub(super) const HELD: Duration = Duration::from_secs(5);
 
 /// Room for bodies that are read.
 pub(crate) fn room() -> Arc<Semaphore> {
