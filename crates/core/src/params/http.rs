@@ -17,9 +17,10 @@ use crate::chaos::ChaosConfig;
 /// HTTP/1.0 becomes HTTP/1.1, with the address that was called as its `Host` if it has none, a target with a host its path alone, with that host as
 /// its `Host`, blanks around values go, lines of one name come together, others may change places, and what is about the client's own
 /// connection goes (`Connection`, `Keep-Alive`, `Proxy-Connection`, `TE` but for `trailers`, and chunks, which are made anew). A later request of a
-/// connection whose target is not UTF-8 is answered 400; a connection that begins with one passes byte by byte. It comes by a connection from the
-/// address that the client called; of HTTP/1 requests of several clients may come by one, so who logs in a connection and not a request, as NTLM
-/// does, is logged in with others.
+/// connection is answered 400 if its target is not UTF-8, has a `<`, a `>` or a backquote in its path, or a `<`, a `>` or a `"` in its
+/// query; of one with a `#` what stands there and behind it does not come. A connection that begins with such a request passes byte by byte and
+/// meets nothing. It comes by a connection from the address that the client called; of HTTP/1 requests of several clients may come by one, so who
+/// logs in a connection and not a request, as NTLM does, is logged in with others.
 ///
 /// A connection that does not begin with the line of a request (`GET /path HTTP/1.1`) or the preface of HTTP/2, as of TLS, Redis or SSH, or with
 /// `CONNECT`, passes byte by byte and meets nothing. Where the client says nothing for 300 ms its server is connected to, and if that
@@ -32,11 +33,11 @@ use crate::chaos::ChaosConfig;
 /// its connection.
 ///
 /// Every block of that configuration acts, also `routes`, `mutations`, `grpc`, `graphql` and `websocket`. By `routes` only a share of the
-/// requests for a path meets it. A rule of `mutations` has five seconds for an answer to come, in the place of `--upstream-timeout`. Requests of
-/// Fracas' own, which the worker answers, show that each part works: one for every route, rule and protocol, decided about as any other. What
+/// requests for a path meets it. A rule of `mutations` has five seconds for an answer to come, in the place of `--upstream-timeout`, and
+/// with a `method_match` five for a request to come whole before it passes. Requests of Fracas' own, which the worker answers, show that each part works: one for every route, rule and protocol, decided about as any other. What
 /// came of others is counted apart, and of a part that none of their requests was about, as of a route that nobody calls, a
-/// `request_matcher` that takes nobody, or a rule for JSON where no answer is JSON, the dose has not landed; of a route, a rule or a
-/// protocol that has come to requests and hit none so far it is unmeasured.
+/// `request_matcher` that takes nobody, or a rule for JSON where no answer is JSON, the dose has not landed; of a part
+/// that requests were about and that has hit none so far, as of what harms bodies where no answer has one, it is unmeasured.
 ///
 /// Undo: exact. The rule that takes connections and the worker that holds them go together, also when all of Fracas is killed: then what
 /// is in them is cut off. When the fault ends new connections come to the target's own program at once, and those that were taken meet

@@ -1,6 +1,7 @@
 //! JSON for a rule to change.
 
 use fracas_core::chaos::{Field, FieldStep, Operation, OperationKind};
+use fracas_proxy::is_changed;
 use serde_json::{Value, json};
 
 /// The longest list that is made.
@@ -8,10 +9,10 @@ const LONGEST: usize = 1000;
 /// In bytes, the longest text.
 const LARGEST: usize = 8 << 10;
 
-/// A text of JSON that the first of these operations changes that can change one so small. `None`: none can.
+/// A text of JSON that these operations together leave another: what one of them takes another may put back. `None`: none is known that is so small.
 pub(super) fn changed_by(operations: &[Operation]) -> Option<String> {
-    let texts = operations.iter().filter_map(of).map(|document| document.to_string());
-    texts.into_iter().find(|text| text.len() <= LARGEST)
+    let mut texts = operations.iter().filter_map(of).map(|document| document.to_string());
+    texts.find(|text| text.len() <= LARGEST && is_changed(text, operations))
 }
 
 fn of(operation: &Operation) -> Option<Value> {
@@ -70,6 +71,18 @@ mod tests {
         ] {
             assert_eq!(made(operations).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn what_one_takes_and_another_puts_back_is_changed_all_the_same() {
+        let back = r#"{ "type": "delete_field", "field": "a" }, { "type": "set_field", "field": "a", "value": 1 }"#;
+        // 1 would come back.
+        assert_eq!(
+            made(&format!("[{back}]")).as_deref(),
+            Some(r#"{"a":["it","was",false]}"#)
+        );
+        let gone = r#"[{ "type": "set_field", "field": "a", "value": 1 }, { "type": "delete_field", "field": "a" }]"#;
+        assert_eq!(made(gone).as_deref(), Some(r#"{"a":["it","was",false]}"#));
     }
 
     #[test]

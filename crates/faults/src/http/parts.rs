@@ -1,6 +1,6 @@
 //! The parts of what is asked: what tries each, and what of others it must have been about.
 
-use fracas_core::chaos::{ChaosConfig, Graphql, Grpc, MutationRule, Route, Template, Websocket};
+use fracas_core::chaos::{ChaosConfig, FaultInjection, Graphql, Grpc, MutationRule, Route, Template, Websocket};
 
 use super::canary::{Asks, Song};
 use super::document;
@@ -76,13 +76,14 @@ impl Part {
             counter: counter.to_owned(),
             of: "requests",
             what: what.to_owned(),
-            is_hit: false,
+            is_hit: true,
         };
+        let expected = Expected::of(config);
         let mut needs = Vec::new();
-        if config.latency().is_some_and(|block| block.probability > 0.0) {
+        if expected.is_late() {
             needs.push(need("latency", "one that `latency` is about"));
         }
-        if let Some(block) = config.fault_injection() {
+        if let Some(block) = config.fault_injection().filter(|block| does_anything(block)) {
             needs.push(need(
                 "faults",
                 match block.request_matcher {
@@ -91,11 +92,20 @@ impl Part {
                 },
             ));
         }
+        let asks = free(config).map(|(method, path)| Asks::plain(method, path));
+        // What a route has not of its own is that for all, and its requests try it.
+        let routes = || config.routes().iter();
+        // Who fails is not seen to be late.
+        let mut late =
+            routes().filter(|route| route.latency.is_none() && !Expected::of_route(config, route).all_fail());
+        let mut faults = routes().filter(|route| route.fault_injection.is_none());
+        let is_tried = (!expected.is_late() || late.next().is_some())
+            && (!config.fault_injection().is_some_and(does_anything) || faults.next().is_some());
         Self {
             words: String::new(),
-            asks: free(config).map(|(method, path)| Asks::plain(method, path)),
-            expected: Expected::of(config),
-            unseen: None,
+            unseen: (asks.is_none() && !is_tried).then(|| "no request of ours is of no route".to_owned()),
+            asks,
+            expected,
             needs,
         }
     }
@@ -148,7 +158,7 @@ impl Part {
             expected: Expected::of_rule(rule),
             unseen: document
                 .is_none()
-                .then(|| "what it changes is too large for a request of ours".to_owned()),
+                .then(|| "what it changes is too large for a request of ours, or not known".to_owned()),
             needs: vec![Need {
                 counter: format!("rule.{}", rule.name),
                 of: "answers",
@@ -247,12 +257,19 @@ impl Asks {
     }
 }
 
+/// Whether any request meets it.
+fn does_anything(block: &FaultInjection) -> bool {
+    block.error_pattern.is_some() || Expected::of_faults(block).is_something()
+}
+
 /// A request that is of no route. `None`: each of those that were tried is of one.
 fn free(config: &ChaosConfig) -> Option<(&'static str, String)> {
     let paths = || {
         ["/".to_owned()]
             .into_iter()
             .chain(WORDS.map(|word| format!("/{word}/{word}")))
+            .chain(WORDS.map(|word| format!("/{word}")))
+            .chain(WORDS.map(|word| format!("/{word}/{word}/{word}")))
     };
     METHODS
         .into_iter()

@@ -12,7 +12,7 @@ use crate::requests::{PORT, connect, here, rest, status};
 
 tests! {
     requests_are_written_anew_as_their_reference_says,
-    requests_whose_targets_are_no_text_are_left_to_their_server,
+    requests_whose_targets_could_not_pass_are_left_to_their_server,
 }
 
 /// A server that answers each connection's first request, and tells what it was.
@@ -131,31 +131,46 @@ async fn requests_are_written_anew_as_their_reference_says() {
     off(&stage, &undo).await;
 }
 
-async fn requests_whose_targets_are_no_text_are_left_to_their_server() {
+async fn requests_whose_targets_could_not_pass_are_left_to_their_server() {
     let Some((place, node)) = place(&["sleep"]) else { return };
     let to = SocketAddr::from((node.ports()[0].address, PORT));
     let told = teller(&place.there);
     let params = json!({ "port": PORT, "chaos": { "latency": { "fixed_delay_ms": 1 } } });
     let stage = stage(node, "http", params).await;
     let undo = on(&stage).await;
-    let odd = b"GET /\xff HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n";
-    let mut first = connect(&here(), to);
-    first.write_all(odd).unwrap();
-    let answer = rest(&first);
-    assert!(status(&answer) == "200" && !answer.contains("x-fracas"), "{answer}");
-    // Or it were half open, and the worker would wait for it.
-    drop(first);
-    // Byte by byte.
-    assert_eq!(told.recv().unwrap(), odd);
-    let mut later = connect(&here(), to);
-    later.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n").unwrap();
-    let mut said = Vec::new();
-    while !said.ends_with(b"ok") {
-        let mut byte = [0];
-        later.read_exact(&mut byte).unwrap();
-        said.push(byte[0]);
+    let head = b" HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n";
+    for (target, later) in [
+        (&b"/\xff"[..], "400"),
+        (b"/s?q=\"x\"", "400"),
+        (b"/s?q=<x>", "400"),
+        (b"/<a>", "400"),
+        (b"/a`", "400"),
+        // As the reference says: without what stands behind it.
+        (b"/a#b", "200"),
+    ] {
+        let odd = [b"GET ", target, head].concat();
+        let mut first = connect(&here(), to);
+        first.write_all(&odd).unwrap();
+        let answer = rest(&first);
+        assert!(status(&answer) == "200" && !answer.contains("x-fracas"), "{answer}");
+        // Or it were half open, and the worker would wait for it.
+        drop(first);
+        // Byte by byte.
+        assert_eq!(told.recv().unwrap(), odd);
+        let mut second = connect(&here(), to);
+        second.write_all(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n").unwrap();
+        let mut said = Vec::new();
+        while !said.ends_with(b"ok") {
+            let mut byte = [0];
+            second.read_exact(&mut byte).unwrap();
+            said.push(byte[0]);
+        }
+        assert!(told.recv().unwrap().starts_with(b"GET / HTTP/1.1\r\n"));
+        second.write_all(&odd).unwrap();
+        assert_eq!(status(&rest(&second)), later);
+        if later == "200" {
+            assert!(told.recv().unwrap().starts_with(b"GET /a HTTP/1.1\r\n"));
+        }
     }
-    later.write_all(odd).unwrap();
-    assert_eq!(status(&rest(&later)), "400");
     off(&stage, &undo).await;
 }

@@ -31,7 +31,9 @@ tests! {
     requests_of_a_route_that_are_held_pass_when_it_ends,
     requests_whose_answers_are_held_pass_when_it_ends,
     requests_that_are_calls_go_on_unharmed_when_it_ends,
+    requests_that_are_calls_of_slow_readers_are_not_cut_when_it_has_ended,
     requests_that_became_websockets_go_on_unharmed_when_it_ends,
+    requests_that_wait_for_an_answer_are_not_read_to_their_end,
 }
 
 fn params(chaos: &Value) -> Value {
@@ -320,7 +322,7 @@ const END_HEADERS: u8 = 4;
 /// A message of gRPC that has two bytes.
 const MESSAGE: &[u8] = &[0, 0, 0, 0, 2, 7, 7];
 
-/// A server of gRPC that sends a message to each call as often as it is told to, and then its end.
+/// A server of gRPC that sends a message to each call as often as it is told to, at once, and then its end.
 fn grpc_server(there: &NetNamespace) -> Sender<usize> {
     let (told, tells) = mpsc::channel::<usize>();
     let server = there
@@ -350,7 +352,7 @@ fn calls(mut stream: TcpStream, tells: &Receiver<usize>) -> std::io::Result<()> 
         let head = [&[0x88, 0x0f, 0x10, 16][..], b"application/grpc"].concat();
         stream.write_all(&frame(HEADERS, END_HEADERS, id, &head))?;
         while let Ok(count @ 1..) = tells.recv() {
-            stream.write_all(&frame(DATA, 0, id, MESSAGE).repeat(count))?;
+            stream.write_all(&frame(DATA, 0, id, &MESSAGE.repeat(count)))?;
         }
         let trailers = [&[0x00, 11][..], b"grpc-status", &[1], b"0"].concat();
         stream.write_all(&frame(HEADERS, WHOLE, id, &trailers))?;
@@ -359,6 +361,11 @@ fn calls(mut stream: TcpStream, tells: &Receiver<usize>) -> std::io::Result<()> 
 
 /// Begins a call, and gives its connection.
 fn call(to: SocketAddr) -> TcpStream {
+    call_with(to, &[])
+}
+
+/// The same with these settings.
+fn call_with(to: SocketAddr, settings: &[u8]) -> TcpStream {
     let mut client = connect(&here(), to);
     // POST, http, /, an authority, and the kind.
     let asks = [
@@ -368,7 +375,12 @@ fn call(to: SocketAddr) -> TcpStream {
         b"application/grpc",
     ]
     .concat();
-    let begins = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, WHOLE, 1, &asks)].concat();
+    let begins = [
+        PREFACE,
+        &frame(SETTINGS, 0, 0, settings),
+        &frame(HEADERS, WHOLE, 1, &asks),
+    ]
+    .concat();
     client.write_all(&begins).unwrap();
     client
 }
@@ -432,6 +444,11 @@ async fn requests_that_are_calls_of_grpc_fail_and_are_cut() {
         assert!(
             delivered.contains(lands) && delivered.contains("1 hits on 1 calls of others"),
             "{delivered}"
+        );
+        let effect = dose(&stage, &undo).await.effect;
+        assert_eq!(
+            effect.as_deref(),
+            Some("1 of 2 requests of others were hit, in 2 connections")
         );
         off(&stage, &undo).await;
     }
@@ -547,6 +564,12 @@ async fn requests_that_become_websockets_meet_it_by_message() {
         drop(stream);
         let delivered = eventually_landed(&stage, &undo, true).await;
         assert!(delivered.contains(lands), "{delivered}");
+        // Whatever its messages meet, it is one.
+        let effect = dose(&stage, &undo).await.effect;
+        assert_eq!(
+            effect.as_deref(),
+            Some("1 of 1 requests of others were hit, in 1 connections")
+        );
         off(&stage, &undo).await;
     }
 }
@@ -665,6 +688,41 @@ async fn requests_that_are_calls_go_on_unharmed_when_it_ends() {
     assert_eq!(ends.join().unwrap(), End::Trailers(10 * MESSAGE.len()));
 }
 
+/// How many bytes of a stream are taken before the client says more (RFC 9113, 6.5.2), and that it takes 1000 more.
+const INITIAL_WINDOW_SIZE: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const MORE: [u8; 4] = 1000_u32.to_be_bytes();
+
+async fn requests_that_are_calls_of_slow_readers_are_not_cut_when_it_has_ended() {
+    let Some((place, node)) = place(&["sleep"]) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    let tell = grpc_server(&place.there);
+    let first = stage(node, "http", params(&json!({}))).await;
+    let cuts = json!({ "stream_interruption_probability": 1, "interrupt_after_messages": 2 });
+    let mut resets = cuts.clone();
+    resets["reset_code"] = json!(7);
+    // Its window ends within the last message that is to pass, so that the end waits for the rest.
+    let window = 2 * MESSAGE.len() - 1;
+    for block in [cuts, resets] {
+        let stage = also(&first, "http", params(&json!({ "grpc": block })));
+        let undo = on(&stage).await;
+        tell.send(5).unwrap();
+        tell.send(0).unwrap();
+        let client = call_with(to, &[0, INITIAL_WINDOW_SIZE, 0, 0, 0, u8::try_from(window).unwrap()]);
+        let mut says = client.try_clone().unwrap();
+        let (told, parts) = mpsc::channel();
+        let ends = std::thread::spawn(move || ended(&client, &told));
+        while parts.recv().unwrap() < window {}
+        let opens = afterwards(&place.there, move || {
+            says.write_all(&frame(WINDOW_UPDATE, 0, 1, &MORE)).unwrap();
+        });
+        off(&stage, &undo).await;
+        opens.join().unwrap();
+        let whole = End::Trailers(5 * MESSAGE.len());
+        assert_eq!(ends.join().unwrap(), whole, "{}", stage.params);
+    }
+}
+
 async fn requests_that_became_websockets_go_on_unharmed_when_it_ends() {
     let Some((place, node)) = place(&["sleep"]) else { return };
     let to = SocketAddr::from((node.ports()[0].address, PORT));
@@ -698,4 +756,42 @@ async fn requests_that_became_websockets_go_on_unharmed_when_it_ends() {
             assert_eq!(heard, ["during", "after"]);
         }
     }
+}
+
+async fn requests_that_wait_for_an_answer_are_not_read_to_their_end() {
+    let Some((place, node)) = place(&["sleep"]) else { return };
+    let to = SocketAddr::from((node.ports()[0].address, PORT));
+    // It answers when it has the head, as to whom wants to know first whether to go on, and then takes the rest.
+    serve(&place.there, |mut stream| {
+        heard(&stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    });
+    let chaos = json!({ "mutations": { "rules": [
+        { "name": "r", "method_match": "^a$", "operations": [{ "type": "delete_field", "field": "a" }] },
+    ] } });
+    let stage = stage(node, "http", params(&chaos)).await;
+    let undo = on(&stage).await;
+    // One may be a call that is not yet all there: it is waited for, but not for ever. The other is none.
+    for (kind, long) in [
+        ("application/json", 4900 * MS..8000 * MS),
+        ("application/grpc+json", 0 * MS..4000 * MS),
+        ("application/connect+json", 0 * MS..4000 * MS),
+    ] {
+        let began = Instant::now();
+        let mut client = connect(&here(), to);
+        write!(
+            client,
+            "POST / HTTP/1.1\r\nHost: it\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n"
+        )
+        .unwrap();
+        let head = heard(&client).unwrap();
+        let took = began.elapsed();
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.ends_with("ok"),
+            "{kind}: {head}"
+        );
+        assert!(long.contains(&took), "{kind}: {took:?}");
+    }
+    off(&stage, &undo).await;
 }

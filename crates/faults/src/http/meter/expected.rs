@@ -70,14 +70,20 @@ impl Expected {
 
     /// Of requests that are of no route.
     pub(crate) fn of(config: &ChaosConfig) -> Self {
-        let lost = lost(config);
-        let faults = config.fault_injection();
-        let failing = faults.map_or([0.0; 3], failing);
-        let harming = faults.map_or([0.0; 2], harming);
+        let faults = config.fault_injection().map_or(Self::NOTHING, Self::of_faults);
         Self {
-            failed: any(&[[lost].as_slice(), &failing].concat()),
-            harmed: any(&harming),
+            failed: any(&[lost(config), faults.failed]),
             late: config.latency().map_or(Late::NEVER, Late::of),
+            ..faults
+        }
+    }
+
+    /// Of requests that this block is about, and no other. What a pattern makes fail is not among it.
+    pub(crate) fn of_faults(block: &FaultInjection) -> Self {
+        let (failing, harming) = (failing(block), harming(block));
+        Self {
+            failed: any(&failing),
+            harmed: any(&harming),
             times_out: failing[2] > 0.0,
             ..Self::NOTHING
         }
@@ -182,6 +188,23 @@ impl Expected {
     /// Of requests whose answers have no body.
     pub(crate) fn without_bodies(self) -> Self {
         Self { harmed: 0.0, ..self }
+    }
+
+    /// Whether some are late.
+    pub(crate) fn is_late(&self) -> bool {
+        self.late.share > 0.0
+    }
+
+    /// Whether none passes.
+    pub(crate) fn all_fail(&self) -> bool {
+        self.failed >= 1.0
+    }
+
+    /// Whether anything is to be seen of it.
+    pub(crate) fn is_something(&self) -> bool {
+        [self.failed, self.dropped, self.harmed, self.late.share]
+            .iter()
+            .any(|share| *share > 0.0)
     }
 
     /// Whether chance decides nothing.

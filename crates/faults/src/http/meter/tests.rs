@@ -376,3 +376,91 @@ fn what_no_request_of_ours_can_see_is_not_measured() {
     let (_, landed) = landed_of(large, &[], &["rule.r 5 2"]);
     assert!(matches!(landed, Landed::Unmeasured(why) if why.contains("too large for a request of ours")));
 }
+
+#[test]
+fn what_is_done_to_all_has_landed_when_others_were_hit() {
+    let harms = r#"{ "fault_injection": { "http_errors": [], "payload_corruption": true, "payload_corruption_probability": 1,
+        "corruption_type": "bit_flip" } }"#;
+    let broken = Heard::Answer {
+        passed: true,
+        took: MS,
+        whole: false,
+    };
+    for (text, heard, counter) in [
+        (harms, broken, "faults"),
+        (ERRORS, answer(503, 1), "faults"),
+        (DELAY, answer(200, 102), "latency"),
+    ] {
+        let parts = Part::all(&config(text));
+        let heard = vec![(0, heard); 3];
+        let judged = |hit: u32| {
+            let counted = format!("{counter} 9 {hit}");
+            measured_of(&parts, heard.clone(), MS, &[&counted]).judge(&parts, 80)
+        };
+        assert!(
+            matches!(judged(0).1, Landed::Unmeasured(why) if why == "none of 9 requests of others was hit so far"),
+            "{text}"
+        );
+        let (delivered, landed) = judged(1);
+        assert!(
+            landed == Landed::Yes && delivered.contains("1 hits on 9 requests of others"),
+            "{delivered}"
+        );
+    }
+    // Nobody can meet it.
+    let never =
+        r#"{ "latency": { "fixed_delay_ms": 100, "probability": 0 }, "fault_injection": { "http_errors": [] } }"#;
+    assert!(Part::all(&config(never))[0].needs.is_empty());
+}
+
+#[test]
+fn what_is_done_to_all_is_tried_by_what_is_of_no_route_or_has_not_landed() {
+    let routes = |delay: &str, paths: &[&str], own: &str| {
+        let routes: Vec<_> = paths
+            .iter()
+            .map(|path| format!(r#"{{ "path": "{path}", {own} }}"#))
+            .collect();
+        format!(r#"{{ {delay} "routes": [{}] }}"#, routes.join(", "))
+    };
+    let delay = r#""latency": { "fixed_delay_ms": 100 },"#;
+    let (held, fails) = (
+        r#""latency": { "fixed_delay_ms": 50 }"#,
+        r#""fault_injection": { "fault_types": [{ "type": "http_error", "status_code": 503 }] }"#,
+    );
+    let path = |paths: &[&str]| {
+        let base = Part::all(&config(&routes(delay, paths, held))).remove(0);
+        base.asks.map(|asks| asks.path)
+    };
+    assert_eq!(path(&["/", "/{a}/{b}"]).as_deref(), Some("/fracas"));
+    assert_eq!(
+        path(&["/", "/{a}", "/{a}/{b}"]).as_deref(),
+        Some("/fracas/fracas/fracas")
+    );
+    let unseen = |delay: &str, own: &str| Part::all(&config(&routes(delay, &["/*"], own))).remove(0).unseen;
+    // Where all are of a route nobody meets it, or those of that route do, unless they fail.
+    assert!(unseen(delay, held).is_some() && unseen(delay, fails).is_some());
+    assert_eq!(unseen("", held), None);
+    let some = fails.replace("\"fault_types\"", "\"probability\": 0.5, \"fault_types\"");
+    assert_eq!(unseen(delay, &some), None);
+    let parts = Part::all(&config(&routes(delay, &["/*"], fails)));
+    let measured = measured_of(
+        &parts,
+        vec![(1, answer(503, 1)); 3],
+        MS,
+        &["latency 9 9", "route.0.faults 9 9"],
+    );
+    assert!(
+        matches!(measured.judge(&parts, 80).1, Landed::Unmeasured(why) if why == "no request of ours is of no route")
+    );
+}
+
+#[test]
+fn what_none_could_meet_so_far_is_unmeasured() {
+    let both = r#"{ "fault_injection": { "http_errors": [503], "http_error_probability": 0.5 }, "latency": { "fixed_delay_ms": 100 } }"#;
+    assert!(
+        matches!(landed(both, some(2, 0)), Landed::Unmeasured(why) if why == "no request of ours could be late so far")
+    );
+    // Where all fail there can be none.
+    let all = both.replace("0.5", "1");
+    assert_eq!(landed(&all, some(2, 0)), Landed::Yes);
+}
