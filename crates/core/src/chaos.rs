@@ -115,6 +115,18 @@ pub struct Latency {
     pub listeners: Vec<String>,
 }
 
+impl Latency {
+    /// Whether it says how long anything is held.
+    fn has_delay(&self) -> bool {
+        // In the order in which they count.
+        match (self.fixed_delay_ms, self.random_delay_range_ms) {
+            (Some(fixed), _) => fixed > 0.0,
+            (None, Some([_, most])) => most > 0.0,
+            (None, None) => self.distribution.is_some(),
+        }
+    }
+}
+
 /// How delays are spread. What is drawn below zero is zero, and what is above an hour an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -298,7 +310,7 @@ impl ChaosConfig {
         }
     }
 
-    /// Whether any of its blocks acts.
+    /// Whether anything is done by any of its blocks.
     pub fn does_anything(&self) -> bool {
         self.latency().is_some()
             || self.fault_injection().is_some()
@@ -306,6 +318,11 @@ impl ChaosConfig {
             || self.traffic_shaping().is_some()
             || self.circuit_breaker().is_some()
             || self.bulkhead().is_some()
+            || self.grpc().is_some_and(Grpc::does_anything)
+            || self.websocket().is_some_and(Websocket::does_anything)
+            || self.graphql().is_some_and(Graphql::does_anything)
+            || self.routes().iter().any(Route::does_anything)
+            || self.mutations().is_some_and(Mutations::does_anything)
     }
 
     /// The latency block, if it acts.

@@ -4,7 +4,9 @@
 
 mod asked;
 mod canary;
+mod document;
 mod meter;
+mod parts;
 mod worker;
 
 use std::io::{self, Read};
@@ -28,6 +30,7 @@ use crate::packet_worker::{Fit, LEFT_ALONE, PacketWorker, has_loopback, lacking}
 use crate::say::{OrSay, missed};
 use crate::{Context, Fault, Needs, Resource};
 use meter::{Known, Outcome};
+use parts::Part;
 use worker::Order;
 
 pub use worker::http_worker_main;
@@ -129,7 +132,8 @@ impl Fault for Http {
             .nursery
             .word(&name)
             .map_or_else(Known::default, |word| Known::read(&word));
-        let (own, its, injection) = (undo.clone(), params.clone(), cx.injection);
+        let (own, parts, injection) = (undo.clone(), Arc::new(Part::all(&params.chaos)), cx.injection);
+        let its = Arc::clone(&parts);
         // Where nobody waits for it any more, as in a rollback, the thread sends nothing more.
         let wanted = Arc::new(());
         let waits = Arc::downgrade(&wanted);
@@ -164,7 +168,7 @@ impl Fault for Http {
                 effect: None,
             },
             Outcome::Measured(measured) => {
-                let (delivered, landed) = measured.judge(&params.chaos, undo.port);
+                let (delivered, landed) = measured.judge(&parts, undo.port);
                 Dose {
                     asked,
                     delivered,

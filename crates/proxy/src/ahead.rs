@@ -2,13 +2,13 @@
 //! gets it as it came.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
 
 use crate::upload::Broken;
 
@@ -21,25 +21,24 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// Reads a body: what has come of it, and if that is all, its bytes. It is not all if it is larger than `most`, broke off, or was not over `until`
-    /// then, and if there was no room.
+    /// Reads a body until it is `over`: what has come of it, and if that is all, its bytes. It is not all if it is larger than `most`, broke off, or
+    /// did not end before, and if there was no room.
     pub(crate) async fn read(
         body: &mut (impl Body<Data = Bytes, Error = Broken> + Unpin),
         most: usize,
         room: &Arc<Semaphore>,
-        until: Option<Instant>,
+        over: impl Future<Output = ()>,
     ) -> (Self, Option<Bytes>) {
         let mut ahead = Self::default();
         let mut bytes = BytesMut::new();
+        tokio::pin!(over);
         loop {
-            let next = match until {
-                Some(until) => timeout_at(until, body.frame()).await,
-                None => Ok(body.frame().await),
+            let next = tokio::select! {
+                next = body.frame() => next,
+                () = &mut over => return (ahead, None),
             };
-            let frame = match next {
-                Ok(None) => return (ahead, Some(bytes.freeze())),
-                Ok(Some(frame)) => frame,
-                Err(_) => return (ahead, None),
+            let Some(frame) = next else {
+                return (ahead, Some(bytes.freeze()));
             };
             let is_broken = frame.is_err();
             let length = length(&frame);
@@ -119,7 +118,7 @@ mod tests {
             sender.send_data(Bytes::from_static(part.as_bytes())).await.unwrap();
         }
         let sender = (!ends).then_some(sender);
-        let (mut ahead, whole) = Ahead::read(&mut body, most, &room, Some(Instant::now() + limit)).await;
+        let (mut ahead, whole) = Ahead::read(&mut body, most, &room, tokio::time::sleep(limit)).await;
         let (come, left) = (ahead.length(), room.available_permits());
         drop(sender);
         while ahead.next().is_some() {}

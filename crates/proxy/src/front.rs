@@ -3,7 +3,9 @@
 //! There is no API, and no word of ours in a request. Whoever knows its secret asks by a header whether it is there and what it does: such
 //! a request meets what is decided about it alone, is answered here, and is no request of anybody else's.
 
+mod canary;
 mod first;
+mod parts;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -28,20 +30,25 @@ use crate::answer::{self, Body};
 use crate::connection::Door;
 use crate::forward::Forward;
 use crate::link;
+use crate::live::Active;
 use crate::serve::Proxy;
 use crate::service::Shared;
 use crate::tunnel::Tunnels;
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 use crate::{Limits, Order};
+pub(crate) use canary::answer as answer_canary;
 pub(crate) use first::First;
+pub(crate) use parts::{Parts, Whose};
 
 /// The header that says the secret to be hit as others are, and the one that says it to be told what came of others.
 pub const CANARY: &str = "x-fracas-canary";
+/// What a canary is about, beside that header: `grpc`, `graphql`, `websocket`, `rule` and the name of one for JSON, or `route` and
+/// its place among them. It meets that part alone.
+/// Without it a canary is a request as any other, for its path.
+pub const ABOUT: &str = "x-fracas-about";
 /// See [`CANARY`].
 pub const REPORT: &str = "x-fracas-report";
-/// The answer to a canary that meets nothing: long enough for something to be done to it.
-const SONG: [u8; 1000] = [b'.'; 1000];
 /// A namespace has fewer addresses, mostly; whoever calls another one has a way of its own.
 const MOST_WAYS: usize = 256;
 /// Nobody's patience but that of both sides: what stands in front of a port ends no connection that would go on without it.
@@ -83,6 +90,7 @@ pub(crate) struct Front {
     cut: AtomicBool,
     asked: AtomicU64,
     hit: AtomicU64,
+    pub(crate) parts: Parts,
 }
 
 /// Ends what a proxy in front of a port does before it takes no more connections.
@@ -121,6 +129,10 @@ pub(crate) struct Way {
     ways: Arc<Ways>,
 }
 
+/// Whether a request of somebody else's, or what it became, has met a fault. Without a front nobody asks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fate(Option<Arc<AtomicBool>>);
+
 /// What somebody asks who knows the secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
@@ -146,7 +158,7 @@ impl Proxy {
         let entrances = order.listeners.into_iter().map(ready).collect::<io::Result<Vec<_>>>();
         let entrances = entrances
             .map_err(|error| Problem::new(&codes::SYSTEM, "cannot listen in front of a port").because(&error))?;
-        let (port, secret) = (order.port, order.secret);
+        let (port, secret, parts) = (order.port, order.secret, Parts::new(&order.config));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let order = Order {
             config: order.config,
@@ -168,8 +180,16 @@ impl Proxy {
                 cut: AtomicBool::new(false),
                 asked: AtomicU64::new(0),
                 hit: AtomicU64::new(0),
+                parts,
             }))
         })
+    }
+}
+
+impl Fate {
+    /// It has met nothing so far.
+    fn open() -> Self {
+        Self(Some(Arc::default()))
     }
 }
 
@@ -209,19 +229,26 @@ impl Front {
     }
 
     /// Counts a request of somebody else's.
-    pub(crate) fn came(&self) {
+    pub(crate) fn came(&self) -> Fate {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        Fate::open()
     }
 
-    /// Counts one of them that meets a fault.
-    pub(crate) fn hit(&self) {
-        self.hit.fetch_add(1, Ordering::Relaxed);
+    /// One of them meets a fault: it is counted at the first.
+    pub(crate) fn hit(&self, fate: &Fate) {
+        let was_hit = fate.0.as_ref().is_none_or(|hit| hit.swap(true, Ordering::Relaxed));
+        self.hit.fetch_add(u64::from(!was_hit), Ordering::Relaxed);
     }
 
-    /// How many requests of others came, and how many of them were hit.
-    pub(crate) fn report(&self) -> Response<Body> {
+    /// How many requests of others came, and how many of them were hit; then the same of each part of what is done.
+    pub(crate) fn report(&self, active: &Active) -> Response<Body> {
         let (asked, hit) = (self.asked.load(Ordering::Relaxed), self.hit.load(Ordering::Relaxed));
-        answer::with(StatusCode::OK, "text/plain", format!("{asked} {hit}\n"))
+        let mut text = format!("{asked} {hit}\n");
+        self.parts.tell(&mut text);
+        if let Some(mutations) = active.mutations() {
+            mutations.tell(&mut text);
+        }
+        answer::with(StatusCode::OK, "text/plain", text)
     }
 
     /// When the fault is over.
@@ -238,11 +265,6 @@ impl Front {
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
     }
-}
-
-/// The answer to a canary that meets nothing, before anything is done to its body.
-pub(crate) fn song() -> Response<Body> {
-    answer::with(StatusCode::OK, "text/plain", &SONG[..])
 }
 
 impl Ways {

@@ -5,10 +5,9 @@ mod data;
 mod gathered;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fracas_core::chaos::Graphql;
-use http_body_util::Full;
 use hyper::body::Body as _;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -100,27 +99,28 @@ pub(crate) async fn meet(
         return response;
     }
     let (mut head, body) = response.into_parts();
-    let bytes = match gathered::gather(body, LARGEST, LIMIT).await {
-        Ok(bytes) => bytes,
+    let whole = match gathered::gather(body, LARGEST, shared.live.room(), LIMIT, shared.pardon()).await {
+        Ok(whole) => whole,
         Err(body) => return Response::from_parts(head, body),
     };
     let mut changed = None;
-    if let Some(answer) = std::str::from_utf8(&bytes).ok().and_then(Answer::of) {
+    if let Some(answer) = std::str::from_utf8(&whole.bytes).ok().and_then(Answer::of) {
         let fields = answer.fields();
         if for_each > 0.0 && fields > 0 {
             met("graphql_resolver_latency");
             let delay = Duration::try_from_secs_f64(for_each * fields as f64 / 1000.0).unwrap_or(LONGEST);
-            shared.timer.until(Instant::now() + delay.min(LONGEST)).await;
+            shared.holds(delay.min(LONGEST)).await;
         }
+        let is_partial = is_partial && !shared.is_pardoned();
         changed = is_partial.then(|| answer.without_a_field(chance)).flatten();
     }
     if changed.is_some() {
         met("graphql_partial_data");
     }
-    let bytes = changed.map_or(bytes, Into::into);
+    let bytes = changed.map_or_else(|| whole.bytes.clone(), Into::into);
     // It was whole, whatever was said of its length before.
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    Response::from_parts(head, Body::Own(Full::new(bytes)))
+    Response::from_parts(head, whole.with(bytes))
 }
 
 /// What lost a field is JSON, too.

@@ -63,7 +63,7 @@ impl Chance {
         all.get((self.uniform(purpose) * all.len() as f64) as usize)
     }
 
-    /// Of nobody's request. For the fuzzer.
+    /// Of nobody's request. For the fuzzer, and for what does not depend on it.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         Self {
             seed: Seed(bytes.len() as u64),

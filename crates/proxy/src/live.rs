@@ -267,8 +267,8 @@ impl Active {
         self.config.rate_limit().and(self.limiter.as_deref())
     }
 
-    /// The route that a request is of, if it is of one, and what counts its requests, if there are routes.
-    pub(crate) fn route(&self, method: &Method, path: &str) -> (Option<&Route>, Option<&Arc<RouteCounts>>) {
+    /// The route that a request is of, if it is of one, with its place among them, and what counts its requests, if there are routes.
+    pub(crate) fn route(&self, method: &Method, path: &str) -> (Option<(usize, &Route)>, Option<&Arc<RouteCounts>>) {
         match &self.routes {
             Some(routes) => {
                 let (route, counts) = routes.find(method, path);

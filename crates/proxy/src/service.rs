@@ -22,10 +22,10 @@ use crate::faults::bulkhead::{NoPlace, Place};
 use crate::faults::circuit::Outcome;
 use crate::faults::failure::Failure;
 use crate::faults::latency::{self, Delay};
+use crate::faults::matcher;
 use crate::faults::mutation;
 use crate::faults::verdict::Verdict;
-use crate::faults::{loss, matcher};
-use crate::front::{self, Asks, Front};
+use crate::front::{self, Asks, Fate, Front, Whose};
 use crate::guarded::Guarded;
 use crate::identity::Chance;
 use crate::listeners::Gate;
@@ -84,7 +84,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Holds a request for so long; in front of somebody else's port no longer than the fault is on. Whether it was so long.
-    async fn holds(&self, long: Duration) -> bool {
+    pub(crate) async fn holds(&self, long: Duration) -> bool {
         let held = self.timer.until(Instant::now() + long);
         let Some(front) = &self.front else {
             held.await;
@@ -97,8 +97,16 @@ impl Shared {
         }
     }
 
+    /// When the fault in front of somebody else's port is over; elsewhere never.
+    pub(crate) async fn pardon(&self) {
+        match &self.front {
+            Some(front) => front.pardon().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Whether the fault in front of somebody else's port is over: what it took goes on, and meets nothing more.
-    fn is_pardoned(&self) -> bool {
+    pub(crate) fn is_pardoned(&self) -> bool {
         self.front.as_ref().is_some_and(|front| front.is_pardoned())
     }
 }
@@ -122,6 +130,10 @@ struct Met {
     passing: Option<Passing>,
     /// In the bulkhead.
     place: Option<Arc<Place>>,
+    /// In front of somebody else's port: by which parts it is held, and fails.
+    whose: Whose,
+    /// And whether it was hit.
+    fate: Fate,
     /// By which its answer passes, if it is not one of ours.
     bandwidth: Option<Arc<Bandwidth>>,
 }
@@ -218,10 +230,10 @@ async fn whole(
         None => match shared.front.as_deref() {
             None => traffic(shared, connection, request, met).await,
             Some(front) => match front.asks(request.headers()) {
-                Some(Asks::Report) => front.report(),
-                Some(Asks::Canary) => canary(shared, connection, request, met).await,
+                Some(Asks::Report) => front.report(&shared.live.now()),
+                Some(Asks::Canary) => front::answer_canary(shared, connection, request).await,
                 None => {
-                    front.came();
+                    met.fate = front.came();
                     traffic(shared, connection, request, met).await
                 }
             },
@@ -291,7 +303,8 @@ async fn traffic(
             active = shared.live.at(connection.gate.index);
         }
     }
-    let (route, _) = active.route(request.method(), request.uri().path());
+    let numbered = active.route(request.method(), request.uri().path()).0;
+    let route = numbered.map(|(_, route)| route);
     if let Some(limiter) = active.limiter() {
         let path = request.uri().path();
         if let Err(wait) = limiter.take(connection.peer.ip(), path, Instant::now()) {
@@ -309,16 +322,17 @@ async fn traffic(
         met.fault(shared, "packet_loss");
         return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
     }
+    let faults = active.config.fault_injection();
+    let faults = faults.filter(|block| is_about(block, connection, &request));
+    if let Some(front) = &shared.front {
+        met.whose = front.parts.came(numbered, faults.is_some());
+    }
     // Before it is held: a pattern goes by the order in which requests come.
     let mut verdict = match route.and_then(|route| route.fault_injection.as_ref()) {
         Some(block) => Verdict::of_route(block, &chance),
-        None => {
-            let block = active.config.fault_injection();
-            let block = block.filter(|block| is_about(block, connection, &request));
-            block.map_or_else(Verdict::default, |block| {
-                Verdict::of(block, active.pattern(), &chance, Instant::now())
-            })
-        }
+        None => faults.map_or_else(Verdict::default, |block| {
+            Verdict::of(block, active.pattern(), &chance, Instant::now())
+        }),
     };
     let latency = match route.and_then(|route| route.latency.as_ref()) {
         Some(block) => Some(block).filter(|block| block.enabled),
@@ -347,34 +361,40 @@ async fn traffic(
             return fail(connection, request, failure, verdict.says).await;
         }
     }
-    let call = active.config.grpc().filter(|_| grpc::kind(&request).is_some());
+    // What was held until the fault was over meets nothing of what else was asked about it.
+    let acts = |shared: &Shared| !shared.is_pardoned();
+    let call = active.config.grpc();
+    let call = call.filter(|_| acts(shared) && grpc::kind(&request).is_some());
+    let query = active.config.graphql();
+    let query = query.filter(|block| acts(shared) && graphql::is_about(block, &request));
+    if let Some(front) = &shared.front {
+        front.parts.asked(call.is_some(), query.is_some());
+    }
     if let Some(failed) = call.and_then(|block| grpc::failure(block, &chance)) {
         met.fault(shared, "grpc_status");
         return failed;
     }
-    let query = active
-        .config
-        .graphql()
-        .filter(|block| graphql::is_about(block, &request));
     if let Some(failed) = query.and_then(|block| graphql::failure(block, &chance)) {
         met.fault(shared, "graphql_error");
         return failed;
     }
     if headers::upgrade(request.headers()).is_some() {
-        request.extensions_mut().insert(Session {
-            shared: Arc::clone(shared),
-            chance: chance.clone(),
-            number: (connection.number, ordinal),
-        });
+        let session = Session::of(
+            Arc::clone(shared),
+            chance.clone(),
+            met.fate.clone(),
+            (connection.number, ordinal),
+        );
+        request.extensions_mut().insert(session);
     }
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let is_tunnel = request.method() == Method::CONNECT;
     let bandwidth = Arc::clone(shared.live.bandwidth());
     let mut is_narrow = !request.body().is_end_stream() && bandwidth.is_limited();
     request.body_mut().shape(Arc::clone(&bandwidth));
-    let mutations = active.mutations().filter(|_| !is_head);
+    let mutations = active.mutations().filter(|_| !is_head && acts(shared));
     let rule = match mutations {
-        Some(mutations) => mutations.find(&mut request, shared.live.room()).await,
+        Some(mutations) => mutations.find(&mut request, shared).await,
         None => None,
     };
     let answered = match pass(shared, connection, request).await {
@@ -388,17 +408,18 @@ async fn traffic(
     };
     met.bandwidth = Some(Arc::clone(&bandwidth));
     let answered = match call {
-        Some(block) => grpc::interrupt(block, &chance, shared, answered),
-        None => answered,
+        Some(block) if acts(shared) => grpc::interrupt(block, &chance, shared, answered, Some(met.fate.clone())),
+        _ => answered,
     };
     let answered = match query {
-        Some(block) => graphql::meet(block, &chance, shared, answered, |name| met.fault(shared, name)).await,
-        None => answered,
+        Some(block) if acts(shared) => {
+            graphql::meet(block, &chance, shared, answered, |name| met.fault(shared, name)).await
+        }
+        _ => answered,
     };
     let answered = match &rule {
         Some(rule) => {
-            let room = shared.live.room();
-            let changed = mutation::change(rule, &chance, room, shared.limits.answer, answered).await;
+            let changed = mutation::change(rule, &chance, shared, answered).await;
             met.mutation = changed.by;
             changed.response
         }
@@ -424,42 +445,6 @@ async fn traffic(
         met.fault(shared, "bandwidth_throttle");
     }
     answered
-}
-
-/// Answers whoever sees for others what is decided about a request by itself. What counts requests does not count it, and no matcher is
-/// asked: it is one of those that the block is about.
-async fn canary(shared: &Shared, connection: &Connection, request: Request<Upload>, met: &mut Met) -> Response<Body> {
-    let active = shared.live.now();
-    let chance = Chance::of(shared.seed, request.headers(), connection, connection.next_request());
-    let shaping = active.config.traffic_shaping();
-    if shaping.is_some_and(|block| loss::alone(block, &chance)) {
-        return answer::problem(StatusCode::REQUEST_TIMEOUT, "this request was lost by Fracas");
-    }
-    let verdict = active
-        .config
-        .fault_injection()
-        .map_or_else(Verdict::default, |block| Verdict::alone(block, &chance));
-    let delay = active
-        .config
-        .latency()
-        .and_then(|block| latency::decide(block, &chance));
-    let holds = match delay {
-        Some(delay) => shared.holds(delay.total()).await,
-        None => true,
-    };
-    if let Some(failure) = verdict.failure.filter(|_| holds)
-        && lasts(shared, failure).await
-    {
-        return fail(connection, request, failure, None).await;
-    }
-    if verdict.harm.is_none() {
-        return front::song();
-    }
-    let (version, song) = (request.version(), front::song());
-    bodies::meet(verdict.harm, &chance, version, shared.limits.answer, song, |name| {
-        met.faults.push(name);
-    })
-    .await
 }
 
 /// The answer to who comes by a connection that may have no requests.
@@ -493,7 +478,7 @@ fn is_about(block: &FaultInjection, connection: &Connection, request: &Request<U
 }
 
 /// Waits as long as a failure takes that is a wait. `false`: it ended before, and the request goes on.
-async fn lasts(shared: &Shared, failure: Failure) -> bool {
+pub(crate) async fn lasts(shared: &Shared, failure: Failure) -> bool {
     match failure {
         Failure::Timeout(after) => shared.holds(after).await,
         Failure::Http(_) | Failure::Connection(_) => true,
@@ -501,7 +486,7 @@ async fn lasts(shared: &Shared, failure: Failure) -> bool {
 }
 
 /// Makes a request fail.
-async fn fail(
+pub(crate) async fn fail(
     connection: &Connection,
     request: Request<Upload>,
     failure: Failure,
@@ -584,8 +569,9 @@ impl Error for Ended {
 impl Met {
     fn fault(&mut self, shared: &Shared, name: &'static str) {
         // Now: of a request whose connection ends nothing comes after this.
-        if let Some(front) = shared.front.as_ref().filter(|_| self.faults.is_empty()) {
-            front.hit();
+        if let Some(front) = &shared.front {
+            front.hit(&self.fate);
+            front.parts.hit(name, self.whose);
         }
         self.faults.push(name);
         if let Some(traced) = &mut self.traced {

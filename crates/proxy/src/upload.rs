@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -74,14 +75,19 @@ impl Upload {
         }
     }
 
-    /// Reads all of it, up to so many bytes and while there is room for them. Whoever takes it then gets it as it came. `None`: it is larger,
-    /// or broke off, or there was no room.
-    pub(crate) async fn read_ahead(&mut self, most: usize, room: &Arc<Semaphore>) -> Option<Bytes> {
+    /// Reads all of it, up to so many bytes, while there is room for them and until it is `over`. Whoever takes it then gets it as it came.
+    /// `None`: it is larger, or broke off, or there was no room or no time.
+    pub(crate) async fn read_ahead(
+        &mut self,
+        most: usize,
+        room: &Arc<Semaphore>,
+        over: impl Future<Output = ()>,
+    ) -> Option<Bytes> {
         let is_too_large = self.size_hint().exact().is_some_and(|length| length > most as u64);
         if is_too_large || self.is_end_stream() {
             return None;
         }
-        let (ahead, whole) = Ahead::read(self, most, room, None).await;
+        let (ahead, whole) = Ahead::read(self, most, room, over).await;
         self.ahead = ahead;
         self.is_all = whole.is_some();
         whole
@@ -215,7 +221,7 @@ mod tests {
             async move {
                 let room = Arc::new(Semaphore::new(count));
                 let mut body = Upload::of(request, ALL).into_body();
-                let ahead = body.read_ahead(most, &room).await;
+                let ahead = body.read_ahead(most, &room, std::future::pending()).await;
                 let left = room.available_permits();
                 let passed = body.collect().await.unwrap().to_bytes();
                 *seen.lock().unwrap() = Some((ahead, passed, [left, room.available_permits()]));

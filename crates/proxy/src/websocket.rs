@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::front;
 use crate::identity::Chance;
 use crate::service::Shared;
 use frames::{Kind, LONGEST, NoFrame, Reader, Step};
@@ -30,10 +31,12 @@ const REASON: &[u8] = b"closed by Fracas";
 /// What a request that goes over to WebSocket needs when it has.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     pub(crate) chance: Chance,
     /// The how-manieth connection, and the how-manieth request of it.
     pub(crate) number: (u64, u64),
+    /// Whether it has met a fault. `None`: it is one of our own, and what is done to it does not count.
+    fate: Option<front::Fate>,
 }
 
 /// From whom a message comes.
@@ -98,9 +101,55 @@ where
         ends.closed().await;
         sleep(ENDS).await;
     };
+    let unheard = async {
+        match session.fate {
+            // Nobody listens to it for so long, and a message of it may be held for an hour.
+            None => sleep(ENDS).await,
+            Some(_) => std::future::pending().await,
+        }
+    };
     tokio::select! {
         carried = async { tokio::try_join!(up, down) } => carried.map(drop),
         () = late => Ok(()),
+        () = unheard => Ok(()),
+    }
+}
+
+impl Session {
+    pub(crate) fn of(shared: Arc<Shared>, chance: Chance, fate: front::Fate, number: (u64, u64)) -> Self {
+        Self {
+            shared,
+            chance,
+            number,
+            fate: Some(fate),
+        }
+    }
+
+    /// One of our own.
+    pub(crate) fn canary(shared: Arc<Shared>, chance: Chance) -> Self {
+        Self {
+            shared,
+            chance,
+            number: (0, 0),
+            fate: None,
+        }
+    }
+
+    /// A message comes to whom something is done.
+    fn came(&self) {
+        if let Some(front) = self.shared.front.as_ref().filter(|_| self.fate.is_some()) {
+            front.parts.websocket.came();
+        }
+    }
+
+    fn met(&self, name: &'static str) {
+        if let Some(fate) = &self.fate {
+            self.shared.metrics.met(name);
+            if let Some(front) = &self.shared.front {
+                front.hit(fate);
+                front.parts.websocket.hit();
+            }
+        }
     }
 }
 
@@ -245,6 +294,9 @@ impl<'s> Way<'s> {
         }
         let active = self.session.shared.live.now();
         let block = active.config.websocket();
+        if block.is_some() {
+            self.session.came();
+        }
         block.map_or(Fate::UNHARMED, |block| Fate::of(block, &self.chance, number, first))
     }
 
@@ -255,7 +307,7 @@ impl<'s> Way<'s> {
         from: &mut (impl AsyncRead + Unpin),
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<Option<u16>> {
-        let shared = &self.session.shared;
+        let session = self.session;
         match self.fate {
             Fate::Closed(code) => {
                 // Who was first says the code.
@@ -265,24 +317,25 @@ impl<'s> Way<'s> {
                     is_first
                 });
                 if is_first {
-                    shared.metrics.met("websocket_close");
+                    session.met("websocket_close");
                 }
                 Ok(*self.ends.ours.borrow())
             }
             Fate::Dropped => {
-                shared.metrics.met("websocket_message_drop");
+                session.met("websocket_message_drop");
                 Ok(None)
             }
             Fate::Passes { after: Some(delay), .. } => {
-                let until = Instant::now() + delay;
+                let begun = Instant::now();
                 // What came before does not wait.
                 to.write_all(out).await?;
                 to.flush().await?;
                 out.clear();
-                shared.metrics.met("websocket_message_delay");
+                session.met("websocket_message_delay");
                 let ends = self.ends;
                 tokio::select! {
-                    () = shared.timer.until(until) => Ok(None),
+                    // Whether it was so long or the fault is over: it goes on.
+                    _held = session.shared.holds(delay.saturating_sub(begun.elapsed())) => Ok(None),
                     code = ends.closed() => Ok(Some(code)),
                     broke = self.listen(from) => Err(broke),
                 }
@@ -326,7 +379,7 @@ impl<'s> Way<'s> {
             let was_hit = corruption.is_hit();
             corruption.put_on(bytes, self.mask, at);
             if !was_hit && corruption.is_hit() {
-                self.session.shared.metrics.met("websocket_message_corruption");
+                self.session.met("websocket_message_corruption");
             }
         }
     }

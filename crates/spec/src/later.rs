@@ -13,8 +13,8 @@ pub(crate) fn native(definition: &str, key: &str) -> Option<&'static str> {
 /// Keys of a `ChaosScenario`. What else is missing is a type, not a key.
 pub(crate) fn scenario(definition: &str, key: &str) -> Option<&'static str> {
     match (definition, key) {
-        ("HttpFaultParams", "body_override" | "header_overrides" | "path_pattern") => {
-            Some("this version knows late requests and failing ones, whatever they ask for")
+        ("HttpFaultParams", "body_override" | "header_overrides") => {
+            Some("this version has errors with a body and headers of its own alone")
         }
         _ => None,
     }

@@ -101,6 +101,16 @@ fn what_a_fault_on_requests_does_is_checked() {
         said(&plain(&template.replace(from, to)))
     };
     assert_eq!(with("port: 8080", "port: 8081"), "");
+    for alone in [
+        "routes: [{ path: /a, latency: { fixed_delay_ms: 5 } }]",
+        "mutations: { rules: [{ name: a, operations: [{ type: inject_error }] }] }",
+        "grpc: { status_codes: [14] }",
+        "graphql: { partial_data_probability: 0.1 }",
+        "websocket: { message_drop_probability: 0.1 }",
+    ] {
+        let to = format!("{alone}, fault_injection: {{ enabled: false,");
+        assert_eq!(with("fault_injection: {", &to), "", "{alone}");
+    }
     for (from, to, what) in [
         ("port: 8080", "port: 0", "inject.http.port` must be from 1 to 65535"),
         (
@@ -113,6 +123,16 @@ fn what_a_fault_on_requests_does_is_checked() {
             "fault_injection: {",
             "fault_injection: { enabled: false,",
             "inject.http.chaos` does nothing",
+        ),
+        (
+            "fault_injection: {",
+            "grpc: {}, websocket: {}, graphql: {}, mutations: {}, fault_injection: { enabled: false,",
+            "inject.http.chaos` does nothing",
+        ),
+        (
+            "fault_injection: {",
+            "routes: [{ path: a, latency: {} }], fault_injection: {",
+            "inject.http.chaos.routes[0].path` must begin with `/`",
         ),
     ] {
         let told = with(from, to);
@@ -127,7 +147,7 @@ fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
         assert!(template.contains(from), "{template}");
         said(&plain(&template.replace(from, to)))
     };
-    for key in ["body_override", "header_overrides", "path_pattern"] {
+    for key in ["body_override", "header_overrides"] {
         let told = with("target_port: 8080,", &format!("target_port: 8080, {key}: x,"));
         assert!(
             told.contains(&format!("`{key}`")) && told.contains("not available yet"),
@@ -135,6 +155,41 @@ fn what_seed_0_has_of_requests_and_is_not_there_yet_is_refused_by_name() {
         );
     }
     for (from, to, what) in [
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: api",
+            "params.path_pattern` must begin with `/`",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '~('",
+            "params.path_pattern` has no regular expression behind its `~`",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a?x=1'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a b'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/a#b'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '/ä'",
+            "params.path_pattern` is no path",
+        ),
+        (
+            "target_port: 8080",
+            "target_port: 8080, path_pattern: '~'",
+            "params.path_pattern` has no regular expression behind its `~`: no path is empty",
+        ),
         (
             "delay_percent: 50",
             "delay_percent: 0",

@@ -33,6 +33,13 @@ pub struct Graphql {
 }
 
 impl Graphql {
+    /// Whether any request meets it.
+    pub fn does_anything(&self) -> bool {
+        let fails = !self.error_codes.is_empty() && self.error_probability > 0.0;
+        let is_late = self.resolver_latency && self.resolver_latency_ms > 0.0;
+        self.enabled && (fails || is_late || self.partial_data_probability > 0.0)
+    }
+
     /// Whether this is a code.
     pub fn is_code(code: &str) -> bool {
         let known = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';

@@ -37,6 +37,12 @@ pub struct Grpc {
 }
 
 impl Grpc {
+    /// Whether any call meets it.
+    pub fn does_anything(&self) -> bool {
+        let fails = !self.status_codes.is_empty() && self.status_code_probability > 0.0;
+        self.enabled && (fails || self.stream_interruption_probability > 0.0)
+    }
+
     /// The status of a stream that was cut, unless something else is said.
     pub const UNAVAILABLE: u8 = 14;
 }

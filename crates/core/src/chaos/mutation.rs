@@ -109,6 +109,11 @@ impl Mutations {
     /// So many rules there are at most.
     pub const MOST: usize = 64;
 
+    /// Whether any answer is changed.
+    pub fn does_anything(&self) -> bool {
+        self.enabled && self.rules.iter().any(|rule| rule.probability > 0.0)
+    }
+
     /// Takes over the rules of another: of two with the same name the latter counts, in the place of the former; others come behind.
     pub(super) fn put(&mut self, over: &Self) {
         for rule in &over.rules {

@@ -23,6 +23,8 @@ pub struct Route {
     /// Paths are compared without the query, part by part between the slashes, in capitals or small as they are written. A part in percent
     /// encoding is what it means (RFC 3986, 6.2.2.2), so that `/%75sers` is `/users`; `%2F` is no slash. Nothing else is made alike: a path
     /// with a slash at its end is another one, `//` has an empty part, and `.` and `..` are parts like others, as the upstream gets them.
+    ///
+    /// Behind a `~` it is a regular expression, which the whole path must match as it was sent, without its query: `~/v[0-9]+/.*`.
     pub path: String,
     /// Which method, in capitals or not. Without it: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +100,16 @@ pub enum RouteFaultKind {
 impl Route {
     /// So many there are at most.
     pub const MOST: usize = 64;
+
+    /// Whether any of its requests meets what it says itself; a delay of none is nothing. One that does nothing keeps its requests from what is done to all.
+    pub fn does_anything(&self) -> bool {
+        let is_late = self
+            .latency
+            .as_ref()
+            .is_some_and(|block| block.enabled && block.probability > 0.0 && block.has_delay());
+        let fails = |block: &RouteFaults| block.enabled && block.probability > 0.0 && !block.fault_types.is_empty();
+        is_late || self.fault_injection.as_ref().is_some_and(fails)
+    }
 
     /// By what a route is known: its method, if it has one, its path, and its listeners, if it names some. No two have the same, for the
     /// second would never be met.
@@ -228,6 +240,30 @@ mod tests {
         ] {
             assert_eq!(at(own).covers(&at(other)), is, "{own:?} {other:?}");
         }
+    }
+
+    #[test]
+    fn a_latency_without_a_delay_is_nothing() {
+        let held = |latency: Latency| Route {
+            latency: Some(latency),
+            ..route("/a", None)
+        };
+        assert!(!held(Latency::default()).does_anything());
+        let fixed = Latency {
+            fixed_delay_ms: Some(1.0),
+            ..Latency::default()
+        };
+        assert!(held(fixed.clone()).does_anything());
+        let never = Latency {
+            fixed_delay_ms: Some(0.0),
+            ..fixed
+        };
+        assert!(!held(never).does_anything());
+        let some = Latency {
+            random_delay_range_ms: Some([0.0, 1.0]),
+            ..Latency::default()
+        };
+        assert!(held(some).does_anything());
     }
 
     #[test]

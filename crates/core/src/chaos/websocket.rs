@@ -41,6 +41,14 @@ pub struct Websocket {
 }
 
 impl Websocket {
+    /// Whether any message meets it.
+    pub fn does_anything(&self) -> bool {
+        let closes = !self.close_codes.is_empty() && self.close_probability > 0.0;
+        let is_late = self.message_delay_ms > 0.0 && self.message_delay_probability > 0.0;
+        let is_harmed = self.message_drop_probability > 0.0 || self.message_corruption_probability > 0.0;
+        self.enabled && (closes || is_late || is_harmed)
+    }
+
     /// Whether an endpoint may close a connection with this code (RFC 6455, 7.4; the registry of IANA up to 1014).
     pub fn may_close(code: u16) -> bool {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)

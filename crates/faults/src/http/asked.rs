@@ -1,6 +1,12 @@
 //! What is asked, in words.
 
-use fracas_core::chaos::{ChaosConfig, ConnectionErrorKind, CorruptionType, Distribution, FaultInjection, Latency};
+use fracas_core::chaos::{
+    ChaosConfig, ConnectionErrorKind, CorruptionType, Distribution, FaultInjection, Graphql, Grpc, Latency, Route,
+    RouteFault, RouteFaultKind, Websocket,
+};
+
+/// So many routes, or rules, are said one by one.
+const MOST: usize = 4;
 
 /// What a configuration does, one block after the other.
 pub(super) fn words(config: &ChaosConfig) -> String {
@@ -42,10 +48,126 @@ pub(super) fn words(config: &ChaosConfig) -> String {
             .bulkhead()
             .map(|block| format!("at most {} requests at a time", block.max_concurrent_requests)),
     );
+    words.extend(some(config.routes().iter().map(route), "routes"));
+    if let Some(block) = config.mutations() {
+        let rules = block.rules.iter().map(|rule| {
+            let name = &rule.name;
+            format!("JSON changed by the rule `{name}`{}", to(rule.probability))
+        });
+        words.extend(some(rules, "rules for JSON"));
+    }
+    words.extend(config.grpc().map(grpc));
+    words.extend(config.graphql().map(graphql));
+    words.extend(config.websocket().map(websocket));
+    words.retain(|words| !words.is_empty());
     if words.is_empty() {
         return "nothing".to_owned();
     }
     words.join(", ")
+}
+
+/// The first of them, and how many there are besides.
+fn some(all: impl ExactSizeIterator<Item = String>, what: &str) -> Vec<String> {
+    let more = all.len().saturating_sub(MOST);
+    let rest = (more > 0).then(|| format!("{more} more {what}"));
+    all.take(MOST).chain(rest).collect()
+}
+
+fn route(route: &Route) -> String {
+    let mut words = Vec::new();
+    match &route.latency {
+        Some(block) if block.enabled => words.push(latency(block)),
+        Some(_) => words.push("no delay".to_owned()),
+        None => {}
+    }
+    match &route.fault_injection {
+        Some(block) if block.enabled => {
+            let faults: Vec<_> = block.fault_types.iter().map(route_fault).collect();
+            words.push(format!("{}{}", faults.join(" or "), to(block.probability)));
+        }
+        Some(_) => words.push("no faults".to_owned()),
+        None => {}
+    }
+    format!("for {}: {}", route.key(), words.join(" and "))
+}
+
+fn route_fault(fault: &RouteFault) -> String {
+    match fault.kind {
+        RouteFaultKind::HttpError => fault.status_code.unwrap_or_default().to_string(),
+        RouteFaultKind::ConnectionError => fails_with(fault.connection_error_kind.unwrap_or_default()).to_owned(),
+        RouteFaultKind::Timeout => format!("504 after {}ms", fault.duration_ms.unwrap_or_default()),
+        RouteFaultKind::PartialResponse => "answers that break off".to_owned(),
+        RouteFaultKind::PayloadCorruption => "corrupted answers".to_owned(),
+    }
+}
+
+fn grpc(block: &Grpc) -> String {
+    let mut words = Vec::new();
+    if !block.status_codes.is_empty() && block.status_code_probability > 0.0 {
+        let codes: Vec<_> = block.status_codes.iter().map(u8::to_string).collect();
+        words.push(format!(
+            "status {}{}",
+            codes.join("/"),
+            to(block.status_code_probability)
+        ));
+    }
+    if block.stream_interruption_probability > 0.0 {
+        let (after, share) = (
+            block.interrupt_after_messages,
+            to(block.stream_interruption_probability),
+        );
+        words.push(format!("streams cut behind {after} messages{share}"));
+    }
+    of("gRPC", &words)
+}
+
+fn graphql(block: &Graphql) -> String {
+    let mut words = Vec::new();
+    if !block.error_codes.is_empty() && block.error_probability > 0.0 {
+        words.push(format!("errors{}", to(block.error_probability)));
+    }
+    if block.partial_data_probability > 0.0 {
+        words.push(format!("partial data{}", to(block.partial_data_probability)));
+    }
+    if block.resolver_latency {
+        words.push(format!("{}ms for each field", block.resolver_latency_ms));
+    }
+    of("GraphQL", &words)
+}
+
+fn websocket(block: &Websocket) -> String {
+    let mut words = Vec::new();
+    let closes = !block.close_codes.is_empty();
+    for (what, share) in [
+        ("closed", if closes { block.close_probability } else { 0.0 }),
+        ("messages dropped", block.message_drop_probability),
+        ("messages corrupted", block.message_corruption_probability),
+    ] {
+        if share > 0.0 {
+            words.push(format!("{what}{}", to(share)));
+        }
+    }
+    if block.message_delay_ms > 0.0 && block.message_delay_probability > 0.0 {
+        let (delay, share) = (block.message_delay_ms, to(block.message_delay_probability));
+        words.push(format!("messages held for {delay}ms{share}"));
+    }
+    of("WebSocket", &words)
+}
+
+/// Nothing where nothing is done.
+fn of(protocol: &str, words: &[String]) -> String {
+    if words.is_empty() {
+        return String::new();
+    }
+    format!("in {protocol} {}", words.join(" and "))
+}
+
+fn fails_with(kind: ConnectionErrorKind) -> &'static str {
+    match kind {
+        ConnectionErrorKind::Http503 => "503",
+        ConnectionErrorKind::TcpReset => "resets",
+        ConnectionErrorKind::TcpClose => "closed connections",
+    }
 }
 
 fn latency(block: &Latency) -> String {
@@ -79,11 +201,7 @@ fn faults(block: &FaultInjection) -> String {
         words.push(format!("{}{}", statuses.join("/"), to(block.http_error_probability)));
     }
     if block.connection_errors && block.connection_error_probability > 0.0 {
-        let kind = match block.connection_error_kind {
-            ConnectionErrorKind::Http503 => "503",
-            ConnectionErrorKind::TcpReset => "resets",
-            ConnectionErrorKind::TcpClose => "closed connections",
-        };
+        let kind = fails_with(block.connection_error_kind);
         words.push(format!("{kind}{}", to(block.connection_error_probability)));
     }
     if block.timeout_errors && block.timeout_probability > 0.0 {
@@ -143,6 +261,26 @@ mod tests {
                 "at most 5 requests per second for each address",
             ),
             (r#"{ "latency": { "enabled": false } }"#, "nothing"),
+            (r#"{ "grpc": {}, "websocket": {}, "graphql": {} }"#, "nothing"),
+            (
+                r#"{ "routes": [{ "path": "/a", "method": "get", "latency": { "fixed_delay_ms": 5 }, "fault_injection": { "probability": 0.1,
+                    "fault_types": [{ "type": "http_error", "status_code": 503 }, { "type": "connection_error", "connection_error_kind": "tcp_reset" }] } },
+                    { "path": "/b", "latency": { "enabled": false } }] }"#,
+                "for GET /a: a delay of 5ms and 503 or resets to 10%, for /b: no delay",
+            ),
+            (
+                r#"{ "grpc": { "status_codes": [14, 8], "status_code_probability": 0.2, "stream_interruption_probability": 1 },
+                    "websocket": { "message_drop_probability": 0.1, "message_delay_ms": 5 },
+                    "graphql": { "error_codes": ["A"], "error_probability": 1, "partial_data_probability": 0.5 } }"#,
+                "in gRPC status 14/8 to 20% and streams cut behind 1 messages, in GraphQL errors and partial data to 50%, \
+                 in WebSocket messages dropped to 10% and messages held for 5ms",
+            ),
+            (
+                r#"{ "mutations": { "rules": [{ "name": "a", "probability": 0.1, "operations": [] }, { "name": "b", "operations": [] },
+                    { "name": "c", "operations": [] }, { "name": "d", "operations": [] }, { "name": "e", "operations": [] }] } }"#,
+                "JSON changed by the rule `a` to 10%, JSON changed by the rule `b`, JSON changed by the rule `c`, \
+                 JSON changed by the rule `d`, 1 more rules for JSON",
+            ),
         ] {
             assert_eq!(said(text), expected);
         }

@@ -37,6 +37,8 @@ mod more;
 mod names;
 mod networks;
 mod observers;
+mod request_heads;
+mod request_parts;
 mod requests;
 mod requests_end;
 mod script;
@@ -110,6 +112,8 @@ fn trials() -> Vec<Trial> {
         clocks::ALL,
         connections::ALL,
         names::ALL,
+        request_heads::ALL,
+        request_parts::ALL,
         requests::ALL,
         requests_end::ALL,
         foreign::ALL,

@@ -235,7 +235,7 @@ async fn each_block_lands_and_says_what_it_did() {
 }
 
 /// Measures until others were met as well.
-async fn eventually_landed(stage: &Stage, undo: &Value, lands: bool) -> String {
+pub async fn eventually_landed(stage: &Stage, undo: &Value, lands: bool) -> String {
     let began = Instant::now();
     loop {
         let dose = dose(stage, undo).await;
@@ -545,13 +545,13 @@ async fn requests_wait_for_no_server_that_speaks_first() {
 }
 
 /// A frame of HTTP/2 (RFC 9113, 4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// The kind, the flags, the stream and the payload of the next one.
-fn next_frame(mut stream: &TcpStream) -> std::io::Result<(u8, u8, u32, Vec<u8>)> {
+pub fn next_frame(mut stream: &TcpStream) -> std::io::Result<(u8, u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     stream.read_exact(&mut head)?;
     let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
@@ -560,12 +560,12 @@ fn next_frame(mut stream: &TcpStream) -> std::io::Result<(u8, u8, u32, Vec<u8>)>
     Ok((head[3], head[4], id, payload))
 }
 
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
 /// `END_STREAM` and `END_HEADERS`.
-const WHOLE: u8 = 5;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const WHOLE: u8 = 5;
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// `REFUSED_STREAM`: the request may be sent again.
 const REFUSED: u32 = 7;
 

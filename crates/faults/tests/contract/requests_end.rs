@@ -32,7 +32,7 @@ const SIGKILL: i32 = 9;
 const SIGSTOP: i32 = 19;
 
 /// Asks the worker until it has so many requests of others.
-fn came(to: SocketAddr, undo: &Value, count: u64) {
+pub fn came(to: SocketAddr, undo: &Value, count: u64) {
     let secret = undo["secret"].as_str().unwrap();
     eventually(LIMIT, "the request is taken", || {
         let report = get(&here(), to, &format!("x-fracas-report: {secret}\r\n"));
@@ -52,7 +52,7 @@ fn ask(to: SocketAddr, headers: &str) -> JoinHandle<String> {
     std::thread::spawn(move || rest(&stream))
 }
 
-fn has_table(there: &NetNamespace) -> bool {
+pub fn has_table(there: &NetNamespace) -> bool {
     !there.within(|| Netlink::netfilter()?.tables()).unwrap().is_empty()
 }
 

@@ -5,18 +5,20 @@ mod edit;
 mod place;
 mod whole;
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fracas_core::chaos::{FieldStep, MutationRule, Mutations as Block};
+use fracas_core::chaos::{FieldStep, MutationRule, Mutations as Block, Operation};
 use hyper::{HeaderMap, Request};
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::identity::Chance;
+use crate::service::Shared;
 use crate::upload::Upload;
 
 pub(crate) use whole::{change, room};
@@ -73,6 +75,11 @@ struct OfRule {
     corrupted: u64,
 }
 
+/// Whether a text of JSON becomes another by these operations. Which bytes of Base64 are corrupted is nobody's choice here.
+pub fn is_changed(text: &str, operations: &[Operation]) -> bool {
+    edit::apply(text, operations, &Chance::of_bytes(text.as_bytes())).is_some()
+}
+
 impl Mutations {
     /// A rule that was there before goes on counting.
     pub(crate) fn new(block: &Block, before: Option<&Self>, counts: &Arc<Counts>) -> Self {
@@ -91,7 +98,7 @@ impl Mutations {
     }
 
     /// The first rule that a request is of. If rules ask for its method, the request is read for that, and goes on as it was.
-    pub(crate) async fn find(&self, request: &mut Request<Upload>, room: &Arc<Semaphore>) -> Option<Arc<Rule>> {
+    pub(crate) async fn find(&self, request: &mut Request<Upload>, shared: &Shared) -> Option<Arc<Rule>> {
         // What none can change any more is not read.
         let count = self.rules.iter().rposition(|rule| rule.can_act())? + 1;
         let mut called = None;
@@ -106,7 +113,7 @@ impl Mutations {
             if let Some(wanted) = &rule.method {
                 let method = match called.take() {
                     Some(known) => known,
-                    None => method(request, room).await,
+                    None => method(request, shared).await,
                 };
                 let is_met = method.as_deref().is_some_and(|method| wanted.is_match(method));
                 called = Some(method);
@@ -124,6 +131,24 @@ impl Mutations {
         let counts = &self.counts;
         let one = if is_changed { &counts.corrupted } else { &counts.passed };
         one.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What becomes of a text by the rule of this name, whichever answers it would be about. It is not counted. `None`: there is no such rule.
+    pub(crate) fn trial(&self, name: &str, text: &str, chance: &Chance) -> Option<String> {
+        let rule = self.rules.iter().find(|rule| rule.rule.name == name)?;
+        let changed = rule
+            .happens(chance)
+            .then(|| edit::apply(text, &rule.rule.operations, chance));
+        Some(changed.flatten().unwrap_or_else(|| text.to_owned()))
+    }
+
+    /// Each rule in a line: its name, how many answers it could have changed, and how many it has changed.
+    pub(crate) fn tell(&self, text: &mut String) {
+        for rule in &self.rules {
+            let (name, state) = (&rule.rule.name, rule.state());
+            // A String takes all that is written.
+            let _written = writeln!(text, "rule.{name} {} {}", state.seen, state.corrupted);
+        }
     }
 
     /// What was counted.
@@ -205,11 +230,15 @@ impl Rule {
         };
         let is_its_turn = which.corrupt_every_n < 2 || behind % which.corrupt_every_n == 0;
         let has_room = which.max_corrupted == 0 || state.corrupted < which.max_corrupted;
-        let purpose = format!("proxy json_mutation {}", self.rule.name);
-        let takes = is_its_turn && has_room && chance.happens(&purpose, self.rule.probability);
+        let takes = is_its_turn && has_room && self.happens(chance);
         // At once, so that no two take the last that there is.
         state.corrupted += u64::from(takes);
         takes
+    }
+
+    fn happens(&self, chance: &Chance) -> bool {
+        let purpose = format!("proxy json_mutation {}", self.rule.name);
+        chance.happens(&purpose, self.rule.probability)
     }
 
     fn gives_back(&self) {
@@ -224,13 +253,21 @@ impl Rule {
 }
 
 /// The method that a request calls, if it is a call of JSON-RPC.
-async fn method(request: &mut Request<Upload>, room: &Arc<Semaphore>) -> Option<String> {
+async fn method(request: &mut Request<Upload>, shared: &Shared) -> Option<String> {
     // A stream that waits for an answer would wait for ever: gRPC has neither a length nor this type.
     let is_known = hyper::body::Body::size_hint(request.body()).exact().is_some();
     if !is_known && says_json(request.headers()) != Some(true) || whole::is_coded(request.headers()) {
         return None;
     }
-    let body = request.body_mut().read_ahead(LARGEST, room).await?;
+    let body = request.body_mut();
+    let over = async {
+        match shared.front {
+            // Somebody may wait for an answer before it sends the end, and no limit of ours is to be met.
+            Some(_) => drop(timeout(whole::HELD, shared.pardon()).await),
+            None => std::future::pending().await,
+        }
+    };
+    let body = body.read_ahead(LARGEST, shared.live.room(), over).await?;
     let is_large = body.len() > whole::LARGE;
     let read = move || called(&body);
     if is_large {
@@ -257,6 +294,13 @@ fn says_json(headers: &HeaderMap) -> Option<bool> {
     let kind = headers.get(hyper::header::CONTENT_TYPE)?;
     let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
+    // Messages with what stands before each, in a stream that may end with its call, whatever they are written in.
+    if ["application/grpc", "application/connect+"]
+        .iter()
+        .any(|stream| kind.starts_with(stream))
+    {
+        return Some(false);
+    }
     Some(kind == "application/json" || kind == "text/json" || kind.ends_with("+json"))
 }
 

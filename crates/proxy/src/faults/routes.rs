@@ -51,14 +51,19 @@ impl Routes {
         }
     }
 
-    /// The first that a request is of, and what counts its requests. The path comes without a query.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> (Option<&Route>, &Arc<RouteCounts>) {
-        let meets = |rule: &&Rule| {
+    /// The first that a request is of, with its place among them, and what counts its requests. The path comes without a query.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> (Option<(usize, &Route)>, &Arc<RouteCounts>) {
+        let meets = |rule: &Rule| {
             let wanted = rule.route.method.as_deref();
             wanted.is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str())) && rule.template.matches(path)
         };
-        match self.rules.iter().find(meets) {
-            Some(rule) => (Some(&rule.route), &rule.counts),
+        match self
+            .rules
+            .iter()
+            .position(meets)
+            .and_then(|at| Some((at, self.rules.get(at)?)))
+        {
+            Some((at, rule)) => (Some((at, &rule.route)), &rule.counts),
             None => (None, &self.other),
         }
     }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use hyper::Uri;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
@@ -97,14 +98,19 @@ fn kind(said: &[u8]) -> Option<Kind> {
     (!may_be).then_some(Kind::Other)
 }
 
-/// Whether this is the line of a request of HTTP/1 (RFC 9112, 3), and not of one that makes a tunnel.
+/// Whether this is the line of a request of HTTP/1 (RFC 9112, 3), and not of one that makes a tunnel. One whose target could not be passed on as
+/// it is, as with bytes that are no text, quotes in a query or a fragment, is left to its server.
 fn is_request(line: &[u8]) -> bool {
     let parts: Vec<_> = line.split(|byte| *byte == b' ').collect();
     let [method, target, version] = parts.as_slice() else {
         return false;
     };
     let is_version = matches!(version.strip_prefix(b"HTTP/1."), Some([digit]) if digit.is_ascii_digit());
-    is_method(method) && *method != b"CONNECT" && !target.is_empty() && is_version
+    is_method(method)
+        && *method != b"CONNECT"
+        && is_version
+        && !target.contains(&b'#')
+        && Uri::try_from(*target).is_ok()
 }
 
 /// Whether it is a token (RFC 9110, 5.6.2).
@@ -124,6 +130,9 @@ mod tests {
             "\r\nPOST /a?b HTTP/1.0\r\nHost",
             "m-search * HTTP/1.1\n",
             "GET http://a/ HTTP/1.1\r\n",
+            "GET /\u{e4} HTTP/1.1\r\n",
+            "OPTIONS * HTTP/1.1\r\n",
+            "GET /a^\"{}|?b^`{} HTTP/1.1\r\n",
         ] {
             assert_eq!(kind(line.as_bytes()), Some(Kind::Http1), "{line}");
         }
@@ -162,6 +171,14 @@ mod tests {
             b"CONNECT a:443 HTTP/1.1\r\n",
             b"PRI * HTTP/2.0\r\n\r\nXX",
             b"GET  HTTP/1.1\r\n",
+            b"GET /\xff HTTP/1.1\r\n",
+            b"GET http:///a HTTP/1.1\r\n",
+            b"GET /a#b HTTP/1.1\r\n",
+            b"GET /a?b#c HTTP/1.1\r\n",
+            b"GET /s?q=\"x\" HTTP/1.1\r\n",
+            b"GET /s?q=<x> HTTP/1.1\r\n",
+            b"GET /<a> HTTP/1.1\r\n",
+            b"GET /`a HTTP/1.1\r\n",
             &[b'a'; LONGEST_METHOD + 1],
         ] {
             assert_eq!(kind(other), Some(Kind::Other), "{other:?}");

@@ -15,6 +15,7 @@ use super::messages::Messages;
 use super::{is_grpc, put};
 use crate::answer::Body;
 use crate::faults::partial::{CutOff, Told};
+use crate::front::Fate;
 use crate::identity::Chance;
 use crate::service::{FAULT, Shared};
 use crate::upload::Broken;
@@ -33,23 +34,30 @@ enum End {
 /// A stream that ends behind so many messages, unless it ends before.
 #[derive(Debug)]
 struct Interrupted {
-    /// `None`: what is to pass has passed.
+    /// `None`: it was cut.
     body: Option<Body>,
     messages: Messages,
     after: u64,
+    /// What has come behind them. It passes if the fault ends before the stream is cut.
+    tail: Bytes,
+    /// Whether it ends as it would without us.
+    is_spared: bool,
     /// `None`: it has ended.
     end: Option<End>,
     /// Ends when the bytes that were handed over last are with the client.
     sent: Option<oneshot::Receiver<()>>,
     shared: Arc<Shared>,
+    /// Of its request. `None`: it does not count.
+    fate: Option<Fate>,
 }
 
-/// The answer to a call, whose stream may be cut. It is named where it may be, and counted where it is.
+/// The answer to a call, whose stream may be cut. It is named where it may be, and where it is counted it is where it is cut.
 pub(crate) fn interrupt(
     block: &Grpc,
     chance: &Chance,
     shared: &Arc<Shared>,
     mut response: Response<Body>,
+    fate: Option<Fate>,
 ) -> Response<Body> {
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(is_grpc) && !response.body().is_end_stream();
     if !is_stream || !chance.happens("proxy grpc_stream_interruption", block.stream_interruption_probability) {
@@ -66,10 +74,37 @@ pub(crate) fn interrupt(
             messages: Messages::default(),
             after: u64::from(block.interrupt_after_messages),
             end: Some(end),
+            tail: Bytes::new(),
+            is_spared: false,
             sent: None,
             shared: Arc::clone(shared),
+            fate,
         })
     })
+}
+
+impl Interrupted {
+    /// Its end in the place of all that would come.
+    fn cut(&mut self, end: End) -> Result<Frame<Bytes>, Broken> {
+        self.end = None;
+        // With the body the upstream is told.
+        self.body = None;
+        if let Some(fate) = &self.fate {
+            self.shared.metrics.met(NAME);
+            if let Some(front) = &self.shared.front {
+                front.hit(fate);
+                front.parts.grpc.hit();
+            }
+        }
+        match end {
+            End::Reset(code) => Err(CutOff::by(code).into()),
+            End::Status(code) => {
+                let mut trailers = HeaderMap::new();
+                put(&mut trailers, code, "this stream was cut off by Fracas");
+                Ok(Frame::trailers(trailers))
+            }
+        }
+    }
 }
 
 impl hyper::body::Body for Interrupted {
@@ -81,54 +116,50 @@ impl hyper::body::Body for Interrupted {
         let Some(end) = this.end else {
             return Poll::Ready(None);
         };
-        // With the body the upstream is told.
-        if this.messages.whole() >= this.after && this.body.take().is_some() {
-            this.shared.metrics.met(NAME);
+        // In front of somebody else's port: what is not cut when the fault ends never is.
+        this.is_spared |= this.shared.is_pardoned();
+        if !this.is_spared && this.messages.whole() >= this.after {
             if this.sent.is_none() && matches!(end, End::Reset(_)) {
                 // A reset takes away what waits to be sent, and that is the head. Behind a part without a byte it is on its way.
                 let (told, sent) = Told::of(Bytes::new());
                 this.sent = Some(sent);
                 return Poll::Ready(Some(Ok(Frame::data(told))));
             }
+            if let Some(sent) = &mut this.sent {
+                // Trailers wait as well: the fault may be over before a slow client has what comes before them. Nothing is ever said: it is the end
+                // that counts.
+                let _told = ready!(Pin::new(sent).poll(cx));
+            }
+            return Poll::Ready(Some(this.cut(end)));
         }
-        if let Some(body) = &mut this.body {
-            let frame = match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                other => {
-                    this.end = None;
-                    return Poll::Ready(other);
-                }
-            };
-            let mut bytes = match frame.into_data() {
+        if !this.tail.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.tail)))));
+        }
+        let frame = match &mut this.body {
+            Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+            None => None,
+        };
+        let mut bytes = match frame {
+            Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => bytes,
                 // It ended before.
                 Err(trailers) => {
                     this.end = None;
                     return Poll::Ready(Some(Ok(trailers)));
                 }
-            };
-            bytes.truncate(this.messages.take(&bytes, this.after));
-            if let End::Reset(_) = end {
-                let (told, sent) = Told::of(bytes);
-                bytes = told;
-                this.sent = Some(sent);
+            },
+            other => {
+                this.end = None;
+                return Poll::Ready(other);
             }
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        };
+        if !this.is_spared {
+            this.tail = bytes.split_off(this.messages.take(&bytes, this.after));
+            let (told, sent) = Told::of(bytes);
+            bytes = told;
+            this.sent = Some(sent);
         }
-        if let Some(sent) = &mut this.sent {
-            // Nothing is ever said: it is the end that counts.
-            let _told = ready!(Pin::new(sent).poll(cx));
-            this.sent = None;
-        }
-        this.end = None;
-        Poll::Ready(Some(match end {
-            End::Reset(code) => Err(CutOff::by(code).into()),
-            End::Status(code) => {
-                let mut trailers = HeaderMap::new();
-                put(&mut trailers, code, "this stream was cut off by Fracas");
-                Ok(Frame::trailers(trailers))
-            }
-        }))
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {

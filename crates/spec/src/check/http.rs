@@ -18,17 +18,6 @@ impl Check<'_, '_> {
         let chaos = key("chaos", "chaos");
         let mut finds = Finds::new(self.root, self.problems);
         http.chaos.check(&mut finds, &format!("{chaos}."));
-        let of_a_proxy = [
-            ("grpc", http.chaos.grpc.is_some()),
-            ("websocket", http.chaos.websocket.is_some()),
-            ("graphql", http.chaos.graphql.is_some()),
-            ("routes", !http.chaos.routes.is_empty()),
-            ("mutations", http.chaos.mutations.is_some()),
-        ];
-        for (block, _) in of_a_proxy.into_iter().filter(|(_, is_there)| *is_there) {
-            let what = "is a block of `fracas proxy`: this fault has no measure of it yet";
-            self.wrong(&format!("{chaos}.{block}"), what);
-        }
         for (path, _) in http.chaos.listeners() {
             let what = "names a listener of `fracas proxy`: this fault stands in front of one port and has none";
             self.wrong(&format!("{chaos}.{path}"), what);

@@ -1,6 +1,8 @@
 //! Seed 0's fault of requests.
 
-use fracas_core::chaos::{ChaosConfig, FaultInjection, Latency};
+use fracas_core::chaos::{
+    ChaosConfig, FaultInjection, Latency, Route, RouteFault, RouteFaultKind, RouteFaults, Template,
+};
 use fracas_core::params::{Http, Inject};
 use fracas_core::problem::codes;
 use schemars::JsonSchema;
@@ -28,6 +30,10 @@ pub(crate) struct HttpFaultParams {
     /// How many of a hundred requests fail. Default 100.
     #[serde(default = "all")]
     pub(crate) abort_percent: Number,
+    /// Which paths, without the query: those that begin so, or behind a `~` those that a regular expression matches as a whole. It begins with `/`
+    /// or `~`. Default: all.
+    #[serde(default)]
+    pub(crate) path_pattern: Option<String>,
 }
 
 /// The longest delay, in milliseconds.
@@ -78,6 +84,9 @@ impl Reader<'_, '_> {
             probability: params.delay_percent.0 / 100.0,
             ..Latency::default()
         });
+        if let Some(pattern) = &params.path_pattern {
+            return self.http_fault_of_route(pattern, &params, latency);
+        }
         let fault_injection = params.abort_code.map(|code| FaultInjection {
             http_errors: vec![code],
             http_error_probability: params.abort_percent.0 / 100.0,
@@ -88,6 +97,60 @@ impl Reader<'_, '_> {
             chaos: Box::new(ChaosConfig {
                 latency,
                 fault_injection,
+                ..ChaosConfig::default()
+            }),
+        }))
+    }
+
+    /// What is done to some paths alone.
+    fn http_fault_of_route(
+        &mut self,
+        pattern: &str,
+        params: &HttpFaultParams,
+        latency: Option<Latency>,
+    ) -> Option<Inject> {
+        let path = match pattern.strip_prefix('/') {
+            Some(_) => format!("~{}.*", regex::escape(pattern)),
+            None => pattern.to_owned(),
+        };
+        // Of what comes first in it a template would say the same, but for braces and stars, which are themselves here.
+        let is_path = |text: &str| !text.contains(['?', '#']) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let read = match pattern.strip_prefix('/') {
+            Some(rest) if !is_path(rest) => {
+                Err("is no path: it has no `?`, no `#`, no space, and what is not ASCII is in percent encoding")
+            }
+            _ => Template::read(&path).map(drop),
+        };
+        if let Err(why) = read {
+            let spot = self.spot("params.path_pattern");
+            let what = format!("`{}.params.path_pattern` {why}", self.path);
+            self.problems.error(&codes::WRONG_VALUE, spot, what);
+            return None;
+        }
+        let error = |code| RouteFaults {
+            probability: params.abort_percent.0 / 100.0,
+            fault_types: vec![RouteFault {
+                kind: RouteFaultKind::HttpError,
+                status_code: Some(code),
+                message: None,
+                connection_error_kind: None,
+                duration_ms: None,
+                truncate_percent: None,
+                corruption_type: None,
+            }],
+            ..RouteFaults::default()
+        };
+        let route = Route {
+            listeners: Vec::new(),
+            path,
+            method: None,
+            latency,
+            fault_injection: params.abort_code.map(error),
+        };
+        Some(Inject::Http(Http {
+            port: params.target_port,
+            chaos: Box::new(ChaosConfig {
+                routes: vec![route],
                 ..ChaosConfig::default()
             }),
         }))

@@ -1,12 +1,22 @@
 //! Templates of paths.
 
+use regex::{Regex, RegexBuilder};
+
 /// In bytes.
 const LONGEST: usize = 256;
+/// In bytes: what a pattern may become.
+const COMPILED: usize = 256 << 10;
 
 /// What a path must be like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Template {
-    parts: Vec<Part>,
+    like: Like,
+}
+
+#[derive(Debug, Clone)]
+enum Like {
+    Parts(Vec<Part>),
+    Pattern(Regex),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +38,23 @@ impl Template {
         if text.len() > LONGEST {
             return Err("is longer than 256 characters");
         }
+        if text == "~" {
+            return Err("has no regular expression behind its `~`: no path is empty");
+        }
+        if let Some(pattern) = text.strip_prefix('~') {
+            let built = RegexBuilder::new(&format!("^(?:{pattern})$"))
+                .size_limit(COMPILED)
+                .dfa_size_limit(COMPILED)
+                .build();
+            let like = built.map(Like::Pattern);
+            return match like {
+                // Brackets that are closed and opened again would make it another than it looks.
+                Ok(like) if Regex::new(pattern).is_ok() => Ok(Self { like }),
+                _ => Err("has no regular expression behind its `~`, or one that could cost too much"),
+            };
+        }
         let Some(path) = text.strip_prefix('/') else {
-            return Err("must begin with `/`");
+            return Err("must begin with `/`, or with `~` before a regular expression");
         };
         if path.contains(['?', '#']) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("is no path: it has no `?`, no `#`, no space, and what is not ASCII is in percent encoding");
@@ -41,13 +66,21 @@ impl Template {
             }
             parts.push(Part::read(part)?);
         }
-        Ok(Self { parts })
+        let like = Like::Parts(parts);
+        Ok(Self { like })
     }
 
-    /// Whether every path that is like another is like this.
+    /// Whether every path that is like another is like this. Of a regular expression that is known only where nothing is left to others, or where
+    /// both are the same.
     pub fn covers(&self, other: &Self) -> bool {
-        let mut there = other.parts.iter();
-        for part in &self.parts {
+        let (parts, others) = match (&self.like, &other.like) {
+            (Like::Parts(parts), Like::Parts(others)) => (parts, others),
+            (Like::Parts(parts), Like::Pattern(_)) => return parts.first() == Some(&Part::Rest),
+            (Like::Pattern(own), Like::Pattern(other)) => return own.as_str() == other.as_str(),
+            (Like::Pattern(_), Like::Parts(_)) => return false,
+        };
+        let mut there = others.iter();
+        for part in parts {
             let Some(next) = there.next() else { return false };
             let covers = match (part, next) {
                 // There is a next part, whatever it is.
@@ -65,13 +98,28 @@ impl Template {
         there.next().is_none()
     }
 
+    /// A path that is like this, with this word for whatever may be there: of letters and digits. `None`: it is a regular expression.
+    pub fn example(&self, word: &str) -> Option<String> {
+        let Like::Parts(parts) = &self.like else { return None };
+        let part = |part: &Part| match part {
+            Part::Exactly(bytes) => encoded(bytes),
+            Part::One | Part::Rest => word.to_owned(),
+        };
+        let parts: Vec<String> = parts.iter().map(part).collect();
+        Some(format!("/{}", parts.join("/")))
+    }
+
     /// Whether a path is like this. It comes without a query.
     pub fn matches(&self, path: &str) -> bool {
+        let parts = match &self.like {
+            Like::Parts(parts) => parts,
+            Like::Pattern(pattern) => return pattern.is_match(path),
+        };
         let Some(path) = path.strip_prefix('/') else {
             return false;
         };
         let mut there = path.split('/');
-        for part in &self.parts {
+        for part in parts {
             let Some(next) = there.next() else { return false };
             let meets = match part {
                 Part::Rest => return true,
@@ -124,6 +172,15 @@ fn decoded(part: &str) -> impl Iterator<Item = u8> {
     })
 }
 
+/// These bytes as a part of a path. What needs no percent encoding has none (RFC 3986, 2.3).
+fn encoded(bytes: &[u8]) -> String {
+    let one = |byte: &u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    bytes.iter().map(one).collect()
+}
+
 /// The byte whose encoding begins here.
 fn hex(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
@@ -138,6 +195,44 @@ mod tests {
     #[track_caller]
     fn matches(template: &str, path: &str) -> bool {
         Template::read(template).unwrap().matches(path)
+    }
+
+    #[test]
+    fn a_regular_expression_is_met_by_the_whole_path() {
+        for (template, path, is) in [
+            ("~/api", "/api", true),
+            ("~/api", "/api/x", false),
+            ("~/api.*", "/apix/y", true),
+            ("~/a|/b", "/b", true),
+            ("~/a|/b", "/x/b", false),
+            ("~/v[0-9]+/.*", "/v12/", true),
+            // As it is written.
+            ("~/%75", "/u", false),
+        ] {
+            assert_eq!(matches(template, path), is, "{template} {path}");
+        }
+        for wrong in ["~", "~(", "~a)(?:b", r"~(\w{500}){500}"] {
+            assert!(Template::read(wrong).is_err(), "{wrong}");
+        }
+        let covers = |own: &str, other: &str| Template::read(own).unwrap().covers(&Template::read(other).unwrap());
+        assert!(covers("~/a", "~/a") && covers("/*", "~/a"));
+        assert!(!covers("~/.*", "~/a") && !covers("~/.*", "/a") && !covers("/a", "~/a") && !covers("/{x}", "~/a"));
+        assert_eq!(Template::read("~/a").unwrap().example("x"), None);
+    }
+
+    #[test]
+    fn an_example_is_like_its_template() {
+        for (template, path) in [
+            ("/", "/"),
+            ("/users/{id}", "/users/x"),
+            ("/a%2Fb/{c}/*", "/a%2Fb/x/x"),
+            ("/%75sers/", "/users/"),
+            ("/a:b//%C3%A4", "/a%3Ab//%C3%A4"),
+        ] {
+            let read = Template::read(template).unwrap();
+            assert_eq!(read.example("x").as_deref(), Some(path));
+            assert!(read.matches(path), "{template}");
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 use fracas_core::chaos::ChaosConfig;
 
+use super::super::canary::{Asks, Messages};
 use super::*;
+use crate::impairment::verdict::Tally;
+use fracas_core::record::Landed;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -10,7 +13,7 @@ fn config(text: &str) -> ChaosConfig {
 
 fn answer(status: u16, took: u32) -> Heard {
     Heard::Answer {
-        status,
+        passed: status == 200,
         took: took * MS,
         whole: true,
     }
@@ -22,23 +25,47 @@ fn measured(config: &ChaosConfig, heard: Vec<Heard>) -> Measured {
 }
 
 fn measured_with(config: &ChaosConfig, heard: Vec<Heard>, without: Duration) -> Measured {
+    let parts = ["latency 9 3", "faults 9 3"];
+    let heard = heard.into_iter().map(|heard| (0, heard)).collect();
+    measured_of(&Part::all(config), heard, without, &parts)
+}
+
+/// The same, where the worker has counted this of parts.
+fn measured_of(parts: &[Part], heard: Vec<(usize, Heard)>, without: Duration, counted: &[&str]) -> Measured {
     let mut known = Known::default();
-    for one in &heard {
-        Expected::of(config).count(one, without, &mut known);
-    }
+    known.seen.resize(parts.len(), Seen::default());
+    known.count(parts, &heard, without);
+    let counted = counted.iter().map(|line| {
+        let words: Vec<_> = line.split(' ').collect();
+        (
+            words[0].to_owned(),
+            (words[1].parse().unwrap(), words[2].parse().unwrap()),
+        )
+    });
     Measured {
         known,
         heard,
         without,
         bystander: None,
-        report: Report { asked: 9, hit: 3 },
+        report: Report {
+            asked: 9,
+            hit: 3,
+            parts: counted.collect(),
+        },
         own: 5,
     }
 }
 
 fn landed(text: &str, heard: Vec<Heard>) -> Landed {
     let config = config(text);
-    measured(&config, heard).judge(&config, 80).1
+    measured(&config, heard).judge(&Part::all(&config), 80).1
+}
+
+/// The same of parts behind the first, each with what was heard for it.
+fn landed_of(text: &str, heard: &[(usize, Heard)], counted: &[&str]) -> (String, Landed) {
+    let parts = Part::all(&config(text));
+    let for_all = vec![(0, answer(200, 1)); 3];
+    measured_of(&parts, [for_all, heard.to_vec()].concat(), MS, counted).judge(&parts, 80)
 }
 
 #[track_caller]
@@ -77,7 +104,7 @@ fn several_kinds_of_failures_add_up() {
     let whole =
         r#"{ "fault_injection": { "http_errors": [], "partial_responses": true, "partial_response_probability": 1 } }"#;
     let broken = Heard::Answer {
-        status: 200,
+        passed: true,
         took: MS,
         whole: false,
     };
@@ -124,10 +151,10 @@ fn what_an_answer_takes_anyway_is_no_delay() {
     // Of all these 110 ms and 90 ms, 20 ms are the machine's.
     let heard = [vec![answer(200, 110); 10], vec![answer(200, 130); 10]].concat();
     assert_eq!(
-        measured_with(&half, heard.clone(), 20 * MS).known.late,
+        measured_with(&half, heard.clone(), 20 * MS).known.seen[0].late,
         Tally { seen: 10, of: 20 }
     );
-    assert_eq!(measured_with(&half, heard, MS).known.late.seen, 20);
+    assert_eq!(measured_with(&half, heard, MS).known.seen[0].late.seen, 20);
 }
 
 #[test]
@@ -143,18 +170,18 @@ fn a_bystander_and_others_are_part_of_it() {
         bystander: Some("a connection to port 7 came to somebody else".to_owned()),
         ..good.clone()
     };
-    no(hit.judge(&config, 80).1, "port 7 came to somebody else");
+    no(hit.judge(&Part::all(&config), 80).1, "port 7 came to somebody else");
     let silent = Measured {
         report: Report::default(),
         ..good.clone()
     };
     no(
-        silent.judge(&config, 80).1,
+        silent.judge(&Part::all(&config), 80).1,
         "no request came by 5 connections to port 80",
     );
     let nobody = Measured { own: 0, ..silent };
     no(
-        nobody.judge(&config, 80).1,
+        nobody.judge(&Part::all(&config), 80).1,
         "nobody else opened a connection to port 80",
     );
     assert_eq!(good.effect(), "3 of 9 requests of others were hit, in 5 connections");
@@ -167,4 +194,273 @@ fn what_counts_requests_is_not_measured() {
     no(landed(limit, some(3, 0)), "none was to");
     let pattern = r#"{ "fault_injection": { "error_pattern": { "type": "burst", "count": 2, "interval_ms": 100 } } }"#;
     assert!(matches!(landed(pattern, some(0, 3)), Landed::Unmeasured(_)));
+}
+
+const ROUTE: &str = r#"{ "routes": [
+    { "path": "/a/{b}", "fault_injection": { "fault_types": [{ "type": "http_error", "status_code": 503 }] } } ] }"#;
+
+#[test]
+fn a_route_that_nobody_called_has_not_landed() {
+    let failed = vec![(1, answer(503, 1)); 3];
+    let (delivered, good) = landed_of(ROUTE, &failed, &["route.0.faults 4 4"]);
+    assert_eq!(good, Landed::Yes);
+    assert_eq!(
+        delivered,
+        "/a/{b}: 100.0% failed, 3 of 3 probes, 4 hits on 4 requests of others, another port answers as ever"
+    );
+    no(
+        landed_of(ROUTE, &failed, &["route.0.faults 0 0"]).1,
+        "/a/{b}: none of 9 requests of others was for /a/{b}",
+    );
+    no(landed_of(ROUTE, &failed, &[]).1, "none of 9 requests of others was for");
+    no(
+        landed_of(ROUTE, &[(1, answer(200, 1))], &["route.0.faults 4 4"]).1,
+        "/a/{b}: 0.0% of 1",
+    );
+    let (_, none) = landed_of(ROUTE, &failed, &["route.0.faults 4 0"]);
+    assert!(
+        matches!(&none, Landed::Unmeasured(why) if why.contains("none of 4 requests of others was hit")),
+        "{none:?}"
+    );
+    let (_, untried) = landed_of(ROUTE, &[], &["route.0.faults 4 4"]);
+    assert!(matches!(untried, Landed::Unmeasured(why) if why.contains("no request of ours was for it")));
+    // What a route is about does not come to others.
+    let parts = Part::all(&config(ROUTE));
+    let all = vec![(0, answer(503, 1)), (1, answer(503, 1))];
+    no(
+        measured_of(&parts, all, MS, &["route.0.faults 4 4"])
+            .judge(&parts, 80)
+            .1,
+        "1 of 1 probes failed, and none was to",
+    );
+}
+
+#[test]
+fn a_matcher_that_takes_nobody_has_not_landed() {
+    let matched = r#"{ "fault_injection": { "http_errors": [503], "http_error_probability": 1,
+        "request_matcher": { "headers": [{ "name": "x-nobody" }] } } }"#;
+    let parts = Part::all(&config(matched));
+    let failed = vec![(0, answer(503, 1)); 3];
+    let of = |counted: &[&str]| measured_of(&parts, failed.clone(), MS, counted).judge(&parts, 80).1;
+    assert_eq!(of(&["faults 2 2"]), Landed::Yes);
+    no(
+        of(&["faults 0 0"]),
+        "none of 9 requests of others was one that `request_matcher` takes",
+    );
+}
+
+#[test]
+fn a_route_has_a_request_that_no_other_takes() {
+    let config = config(
+        r#"{ "routes": [
+            { "path": "/{x}/fracas", "latency": {} }, { "path": "/a/{y}", "latency": {} },
+            { "path": "/b", "method": "GET", "latency": {} }, { "path": "/b", "latency": {} },
+            { "path": "/c", "method": "HEAD", "latency": {} }, { "path": "/d", "method": "CONNECT", "latency": {} },
+            { "path": "/*", "method": "get", "latency": {} }, { "path": "~/e.*", "latency": {} } ] }"#,
+    );
+    let asks: Vec<_> = Part::all(&config)
+        .into_iter()
+        .map(|part| {
+            let of = |asks: Asks| asks.about.unwrap_or(format!("{} {}", asks.method, asks.path));
+            part.asks.map(of)
+        })
+        .collect();
+    let expected = [
+        Some("POST /"),
+        Some("GET /fracas/fracas"),
+        Some("GET /a/fracas0"),
+        Some("GET /b"),
+        Some("POST /b"),
+        Some("HEAD /c"),
+        None,
+        Some("GET /fracas"),
+        Some("route 7"),
+    ];
+    assert_eq!(asks, expected.map(|asks| asks.map(str::to_owned)));
+}
+
+#[test]
+fn a_route_s_shares_are_those_of_its_kinds() {
+    let config = config(
+        r#"{ "latency": { "fixed_delay_ms": 100 }, "traffic_shaping": { "packet_loss_percent": 50 }, "routes": [
+            { "path": "/a", "latency": { "enabled": false }, "fault_injection": { "probability": 0.5, "fault_types": [
+                { "type": "http_error", "status_code": 503 }, { "type": "timeout", "duration_ms": 5 },
+                { "type": "partial_response", "truncate_percent": 5 }, { "type": "payload_corruption", "corruption_type": "bit_flip" } ] } },
+            { "path": "/b", "fault_injection": { "enabled": false } } ] }"#,
+    );
+    let parts = Part::all(&config);
+    let of = |at: usize| {
+        let expected = parts[at].expected;
+        [expected.failed, expected.harmed, expected.late.share].map(|share| (share * 1000.0).round() as u32)
+    };
+    // Of four kinds two fail, so a quarter of all; the rest of what meets any is harmed.
+    assert_eq!(of(1), [625, 333, 0]);
+    assert_eq!(of(2), [500, 0, 1000]);
+    assert_eq!(of(0), [500, 0, 1000]);
+}
+
+#[test]
+fn each_part_has_its_turn() {
+    let routes: Vec<_> = (0..30)
+        .map(|n| format!(r#"{{ "path": "/{n}", "latency": {{}} }}"#))
+        .collect();
+    let parts = Part::all(&config(&format!(r#"{{ "routes": [{}] }}"#, routes.join(","))));
+    let mut known = Known::default();
+    let (first, second) = (known.turns(&parts), known.turns(&parts));
+    assert_eq!(first, (0..20).collect::<Vec<_>>());
+    assert_eq!(second, (20..31).chain(0..9).collect::<Vec<_>>());
+    let alone = Part::all(&config(ERRORS));
+    assert_eq!(Known::default().turns(&alone), vec![0; 20]);
+    assert_eq!(Known::default().turns(&Part::all(&config(DELAY))), vec![0; 3]);
+}
+
+#[test]
+fn messages_are_counted_one_by_one() {
+    let block = r#"{ "websocket": { "close_codes": [1011], "close_probability": 0.25, "message_drop_probability": 0.5,
+        "message_corruption_probability": 0.5, "message_delay_ms": 40, "message_delay_probability": 0.5 } }"#;
+    let parts = Part::all(&config(block));
+    let expected = parts[1].expected;
+    // Of four that come to be seen or close, one closes, three come to be dropped, and half of those are.
+    assert!((expected.failed - 0.4).abs() < 1e-9, "{expected:?}");
+    let mut seen = Seen::default();
+    let gaps = [1, 45, 1, 60].map(|millis| millis * MS).to_vec();
+    let came = Messages {
+        of: 10,
+        gaps,
+        harmed: 2,
+        is_closed: false,
+        is_over: true,
+    };
+    expected.count(&Heard::Messages(came.clone()), MS, &mut seen);
+    let tally = |seen, of| Tally { seen, of };
+    assert_eq!(
+        (seen.failed, seen.dropped, seen.harmed, seen.late),
+        (tally(0, 4), tally(6, 10), tally(2, 4), tally(2, 4))
+    );
+    let closed = Messages {
+        is_closed: true,
+        ..came
+    };
+    expected.count(&Heard::Messages(closed), MS, &mut seen);
+    assert_eq!((seen.failed, seen.dropped), (tally(1, 9), tally(6, 10)));
+}
+
+#[test]
+fn a_rule_whose_answers_nobody_got_has_not_landed() {
+    let rules = r#"{ "mutations": { "rules": [
+        { "name": "r", "operations": [{ "type": "delete_field", "field": "a" }] },
+        { "name": "never", "probability": 0.0, "operations": [{ "type": "delete_field", "field": "a" }] } ] } }"#;
+    let changed = Heard::Answer {
+        passed: true,
+        took: MS,
+        whole: false,
+    };
+    let changed = vec![(1, changed); 3];
+    assert_eq!(landed_of(rules, &changed, &["rule.r 5 2"]).1, Landed::Yes);
+    no(
+        landed_of(rules, &changed, &["rule.r 0 0"]).1,
+        "was answered by JSON that the rule `r` is about",
+    );
+    let (_, none) = landed_of(rules, &changed, &["rule.r 5 0"]);
+    assert!(matches!(none, Landed::Unmeasured(why) if why.contains("none of 5 answers")));
+    no(landed_of(rules, &[(1, answer(200, 1))], &["rule.r 5 2"]).1, "0.0% of 1");
+}
+
+#[test]
+fn what_no_request_of_ours_can_see_is_not_measured() {
+    let long = r#"{ "grpc": { "stream_interruption_probability": 1, "interrupt_after_messages": 5000 } }"#;
+    let (_, landed) = landed_of(long, &[(1, answer(200, 1))], &["grpc 5 2"]);
+    assert!(matches!(landed, Landed::Unmeasured(why) if why.contains("no stream of ours has so many messages")));
+    let large = r#"{ "mutations": { "rules": [
+        { "name": "r", "operations": [{ "type": "truncate_array", "field": "a", "value": 100000 }] } ] } }"#;
+    let (_, landed) = landed_of(large, &[], &["rule.r 5 2"]);
+    assert!(matches!(landed, Landed::Unmeasured(why) if why.contains("too large for a request of ours")));
+}
+
+#[test]
+fn what_is_done_to_all_has_landed_when_others_were_hit() {
+    let harms = r#"{ "fault_injection": { "http_errors": [], "payload_corruption": true, "payload_corruption_probability": 1,
+        "corruption_type": "bit_flip" } }"#;
+    let broken = Heard::Answer {
+        passed: true,
+        took: MS,
+        whole: false,
+    };
+    for (text, heard, counter) in [
+        (harms, broken, "faults"),
+        (ERRORS, answer(503, 1), "faults"),
+        (DELAY, answer(200, 102), "latency"),
+    ] {
+        let parts = Part::all(&config(text));
+        let heard = vec![(0, heard); 3];
+        let judged = |hit: u32| {
+            let counted = format!("{counter} 9 {hit}");
+            measured_of(&parts, heard.clone(), MS, &[&counted]).judge(&parts, 80)
+        };
+        assert!(
+            matches!(judged(0).1, Landed::Unmeasured(why) if why == "none of 9 requests of others was hit so far"),
+            "{text}"
+        );
+        let (delivered, landed) = judged(1);
+        assert!(
+            landed == Landed::Yes && delivered.contains("1 hits on 9 requests of others"),
+            "{delivered}"
+        );
+    }
+    // Nobody can meet it.
+    let never =
+        r#"{ "latency": { "fixed_delay_ms": 100, "probability": 0 }, "fault_injection": { "http_errors": [] } }"#;
+    assert!(Part::all(&config(never))[0].needs.is_empty());
+}
+
+#[test]
+fn what_is_done_to_all_is_tried_by_what_is_of_no_route_or_has_not_landed() {
+    let routes = |delay: &str, paths: &[&str], own: &str| {
+        let routes: Vec<_> = paths
+            .iter()
+            .map(|path| format!(r#"{{ "path": "{path}", {own} }}"#))
+            .collect();
+        format!(r#"{{ {delay} "routes": [{}] }}"#, routes.join(", "))
+    };
+    let delay = r#""latency": { "fixed_delay_ms": 100 },"#;
+    let (held, fails) = (
+        r#""latency": { "fixed_delay_ms": 50 }"#,
+        r#""fault_injection": { "fault_types": [{ "type": "http_error", "status_code": 503 }] }"#,
+    );
+    let path = |paths: &[&str]| {
+        let base = Part::all(&config(&routes(delay, paths, held))).remove(0);
+        base.asks.map(|asks| asks.path)
+    };
+    assert_eq!(path(&["/", "/{a}/{b}"]).as_deref(), Some("/fracas"));
+    assert_eq!(
+        path(&["/", "/{a}", "/{a}/{b}"]).as_deref(),
+        Some("/fracas/fracas/fracas")
+    );
+    let unseen = |delay: &str, own: &str| Part::all(&config(&routes(delay, &["/*"], own))).remove(0).unseen;
+    // Where all are of a route nobody meets it, or those of that route do, unless they fail.
+    assert!(unseen(delay, held).is_some() && unseen(delay, fails).is_some());
+    assert_eq!(unseen("", held), None);
+    let some = fails.replace("\"fault_types\"", "\"probability\": 0.5, \"fault_types\"");
+    assert_eq!(unseen(delay, &some), None);
+    let parts = Part::all(&config(&routes(delay, &["/*"], fails)));
+    let measured = measured_of(
+        &parts,
+        vec![(1, answer(503, 1)); 3],
+        MS,
+        &["latency 9 9", "route.0.faults 9 9"],
+    );
+    assert!(
+        matches!(measured.judge(&parts, 80).1, Landed::Unmeasured(why) if why == "no request of ours is of no route")
+    );
+}
+
+#[test]
+fn what_none_could_meet_so_far_is_unmeasured() {
+    let both = r#"{ "fault_injection": { "http_errors": [503], "http_error_probability": 0.5 }, "latency": { "fixed_delay_ms": 100 } }"#;
+    assert!(
+        matches!(landed(both, some(2, 0)), Landed::Unmeasured(why) if why == "no request of ours could be late so far")
+    );
+    // Where all fail there can be none.
+    let all = both.replace("0.5", "1");
+    assert_eq!(landed(&all, some(2, 0)), Landed::Yes);
 }

@@ -1,5 +1,6 @@
 //! Answers that are read whole, and changed. What cannot be goes on as it came.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,18 +12,22 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::sleep;
 
 use super::{LARGEST, Rule, edit, says_json};
 use crate::ahead::Ahead;
 use crate::body::Body;
 use crate::identity::Chance;
+use crate::service::Shared;
 use crate::upload::Broken;
 
 /// In bytes, of all bodies that are read at the same time.
 const ALL: usize = 128 << 20;
 /// In bytes: what is larger is read, or changed, beside the others, whom it would hold up.
 pub(super) const LARGE: usize = 64 << 10;
+
+/// How long a body is held in front of somebody else's port, where no limit of ours is to be met.
+pub(super) const HELD: Duration = Duration::from_secs(5);
 
 /// Room for bodies that are read.
 pub(crate) fn room() -> Arc<Semaphore> {
@@ -43,20 +48,18 @@ struct Come {
 }
 
 /// Changes an answer, if this rule does.
-pub(crate) async fn change(
-    rule: &Arc<Rule>,
-    chance: &Chance,
-    room: &Arc<Semaphore>,
-    limit: Duration,
-    response: Response<Body>,
-) -> Changed {
+pub(crate) async fn change(rule: &Arc<Rule>, chance: &Chance, shared: &Shared, response: Response<Body>) -> Changed {
     let passes = |response| Changed { response, by: None };
     if !rule.can_act() || !can_be(&response) {
         return passes(response);
     }
     let (mut head, body) = response.into_parts();
-    let (come, whole) = read(body, room, limit).await;
-    let Some(whole) = whole else {
+    let limit = match shared.front {
+        Some(_) => shared.limits.answer.min(HELD),
+        None => shared.limits.answer,
+    };
+    let (come, whole) = read(body, shared.live.room(), limit, shared.pardon()).await;
+    let Some(whole) = whole.filter(|_| !shared.is_pardoned()) else {
         return passes(Response::from_parts(head, Body::changed(come)));
     };
     let by = Arc::clone(rule);
@@ -114,8 +117,19 @@ fn can_be(response: &Response<Body>) -> bool {
 }
 
 /// Reads a body: what has come of it, and if that is all, its bytes.
-async fn read(mut body: Body, room: &Arc<Semaphore>, limit: Duration) -> (Come, Option<Bytes>) {
-    let (ahead, whole) = Ahead::read(&mut body, LARGEST, room, Some(Instant::now() + limit)).await;
+async fn read(
+    mut body: Body,
+    room: &Arc<Semaphore>,
+    limit: Duration,
+    over: impl Future<Output = ()>,
+) -> (Come, Option<Bytes>) {
+    let ends = async {
+        tokio::select! {
+            () = sleep(limit) => {}
+            () = over => {}
+        }
+    };
+    let (ahead, whole) = Ahead::read(&mut body, LARGEST, room, ends).await;
     let come = ahead.length();
     let come = Come {
         left: match whole {
@@ -181,6 +195,8 @@ impl hyper::body::Body for Come {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use http_body_util::channel::Channel;
     use http_body_util::{BodyExt as _, Full};
 
@@ -195,7 +211,7 @@ mod tests {
         let limit = Duration::from_secs(30);
         for (count, is_read) in [(4, false), (5, true)] {
             let room = Arc::new(Semaphore::new(count));
-            let (come, whole) = read(body(), &room, limit).await;
+            let (come, whole) = read(body(), &room, limit, pending()).await;
             assert_eq!(whole.is_some(), is_read);
             assert_eq!(come.size_hint().exact(), Some(5));
             assert_eq!(room.available_permits(), if is_read { 0 } else { 4 });
@@ -215,7 +231,7 @@ mod tests {
         }
         let body = Body::changed(body);
         // There is no room for the last one.
-        let (mut come, whole) = read(body, &room, Duration::from_secs(30)).await;
+        let (mut come, whole) = read(body, &room, Duration::from_secs(30), pending()).await;
         assert!(whole.is_none());
         for left in [3, 6, 9, 9] {
             assert!(come.frame().await.is_some());
@@ -227,7 +243,7 @@ mod tests {
     async fn what_goes_on_in_its_place_gives_all_back() {
         for changed in ["[]", "[1,2,3,4,5]"] {
             let room = Arc::new(Semaphore::new(9));
-            let (come, _) = read(body(), &room, Duration::from_secs(30)).await;
+            let (come, _) = read(body(), &room, Duration::from_secs(30), pending()).await;
             let mut come = come.with(Bytes::from_static(changed.as_bytes()), true);
             assert_eq!(room.available_permits(), 4);
             assert!(come.frame().await.is_some());
@@ -237,7 +253,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_is_what_is_still_to_come() {
-        let (come, _) = read(body(), &room(), Duration::from_secs(30)).await;
+        let (come, _) = read(body(), &room(), Duration::from_secs(30), pending()).await;
         let mut come = come.with(Bytes::from_static(b"[]"), true);
         assert_eq!(come.size_hint().exact(), Some(2));
         assert!(!come.is_end_stream());
