@@ -118,7 +118,9 @@ mod tests {
             sender.send_data(Bytes::from_static(part.as_bytes())).await.unwrap();
         }
         let sender = (!ends).then_some(sender);
-        let (mut ahead, whole) = Ahead::read(&mut body, most, &room, tokio::time::sleep(limit)).await;
+        // tidy: sleep because it is the limit itself
+        let limit = tokio::time::sleep(limit);
+        let (mut ahead, whole) = Ahead::read(&mut body, most, &room, limit).await;
         let (come, left) = (ahead.length(), room.available_permits());
         drop(sender);
         while ahead.next().is_some() {}
