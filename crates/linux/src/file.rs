@@ -39,6 +39,9 @@ pub fn open_dsync_append(path: &Path) -> io::Result<File> {
 /// Whether somebody has a file open for writing, ourselves among them. The kernel gives a lease for reading to nobody while there is one
 /// (fcntl(2), `F_SETLEASE`), and it is given back at once; who opens the file for writing in between waits as long.
 ///
+/// On a file system of the network (NFSv4, CIFS) the server gives leases, or does not: `true` there may mean nobody. So nobody should wait
+/// for `false` without a limit; who follows a file of the proxy waits for five seconds.
+///
 /// # Errors
 /// It cannot be known: the file is another user's, or its file system has no leases.
 pub fn is_being_written(path: &Path) -> io::Result<bool> {

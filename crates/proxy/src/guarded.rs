@@ -162,7 +162,9 @@ mod tests {
         assert_eq!(guarded.patience, Duration::from_secs(30));
         guarded.patience = patience;
         let begun = Instant::now();
-        assert!(guarded.frame().await.unwrap().unwrap_err().is::<CutOff>());
+        // An hour is not waited for.
+        let frame = tokio::time::timeout(Duration::from_mins(1), guarded.frame()).await;
+        assert!(frame.unwrap().unwrap().unwrap_err().is::<CutOff>());
         begun.elapsed()
     }
 
@@ -173,7 +175,6 @@ mod tests {
         assert!(waited >= patience, "{waited:?}");
         let over = Progress::new();
         over.set_over();
-        let long = Duration::from_hours(1);
-        assert!(waits(long, over).await < long);
+        waits(Duration::from_hours(1), over).await;
     }
 }

@@ -104,19 +104,21 @@ impl Measures {
     }
 
     /// How many have ended by now, and the median and the 99th percentile, in milliseconds, of how long those took of them that came after
-    /// so many, the last [`KEPT`] of them; `None` of none. Whoever is about to be added is not waited for: an earlier one stands for it.
+    /// so many, the last [`KEPT`] of them; `None` of none. Whoever is about to be added is not waited for, and not made up for.
     pub(crate) fn since(&self, before: usize) -> (usize, [Option<f64>; 2]) {
         let ended = self.ended();
+        (ended, self.between(before, ended))
+    }
+
+    fn between(&self, before: usize, ended: usize) -> [Option<f64>; 2] {
         let mut all = Vec::with_capacity(ended.saturating_sub(before).min(KEPT));
-        for (index, part) in self.parts.iter().enumerate() {
-            // Of the first so many, those that are in this part.
-            let of = |count: usize| (count + PARTS - 1 - index) / PARTS;
+        for part in &self.parts {
             let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = part.iter().rev().take(of(ended).saturating_sub(of(before)));
-            all.extend(last.map(|(_, sample)| sample.latency_ms));
+            let meanwhile = part.iter().filter(|(number, _)| (before..ended).contains(number));
+            all.extend(meanwhile.map(|(_, sample)| sample.latency_ms));
         }
         let spread = Spread::of(all);
-        (ended, [spread.p50_ms, spread.p99_ms])
+        [spread.p50_ms, spread.p99_ms]
     }
 
     /// What is said of them.
@@ -190,6 +192,21 @@ mod tests {
         add(150, 10_000);
         let kept = Spread::of((10_000 - KEPT as u64..10_000).map(|n| n as f64).collect());
         assert_eq!(measures.since(seen), (10_000, [kept.p50_ms, kept.p99_ms]));
+    }
+
+    #[test]
+    fn who_came_after_the_count_was_read_is_of_the_next_look() {
+        let measures = Measures::default();
+        let sample = |latency_ms| Sample {
+            timestamp: Timestamp::now(),
+            latency_ms,
+            injected_ms: 0.0,
+        };
+        (0..PARTS).for_each(|_| measures.put(sample(1.0)));
+        let ended = measures.ended();
+        (0..PARTS).for_each(|_| measures.put(sample(2.0)));
+        assert_eq!(measures.between(0, ended), [Some(1.0); 2]);
+        assert_eq!(measures.between(ended, 2 * PARTS), [Some(2.0); 2]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Watch {
     shared: Arc<Shared>,
     /// So many answers had ended by the last look.
     seen: usize,
+    /// By the one before it.
+    earlier: usize,
 }
 
 /// What is seen in one look.
@@ -36,21 +38,36 @@ pub struct Look {
 impl Watch {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let seen = shared.measures.ended();
-        Self { shared, seen }
+        Self {
+            shared,
+            seen,
+            earlier: seen,
+        }
     }
 
     /// Looks once.
     pub fn look(&mut self) -> Look {
-        let (seen, [p50_ms, p99_ms]) = self.shared.measures.since(self.seen);
-        self.seen = seen;
+        let (ended, look) = self.since(self.seen);
+        self.earlier = std::mem::replace(&mut self.seen, ended);
+        look
+    }
+
+    /// Looks for the last time, at what ended since the look before the last: since that one it may be a moment.
+    pub fn last_look(&self) -> Look {
+        self.since(self.earlier).1
+    }
+
+    fn since(&self, before: usize) -> (usize, Look) {
+        let (ended, [p50_ms, p99_ms]) = self.shared.measures.since(before);
         let mut scenarios = self.shared.scenarios.names();
         scenarios.extend(self.shared.orchestra.scenarios());
-        Look {
+        let look = Look {
             counts: self.shared.metrics.counts(NAMES),
             p50_ms,
             p99_ms,
             scenarios,
             orchestration: self.shared.orchestra.running(),
-        }
+        };
+        (ended, look)
     }
 }

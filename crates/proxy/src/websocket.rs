@@ -352,6 +352,8 @@ impl<'s> Way<'s> {
             match (&mut *from).take(room as u64).read_buf(&mut self.ahead).await {
                 Ok(0) => self.is_over = true,
                 Ok(_) => {}
+                // By TLS without its word for it (close_notify): that the message was whole is known, and it passes first.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.is_over = true,
                 Err(error) => return error,
             }
         }

@@ -32,6 +32,14 @@ pub struct TrafficShaping {
     pub connection_timeout_ms: u64,
 }
 
+impl TrafficShaping {
+    /// Whether so many in a row can be lost on average of [`Self::packet_loss_percent`]: something is lost, and one that is not parts two rows.
+    pub fn has_room_for(&self, burst: f64) -> bool {
+        let percent = self.packet_loss_percent;
+        percent > 0.0 && (percent >= 100.0 || percent <= burst * (100.0 - percent))
+    }
+}
+
 impl Default for TrafficShaping {
     fn default() -> Self {
         Self {

@@ -63,7 +63,8 @@ pub(crate) struct Proxy {
     /// Shows on standard error what passes, once a second: requests, errors (answers of 500 or more, and connections that a fault ended without
     /// an answer) and faults a second and in all, how long half of the answers and 99 of a hundred took that ended in that second, open
     /// connections, and which scenarios and steps act. On a terminal these are a few lines that change; elsewhere, where TERM is `dumb`, and
-    /// with --verbose it is a line each second, and with --log-format json an object
+    /// with --verbose it is a line each second, and with --log-format json an object. A second in which standard error takes nothing is left
+    /// out: it holds up neither traffic nor the end
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) live: bool,
     /// How long the upstream may take for the head of its answer, from the last part of the request on that it took; then the answer is 504
@@ -130,7 +131,8 @@ pub(crate) struct Chaos {
     /// Lets so many bytes of bodies pass in a second, of all connections together
     #[arg(long, value_name = "BYTES")]
     pub(crate) chaos_bandwidth_limit: Option<u64>,
-    /// Loses so many of a hundred requests: their answer is 408
+    /// Loses so many of a hundred requests: their answer is 408. In rows as long as the profile or the file says, if so many can be lost in
+    /// such rows, and otherwise each by itself
     #[arg(long, value_name = "PERCENT")]
     pub(crate) chaos_packet_loss: Option<f64>,
     #[command(flatten)]

@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use crate::cli::{Common, Proxy};
 use crate::document::last;
 use crate::output::{tell, tell_warning};
+use crate::picture;
 use crate::screen::Show;
 use crate::settings::{Settings, env};
 use flags::Origin;
@@ -239,6 +240,8 @@ async fn serve(
             "warning: nobody vouches for the upstream (--upstream-insecure): whoever is on the way to it can read and change what passes",
         );
     }
+    // From here on who tells something also carries traffic.
+    picture::hold_nobody_up();
     let (stop, stopping) = watch::channel(false);
     // Last: what was told until now stands above it.
     let live = asked.live.then(|| {
@@ -302,18 +305,20 @@ async fn signals(
     again: &Cell<bool>,
 ) -> Infallible {
     stops.next().await;
+    // First: whoever is told may hold up the telling.
+    let _heard = stop.send(true);
     if !quiet {
         tell("asked to stop: no new connections; open requests go on");
     }
-    let _heard = stop.send(true);
-    tokio::select! {
-        () = tokio::time::sleep(drain) => {}
-        _ = stops.next() => {
-            again.set(true);
-            tell("asked once more: nothing is waited for");
-        }
-    }
+    let asked_again = tokio::select! {
+        () = tokio::time::sleep(drain) => false,
+        _ = stops.next() => true,
+    };
+    again.set(asked_again);
     let _heard = hurry.send(true);
+    if asked_again {
+        tell("asked once more: nothing is waited for");
+    }
     std::future::pending().await
 }
 

@@ -410,7 +410,8 @@ fn what_is_half_written_does_not_act() {
     let other = Proxied::start(&cli, &["--chaos-config", &beside]);
     let mut writer = fs::File::create(&file).unwrap();
     writer.write_all(fails(502).as_bytes()).unwrap();
-    for status in ["503", "504", "505", "503", "504", "505"] {
+    // Far fewer than there are looks before somebody who writes is waited for no longer.
+    for status in ["503", "504"] {
         replace(&beside, &fails(status.parse().unwrap()));
         becomes(&other, status);
         assert_eq!(proxy.get("/", "a").status(), "501");

@@ -191,6 +191,30 @@ fn flags_win_over_the_file() {
     assert_eq!(proxy.get("/", "a").header("x-fracas-fault"), "packet_loss");
 }
 
+#[test]
+fn a_share_that_is_lost_wins_over_the_bursts_of_a_profile() {
+    let cli = Cli::new();
+    for (profile, percent, burst) in [
+        ("intermittent", "0", None),
+        ("congested", "90", None),
+        ("congested", "100", Some(())),
+        ("congested", "1", Some(())),
+    ] {
+        let bursts =
+            config(&Proxied::start(&cli, &["--chaos-profile", profile]))["traffic_shaping"]["packet_loss_burst"].take();
+        assert!(bursts.is_f64(), "{profile}: {bursts}");
+        let words = ["--chaos-profile", profile, "--chaos-packet-loss", percent];
+        let shaping = config(&Proxied::start(&cli, &words))["traffic_shaping"].take();
+        assert_eq!(
+            shaping["packet_loss_percent"].as_f64(),
+            percent.parse().ok(),
+            "{words:?}"
+        );
+        let expected = burst.map_or(Value::Null, |()| bursts);
+        assert_eq!(shaping["packet_loss_burst"], expected, "{words:?}");
+    }
+}
+
 fn config(proxy: &Proxied) -> Value {
     serde_json::from_str(&proxy.get("/api/chaos/config", "a").body).unwrap()
 }

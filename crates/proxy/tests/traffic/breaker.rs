@@ -190,9 +190,11 @@ async fn what_a_scenario_opened_stays_open_behind_its_stop_and_an_orchestration_
     assert_eq!(state(&proxy).await, "open");
     let head = client.ask(GET).await;
     assert!(head.contains("\r\nx-fracas-fault: circuit_breaker\r\n"), "{head}");
-    let whole = json!({ "name": "o", "steps": [{ "name": "a", "duration_seconds": 0.02 }] });
+    let whole = json!({ "name": "o", "steps": [{ "name": "a", "duration_seconds": 600_000 }] });
     send(&proxy, "/orchestration/start", &whole.to_string()).await;
     until(&proxy, "closed").await;
+    assert_eq!(get(&proxy, "/orchestration/status").await["is_running"], true);
+    assert_eq!(post(&proxy, "/orchestration/stop").await.status(), 200);
     soon_async("it is over", async || {
         get(&proxy, "/orchestration/status").await["is_running"] == false
     })

@@ -212,24 +212,31 @@ async fn a_hook_changes_nothing_by_the_api_of_its_own_proxy() {
     assert_eq!(said, "none");
 }
 
+/// A proxy that begins with an orchestration that asks the proxy's own API, and that.
+fn with_first() -> (Stand, Value) {
+    loop {
+        let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = held.local_addr().unwrap();
+        let first = hooked(sends(&format!("http://{at}/api/chaos/status")));
+        let wish = wish("{}").api_at(at).orchestrations(Orchestrations {
+            first: Some(serde_json::from_value(first.clone()).unwrap()),
+            ..Orchestrations::default()
+        });
+        drop(held);
+        // Somebody else may have been given the port in between.
+        if let Some(proxy) = wish.start_unless_taken() {
+            return (proxy, first);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_that_could_run_a_program_may_use_the_api() {
     let own = |proxy: &Stand| sends(&format!("http://{}/api/chaos/status", proxy.api));
     let proxy = wish("{}").orchestrations(may_run()).start();
     assert_eq!(failure(&proxy, hooked(own(&proxy))).await, "none");
     // So does the one that was named when the proxy was started.
-    let at = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let first = hooked(sends(&format!("http://{at}/api/chaos/status")));
-    let proxy = wish("{}")
-        .api_at(at)
-        .orchestrations(Orchestrations {
-            first: Some(serde_json::from_value(first.clone()).unwrap()),
-            ..Orchestrations::default()
-        })
-        .start();
+    let (proxy, first) = with_first();
     assert_eq!(ended(&proxy).await["state"], "completed");
     let said = failure(&proxy, first).await;
     assert!(said.contains("is of the proxy itself"), "{said}");

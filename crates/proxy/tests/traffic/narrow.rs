@@ -19,17 +19,35 @@ fn proxy(upstream: &Upstream) -> Stand {
     wish(&config).to(&upstream.url()).start()
 }
 
-/// Lets our threads run before all others, by real time's policy (sched(7)): it is their own time that is measured, and not for how long
-/// others have the processors. Who may not say so needs a machine that is quiet.
-#[expect(clippy::disallowed_methods, reason = "the policy is set by its own program")]
-#[expect(clippy::print_stdout, reason = "on what the result depends is a part of it")]
-fn before_all_others() {
-    let mut chrt = Command::new("chrt");
-    chrt.args(["--all-tasks", "--fifo", "--pid", "1", &id().to_string()]);
-    let is_set = chrt.stdout(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !is_set {
-        println!("measured among whatever else the machine does");
+/// While it is there, the threads that there are now run before all others, by real time's policy (sched(7)): it is their own time that is
+/// measured, and not for how long others have the processors. Who may not say so needs a machine that is quiet.
+struct BeforeAllOthers;
+
+impl BeforeAllOthers {
+    #[expect(clippy::print_stdout, reason = "on what the result depends is a part of it")]
+    fn begin() -> Self {
+        // What is started meanwhile by whoever else is in this process has no part in it.
+        if !chrt(&["--reset-on-fork", "--fifo", "--pid", "1"]) {
+            println!("measured among whatever else the machine does");
+        }
+        Self
     }
+}
+
+impl Drop for BeforeAllOthers {
+    fn drop(&mut self) {
+        // Where it was not begun, it changes nothing.
+        let _back = chrt(&["--other", "--pid", "0"]);
+    }
+}
+
+/// Sets the policy of all our threads.
+#[expect(clippy::disallowed_methods, reason = "the policy is set by its own program")]
+fn chrt(policy: &[&str]) -> bool {
+    let mut chrt = Command::new("chrt");
+    chrt.arg("--all-tasks").args(policy).arg(id().to_string());
+    chrt.stdout(Stdio::null()).stderr(Stdio::null());
+    chrt.status().is_ok_and(|status| status.success())
 }
 
 /// Whether so many bytes since then are what the limit lets pass, to two percent.
@@ -74,11 +92,11 @@ async fn both_ways(mut client: Raw) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_has_all_of_it() {
-    before_all_others();
     for upstream in [Upstream::start().await, Upstream::http2().await] {
         let proxy = proxy(&upstream);
         let at = proxy.address;
         let (first, second, third) = (Raw::to(at).await, Http2::to(at).await, Raw::to(at).await);
+        let _first = BeforeAllOthers::begin();
         let begun = Instant::now();
         check("down", down(first).await, begun);
         let begun = Instant::now();
@@ -88,17 +106,18 @@ async fn each_way_has_all_of_it() {
     }
     let proxy = proxy(&Upstream::start().await);
     let client = Raw::to(proxy.address).await;
+    let _first = BeforeAllOthers::begin();
     let begun = Instant::now();
     check("tunnel", both_ways(client).await, begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_ways_share_it() {
-    before_all_others();
     let proxy = proxy(&Upstream::start().await);
     let at = proxy.address;
     let (first, second, third) = (Raw::to(at).await, Raw::to(at).await, Raw::to(at).await);
     let fourth = Http2::to(at).await;
+    let _first = BeforeAllOthers::begin();
     let begun = Instant::now();
     let bytes = tokio::join!(down(first), up(second), both_ways(third), down_by_http2(fourth));
     check("together", bytes.0 + bytes.1 + bytes.2 + bytes.3, begun);

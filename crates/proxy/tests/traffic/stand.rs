@@ -179,7 +179,22 @@ impl Wish {
 
     pub(crate) fn start(self) -> Stand {
         let patience = self.patience;
-        let proxy = self.bind();
+        Self::serve(self.bind(), patience)
+    }
+
+    /// `None`: somebody else has a port of it.
+    pub(crate) fn start_unless_taken(self) -> Option<Stand> {
+        match Proxy::bind(self.order) {
+            Ok(proxy) => Some(Self::serve(proxy, self.patience)),
+            Err(problem) => {
+                let said = problem.to_string();
+                assert!(said.contains("Address already in use"), "{said}");
+                None
+            }
+        }
+    }
+
+    fn serve(proxy: Proxy, patience: Duration) -> Stand {
         let (address, api) = (proxy.address().unwrap(), proxy.api_address().unwrap());
         let listeners = proxy.listeners().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::api::put;
 use crate::client::curl;
 use crate::stand::{LIMIT, Stand, soon, wish};
+use crate::tls::parts::{Behind, HTTP1};
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -122,8 +123,16 @@ impl Both {
 }
 
 async fn open(proxy: &Stand, listener: &TcpListener, id: &str) -> (End, End) {
+    open_by(TcpStream::connect(proxy.address).await.unwrap(), listener, id).await
+}
+
+/// The same by a connection that is there.
+async fn open_by<S>(stream: S, listener: &TcpListener, id: &str) -> (End<S>, End)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut client = End {
-        stream: TcpStream::connect(proxy.address).await.unwrap(),
+        stream,
         mask: Some([0x12, 0xff, 0, 0x7e]),
     };
     let asks = format!(
@@ -568,6 +577,22 @@ async fn what_comes_while_a_message_is_held_passes_behind_it() {
         assert_eq!(both.upstream.frame_of_other().await, frame);
     }
     assert!(both.upstream.rest().await.is_empty());
+}
+
+// Whoever closes TCP alone has not said the word of TLS for it (close_notify): of many programs that is the usual end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_held_passes_before_an_end_without_the_word_of_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let behind = Behind::of(wish("websocket: { message_delay_ms: 300 }").to(&url));
+    let stream = behind.client(&[HTTP1]).await.into_inner();
+    let (mut client, mut upstream) = open_by(stream, &listener, "a").await;
+    client.send(TEXT, b"hello").await;
+    client.stream.flush().await.unwrap();
+    soon("it is held", || behind.proxy.faults("websocket_message_delay") == 1).await;
+    drop(client.stream.into_inner());
+    assert_eq!(upstream.frame_of_other().await, (TEXT, b"hello".to_vec()));
+    assert!(upstream.rest().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

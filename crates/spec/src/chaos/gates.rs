@@ -67,7 +67,7 @@ impl Chaos for TrafficShaping {
                 finds.wrong(&key, &format!("must be from 1 to 1000, not {burst}"));
             } else if percent <= 0.0 {
                 finds.wrong(&key, "nothing is lost in it: `packet_loss_percent` is 0");
-            } else if percent < 100.0 && percent > burst * (100.0 - percent) {
+            } else if (..100.0).contains(&percent) && !self.has_room_for(burst) {
                 let least = percent / (100.0 - percent);
                 let why = format!("must be at least {least:.2}: so many are lost in a row at {percent} percent");
                 finds.wrong(&key, &why);

@@ -236,7 +236,12 @@ fn chaos(flags: &Chaos, config: &mut ChaosConfig) -> bool {
         let shaping = config.traffic_shaping.get_or_insert_with(TrafficShaping::default);
         shaping.enabled = true;
         shaping.bandwidth_limit_bps = chaos_bandwidth_limit.unwrap_or(shaping.bandwidth_limit_bps);
-        shaping.packet_loss_percent = chaos_packet_loss.unwrap_or(shaping.packet_loss_percent);
+        if let Some(percent) = *chaos_packet_loss {
+            shaping.packet_loss_percent = percent;
+            // It was meant for another percentage.
+            let burst = shaping.packet_loss_burst;
+            shaping.packet_loss_burst = burst.filter(|burst| shaping.has_room_for(*burst));
+        }
     }
     said | super::protocols::apply(protocols, config)
 }

@@ -1,7 +1,8 @@
-//! What passes while it does, once a second: `--live`. In a thread of its own: a terminal that takes nothing (Ctrl-S) holds up no traffic.
+//! What passes while it does, once a second: `--live`. In a thread of its own: a terminal that takes nothing (Ctrl-S) holds up no traffic,
+//! and not the end either. A second in which it takes nothing is left out.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fracas_core::problem::{Problem, Result, codes};
@@ -20,7 +21,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Live {
     end: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Ends with the thread.
+    over: mpsc::Receiver<()>,
 }
 
 struct View {
@@ -45,26 +47,23 @@ impl Live {
             begun: Instant::now(),
             stopping,
         };
-        let thread = thread::Builder::new()
-            .name("live".to_owned())
-            .spawn(move || view.work(&ended));
-        let thread = thread.map_err(|error| {
+        let (ends, over) = mpsc::channel();
+        let thread = thread::Builder::new().name("live".to_owned()).spawn(move || {
+            let _ends: mpsc::Sender<()> = ends;
+            view.work(&ended);
+        });
+        thread.map_err(|error| {
             Problem::new(&codes::SYSTEM, "cannot start the thread that shows what passes").because(&error)
         })?;
-        Ok(Self {
-            end: Some(end),
-            thread: Some(thread),
-        })
+        Ok(Self { end: Some(end), over })
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            // If it panicked, that was told.
-            let _over = thread.join();
-        }
+        // A terminal that was stopped in the middle of a write lets nobody go. If it panicked, that was told.
+        let _over = self.over.recv_timeout(picture::PATIENCE * 2);
     }
 }
 
@@ -80,29 +79,28 @@ impl View {
             // Seconds that were missed are not made up for: what is shown is of the time that really passed.
             next = (next + PAUSE).max(Instant::now());
             let waited = ended.recv_timeout(next.saturating_duration_since(Instant::now()));
-            let now = self.look();
-            match waited {
-                Err(RecvTimeoutError::Timeout) => self.tell(&before, &now),
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    // Of the moment since the last look alone, a rate would be of chance.
-                    return match self.show {
-                        Show::Live => picture::leave(self.picture(&earlier, &now)),
-                        Show::Lines(_) | Show::Json => self.tell(&earlier, &now),
-                    };
-                }
+            let is_over = waited != Err(RecvTimeoutError::Timeout);
+            let now = if is_over { self.last_look() } else { self.look() };
+            if is_over {
+                // Of the moment since the last look alone, a rate would be of chance.
+                return match self.show {
+                    Show::Live => picture::leave(self.picture(&earlier, &now)),
+                    Show::Lines(_) | Show::Json => picture::tell(&self.line(&earlier, &now)),
+                };
+            }
+            match self.show {
+                Show::Live => picture::draw(self.picture(&before, &now)),
+                Show::Lines(_) | Show::Json => picture::tell_now(&self.line(&before, &now)),
             }
             earlier = std::mem::replace(&mut before, now);
         }
     }
 
-    fn tell(&self, before: &Passed, now: &Passed) {
+    fn line(&self, before: &Passed, now: &Passed) -> String {
+        let traffic = Traffic::between(before, now);
         match self.show {
-            Show::Live => picture::draw(self.picture(before, now)),
-            Show::Lines(_) => picture::tell(&Traffic::between(before, now).line()),
-            Show::Json => {
-                let line = serde_json::json!({ "traffic": Traffic::between(before, now) });
-                picture::tell(&line.to_string());
-            }
+            Show::Json => serde_json::json!({ "traffic": traffic }).to_string(),
+            Show::Live | Show::Lines(_) => traffic.line(),
         }
     }
 
@@ -112,13 +110,22 @@ impl View {
 
     fn look(&mut self) -> Passed {
         let at = self.begun.elapsed();
+        let look = self.eye.look();
+        self.passed(at, look)
+    }
+
+    fn last_look(&self) -> Passed {
+        self.passed(self.begun.elapsed(), self.eye.last_look())
+    }
+
+    fn passed(&self, at: Duration, look: Look) -> Passed {
         let Look {
             counts,
             p50_ms,
             p99_ms,
             scenarios,
             orchestration,
-        } = self.eye.look();
+        } = look;
         Passed {
             at,
             requests: counts.requests,

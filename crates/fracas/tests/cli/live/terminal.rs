@@ -11,10 +11,13 @@ use fracas_linux::process::Process;
 use super::screen::Screen;
 use crate::cli::Cli;
 use crate::proxied::address;
-use crate::support::{LIMIT, soon};
+use crate::support::{LIMIT, signal, soon};
 
 /// What the key sends.
 pub(super) const CTRL_C: &str = "\u{3}";
+/// The terminal takes nothing until the other key is pressed.
+pub(super) const CTRL_S: &str = "\u{13}";
+const CTRL_Q: &str = "\u{11}";
 
 pub(super) struct Terminal {
     child: Child,
@@ -38,7 +41,7 @@ impl Terminal {
         let place = tempfile::Builder::new().tempdir_in(cli.place()).unwrap().keep();
         // The shell hears the key, too, and goes on; what it starts hears it as ever.
         let command = format!(
-            "{first} trap : INT; stty -a > {at}/before; {} proxy --listen 127.0.0.1:0 --seed 7 {}; echo $? > {at}/code; stty -a > {at}/after",
+            "{first} trap : INT; stty -a > {at}/before; /bin/sh -c 'echo $$ > {at}/pid; exec \"$@\"' sh {} proxy --listen 127.0.0.1:0 --seed 7 {}; echo $? > {at}/code; stty -a > {at}/after",
             env!("CARGO_BIN_EXE_fracas"),
             words.join(" "),
             at = place.display(),
@@ -106,6 +109,17 @@ impl Terminal {
     pub(super) fn end(mut self) -> Screen {
         self.press(CTRL_C);
         self.ended()
+    }
+
+    /// Ends it by a signal; only then the terminal goes on, if it was stopped.
+    #[track_caller]
+    pub(super) fn ends_by(mut self, number: i32) {
+        let pid = fs::read_to_string(self.place.join("pid")).unwrap();
+        let proxy = Process::find(pid.trim().parse().unwrap()).unwrap().unwrap();
+        signal(&proxy, number);
+        assert!(proxy.wait(LIMIT).unwrap(), "it did not end: {:?}", self.raw());
+        self.press(CTRL_Q);
+        self.ended();
     }
 
     /// Waits for its end. The terminal has the modes that it had.
