@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::orchestrations::{LONG, api, call, ended, fails, fails_always, get, start, status};
 use crate::stand::{LIMIT, Stand, soon, wish};
+use crate::upstream::Upstream;
 
 fn may_run() -> Orchestrations {
     Orchestrations {
@@ -210,6 +211,17 @@ async fn a_hook_changes_nothing_by_the_api_of_its_own_proxy() {
     // It is that of another proxy.
     let said = failure(&apart, hooked(sends(&both.url("/api/chaos/status")))).await;
     assert_eq!(said, "none");
+}
+
+// As whoever else is on this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_reaches_the_upstream_of_a_listener() {
+    let upstream = Upstream::start().await;
+    let proxy = wish("{}").beside("b", Some(&upstream.url())).start();
+    let by_b = sends(&format!("http://{}/asked", proxy.at("b")));
+    assert_eq!(failure(&proxy, hooked(by_b)).await, "none");
+    let seen = upstream.seen();
+    assert!(seen.len() == 1 && seen[0].line.contains("/asked"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
