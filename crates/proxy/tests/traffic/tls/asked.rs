@@ -186,6 +186,23 @@ async fn an_upstream_that_asks_is_shown_a_certificate() {
     assert_eq!(before, (2, 3), "nobody was asked in the name of somebody else");
 }
 
+// In TLS 1.3 it is heard behind the handshake, and where the request has not begun by then nothing but that the connection ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_none_to_an_upstream_that_asks_by_tls_1_2_is_told_what_to_do() {
+    let (http1, http2) = (Upstream::start().await, Upstream::http2().await);
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let door = Door::before(&http1, &http2, servers.signs("localhost", GOOD), &[HTTP2]).await;
+    for offers in [&[HTTP2][..], &[HTTP1]] {
+        door.asks_by(&[&TLS12], offers, &clients);
+        let to = wish("{}").to(&door.url()).trusts(Trust::File(servers.file()));
+        let said = curl(&[&to.start().url("/")]).await;
+        assert_eq!(said.status(), 502, "{}", said.text());
+        let words = "it wants a certificate of its clients; --upstream-cert shows it one";
+        assert!(said.text().contains(words), "{offers:?}: {}", said.text());
+    }
+    assert!(http1.seen().is_empty() && http2.seen().is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_certificate_with_its_key_is_refused() {
     let (one, place) = (Authority::new(), tempfile::tempdir().unwrap());
