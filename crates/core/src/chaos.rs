@@ -272,7 +272,7 @@ pub struct RateLimit {
 
 impl ChaosConfig {
     /// Takes over every block of another that acts. Of routes, and of rules for JSON, those that are
-    /// known by the same key or name are taken over, and others added.
+    /// known by the same key or name are taken over, and others added: a route before one that covers it.
     pub fn take(&mut self, other: &Self) {
         fn put<T: Clone>(under: &mut Option<T>, over: Option<&T>) {
             if let Some(block) = over {

@@ -1,7 +1,8 @@
 //! The listeners of a proxy: where clients come to, and where their requests go from there. All else they have in common: what is done to
 //! traffic, the API, orchestrations, and what is counted.
 
-use std::net::SocketAddr;
+use std::iter;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -11,10 +12,11 @@ use fracas_telemetry::proxy::{ListenerCounts, Traffic};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::destination::is_own;
 use crate::forward::Forward;
 use crate::service::Shared;
 use crate::tls::passthrough;
-use crate::{Order, Upstream};
+use crate::{Order, Passthrough, Upstream};
 
 /// So many names that there are not are told of: each with all that there are.
 const TOLD: usize = 20;
@@ -101,7 +103,7 @@ impl Gate {
 /// The names of all, that of the order first.
 pub(crate) fn names(order: &Order) -> Vec<String> {
     let others = order.listeners.iter().map(|one| one.name.clone());
-    std::iter::once(MAIN.to_owned()).chain(others).collect()
+    iter::once(MAIN.to_owned()).chain(others).collect()
 }
 
 /// What is counted of one of so many.
@@ -150,6 +152,56 @@ pub(crate) fn check(order: &Order) -> Result<()> {
     Ok(())
 }
 
+/// Refuses an upstream that is the proxy itself: whoever comes to the one would be let in to the other as if of this machine, or requests would
+/// go round until no descriptor is left. Names are not asked for, but `localhost`.
+///
+/// # Errors
+/// R004.
+pub(crate) fn check_upstreams(order: &Order, entrances: &[SocketAddr]) -> Result<()> {
+    let first = (MAIN, order.upstream.as_ref());
+    let others = order.listeners.iter();
+    let others = others.map(|one| (one.name.as_str(), one.upstream.as_ref()));
+    let all = iter::once(first).chain(others);
+    let all = all.filter_map(|(name, upstream)| Some((name, upstream?.host(), upstream?.port())));
+    let passed = order.tls.passthrough.iter().flat_map(Passthrough::places);
+    let passed = passed.map(|(host, port)| (MAIN, host, port));
+    for (name, host, port) in all.chain(passed) {
+        if is_itself(host, port, &order.orchestrations.own, entrances) {
+            let what = format!("the upstream of `{name}` is {host}, port {port}, and that is the proxy itself");
+            return Err(Problem::new(&codes::USAGE, what).next("give the address of another program"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of these ports of this machine is there, or who listens at one of these addresses.
+fn is_itself(host: &str, port: u16, ports: &[u16], entrances: &[SocketAddr]) -> bool {
+    let is_ours = |ip: &IpAddr| {
+        let at = SocketAddr::new(*ip, port);
+        is_own(at, ports) || entrances.iter().any(|own| leads_to(at, *own))
+    };
+    addresses(host).iter().any(is_ours)
+}
+
+/// Of a host, as far as nobody has to be asked.
+fn addresses(host: &str) -> Vec<IpAddr> {
+    if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    }
+    host.parse().into_iter().collect()
+}
+
+/// Whether who connects to an address comes to one who listens there. At one that is none of all the kernel takes it for the loopback.
+fn leads_to(at: SocketAddr, own: SocketAddr) -> bool {
+    let (to, from) = (at.ip().to_canonical(), own.ip().to_canonical());
+    let is_there = match (to.is_unspecified(), from.is_unspecified()) {
+        (true, false) => from.is_loopback(),
+        (_, true) => is_own(at, &[own.port()]),
+        (false, false) => to == from,
+    };
+    at.port() == own.port() && is_there
+}
+
 /// What of a configuration is about a listener that is none of these, up to a number of such names. `at` stands before its keys.
 pub(crate) fn unknown(config: &ChaosConfig, at: &str, names: &[&str]) -> Vec<Box<Problem>> {
     let said = config.listeners().into_iter();
@@ -196,4 +248,40 @@ pub(crate) fn route_refused_by(shared: &Shared, route: &Route) -> Vec<Box<Proble
 
 fn of(shared: &Shared) -> Vec<&str> {
     shared.listeners.iter().map(|gate| gate.name.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_the_proxy_itself_where_that_listens() {
+        let entrances = ["127.0.0.2:3001", "0.0.0.0:3002", "127.0.0.1:3003", "[::]:3004"];
+        let entrances = entrances.map(|own| own.parse().unwrap());
+        for (host, port, is) in [
+            ("127.0.0.2", 3001, true),
+            ("::ffff:127.0.0.2", 3001, true),
+            // Another program can have the same port at another address.
+            ("127.0.0.1", 3001, false),
+            ("localhost", 3001, false),
+            ("127.0.0.2", 3000, false),
+            ("127.0.0.1", 3002, true),
+            ("127.9.9.9", 3002, true),
+            ("0.0.0.0", 3002, true),
+            ("LocalHost.", 3002, true),
+            ("198.51.100.1", 3002, false),
+            ("localhost", 3003, true),
+            ("0.0.0.0", 3003, true),
+            ("::1", 3003, false),
+            ("::1", 3004, true),
+            ("127.0.0.1", 3004, true),
+            // Of which the port alone is known.
+            ("127.0.0.1", 3005, true),
+            ("198.51.100.1", 3005, false),
+            // Who is called so has to be asked for.
+            ("example.org", 3002, false),
+        ] {
+            assert_eq!(is_itself(host, port, &[3005], &entrances), is, "{host} {port}");
+        }
+    }
 }

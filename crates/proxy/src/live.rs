@@ -244,20 +244,26 @@ impl Active {
         }
     }
 
-    /// What of it is about each of these listeners. What has counted something is the same for all.
+    /// What of it is about each of these listeners. What has counted something is the same for all, and the whole is that for all of whom
+    /// the same is said.
     fn at_each(whole: &Arc<Self>, listeners: &[String]) -> Vec<Arc<Self>> {
-        let tells_apart = !whole.config.listeners().is_empty();
+        let lists = whole.config.listener_lists();
+        // With every name in it, it is about such a listener as it is.
+        let mut made = vec![(vec![true; lists.len()], Arc::clone(whole))];
         let at = |name: &String| {
-            if !tells_apart {
-                return Arc::clone(whole);
+            let is_in: Vec<bool> = lists.iter().map(|(_, list)| list.contains(name)).collect();
+            if let Some((_, known)) = made.iter().find(|(of, _)| *of == is_in) {
+                return Arc::clone(known);
             }
-            Arc::new(Self {
+            let own = Arc::new(Self {
                 config: whole.config.at_listener(name),
                 limiter: whole.limiter.clone(),
                 pattern: whole.pattern.clone(),
                 routes: whole.routes.as_ref().map(|routes| routes.at(name)),
                 mutations: whole.mutations.clone(),
-            })
+            });
+            made.push((is_in, Arc::clone(&own)));
+            own
         };
         listeners.iter().map(at).collect()
     }
@@ -298,6 +304,8 @@ impl Active {
 mod tests {
     use std::sync::mpsc;
 
+    use fracas_core::chaos::{Latency, RateLimit};
+
     use super::*;
 
     // Else requests would wait until the patterns of 64 rules are compiled.
@@ -313,5 +321,32 @@ mod tests {
             assert_eq!(heard.recv_timeout(limit), Ok(true));
         });
         assert!(!live.now().config.enabled && !live.base().enabled);
+    }
+
+    // However many listeners there are, there are no more copies than it says different things.
+    #[test]
+    fn listeners_of_which_the_same_is_said_share_what_acts() {
+        let names = ["main", "a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let live = Live::new(ChaosConfig::default(), &Traffic::new(&[]), names);
+        let is_one = |one, other| Arc::ptr_eq(&live.at(one), &live.at(other));
+        assert!((0..5).all(|at| Arc::ptr_eq(&live.at(at), &live.now())));
+        let of = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        live.change(|config| {
+            config.latency = of(&["a", "b"]).map(|listeners| Latency {
+                listeners,
+                ..Latency::default()
+            });
+            config.rate_limit = of(&["a", "b", "c"]).map(|listeners| RateLimit {
+                listeners,
+                ..RateLimit::default()
+            });
+        });
+        assert!(is_one(0, 4) && is_one(1, 2) && Arc::ptr_eq(&live.at(1), &live.now()));
+        assert!(!is_one(0, 1) && !is_one(0, 3) && !is_one(1, 3));
+        let acts = [0, 1, 3].map(|at| {
+            let config = &live.at(at).config;
+            (config.latency.is_some(), config.rate_limit.is_some())
+        });
+        assert_eq!(acts, [(false, false), (true, true), (false, true)]);
     }
 }

@@ -60,7 +60,7 @@ impl Proxy {
     /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
     /// upstream of TLS; N011 if something of the configuration, of a scenario, or an orchestration cannot act on
     /// connections that are passed through; N012 if something of them is about a listener that there is not; R004 if
-    /// listeners cannot be told apart.
+    /// listeners cannot be told apart, or an upstream is one of the proxy's own ports.
     pub fn bind(order: Order) -> Result<Self> {
         let known: Vec<_> = order.scenarios.iter().copied().map(acts).collect::<Result<_>>()?;
         if order.tls.passthrough.is_some() {
@@ -90,7 +90,8 @@ impl Proxy {
         let api = order.api_listen.map(|at| listen(at, unheard)).transpose()?;
         let first = if api.is_some() { Door::Traffic } else { Door::Both };
         let api = api.map(|api| (api, Door::Api));
-        let entrances = iter::once((traffic, first)).chain(others).chain(api).collect();
+        let entrances: Vec<_> = iter::once((traffic, first)).chain(others).chain(api).collect();
+        listeners::check_upstreams(&order, &addresses_of(&entrances)?)?;
         Self::at(entrances, order, |_| None)
     }
 
@@ -128,10 +129,7 @@ impl Proxy {
                 shared: Vec::new(),
             },
         );
-        let own = entrances.iter().map(|(own, _)| own.local_addr());
-        let own: Vec<SocketAddr> = own
-            .collect::<std::io::Result<_>>()
-            .map_err(|error| Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error))?;
+        let own = addresses_of(&entrances)?;
         for (at, (_, door)) in own.iter().zip(&entrances) {
             if let Some(egress) = &mut egress {
                 // Whoever did not know it would let others reach it.
@@ -342,6 +340,12 @@ impl Proxy {
 fn address_of(entrance: Option<&(TcpListener, Door)>) -> std::io::Result<SocketAddr> {
     let none = || std::io::Error::from(std::io::ErrorKind::NotFound);
     entrance.ok_or_else(none)?.0.local_addr()
+}
+
+fn addresses_of(entrances: &[(TcpListener, Door)]) -> Result<Vec<SocketAddr>> {
+    let own = entrances.iter().map(|(own, _)| own.local_addr());
+    own.collect::<std::io::Result<_>>()
+        .map_err(|error| Problem::new(&codes::SYSTEM, "cannot tell where the proxy listens").because(&error))
 }
 
 fn listen(at: SocketAddr, unheard: Duration) -> Result<TcpListener> {

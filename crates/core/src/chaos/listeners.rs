@@ -25,8 +25,8 @@ fn keep<T>(block: &mut Option<T>, listeners: impl FnOnce(&T) -> &[String], name:
 }
 
 impl ChaosConfig {
-    /// Every name of a listener that is said in it, also in what is off, with the path where it stands.
-    pub fn listeners(&self) -> Vec<(String, &str)> {
+    /// Every key `listeners` in it that names any, also in what is off, with its path.
+    pub fn listener_lists(&self) -> Vec<(String, &[String])> {
         let mut lists: Vec<(String, &[String])> = Vec::new();
         let mut said = |path: &str, list| lists.push((format!("{path}.listeners"), list));
         if let Some(block) = &self.latency {
@@ -51,8 +51,14 @@ impl ChaosConfig {
                 said(&format!("routes[{index}].latency"), &block.listeners);
             }
         }
+        lists.retain(|(_, list)| !list.is_empty());
+        lists
+    }
+
+    /// Every name of a listener that is said in it, also in what is off, with the path where it stands.
+    pub fn listeners(&self) -> Vec<(String, &str)> {
         let mut names = Vec::new();
-        for (path, list) in lists {
+        for (path, list) in self.listener_lists() {
             for (index, name) in list.iter().enumerate() {
                 names.push((format!("{path}[{index}]"), name.as_str()));
             }

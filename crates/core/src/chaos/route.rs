@@ -169,13 +169,16 @@ impl Default for RouteFaults {
     }
 }
 
-/// Puts routes over others: of two with the same key the latter counts, in the place of the former; others come behind.
+/// Puts routes over others: of two with the same key the latter counts, in the place of the former. Another comes behind them, or before the
+/// first that covers it: there it would never be met.
 pub(super) fn put(under: &mut Vec<Route>, over: &[Route]) {
     for route in over {
-        match under.iter_mut().find(|known| known.key() == route.key()) {
-            Some(known) => known.clone_from(route),
-            None => under.push(route.clone()),
+        if let Some(known) = under.iter_mut().find(|known| known.key() == route.key()) {
+            known.clone_from(route);
+            continue;
         }
+        let first = under.iter().position(|known| known.covers(route));
+        under.insert(first.unwrap_or(under.len()), route.clone());
     }
 }
 
@@ -276,5 +279,30 @@ mod tests {
         put(&mut all, &[route("/d", None), held.clone()]);
         let expected = [route("/a", None), held, route("/c", None), route("/d", None)];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn one_that_another_covers_is_met_before_that() {
+        let at_a = Route {
+            listeners: vec!["a".to_owned()],
+            ..route("/x", None)
+        };
+        let both = || vec![route("/y", None), route("/x", None)];
+        let mut all = both();
+        put(&mut all, std::slice::from_ref(&at_a));
+        assert_eq!(all, [route("/y", None), at_a.clone(), route("/x", None)]);
+        // However they come together, and among themselves in their order.
+        let get = Route {
+            method: Some("GET".to_owned()),
+            ..at_a.clone()
+        };
+        let mut all = both();
+        put(&mut all, &[at_a.clone(), route("/z", None)]);
+        put(&mut all, std::slice::from_ref(&get));
+        let expected = [route("/y", None), get, at_a, route("/x", None), route("/z", None)];
+        assert_eq!(all, expected);
+        let mut all = vec![route("/*", None)];
+        put(&mut all, &[route("/a", None), route("/b", None)]);
+        assert_eq!(all, [route("/a", None), route("/b", None), route("/*", None)]);
     }
 }

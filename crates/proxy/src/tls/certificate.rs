@@ -12,7 +12,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
 use super::{HTTP1, HTTP2, cannot, certificates, private_key, provider, roots};
 
@@ -47,7 +47,8 @@ impl Certificate {
         Self::of(chain, private).map_err(|error| cannot(both(), error))
     }
 
-    /// The same, for clients that show a certificate for which one of these authorities vouches, PEM, and for nobody else.
+    /// The same, for clients that show a certificate for which one of these authorities vouches, PEM, and for nobody else. No session of
+    /// theirs is taken up again: every connection shows its certificate, and is looked at.
     ///
     /// # Errors
     /// N010 if the file holds something else, or nothing; D001 if it cannot be read.
@@ -65,6 +66,9 @@ impl Certificate {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&self.0.cert_resolver));
         config.alpn_protocols.clone_from(&self.0.alpn_protocols);
+        // A session that is taken up again has its certificate with it, and rustls asks nobody whether that is still good.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(Self(Arc::new(config)))
     }
 

@@ -37,6 +37,12 @@ impl Passthrough {
         }
     }
 
+    /// The host and port of each place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&str, u16)> {
+        let all = self.names.values().chain(&self.other);
+        all.map(|place| (place.host.as_str(), place.port))
+    }
+
     /// Where one goes that calls this name, in small letters.
     pub(super) fn place(&self, name: Option<&str>) -> Option<&Place> {
         let by_name = name.map(without_root).and_then(|name| {

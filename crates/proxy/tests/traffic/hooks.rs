@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::orchestrations::{LONG, api, call, ended, fails, fails_always, get, start, status};
 use crate::stand::{LIMIT, Stand, soon, wish};
+use crate::upstream::Upstream;
 
 fn may_run() -> Orchestrations {
     Orchestrations {
@@ -228,6 +229,17 @@ fn with_first() -> (Stand, Value) {
             return (proxy, first);
         }
     }
+}
+
+// As whoever else is on this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_reaches_the_upstream_of_a_listener() {
+    let upstream = Upstream::start().await;
+    let proxy = wish("{}").beside("b", Some(&upstream.url())).start();
+    let by_b = sends(&format!("http://{}/asked", proxy.at("b")));
+    assert_eq!(failure(&proxy, hooked(by_b)).await, "none");
+    let seen = upstream.seen();
+    assert!(seen.len() == 1 && seen[0].line.contains("/asked"), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

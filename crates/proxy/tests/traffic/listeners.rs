@@ -1,6 +1,7 @@
 //! Several listeners of one proxy: each with an upstream of its own, and what is done at some of them alone.
 
 mod acts;
+mod common;
 mod refused;
 
 use crate::api::{get, put};

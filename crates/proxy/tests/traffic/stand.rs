@@ -67,11 +67,22 @@ impl Wish {
         self
     }
 
+    /// At this address, not one of the kernel's choice.
+    pub(crate) fn listens(mut self, at: &str) -> Self {
+        self.order.listen = at.parse().unwrap();
+        self
+    }
+
     /// Another listener, to this upstream or to the proxy itself.
-    pub(crate) fn beside(mut self, name: &str, upstream: Option<&str>) -> Self {
+    pub(crate) fn beside(self, name: &str, upstream: Option<&str>) -> Self {
+        self.beside_at(name, "127.0.0.1:0", upstream)
+    }
+
+    /// The same at this address.
+    pub(crate) fn beside_at(mut self, name: &str, at: &str, upstream: Option<&str>) -> Self {
         self.order.listeners.push(Listener {
             name: name.to_owned(),
-            listen: "127.0.0.1:0".parse().unwrap(),
+            listen: at.parse().unwrap(),
             upstream: upstream.map(|upstream| upstream.parse().unwrap()),
         });
         self

@@ -169,3 +169,29 @@ fn listeners_that_cannot_be_are_refused_before_anything_begins() {
         assert_eq!(said.code, 2, "{words:?}: {}", said.err);
     }
 }
+
+#[test]
+fn an_upstream_that_is_the_proxy_itself_is_refused() {
+    let cli = Cli::new();
+    // Nobody else listens there.
+    for own in ["--api-listen", "--toxiproxy-api"] {
+        let words = ["proxy", "--listen", "0", own, "127.92.7.1:3001"];
+        let said = cli.refused(&[&words[..], &["--listener", "b=0,http://127.92.7.1:3001"]].concat());
+        for part in ["R004", "the upstream of `b` is 127.92.7.1, port 3001"] {
+            assert!(said.contains(part), "{own}: {said}");
+        }
+    }
+}
+
+#[test]
+fn of_tunnels_by_a_listener_that_others_reach_it_is_warned() {
+    let cli = Cli::new();
+    let proxy = Proxied::start(&cli, &["--connect", "--listener", "a=0", "--listener", "b=0.0.0.0:0"]);
+    let b = listener(&proxy, "b").port();
+    let warning = format!("warning: whoever reaches 0.0.0.0:{b} can have tunnels opened from this machine (--connect)");
+    let err = soon(LIMIT, "it is told", || {
+        let err = proxy.going.err();
+        err.contains(&warning).then_some(err)
+    });
+    assert_eq!(err.matches("warning").count(), 1, "{err}");
+}

@@ -116,6 +116,19 @@ fn a_certificate_is_made_for_the_names_that_were_asked_for() {
 }
 
 #[test]
+fn a_certificate_is_made_for_the_addresses_of_all_listeners() {
+    let cli = Cli::new();
+    let ca = cli.place().join("made.pem").display().to_string();
+    let words = ["--tls-self-signed", "--tls-ca-out", &ca, "--listener", "b=127.0.0.2:0"];
+    let proxy = Proxied::start(&cli, &words);
+    let b = soon(LIMIT, "it says where it listens", || {
+        address(&proxy.going.err(), "listener b: https://")
+    });
+    let said = curl(&["--cacert", &ca, &format!("https://{b}/x")]);
+    assert!(b.ip().to_string() == "127.0.0.2" && said.is_ok(), "{b}: {said:?}");
+}
+
+#[test]
 fn the_file_of_the_authority_is_replaced_whole_and_no_link_is_followed() {
     let cli = Cli::new();
     let place = cli.place().join("given");
@@ -223,6 +236,27 @@ fn clients_and_the_proxy_itself_show_certificates_where_it_is_asked() {
     assert_eq!(status(&shown).0, "200");
     let (refused, why) = status(&[]);
     assert_eq!(refused, "502", "{why}");
+}
+
+#[test]
+fn what_is_said_of_upstreams_of_tls_is_of_those_of_other_listeners_too() {
+    let cli = Cli::new();
+    let [ca, certificate, key] = given(&cli);
+    let own = ["--tls-cert", &certificate, "--tls-key", &key];
+    let server = Proxied::start(&cli, &[&own[..], &["--tls-client-ca", &ca]].concat());
+    let b = format!("b=0,https://localhost:{}", server.address.port());
+    let status = |words: &[&str]| {
+        let proxy = Proxied::start(&cli, &[&["--listener", &b], words].concat());
+        let at = soon(LIMIT, "it says where it listens", || {
+            address(&proxy.going.err(), "listener b: http://")
+        });
+        curl(&[&format!("http://{at}/x"), "-o", "/dev/null"]).unwrap()
+    };
+    let shown = ["--upstream-cert", &certificate, "--upstream-key", &key];
+    for trust in [&["--upstream-ca", &ca][..], &["--upstream-insecure"]] {
+        assert_eq!(status(&[trust, &shown].concat()), "1.1 200 ", "{trust:?}");
+        assert_eq!(status(trust), "1.1 502 ", "{trust:?}");
+    }
 }
 
 #[test]

@@ -131,6 +131,11 @@ async fn a_breaker_hears_and_refuses_those_alone_that_it_names() {
     for (name, expected) in [("b", 503), ("a", 200), ("main", 200), ("b", 503)] {
         assert_eq!(status(&proxy, name).await, expected, "{name}");
     }
+    // One for two is one: what fails at the one closes the other, too.
+    let proxy = three(&format!("{FAULTS}\n{}", breaker.replace("[b]", "[a, b]")));
+    for (name, expected) in [("a", 200), ("b", 500), ("a", 503), ("b", 503), ("main", 200)] {
+        assert_eq!(status(&proxy, name).await, expected, "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -205,6 +210,23 @@ async fn steps_act_at_those_that_they_name_and_what_was_comes_back() {
     assert_eq!(met(&proxy).await, ["", "", "latency"]);
 }
 
+// Put together, the route for all would hide that for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_of_one_step_acts_before_that_of_another_which_covers_it() {
+    let step = |name: &str, listeners: Value, status: u16| {
+        let fails = json!({ "fault_types": [{ "type": "http_error", "status_code": status }] });
+        let route = json!({ "path": "/x", "listeners": listeners, "fault_injection": fails });
+        json!({ "name": name, "scenario": { "config": { "routes": [route] } }, "duration_seconds": LONG })
+    };
+    let proxy = three("{}");
+    let steps = [step("all", json!([]), 501), step("one", json!(["a"]), 503)];
+    let said = start(&proxy, json!({ "name": "o", "parallel": true, "steps": steps })).await;
+    assert_eq!(said.status(), 200, "{}", said.text());
+    for (name, status) in [("main", 501), ("a", 503), ("b", 501)] {
+        assert_eq!(ask(&proxy, name, "/x").await.status(), status, "{name}");
+    }
+}
+
 /// That it was refused for a listener that there is not, and where that stands.
 #[track_caller]
 fn is_unknown(said: &Curl, path: &str) {
@@ -218,7 +240,6 @@ fn is_unknown(said: &Curl, path: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_there_is_not_is_refused_with_its_place_and_nothing_changes() {
     let proxy = three(FAULTS);
-    let before = get(&proxy, "/config").await;
     let of_faults = json!({ "request_matcher": { "listeners": ["b", "c"] } });
     let whole = json!({ "fault_injection": of_faults });
     let at = "`fault_injection.request_matcher.listeners[1]` is \\\"c\\\"";
@@ -236,6 +257,13 @@ async fn a_name_that_there_is_not_is_refused_with_its_place_and_nothing_changes(
     }
     let route = json!({ "path": "/", "listeners": ["c"], "latency": { "fixed_delay_ms": 1 } });
     let said = send(&proxy, "/routes", &route.to_string()).await;
+    is_unknown(&said, "`routes[0].listeners[0]`");
+    let known = json!({ "path": "/other", "listeners": ["a"], "latency": { "fixed_delay_ms": 1 } });
+    let made = send(&proxy, "/routes", &known.to_string()).await;
+    assert_eq!(made.status(), 201, "{}", made.text());
+    let before = get(&proxy, "/config").await;
+    let own = get(&proxy, "/routes").await[0]["id"].as_str().unwrap().to_owned();
+    let said = put(&proxy, &format!("/routes/{own}"), &route.to_string()).await;
     is_unknown(&said, "`routes[0].listeners[0]`");
     let orchestration = of(&whole);
     let path = "`steps[0].scenario.config.fault_injection.request_matcher.listeners[1]`";

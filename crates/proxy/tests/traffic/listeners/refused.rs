@@ -65,3 +65,42 @@ async fn a_proxy_that_would_act_nowhere_does_not_begin() {
         "{said}"
     );
 }
+
+// An API would be asked as if by this machine, and a request would go round until no descriptor is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_the_proxy_itself_is_refused() {
+    // Nobody else listens there.
+    let (main, b) = ("127.91.7.1:3001", "127.91.7.2:3001");
+    let at = |name: &str, to: &str| wish("{}").listens(main).beside_at(name, b, Some(to));
+    for (wish, says) in [
+        (
+            at("b", "http://127.91.7.1:3001"),
+            "the upstream of `b` is 127.91.7.1, port 3001",
+        ),
+        (
+            at("b", "https://127.91.7.2:3001/x"),
+            "the upstream of `b` is 127.91.7.2, port 3001",
+        ),
+        (
+            at("b", "http://127.91.7.3:3001").api_at("127.91.7.3:3001".parse().unwrap()),
+            "the upstream of `b` is 127.91.7.3",
+        ),
+        (
+            wish("{}").listens(main).to("h2c://127.91.7.1:3001"),
+            "the upstream of `main` is 127.91.7.1",
+        ),
+        (
+            wish("{}").listens(main).passes(&[("a", main.to_owned())], None),
+            "the upstream of `main` is 127.91.7.1",
+        ),
+        (
+            wish("{}").listens(main).passes(&[], Some(main)),
+            "the upstream of `main` is 127.91.7.1",
+        ),
+    ] {
+        let said = refused(wish);
+        assert!(said.starts_with("R004") && said.contains(says), "{says}: {said}");
+    }
+    // The same port at another address is of somebody else.
+    at("b", "http://127.91.7.4:3001").bind();
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fracas_proxy::{Identity, Trust};
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, ClientConfig, SupportedProtocolVersion};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -20,24 +20,27 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 /// Whose certificates are good now.
 const GOOD: (i32, i32) = (2000, 2100);
 
-/// What becomes of a client that shows this: the answer, or the alert that ends it.
-async fn asks(
-    behind: &Behind,
-    version: &'static SupportedProtocolVersion,
-    shows: Option<&Signed>,
-) -> Result<String, AlertDescription> {
+/// A client that shows this.
+fn client(behind: &Behind, version: &'static SupportedProtocolVersion, shows: Option<&Signed>) -> Arc<ClientConfig> {
     let roots = trusting(&std::fs::read_to_string(behind.ca()).unwrap());
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots);
-    let config = match shows {
+    Arc::new(match shows {
         Some(signed) => {
             let (chain, key) = signed.shown();
             builder.with_client_auth_cert(chain, key).unwrap()
         }
         None => builder.with_no_client_auth(),
-    };
+    })
+}
+
+/// What becomes of it: the answer, and how the handshake went; or the alert that ends it.
+async fn exchange(
+    behind: &Behind,
+    client: &Arc<ClientConfig>,
+) -> Result<(String, Option<HandshakeKind>), AlertDescription> {
     let alert = |error: std::io::Error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match inner {
@@ -48,14 +51,23 @@ async fn asks(
     let exchange = async {
         let stream = TcpStream::connect(behind.proxy.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let mut stream = TlsConnector::from(Arc::clone(client)).connect(name, stream).await?;
         // In TLS 1.3 that goes before anything is known of what becomes of the certificate.
         stream.write_all(GET).await?;
         let mut said = String::new();
         stream.read_to_string(&mut said).await?;
-        Ok(said)
+        Ok((said, stream.get_ref().1.handshake_kind()))
     };
     timeout(LIMIT, exchange).await.unwrap().map_err(alert)
+}
+
+async fn asks(
+    behind: &Behind,
+    version: &'static SupportedProtocolVersion,
+    shows: Option<&Signed>,
+) -> Result<String, AlertDescription> {
+    let (said, _) = exchange(behind, &client(behind, version, shows)).await?;
+    Ok(said)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,6 +108,24 @@ async fn only_clients_with_a_good_certificate_of_the_authorities_come_in() {
     assert_eq!(behind.handshakes("done"), done);
     assert_eq!(upstream.seen().len() as u32, done);
     soon("none is left", || behind.proxy.connections() == 0).await;
+}
+
+// Whoever takes up a session again is not asked for its certificate, which may have expired meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_looked_at_in_every_connection() {
+    let authority = Authority::new();
+    let (asking, open) = (Behind::asking(wish("{}"), &authority.file()), Behind::of(wish("{}")));
+    let signed = authority.signs("client", GOOD);
+    for version in [&TLS13, &TLS12] {
+        for (behind, second) in [(&asking, HandshakeKind::Full), (&open, HandshakeKind::Resumed)] {
+            let client = client(behind, version, Some(&signed));
+            for expected in [HandshakeKind::Full, second] {
+                let (said, kind) = exchange(behind, &client).await.unwrap();
+                assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+                assert_eq!(kind, Some(expected), "{version:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +184,23 @@ async fn an_upstream_that_asks_is_shown_a_certificate() {
     }
     let before = (http1.seen().len(), http2.seen().len());
     assert_eq!(before, (2, 3), "nobody was asked in the name of somebody else");
+}
+
+// In TLS 1.3 it is heard behind the handshake, and where the request has not begun by then nothing but that the connection ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_none_to_an_upstream_that_asks_by_tls_1_2_is_told_what_to_do() {
+    let (http1, http2) = (Upstream::start().await, Upstream::http2().await);
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let door = Door::before(&http1, &http2, servers.signs("localhost", GOOD), &[HTTP2]).await;
+    for offers in [&[HTTP2][..], &[HTTP1]] {
+        door.asks_by(&[&TLS12], offers, &clients);
+        let to = wish("{}").to(&door.url()).trusts(Trust::File(servers.file()));
+        let said = curl(&[&to.start().url("/")]).await;
+        assert_eq!(said.status(), 502, "{}", said.text());
+        let words = "it wants a certificate of its clients; --upstream-cert shows it one";
+        assert!(said.text().contains(words), "{offers:?}: {}", said.text());
+    }
+    assert!(http1.seen().is_empty() && http2.seen().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

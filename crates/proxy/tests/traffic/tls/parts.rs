@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ALL_VERSIONS, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -94,12 +94,17 @@ impl Signed {
     }
 
     /// As [`Signed::config`], for clients that this authority vouches for.
-    fn asks(&self, offers: &[&[u8]], authority: &Authority) -> Arc<ServerConfig> {
+    fn asks(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        offers: &[&[u8]],
+        authority: &Authority,
+    ) -> Arc<ServerConfig> {
         let roots = Arc::new(trusting(&authority.issuer.pem()));
         let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
         let (chain, key) = self.shown();
         let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_client_cert_verifier(verifier.build().unwrap())
             .with_single_cert(chain, key)
@@ -179,7 +184,17 @@ impl Door {
 
     /// Wants a certificate of this authority from now on.
     pub(crate) fn asks(&self, offers: &[&[u8]], authority: &Authority) {
-        *self.config.lock().unwrap() = self.signed.asks(offers, authority);
+        self.asks_by(ALL_VERSIONS, offers, authority);
+    }
+
+    /// The same, in these versions of TLS alone.
+    pub(crate) fn asks_by(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        offers: &[&[u8]],
+        authority: &Authority,
+    ) {
+        *self.config.lock().unwrap() = self.signed.asks(versions, offers, authority);
     }
 
     pub(crate) fn url(&self) -> String {

@@ -424,6 +424,15 @@ async fn a_change_acts_on_open_connections_and_what_cannot_act_is_refused() {
             said.text()
         );
     }
+    // A profile is kept for whatever proxy it can act on.
+    let profile = r#"{"name": "mine", "description": "", "chaos_config": {"bulkhead": {}}}"#;
+    assert_eq!(put("/profiles", profile).await.status(), 201);
+    let said = put("/profiles/mine/apply", "").await;
+    assert!(
+        said.status() == 422 && said.text().contains("N011") && said.text().contains("`bulkhead`"),
+        "{}",
+        said.text()
+    );
     // What can act does, and what is off does not.
     assert_eq!(put("/scenarios/slow_backend", "").await.status(), 200);
     assert_eq!(curl(&["-X", "DELETE", &scenarios]).await.status(), 200);
