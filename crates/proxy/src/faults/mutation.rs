@@ -254,7 +254,7 @@ impl Rule {
 
 /// The method that a request calls, if it is a call of JSON-RPC.
 async fn method(request: &mut Request<Upload>, shared: &Shared) -> Option<String> {
-    // A stream that waits for an answer would wait for ever: gRPC has neither a length nor this type.
+    // A stream that waits for an answer would wait for ever: its types are none of JSON.
     let is_known = hyper::body::Body::size_hint(request.body()).exact().is_some();
     if !is_known && says_json(request.headers()) != Some(true) || whole::is_coded(request.headers()) {
         return None;
