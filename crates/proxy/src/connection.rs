@@ -171,21 +171,22 @@ pub(crate) async fn serve(
         return;
     }
     if shared.passthrough.is_some() && connection.door != Door::Api {
-        return carry(stream, connection, shared, draining).await;
+        // Apart, as all that few connections need: what one may need at some time it would take as long as it is open.
+        return Box::pin(carry(stream, connection, shared, draining)).await;
     }
     let limit = shared.limits.head;
     // Small answers are not held back until others have been acknowledged. Where it cannot be said, they are.
     let _held_back = stream.set_nodelay(true);
     let (wire, is_http2) = if let Some(way) = &connection.way {
         let mut wire = Wire::new(Bytes::new(), Stream::Plain(stream), Arc::clone(&connection));
-        match timeout(limit, way.first(&mut wire, late(&mut draining))).await {
+        match Box::pin(timeout(limit, way.first(&mut wire, late(&mut draining)))).await {
             Ok(Some(First::Request { said, is_http2 })) => {
                 wire.put_back(said);
                 (wire, is_http2)
             }
             Ok(Some(First::Other { said, upstream })) => {
                 wire.put_back(said);
-                return way.carry(wire, upstream).await;
+                return Box::pin(way.carry(wire, upstream)).await;
             }
             Ok(None) | Err(_) => return,
         }
@@ -248,7 +249,7 @@ async fn open(
 ) -> Option<(Bytes, Stream, bool)> {
     let certificate = shared.certificate.as_ref().filter(|_| connection.is_secure(shared));
     let (mut stream, agreed) = match certificate {
-        Some(certificate) => accept(stream, certificate, &shared.metrics, draining).await?,
+        Some(certificate) => Box::pin(accept(stream, certificate, &shared.metrics, draining)).await?,
         None => (Stream::Plain(stream), None),
     };
     let (head, is_http2) = unless_late(draining, begin(&mut stream)).await??;
