@@ -38,6 +38,7 @@ pub mod raw;
 pub mod relay;
 pub mod signals;
 pub mod sockets;
+pub mod splice;
 pub mod state_dir;
 pub mod terminal;
 #[cfg(test)]

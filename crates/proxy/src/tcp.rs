@@ -6,6 +6,7 @@
 //! [Toxiproxy]: https://github.com/Shopify/toxiproxy
 
 pub(crate) mod effects;
+mod hoses;
 pub(crate) mod pipe;
 pub(crate) mod relay;
 pub(crate) mod toxic;

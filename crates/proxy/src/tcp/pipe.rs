@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use fracas_linux::sockets::end_writing;
+use fracas_linux::splice::Hose;
 use fracas_telemetry::toxiproxy::{Passed, Proxied};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ use tokio::sync::watch;
 use super::effects::{Early, Effects, Which};
 use super::toxic::{Stream, Toxic};
 use crate::timer::Timer;
+
+mod large;
 
 /// In bytes, of one read.
 const READ: usize = 64 << 10;
@@ -103,6 +106,10 @@ pub(crate) struct Pipe<'c> {
     queue: VecDeque<Chunk>,
     /// Counted in bytes, and for each read at least [`LEAST`].
     queued: Held<'c>,
+    /// The last read was a large one.
+    is_large: bool,
+    /// What was taken from a sender of many bytes, and was not all taken by the receiver. The queue is empty then, and nothing more is read.
+    hose: Option<Hose>,
     reads: u64,
     passed: u64,
     /// When the sender said that nothing more comes, or broke.
@@ -178,6 +185,8 @@ impl<'c> Pipe<'c> {
             counts,
             queue: VecDeque::new(),
             queued: Held { here: 0, all: held },
+            is_large: false,
+            hose: None,
             reads: 0,
             passed: 0,
             over: None,
@@ -236,7 +245,9 @@ impl<'c> Pipe<'c> {
             match wakes.await {
                 Wakes::Changed(Some(again)) => {
                     changed.set(change(again));
-                    self.look_again();
+                    if self.look_again().is_err() {
+                        return Ended::Broken;
+                    }
                 }
                 // The proxy is gone, and with it all of its connections.
                 Wakes::Changed(None) => return Ended::Early(Early::Close),
@@ -265,12 +276,12 @@ impl<'c> Pipe<'c> {
             self.counts.met(kind);
         }
         // What is held, or the end that is, has come for a new one, too.
-        if self.over.is_some() || !self.queue.is_empty() {
+        if self.over.is_some() || !self.queue.is_empty() || self.hose.is_some() {
             self.effects.came(Instant::now());
         }
     }
 
-    fn look_again(&mut self) {
+    fn look_again(&mut self) -> io::Result<()> {
         let had_rate = self.effects.rate().is_some();
         let slicer = self.effects.slicer().cloned();
         self.look();
@@ -280,6 +291,7 @@ impl<'c> Pipe<'c> {
         if self.effects.slicer() != slicer.as_ref() {
             (self.piece, self.quiet_until) = (None, None);
         }
+        self.take_out()
     }
 
     fn may_read(&self) -> bool {
@@ -290,7 +302,7 @@ impl<'c> Pipe<'c> {
             _ => ROOM,
         };
         // What is read while nothing passes is not held.
-        self.over.is_none() && (self.effects.holds() || self.queued.here < room)
+        self.over.is_none() && self.hose.is_none() && (self.effects.holds() || self.queued.here < room)
     }
 
     /// Nothing more comes.
@@ -321,6 +333,9 @@ impl<'c> Pipe<'c> {
         let wants = !self.queue.is_empty() || self.over.is_some();
         if left == Some(0) && (wants || self.effects.limit().is_some_and(|(_, some)| some)) {
             return Next::Early(Early::Close);
+        }
+        if let Some(hose) = &self.hose {
+            return Next::Send(hose.held());
         }
         let Some(first) = self.queue.front() else {
             return match self.over.map(|over| over.max(self.sent) + self.effects.close_delay()) {
@@ -364,6 +379,9 @@ impl<'c> Pipe<'c> {
 
     /// Sends so many bytes of the first that are held, or fewer.
     fn send(&mut self, length: usize) -> io::Result<()> {
+        if let Some(hose) = self.hose.take() {
+            return self.pour(hose);
+        }
         let Some(first) = self.queue.front_mut() else {
             return Ok(());
         };
@@ -404,12 +422,16 @@ impl<'c> Pipe<'c> {
 
     /// Reads once, and passes it on or holds it.
     fn read(&mut self) -> Result<(), Ended> {
+        if let Some(hose) = self.lend() {
+            return self.read_large(hose);
+        }
         ROOM_TO_READ.with_borrow_mut(|room| match self.from.try_read(room) {
             Ok(0) => {
                 self.ends();
                 Ok(())
             }
             Ok(count) => {
+                self.is_large = count >= large::LARGE;
                 self.passing.received(count as u64);
                 self.take(&room[..count]).map_err(|_| Ended::Unheard)
             }
@@ -441,15 +463,19 @@ impl<'c> Pipe<'c> {
             }
         }
         if !bytes.is_empty() {
-            self.queued.set(self.queued.here + cost(bytes.len()));
-            self.queue.push_back(Chunk {
-                bytes: Bytes::copy_from_slice(bytes),
-                came: now,
-                ordinal: self.reads,
-            });
+            self.hold(bytes, now);
         }
         self.reads += 1;
         Ok(())
+    }
+
+    fn hold(&mut self, bytes: &[u8], came: Instant) {
+        self.queued.set(self.queued.here + cost(bytes.len()));
+        self.queue.push_back(Chunk {
+            bytes: Bytes::copy_from_slice(bytes),
+            came,
+            ordinal: self.reads,
+        });
     }
 
     /// Tells the other side that nothing more comes; what comes from there still passes.

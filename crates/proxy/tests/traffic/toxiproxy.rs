@@ -3,5 +3,6 @@
 mod api;
 mod bounds;
 mod carried;
+mod spliced;
 mod stand;
 mod toxics;
