@@ -172,7 +172,8 @@ impl Handshake {
 /// What a proxy counts. Whoever counts holds up nobody.
 #[derive(Debug)]
 pub struct Traffic {
-    requests: Family<OfClass, Counter>,
+    /// Of each of the [`CLASSES`]. Not looked for in their family: that would be once for each request.
+    requests: [Counter; 5],
     faults: Family<OfFault, Counter>,
     latency: Histogram,
     connections: Gauge,
@@ -257,8 +258,9 @@ impl Traffic {
             of_listener,
             met_at_listener,
         ] = std::array::from_fn(|index| ALL[index].help);
+        let of_class = Family::<OfClass, Counter>::default();
         let all = Self {
-            requests: Family::default(),
+            requests: CLASSES.map(|class| of_class.get_or_create(&OfClass { class }).clone()),
             faults: Family::default(),
             latency: Histogram::new(BUCKETS),
             connections: Gauge::default(),
@@ -272,7 +274,7 @@ impl Traffic {
             listeners: Listeners::default(),
             page: Page::default(),
         };
-        registry.register("requests", requests, all.requests.clone());
+        registry.register("requests", requests, of_class);
         registry.register("faults", met, all.faults.clone());
         registry.register_with_unit("latency", latency, Unit::Seconds, all.latency.clone());
         registry.register("connections", connections, all.connections.clone());
@@ -309,8 +311,7 @@ impl Traffic {
 
     /// A request was answered with this status.
     pub fn answered(&self, status: u16) {
-        let class = CLASSES[class(status)];
-        self.requests.get_or_create(&OfClass { class }).inc();
+        self.requests[class(status)].inc();
     }
 
     /// A request met this fault.
@@ -325,11 +326,10 @@ impl Traffic {
 
     /// What was counted until now. These are the names of all faults.
     pub fn totals(&self, faults: &[&'static str]) -> Totals {
-        let of_class = |class: &'static str| self.requests.get_or_create(&OfClass { class }).get();
-        let server_errors = of_class(CLASSES[4]);
+        let requests = self.requests.each_ref().map(Counter::get);
         Totals {
-            requests: CLASSES[..4].iter().map(|class| of_class(class)).sum::<u64>() + server_errors,
-            server_errors,
+            requests: requests.iter().sum(),
+            server_errors: requests[4],
             faults: faults
                 .iter()
                 .map(|fault| self.faults.get_or_create(&OfFault { fault }).get())
@@ -339,10 +339,9 @@ impl Traffic {
 
     /// The same, one by one. These are the names of all faults.
     pub fn counts(&self, faults: &[&'static str]) -> Counts {
-        let of_class = |class: &'static str| (class, self.requests.get_or_create(&OfClass { class }).get());
         let of_fault = |fault: &'static str| (fault, self.faults.get_or_create(&OfFault { fault }).get());
         Counts {
-            requests: CLASSES.into_iter().map(of_class).collect(),
+            requests: std::iter::zip(CLASSES, self.requests.iter().map(Counter::get)).collect(),
             faults: faults.iter().copied().map(of_fault).collect(),
             connections: u64::try_from(self.connections.get()).unwrap_or_default(),
         }
