@@ -23,6 +23,7 @@ use crate::service::{Ended, Shared, answer};
 use crate::stream::Stream;
 use crate::tls::handshake::accept;
 use crate::tls::passthrough::carry;
+use crate::upload::Upload;
 use crate::wire::Wire;
 
 /// In bytes, for the line and the headers of a request. There may be a hundred of them, as hyper has it: another number costs an allocation
@@ -201,6 +202,8 @@ pub(crate) async fn serve(
         let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
         move |request| {
             let (shared, connection) = (Arc::clone(&shared), Arc::clone(&connection));
+            // In one place: each function that it goes through would have room for it, and carry it over.
+            let request = Box::new(Upload::of(request, shared.limits.silence));
             async move {
                 let mut response = answer(shared, connection, request).await;
                 // Of HTTP/2: without an answer the stream ends alone.

@@ -128,7 +128,11 @@ impl Forward {
     }
 
     /// Passes a request on, and gives the answer as soon as its head is there.
-    pub(crate) async fn pass(&self, kept: &Kept, mut request: Request<Upload>) -> Result<Response<Body>, NoAnswer> {
+    pub(crate) async fn pass(
+        &self,
+        kept: &Kept,
+        mut request: Box<Request<Upload>>,
+    ) -> Result<Response<Body>, NoAnswer> {
         let version = request.version();
         let of_request = request.extensions_mut();
         let held = (of_request.remove::<Arc<Place>>(), of_request.remove::<Arc<Busy>>());
@@ -143,7 +147,7 @@ impl Forward {
         let offer = asked.map(|protocol| Offer {
             protocol,
             accept,
-            client: hyper::upgrade::on(&mut request),
+            client: hyper::upgrade::on(&mut *request),
             held,
             session,
         });
@@ -151,7 +155,7 @@ impl Forward {
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
             Way::Http2(_) => true,
-            Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
+            Way::Either(link, _) => offer.is_none() && Box::pin(link.is_spoken(kept)).await.map_err(bad_gateway)?,
         };
         self.readdress(&mut request, is_http2)?;
         headers::strip(request.headers_mut());
@@ -278,7 +282,7 @@ impl Way {
     async fn send(
         &self,
         kept: &Kept,
-        request: Request<Upload>,
+        request: Box<Request<Upload>>,
         is_http2: bool,
         goes_over: bool,
     ) -> Result<Response<Body>, Broken> {
@@ -286,7 +290,7 @@ impl Way {
             Self::Http1(pool) => return pool.send(request, goes_over).await,
             Self::Past(pool) => return pool.send(request, goes_over).await,
             Self::Either(_, pool) if !is_http2 => return pool.send(request, goes_over).await,
-            Self::Either(link, _) | Self::Http2(link) => link.send(kept, request, goes_over).await,
+            Self::Either(link, _) | Self::Http2(link) => Box::pin(link.send(kept, *request, goes_over)).await,
         };
         shared.map(|response| response.map(Body::Passed))
     }

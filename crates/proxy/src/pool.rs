@@ -26,9 +26,8 @@ use crate::upload::{Broken, Upload};
 
 /// So many that nobody needs are kept.
 const MOST_IDLE: usize = 1024;
-/// In bytes, for the head of an answer.
+/// In bytes, for the head of an answer. There may be a hundred headers, as hyper has it: see [`crate::connection::LARGEST_HEAD`].
 const LARGEST_HEAD: usize = 128 << 10;
-const HEADERS: usize = 256;
 
 /// The connections to one upstream.
 #[derive(Debug)]
@@ -86,10 +85,7 @@ where
     /// With `keeps_case` names of headers are written as they were read. What is unused for so long is closed.
     pub(crate) fn new(opens: C, to: Uri, keeps_case: bool, unused: Duration) -> Self {
         let mut builder = Builder::new();
-        builder
-            .max_buf_size(LARGEST_HEAD)
-            .max_headers(HEADERS)
-            .preserve_header_case(keeps_case);
+        builder.max_buf_size(LARGEST_HEAD).preserve_header_case(keeps_case);
         Self {
             opens,
             to,
@@ -102,22 +98,26 @@ where
     }
 
     /// Sends a request, and gives the answer as soon as its head is there. With `goes_over` the answer may begin another protocol.
-    pub(crate) async fn send(&self, mut request: Request<Upload>, goes_over: bool) -> Result<Response<Body>, Broken> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Box<Request<Upload>>,
+        goes_over: bool,
+    ) -> Result<Response<Body>, Broken> {
         // Who does not take the answer yet may send all the same.
         let apart = goes_over || !request.body().is_end_stream();
         loop {
             let (mut line, is_new) = match self.idle.take() {
                 Some(line) => (line, false),
-                None => (self.open().await?, true),
+                None => (Box::pin(self.open()).await?, true),
             };
             if apart {
                 line.goes_apart();
             }
-            match line.ask(request).await {
+            match line.ask(*request).await {
                 Ok(response) => return Ok(response.map(|body| Body::Driven(Driven::new(body, line, &self.idle)))),
                 Err(mut failed) => match failed.take_message() {
                     // The connection had ended already, and nothing of the request was sent.
-                    Some(unsent) if !is_new => request = unsent,
+                    Some(unsent) if !is_new => *request = unsent,
                     _ => return Err(failed.into_error().into()),
                 },
             }

@@ -37,6 +37,11 @@ impl Progress {
         }))
     }
 
+    /// When the request came.
+    pub(crate) fn begun(&self) -> std::time::Instant {
+        self.0.begun.into_std()
+    }
+
     /// The client is waited for.
     pub(crate) fn awaits(&self) {
         self.0.is_awaited.store(true, Ordering::Release);

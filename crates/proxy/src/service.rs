@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fracas_core::chaos::{ConnectionErrorKind, FaultInjection};
 use fracas_core::seed::Seed;
 use fracas_telemetry::proxy::{ListenerCounts, RouteCounts, Traffic};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode, Version};
 
@@ -159,16 +159,14 @@ impl Drop for Answered {
 pub(crate) async fn answer(
     shared: Arc<Shared>,
     connection: Arc<Connection>,
-    request: Request<Incoming>,
+    mut request: Box<Request<Upload>>,
 ) -> Response<Guarded<Shaped<Body>>> {
     let is_of_api = match connection.door {
         Door::Api => true,
         Door::Both => api::is_path(request.uri().path()),
         Door::Traffic | Door::Front => false,
     };
-    let begun = Instant::now();
     let busy = Arc::new(connection.traffic.begins(is_of_api));
-    let mut request = Upload::of(request, shared.limits.silence);
     if request.method() == Method::CONNECT {
         // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
         request.extensions_mut().insert(Arc::clone(&busy));
@@ -176,6 +174,7 @@ pub(crate) async fn answer(
     let is_extended = !is_of_api && extended::begin(&mut request);
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
+    let begun = upload.begun();
     // In HTTP/2 only the stream ends, and what of it was not read harms nobody.
     let is_shared = request.version() >= Version::HTTP_2;
     let mut met = Met::default();
@@ -184,7 +183,8 @@ pub(crate) async fn answer(
         met.traced = Traced::begin(&shared, &request);
     }
     let response = if is_of_api {
-        called(&shared, &connection, request).await
+        // Apart, as all that few requests need: every request takes room for what it may come to.
+        Box::pin(called(&shared, &connection, *request)).await
     } else {
         whole(&shared, &connection, request, &mut met).await
     };
@@ -220,7 +220,7 @@ async fn called(shared: &Arc<Shared>, connection: &Connection, request: Request<
 async fn whole(
     shared: &Arc<Shared>,
     connection: &Connection,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
     met: &mut Met,
 ) -> Response<Body> {
     let is_extended = extended::is_one(&request);
@@ -231,7 +231,7 @@ async fn whole(
             None => traffic(shared, connection, request, met).await,
             Some(front) => match front.asks(request.headers()) {
                 Some(Asks::Report) => front.report(&shared.live.now()),
-                Some(Asks::Canary) => front::answer_canary(shared, connection, request).await,
+                Some(Asks::Canary) => Box::pin(front::answer_canary(shared, connection, *request)).await,
                 None => {
                     met.fate = front.came();
                     traffic(shared, connection, request, met).await
@@ -264,7 +264,7 @@ async fn whole(
 async fn traffic(
     shared: &Arc<Shared>,
     connection: &Connection,
-    mut request: Request<Upload>,
+    mut request: Box<Request<Upload>>,
     met: &mut Met,
 ) -> Response<Body> {
     let mut active = shared.live.at(connection.gate.index);
@@ -358,7 +358,7 @@ async fn traffic(
             passing.ended(Outcome::Failure);
         }
         if lasts(shared, failure).await {
-            return fail(connection, request, failure, verdict.says).await;
+            return Box::pin(fail(connection, *request, failure, verdict.says)).await;
         }
     }
     // What was held until the fault was over meets nothing of what else was asked about it.
@@ -394,7 +394,7 @@ async fn traffic(
     request.body_mut().shape(Arc::clone(&bandwidth));
     let mutations = active.mutations().filter(|_| !is_head && acts(shared));
     let rule = match mutations {
-        Some(mutations) => mutations.find(&mut request, shared).await,
+        Some(mutations) => Box::pin(mutations.find(&mut request, shared)).await,
         None => None,
     };
     let answered = match pass(shared, connection, request).await {
@@ -413,13 +413,14 @@ async fn traffic(
     };
     let answered = match query {
         Some(block) if acts(shared) => {
-            graphql::meet(block, &chance, shared, answered, |name| met.fault(shared, name)).await
+            let met = |name| met.fault(shared, name);
+            Box::pin(graphql::meet(block, &chance, shared, answered, met)).await
         }
         _ => answered,
     };
     let answered = match &rule {
         Some(rule) => {
-            let changed = mutation::change(rule, &chance, shared, answered).await;
+            let changed = Box::pin(mutation::change(rule, &chance, shared, answered)).await;
             met.mutation = changed.by;
             changed.response
         }
@@ -436,7 +437,8 @@ async fn traffic(
         answered
     } else {
         let met = |name| met.fault(shared, name);
-        bodies::meet(verdict.harm, &chance, version, shared.limits.answer, answered, met).await
+        let limit = shared.limits.answer;
+        Box::pin(bodies::meet(verdict.harm, &chance, version, limit, answered, met)).await
     };
     // What goes over to another protocol has no body, and is as narrow.
     let goes_over = answered.status() == StatusCode::SWITCHING_PROTOCOLS || is_tunnel;
@@ -520,16 +522,17 @@ pub(crate) async fn fail(
 async fn pass(
     shared: &Shared,
     connection: &Connection,
-    request: Request<Upload>,
+    request: Box<Request<Upload>>,
 ) -> Result<Response<Body>, Box<Response<Body>>> {
     if let (&Method::CONNECT, Some(egress)) = (request.method(), &shared.egress) {
-        let opened = egress.tunnel(&shared.tunnels, shared.limits.connect, request).await;
+        let opened = egress.tunnel(&shared.tunnels, shared.limits.connect, *request);
+        let opened = Box::pin(opened).await;
         return opened.map_err(|failed| Box::new(answer::problem(failed.status, &failed.why)));
     }
     let is_shared = request.version() >= Version::HTTP_2;
     let way = connection.way.as_ref().map(|way| way.forward(request.version()));
     let Some(forward) = way.or(connection.gate.forward.as_ref()) else {
-        return responder::answer(request).await;
+        return Box::pin(responder::answer(*request)).await;
     };
     match forward.pass(&connection.link, request).await {
         Ok(answered) => Ok(answered),
