@@ -99,6 +99,38 @@ async fn a_proxy_that_cannot_have_its_port_is_there_and_off() {
     assert_eq!((status, &said["proxies"]), (500, &json!([])));
     let (_, shown) = stand.call("GET", "/proxies/two", &Value::Null).await;
     assert_eq!(shown["enabled"], json!(false));
+    // The same is asked for again when the port is free.
+    stand.cure("/proxies/one").await;
+    let (status, said) = stand.call("POST", "/populate", &asked).await;
+    assert_eq!((status, &said["proxies"][0]["enabled"]), (201, &json!(true)));
+    drop(connect(taken).await);
+}
+
+// Tests that run at the same time ask for all proxies each: of none that another has harmed is the harm taken.
+#[tokio::test]
+async fn populate_leaves_what_is_the_same_on_or_off_and_with_its_toxics() {
+    let stand = Stand::start();
+    let limit = |bytes: u64| json!({ "type": "limit_data", "attributes": { "bytes": bytes } });
+    let upstream = source(100).await;
+    let at = stand.proxy("web", upstream, &[limit(7)]).await;
+    let mut asked = json!([{ "name": "web", "listen": at.to_string(), "upstream": upstream.to_string() }]);
+    for toxics in [json!(null), json!([])] {
+        asked[0]["toxics"] = toxics;
+        assert_eq!(stand.call("POST", "/populate", &asked).await.0, 201);
+        assert_eq!(super::stand::rest(&mut connect(at).await).await.unwrap(), 7);
+    }
+    // Those that are named are there instead.
+    asked[0]["toxics"] = json!([limit(9)]);
+    assert_eq!(stand.call("POST", "/populate", &asked).await.0, 201);
+    assert_eq!(super::stand::rest(&mut connect(at).await).await.unwrap(), 9);
+    for on in [false, true] {
+        let turned = stand.call("POST", "/proxies/web", &json!({ "enabled": on })).await;
+        assert_eq!(turned.0, 200);
+        asked[0]["enabled"] = json!(!on);
+        let (status, said) = stand.call("POST", "/populate", &asked).await;
+        assert_eq!((status, &said["proxies"][0]["enabled"]), (201, &json!(on)));
+        assert_eq!(tokio::net::TcpStream::connect(at).await.is_ok(), on);
+    }
 }
 
 // The original's own client sends all that it has of a proxy, also toxics as they once were.
