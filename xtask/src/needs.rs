@@ -114,6 +114,15 @@ const NEEDS: &[Need] = &[
         program: "npm",
         package: "npm",
     },
+    // The crate `toxiproxy_rust` is built with OpenSSL.
+    Need {
+        program: "/usr/include/openssl/ssl.h",
+        package: "libssl-dev",
+    },
+    Need {
+        program: "pkg-config",
+        package: "pkg-config",
+    },
     Need {
         program: "ping",
         package: "iputils-ping",

@@ -1,8 +1,9 @@
-//! Clients of Toxiproxy's API that Debian does not have: from PyPI and npm, by the ordinary clients of these, into `target/clients/`.
+//! Clients of Toxiproxy's API that Debian does not have: from PyPI, npm and cargo's registry, by the ordinary clients of these, into
+//! `target/clients/`.
 //!
 //! Every version is said, also of what they need themselves, so that a test fails for a change of ours alone. What is there is kept until
-//! another version is asked for, or the interpreter is another. The crate `toxiproxy_rust` is not among them: it would bring a second stack of
-//! HTTP, and OpenSSL.
+//! another version is asked for, or the interpreter or compiler is another. The crate `toxiproxy_rust` brings a second stack of HTTP, and
+//! OpenSSL: the program that uses it is a workspace of its own, with a lock file of its own, and nothing of it gets into the product.
 
 use std::fs;
 use std::path::Path;
@@ -41,6 +42,9 @@ const OF_PYTHON: &[&str] = &[
 
 /// It needs no other.
 const OF_NODE: &[&str] = &["toxiproxy-node-client@4.1.0"];
+
+/// The program with that crate. What it needs stands in its lock file.
+const OF_RUST: &str = "crates/fracas/tests/cli/real_clients/toxiproxy_client";
 
 /// Installs those that are not there, or are another version.
 pub(super) fn install() -> Result<()> {
@@ -86,7 +90,30 @@ pub(super) fn install() -> Result<()> {
                 .arg(place)
                 .args(OF_NODE),
         )
+    })?;
+    let sources = children::root()?.join(OF_RUST);
+    let place = folder.join("rust");
+    let list = [vec![version("rustc")?], texts(&sources)?].concat().join("\n");
+    known(&place, &list, || {
+        children::run(
+            children::cargo()?
+                .current_dir(&sources)
+                .args(["build", "--locked", "--quiet", "--target-dir"])
+                .arg(&place),
+        )
     })
+}
+
+/// The files in a folder, in the order of their names.
+fn texts(folder: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let entries = fs::read_dir(folder).with_context(cannot)?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>();
+    let mut paths = paths.with_context(cannot)?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    let texts = paths.iter().map(fs::read_to_string).collect::<Result<_, _>>();
+    texts.with_context(cannot)
 }
 
 /// What a program says of its version.
@@ -95,19 +122,28 @@ fn version(program: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&said).trim().to_owned())
 }
 
-/// Has a folder made with these packages for an interpreter, unless it says that it has them: of another version it might not find them. It says
-/// so only when all was well.
+/// Has a folder made anew with these packages for an interpreter, unless it says that it has them: of another version it might not find them.
 fn kept(place: &Path, interpreter: &str, packages: &[&str], make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let list = [&[interpreter], packages].concat().join("\n");
+    known(place, &list, || {
+        if place.exists() {
+            fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))?;
+        }
+        fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
+        make(place)
+    })
+}
+
+/// Has what is in a folder made, unless it says that this was made of the same. It says so only when all was well.
+fn known(place: &Path, list: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
     let says = place.join("packages");
     if fs::read_to_string(&says).is_ok_and(|known| known == list) {
         return Ok(());
     }
-    if place.exists() {
-        fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))?;
+    if says.exists() {
+        fs::remove_file(&says).with_context(|| format!("cannot remove {}", says.display()))?;
     }
-    fs::create_dir_all(place).with_context(|| format!("cannot make {}", place.display()))?;
-    make(place)?;
+    make()?;
     fs::write(&says, list).with_context(|| format!("cannot write {}", says.display()))
 }
 
@@ -142,5 +178,38 @@ mod tests {
         assert_eq!(make("3.1", &["x==2"], true), (true, true));
         assert_eq!(make("3.2", &["x==2"], true), (true, true));
         assert_eq!(make("3.2", &["x==2"], true), (false, true));
+    }
+
+    #[test]
+    fn what_cargo_built_stays_and_says_nothing_when_a_build_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let build = |list: &str, works: bool| {
+            let mut built = 0;
+            let done = known(folder.path(), list, || {
+                fs::write(folder.path().join(list), "").unwrap();
+                built = fs::read_dir(folder.path()).unwrap().count();
+                anyhow::ensure!(works, "it does not compile");
+                Ok(())
+            });
+            (built, done.is_ok())
+        };
+        assert_eq!(build("a", true), (1, true));
+        assert_eq!(build("a", true), (0, true));
+        assert_eq!(build("b", false), (2, false));
+        assert_eq!(build("a", true), (2, true));
+    }
+
+    #[test]
+    fn another_lock_or_source_is_another_program() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("b", "2"), ("a", "1")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::create_dir(folder.path().join("target")).unwrap();
+        assert_eq!(texts(folder.path()).unwrap(), ["1", "2"]);
+        let sources = children::root().unwrap().join(OF_RUST);
+        let lock = fs::read_to_string(sources.join("Cargo.lock")).unwrap();
+        assert!(texts(&sources).unwrap().contains(&lock));
+        assert!(texts(&folder.path().join("none")).is_err());
     }
 }
