@@ -169,7 +169,8 @@ impl Collection {
     }
 
     /// Makes these proxies, in place of those that have their names. One of the same port and server stays as it is, on or off, with its
-    /// connections, and with its toxics unless some are named: whoever asks again may be another test than the one that has harmed it.
+    /// connections and toxics, whatever is said of these: whoever asks again may be another test than the one that has harmed it, and what
+    /// it names may be toxics that it once read. Any free port is another than the one that was got.
     pub(super) async fn populate(&mut self, all: Vec<Checked>) -> Result<Vec<Shown>, (Error, Vec<Shown>)> {
         let mut done = Vec::new();
         for asked in all {
@@ -182,18 +183,9 @@ impl Collection {
     }
 
     async fn add_or_replace(&mut self, asked: Checked) -> Result<Shown, Error> {
-        let same = |relay: &Relay| {
-            let listens =
-                relay.listen == asked.listen || asked.listen.port() == 0 && relay.listen.ip() == asked.listen.ip();
-            listens && relay.upstream == asked.upstream
-        };
+        let same = |relay: &Relay| relay.listen == asked.listen && relay.upstream == asked.upstream;
         match self.proxies.get_mut(&asked.name) {
-            Some(relay) if same(relay) => {
-                if !asked.toxics.is_empty() {
-                    relay.set_toxics(asked.toxics);
-                }
-                Ok(Shown::from(&*relay))
-            }
+            Some(relay) if same(relay) => Ok(Shown::from(&*relay)),
             Some(relay) => {
                 relay.stop().await;
                 let (mut other, enabled) = asked.relay();
