@@ -34,8 +34,6 @@ pub struct Got {
     pub bytes: usize,
     /// Whether they are the first ones of what was said.
     pub intact: bool,
-    /// In how many pieces they were read.
-    pub pieces: u32,
     pub ended: End,
     /// From before the connection was made.
     pub took: Duration,
@@ -101,7 +99,6 @@ impl Server {
             return Got {
                 bytes: 0,
                 intact: true,
-                pieces: 0,
                 ended: End::Refused,
                 took: begun.elapsed(),
             };
@@ -135,15 +132,11 @@ impl Server {
 
 fn read(mut end: &TcpStream, said: &[u8], begun: Instant) -> Got {
     let mut came = Vec::new();
-    let mut pieces = 0;
     let mut buffer = vec![0; 1 << 16];
     let ended = loop {
         match end.read(&mut buffer) {
             Ok(0) => break End::Closed,
-            Ok(count) => {
-                came.extend_from_slice(&buffer[..count]);
-                pieces += 1;
-            }
+            Ok(count) => came.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break End::Reset,
             Err(error) => panic!("after {} bytes: {error}", came.len()),
         }
@@ -151,7 +144,6 @@ fn read(mut end: &TcpStream, said: &[u8], begun: Instant) -> Got {
     Got {
         bytes: came.len(),
         intact: said.starts_with(&came),
-        pieces,
         ended,
         took: begun.elapsed(),
     }
