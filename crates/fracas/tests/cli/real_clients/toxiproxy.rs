@@ -1,5 +1,6 @@
 //! Clients of Toxiproxy's API, which `cargo xtask install` has put below `target/`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -33,16 +34,18 @@ fn rust() -> Command {
 
 /// Whether those of a language are there; of the one in Rust, whether it was built of what stands here now.
 fn are_there(language: &str) -> bool {
-    let sources: &[&str] = match language {
-        "rust" => &["Cargo.lock", "main.rs", "traffic.rs"],
-        _ => &[],
-    };
-    let sources = sources.iter().map(|name| folder().join("toxiproxy_client").join(name));
     let known = fs::read_to_string(clients().join(language).join("packages"));
-    known.is_ok_and(|known| {
-        let mut texts = sources.map(|source| fs::read_to_string(source).unwrap());
-        texts.all(|text| known.contains(&text))
-    })
+    known.is_ok_and(|known| language != "rust" || known.ends_with(&sources().join("\n")))
+}
+
+/// What cargo reads of the program in Rust, in the order of names, as `cargo xtask install` writes it down.
+fn sources() -> Vec<String> {
+    let entries = fs::read_dir(folder().join("toxiproxy_client")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let is_read = |end: &OsStr| end == "rs" || end == "toml" || end == "lock";
+    paths.retain(|path| path.is_file() && path.extension().is_some_and(is_read));
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// A server that gives as many bytes as the line asks for, and then ends, or stays until its client does. Ends with the test process.
