@@ -12,10 +12,15 @@ fuzz_target!(|text: &str| {
     // One variable is set, so that what stands for it is read too.
     let variable = |name: &str| (name == "A").then(|| "1s".to_owned());
     match load(&source, &[], &variable) {
-        Ok(loaded) => loaded.warnings.iter().for_each(|problem| assert!(!problem.to_string().is_empty())),
+        Ok(loaded) => loaded
+            .warnings
+            .iter()
+            .for_each(|problem| assert!(!problem.to_string().is_empty())),
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
-            problems.iter().for_each(|problem| assert!(!problem.to_string().is_empty()));
+            problems
+                .iter()
+                .for_each(|problem| assert!(!problem.to_string().is_empty()));
         }
     }
 });

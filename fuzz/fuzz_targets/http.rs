@@ -80,11 +80,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Result<(), BrokeOff> {
     // Letters beyond ASCII are none of a path's (RFC 3986, 2.), but clients send them as they are, every server finds the end of the line
     // behind them, and whoever encoded them would change what the upstream sees: they pass as nginx passes them.
     let passes = |byte: &u8| byte.is_ascii_graphic() || !byte.is_ascii();
-    assert!(
-        is_path && path.iter().all(passes),
-        "no path: {:?}",
-        show(&first)
-    );
+    assert!(is_path && path.iter().all(passes), "no path: {:?}", show(&first));
     let fields = fields(reader)?;
     let of = |name: &str| -> Vec<&[u8]> {
         let found = fields

@@ -24,7 +24,9 @@ fuzz_target!(|text: &str| {
         }
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
-            problems.iter().for_each(|problem| assert!(!problem.to_string().is_empty()));
+            problems
+                .iter()
+                .for_each(|problem| assert!(!problem.to_string().is_empty()));
         }
     }
 });

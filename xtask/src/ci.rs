@@ -18,9 +18,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn all(steps: &mut Steps) -> Result<()> {
     steps.step("install", needs::install)?;
-    steps.step("fmt", || {
-        children::run(children::cargo()?.args(["fmt", "--all", "--check"]))
-    })?;
+    steps.step("fmt", fmt)?;
     steps.step("tidy", || tidy::run(&children::root()?))?;
     steps.step("clippy", || {
         children::run(
@@ -47,6 +45,20 @@ fn all(steps: &mut Steps) -> Result<()> {
     tests.and(stopped)?;
     steps.step("vm", || vm::run(vm::Lane::Short))?;
     steps.step("fuzz", || fuzz::run(fuzz::CI_SECONDS))
+}
+
+/// The workspace, and what cargo keeps apart from it.
+fn fmt() -> Result<()> {
+    children::run(children::cargo()?.args(["fmt", "--all", "--check"]))?;
+    for folder in ["fuzz", needs::clients::OF_RUST] {
+        let manifest = children::root()?.join(folder).join("Cargo.toml");
+        children::run(
+            children::cargo()?
+                .args(["fmt", "--check", "--manifest-path"])
+                .arg(manifest),
+        )?;
+    }
+    Ok(())
 }
 
 fn tests(steps: &mut Steps, engine: &Engine) -> Result<()> {

@@ -33,7 +33,7 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   ci                  everything: installs what tests need, checks, builds, tests; what CI runs
-  install             installs the programs that tests need (Debian packages, clients from PyPI and npm, cargo-nextest)
+  install             installs the programs that tests need (Debian packages, clients of Toxiproxy, cargo-nextest)
   tidy                checks the habits that no compiler checks: layers, words, papers, key tests
   engine              starts a Docker engine of its own for tests, until Ctrl-C; prints the line to export
   schema [--check]    writes docs/reference/*.schema.json from the binary, or says which are out of date

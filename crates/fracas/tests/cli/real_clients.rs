@@ -32,13 +32,17 @@ fn python(program: &str) -> Command {
     of(PYTHON, program)
 }
 
-/// A client of that folder, by what understands it. It is ended when it takes too long, and with it what it has started.
+/// A client of that folder, by what understands it.
 fn of(interpreter: impl AsRef<OsStr>, program: &str) -> Command {
-    let mut command = alone("timeout");
+    let mut command = limited(interpreter);
+    command.arg(folder().join(program));
     command
-        .args(["--kill-after=5", LIMIT])
-        .arg(interpreter)
-        .arg(folder().join(program));
+}
+
+/// A program that is ended when it takes too long, and with it what it has started.
+fn limited(program: impl AsRef<OsStr>) -> Command {
+    let mut command = alone("timeout");
+    command.args(["--kill-after=5", LIMIT]).arg(program);
     // What was said until then is there.
     command.env("PYTHONUNBUFFERED", "1");
     command

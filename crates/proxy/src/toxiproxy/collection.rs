@@ -66,8 +66,7 @@ pub(super) struct Checked {
     listen: SocketAddr,
     upstream: String,
     enabled: bool,
-    /// `None`: nothing is said of them.
-    toxics: Option<Vec<Toxic>>,
+    toxics: Vec<Toxic>,
 }
 
 /// What is to be different about a proxy, looked at.
@@ -85,8 +84,8 @@ impl Checked {
 
     /// A proxy that is not on, and whether it is to be.
     fn relay(self) -> (Relay, bool) {
-        let toxics = self.toxics.unwrap_or_default();
-        (Relay::new(self.name, self.listen, self.upstream, toxics), self.enabled)
+        let relay = Relay::new(self.name, self.listen, self.upstream, self.toxics);
+        (relay, self.enabled)
     }
 }
 
@@ -97,19 +96,15 @@ impl AskedProxy {
             return Err(Error::missing("name"));
         }
         is_short(&self.name)?;
-        let toxics = self.toxics.map(|asked| {
-            let made = asked.into_iter().map(|asked| asked.make().map_err(wrong_toxic));
-            made.collect::<Result<Vec<_>, _>>()
-        });
-        let toxics = toxics.transpose()?;
-        if let Some(toxics) = &toxics {
-            let names: BTreeSet<_> = toxics.iter().map(|toxic| &toxic.name).collect();
-            if names.len() < toxics.len() {
-                return Err(Error::toxic_exists());
-            }
-            fits(toxics.len(), TOXICS, "toxics of a proxy")?;
-            toxics.iter().try_for_each(|toxic| is_short(&toxic.name))?;
+        let toxics = self.toxics.unwrap_or_default().into_iter();
+        let toxics = toxics.map(|asked| asked.make().map_err(wrong_toxic));
+        let toxics = toxics.collect::<Result<Vec<_>, _>>()?;
+        let names: BTreeSet<_> = toxics.iter().map(|toxic| &toxic.name).collect();
+        if names.len() < toxics.len() {
+            return Err(Error::toxic_exists());
         }
+        fits(toxics.len(), TOXICS, "toxics of a proxy")?;
+        toxics.iter().try_for_each(|toxic| is_short(&toxic.name))?;
         Ok(Checked {
             listen: address(self.listen.as_deref().unwrap_or_default()).await?,
             upstream: host_and_port(self.upstream.as_deref().unwrap_or_default())?,
@@ -173,8 +168,9 @@ impl Collection {
         Ok(shown)
     }
 
-    /// Makes these proxies, or changes those that have their names; one that is as it is asked for keeps its connections, and its toxics
-    /// unless some are named.
+    /// Makes these proxies, in place of those that have their names. One of the same port and server stays as it is, on or off, with its
+    /// connections and toxics, whatever is said of these: whoever asks again may be another test than the one that has harmed it, and what
+    /// it names may be toxics that it once read. Any free port is another than the one that was got.
     pub(super) async fn populate(&mut self, all: Vec<Checked>) -> Result<Vec<Shown>, (Error, Vec<Shown>)> {
         let mut done = Vec::new();
         for asked in all {
@@ -187,25 +183,17 @@ impl Collection {
     }
 
     async fn add_or_replace(&mut self, asked: Checked) -> Result<Shown, Error> {
-        let same = |relay: &Relay| {
-            let listens =
-                relay.listen == asked.listen || asked.listen.port() == 0 && relay.listen.ip() == asked.listen.ip();
-            listens && relay.upstream == asked.upstream
-        };
+        let same = |relay: &Relay| relay.listen == asked.listen && relay.upstream == asked.upstream;
         match self.proxies.get_mut(&asked.name) {
-            Some(relay) if same(relay) => {
-                if let Some(toxics) = asked.toxics {
-                    relay.set_toxics(toxics);
-                }
-                turn(relay, asked.enabled, &self.common).await?;
-                Ok(Shown::from(&*relay))
-            }
+            Some(relay) if same(relay) => Ok(Shown::from(&*relay)),
             Some(relay) => {
                 relay.stop().await;
-                let enabled;
-                // If it cannot have its port, it is there, and off.
-                (*relay, enabled) = asked.relay();
-                turn(relay, enabled, &self.common).await?;
+                let (mut other, enabled) = asked.relay();
+                // If it cannot have its port, the one before it is there, and off: asking again is asking for another.
+                if enabled {
+                    start(&mut other, &self.common)?;
+                }
+                *relay = other;
                 Ok(Shown::from(&*relay))
             }
             None => self.add(asked),

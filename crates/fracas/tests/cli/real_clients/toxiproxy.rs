@@ -1,11 +1,13 @@
 //! Clients of Toxiproxy's API, which `cargo xtask install` has put below `target/`.
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{of, passes};
+use super::{folder, limited, of, passes};
 use crate::cli::Cli;
 use crate::proxied::{Proxied, address};
 use crate::support::{LIMIT, soon};
@@ -23,6 +25,27 @@ fn node(program: &str) -> Command {
     let mut command = of("node", program);
     command.env("NODE_PATH", clients().join("node/node_modules"));
     command
+}
+
+/// The program that was built of `toxiproxy_client/`.
+fn rust() -> Command {
+    limited(clients().join("rust/debug/toxiproxy-client"))
+}
+
+/// Whether those of a language are there; of the one in Rust, whether it was built of what stands here now.
+fn are_there(language: &str) -> bool {
+    let known = fs::read_to_string(clients().join(language).join("packages"));
+    known.is_ok_and(|known| language != "rust" || known.ends_with(&sources().join("\n")))
+}
+
+/// What cargo reads of the program in Rust, in the order of names, as `cargo xtask install` writes it down.
+fn sources() -> Vec<String> {
+    let entries = fs::read_dir(folder().join("toxiproxy_client")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let is_read = |end: &OsStr| end == "rs" || end == "toml" || end == "lock";
+    paths.retain(|path| path.is_file() && path.extension().is_some_and(is_read));
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
 /// A server that gives as many bytes as the line asks for, and then ends, or stays until its client does. Ends with the test process.
@@ -52,15 +75,12 @@ fn give(mut stream: &TcpStream) -> std::io::Result<()> {
 
 /// Runs a client to its end, before an API of its own.
 #[track_caller]
-fn meets(mut client: Command, wanted: &[&str]) {
-    let folder = clients();
-    if ["python", "node"]
-        .iter()
-        .any(|name| !folder.join(name).join("packages").is_file())
-    {
-        let folder = folder.display();
+fn meets(language: &str, mut client: Command, wanted: &[&str]) {
+    if !are_there(language) {
+        let folder = clients().join(language);
         fracas_lab::skip(&format!(
-            "no clients of Toxiproxy in {folder}: `cargo xtask install` puts them there"
+            "no clients of Toxiproxy, or older ones, in {}: `cargo xtask install` puts them there",
+            folder.display()
         ));
         return;
     }
@@ -77,15 +97,29 @@ fn meets(mut client: Command, wanted: &[&str]) {
 
 #[test]
 fn the_client_in_python_sees_each_toxic() {
-    meets(python("toxiproxy_client.py"), &["proxies", "toxics", "all of them"]);
+    meets(
+        "python",
+        python("toxiproxy_client.py"),
+        &["proxies", "toxics", "all of them"],
+    );
 }
 
 #[test]
 fn the_client_in_node_sees_each_toxic() {
-    meets(node("toxiproxy_client.js"), &["proxies", "toxics", "all of them"]);
+    meets(
+        "node",
+        node("toxiproxy_client.js"),
+        &["proxies", "toxics", "all of them"],
+    );
+}
+
+#[test]
+fn the_client_in_rust_sees_each_toxic() {
+    let wanted = ["proxies", "toxics", "shares", "down", "populate again", "all of them"];
+    meets("rust", rust(), &wanted);
 }
 
 #[test]
 fn experiments_of_chaos_toolkit_run_to_their_ends() {
-    meets(python("chaos_experiments.py"), &["each toxic", "cut"]);
+    meets("python", python("chaos_experiments.py"), &["each toxic", "cut"]);
 }

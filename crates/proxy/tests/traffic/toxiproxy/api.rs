@@ -93,12 +93,90 @@ async fn populate_makes_what_is_missing_and_leaves_what_is_the_same() {
 async fn a_proxy_that_cannot_have_its_port_is_there_and_off() {
     let stand = Stand::start();
     let taken = stand.proxy("one", echo().await, &[]).await;
-    let at = stand.proxy("two", echo().await, &[]).await;
+    let upstream = source(100).await;
+    let limit = json!({ "type": "limit_data", "attributes": { "bytes": 7 } });
+    let at = stand.proxy("two", upstream, &[limit]).await;
+    let (_, mut before) = stand.call("GET", "/proxies/two", &Value::Null).await;
     let asked = json!([{ "name": "two", "listen": taken.to_string(), "upstream": at.to_string() }]);
     let (status, said) = stand.call("POST", "/populate", &asked).await;
     assert_eq!((status, &said["proxies"]), (500, &json!([])));
-    let (_, shown) = stand.call("GET", "/proxies/two", &Value::Null).await;
-    assert_eq!(shown["enabled"], json!(false));
+    before["enabled"] = json!(false);
+    assert_eq!(
+        stand.call("GET", "/proxies/two", &Value::Null).await,
+        (200, before.clone())
+    );
+    assert!(tokio::net::TcpStream::connect(at).await.is_err());
+    // Asking for the one before finds it as it is now, and it can be turned on.
+    let former = json!([{ "name": "two", "listen": at.to_string(), "upstream": upstream.to_string() }]);
+    assert_eq!(
+        stand.call("POST", "/populate", &former).await,
+        (201, json!({ "proxies": [before] }))
+    );
+    let on = stand.call("POST", "/proxies/two", &json!({ "enabled": true })).await;
+    assert_eq!(on.0, 200, "{}", on.1);
+    assert_eq!(super::stand::rest(&mut connect(at).await).await.unwrap(), 7);
+    // The same is asked for again when the port is free.
+    stand.cure("/proxies/one").await;
+    let (status, said) = stand.call("POST", "/populate", &asked).await;
+    assert_eq!((status, &said["proxies"][0]["enabled"]), (201, &json!(true)));
+    drop(connect(taken).await);
+}
+
+// Tests that run at the same time ask for all proxies each: of none that another has harmed is the harm taken.
+#[tokio::test]
+async fn populate_leaves_what_is_the_same_on_or_off_and_with_its_toxics() {
+    let stand = Stand::start();
+    let limit = |bytes: u64| json!({ "type": "limit_data", "attributes": { "bytes": bytes } });
+    let upstream = source(100).await;
+    let at = stand.proxy("web", upstream, &[limit(7)]).await;
+    let mut asked = json!([{ "name": "web", "listen": at.to_string(), "upstream": upstream.to_string() }]);
+    // Those that are named may be what somebody once read.
+    for toxics in [json!(null), json!([]), json!([limit(9)])] {
+        asked[0]["toxics"] = toxics;
+        assert_eq!(stand.call("POST", "/populate", &asked).await.0, 201);
+        assert_eq!(super::stand::rest(&mut connect(at).await).await.unwrap(), 7);
+    }
+    for on in [false, true] {
+        let turned = stand.call("POST", "/proxies/web", &json!({ "enabled": on })).await;
+        assert_eq!(turned.0, 200);
+        asked[0]["enabled"] = json!(!on);
+        let (status, said) = stand.call("POST", "/populate", &asked).await;
+        assert_eq!((status, &said["proxies"][0]["enabled"]), (201, &json!(on)));
+        assert_eq!(tokio::net::TcpStream::connect(at).await.is_ok(), on);
+    }
+}
+
+// The original compares with the port that a proxy has got.
+#[tokio::test]
+async fn populate_without_a_port_puts_a_new_proxy_in_the_place_of_one_that_has_one() {
+    let stand = Stand::start();
+    let upstream = echo().await;
+    let mut at = stand.proxy("web", upstream, &[]).await;
+    let mut asked = json!([{ "name": "web", "upstream": upstream.to_string() }]);
+    for (listen, on) in [(json!(null), true), (json!(""), false), (json!("127.0.0.1:0"), true)] {
+        let mut open = connect(at).await;
+        ping(&mut open).await;
+        let toxic = json!({ "type": "timeout" });
+        assert_eq!(stand.call("POST", "/proxies/web/toxics", &toxic).await.0, 200);
+        let turned = stand.call("POST", "/proxies/web", &json!({ "enabled": on })).await;
+        assert_eq!(turned.0, 200);
+        asked[0]["listen"] = listen;
+        let (status, said) = stand.call("POST", "/populate", &asked).await;
+        let made = &said["proxies"][0];
+        assert_eq!(
+            (status, &made["enabled"], &made["toxics"]),
+            (201, &json!(true), &json!([]))
+        );
+        // It may be a reset.
+        assert_eq!(super::stand::rest(&mut open).await.unwrap_or(0), 0);
+        at = made["listen"].as_str().unwrap().parse().unwrap();
+        ping(&mut connect(at).await).await;
+    }
+    // None has a port yet that is off from its beginning.
+    asked = json!([{ "name": "off", "upstream": upstream.to_string(), "enabled": false, "toxics": [{ "type": "timeout" }] }]);
+    let (_, made) = stand.call("POST", "/populate", &asked).await;
+    asked[0]["enabled"] = json!(true);
+    assert_eq!(stand.call("POST", "/populate", &asked).await, (201, made));
 }
 
 // The original's own client sends all that it has of a proxy, also toxics as they once were.
