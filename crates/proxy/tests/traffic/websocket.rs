@@ -1,5 +1,6 @@
 //! Connections of WebSocket, both of whose ends are the test's; what clients make of them is seen with real ones (`real_clients`, of `fracas`).
 
+mod shares;
 mod streams;
 
 use std::time::{Duration, Instant};
