@@ -1,6 +1,6 @@
 //! One, ten and fifty percent of a hundred thousand requests, by what the data plane asks: so many, and the same ones, whether one thread
-//! asks or eight do. `tests/traffic/shares.rs` has the same on traffic. What is decided about something else than a request, or where nobody
-//! else may ask, is asked there by what is here.
+//! asks or eight do. `tests/traffic/shares.rs` has the same on traffic. Shares of messages and of connections, and what is private to its
+//! module, have their tests beside them, which call [`holds`].
 
 use std::time::Instant;
 

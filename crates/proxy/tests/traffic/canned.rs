@@ -30,6 +30,7 @@ impl Canned {
 }
 
 async fn say(stream: TcpStream, answer: &'static str) {
+    // Else each byte of a head would be a system call.
     let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
     // Until the other side has gone.

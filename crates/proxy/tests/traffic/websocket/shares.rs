@@ -6,19 +6,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, split};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::{CLOSE, PING, TEXT};
+use super::{CLOSE, MASK, PING, TEXT, frame_from};
 use crate::shares::{by_threads, is_share_of, parts};
 use crate::stand::{LIMIT, soon, wish};
 
-const CONNECTIONS: usize = 25;
+/// Several for each client, also of eight threads.
+const CONNECTIONS: usize = 100;
 /// In each direction of each.
-const EACH: usize = 2000;
+const EACH: usize = 500;
 const CONFIG: &str = "websocket:
   message_drop_probability: 0.1
   message_corruption_probability: 0.5
@@ -33,13 +33,13 @@ const STOPS: &str = "websocket:
   message_delay_ms: 3600000
   message_delay_probability: 0.01
 ";
-const STOPPED: usize = 320;
-/// So many messages that it does, and so few that all behind one that is held is taken: else nobody sees that its client is gone.
+/// All are open at once, each with up to four descriptors of this process. It may be that it can have 1024 and no more.
+const STOPPED: usize = 200;
+/// So many messages that it does, and so few that all behind one that is held is taken: else nobody sees that who said it is gone.
 const UNTIL: usize = 600;
 
 /// In bytes, a message.
 const LENGTH: usize = 6;
-const MASK: [u8; 4] = [0x12, 0xff, 0, 0x7e];
 
 /// What a message met, by what of it arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,111 +52,72 @@ enum Met {
 /// What a connection carried: so many messages, and the code that it was closed with. `None`: the next one was held.
 type Stop = (usize, Option<u16>);
 
-/// One end of a connection.
-struct End {
-    from: BufReader<OwnedReadHalf>,
-    to: OwnedWriteHalf,
-    is_client: bool,
-}
+/// Buffered, since there are many frames of few bytes.
+type End = super::End<BufReader<TcpStream>>;
 
 /// A text that says a number, and nothing of it by the four low bits of a byte: those are what corruption turns.
 fn text(number: usize) -> [u8; LENGTH] {
     std::array::from_fn(|at| 0x40 | ((number >> (2 * at)) as u8 & 3) << 4)
 }
 
-fn number(text: [u8; LENGTH]) -> usize {
+fn number(text: &[u8]) -> usize {
+    assert_eq!(text.len(), LENGTH);
     let pairs = text.iter().enumerate();
     pairs.map(|(at, byte)| usize::from(byte >> 4 & 3) << (2 * at)).sum()
 }
 
-/// The first byte of a frame, and the first of its payload. `None`: none comes.
-async fn next(from: &mut BufReader<OwnedReadHalf>) -> Option<(u8, [u8; LENGTH])> {
-    let first = from.read_u8().await.ok()?;
-    let (mut mask, mut text) = ([0; 4], [0; LENGTH]);
-    if from.read_u8().await.unwrap() >> 7 == 1 {
-        from.read_exact(&mut mask).await.unwrap();
-    }
-    from.read_exact(&mut text).await.unwrap();
-    for (byte, mask) in text.iter_mut().zip(mask.iter().cycle()) {
-        *byte ^= mask;
-    }
-    Some((first, text))
+fn end(stream: TcpStream, mask: Option<[u8; 4]>) -> End {
+    stream.set_nodelay(true).unwrap();
+    let stream = BufReader::new(stream);
+    End { stream, mask }
+}
+
+/// A client's.
+async fn open(address: SocketAddr, id: usize) -> End {
+    let opens = async {
+        let mut end = end(TcpStream::connect(address).await.unwrap(), Some(MASK));
+        end.ask(&id.to_string()).await;
+        end.is_granted().await;
+        end
+    };
+    timeout(LIMIT, opens).await.unwrap()
+}
+
+/// A server's, and which of the client's connections it is of.
+async fn opened(stream: TcpStream) -> (usize, End) {
+    let mut end = end(stream, None);
+    let head = timeout(LIMIT, end.grant()).await.unwrap();
+    let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: "));
+    (id.unwrap().parse().unwrap(), end)
 }
 
 impl End {
-    fn new(stream: TcpStream, is_client: bool) -> Self {
-        stream.set_nodelay(true).unwrap();
-        let (from, to) = stream.into_split();
-        let from = BufReader::new(from);
-        Self { from, to, is_client }
-    }
-
-    async fn head(&mut self) -> String {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            let count = timeout(LIMIT, self.from.read_line(&mut head)).await.unwrap();
-            assert!(count.unwrap() > 0, "{head}");
-        }
-        head
-    }
-
-    /// A client's.
-    async fn open(address: SocketAddr, id: usize) -> Self {
-        let mut end = Self::new(TcpStream::connect(address).await.unwrap(), true);
-        let asks = format!(
-            "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nx-request-id: {id}\r\n\
-             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
-        );
-        end.to.write_all(asks.as_bytes()).await.unwrap();
-        let head = end.head().await;
-        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        end
-    }
-
-    /// A server's, and which of the client's connections it is of.
-    async fn opened(stream: TcpStream) -> (usize, Self) {
-        let mut end = Self::new(stream, false);
-        let head = end.head().await;
-        let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: "));
-        let answers = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                       sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-        end.to.write_all(answers.as_bytes()).await.unwrap();
-        (id.unwrap().parse().unwrap(), end)
-    }
-
-    fn frame(&self, first: u8, mut text: [u8; LENGTH]) -> Vec<u8> {
-        if !self.is_client {
-            return [&[first, LENGTH as u8][..], &text].concat();
-        }
-        for (byte, mask) in text.iter_mut().zip(MASK.iter().cycle()) {
-            *byte ^= mask;
-        }
-        [&[first, 0x80 | LENGTH as u8][..], &MASK, &text].concat()
-    }
-
     /// So many messages, and a ping behind them.
     fn frames(&self, messages: usize) -> Vec<u8> {
-        let all = (0..messages).flat_map(|number| self.frame(TEXT, text(number)));
-        all.chain(self.frame(PING, text(0))).collect()
+        let all = (0..messages).flat_map(|number| self.frame(TEXT, &text(number)));
+        all.chain(self.frame(PING, &text(0))).collect()
     }
 
     /// Says all messages, and hears what became of those of the other end.
     async fn talk(&mut self) -> Vec<Met> {
         let frames = self.frames(EACH);
-        let Self { from, to, .. } = self;
+        let (mut from, mut to) = split(&mut self.stream);
         let hears = async {
-            let mut all = vec![Met::Lost; EACH];
+            let mut all = Vec::with_capacity(EACH);
             loop {
-                let (first, came) = next(from).await.expect("all frames");
+                let (first, came) = frame_from(&mut from).await.unwrap();
                 if first == PING {
+                    all.resize(EACH, Met::Lost);
                     break all;
                 }
-                let number = number(came);
-                all[number] = if came == text(number) {
+                let number = number(&came);
+                assert!((all.len()..EACH).contains(&number), "{number} after {}", all.len());
+                all.resize(number, Met::Lost);
+                all.push(if came == text(number) {
                     Met::Nothing
                 } else {
                     Met::Corrupted
-                };
+                });
             }
         };
         let both = async { tokio::join!(to.write_all(&frames), hears) };
@@ -165,20 +126,18 @@ impl End {
         heard
     }
 
-    /// Hears what comes until something stops it.
+    /// Hears what comes until something stops it. It has no limit of its own: who waits for what was heard has one.
     async fn stop(&mut self) -> Stop {
-        let hears = async {
-            let mut passed = 0;
-            while let Some((first, text)) = next(&mut self.from).await {
-                if first == CLOSE {
-                    return (passed, Some(u16::from_be_bytes([text[0], text[1]])));
-                }
-                assert_eq!((first, number(text)), (TEXT, passed));
-                passed += 1;
+        let mut passed = 0;
+        while self.stream.fill_buf().await.is_ok_and(|bytes| !bytes.is_empty()) {
+            let (first, text) = frame_from(&mut self.stream).await.unwrap();
+            if first == CLOSE {
+                return (passed, Some(u16::from_be_bytes([text[0], text[1]])));
             }
-            (passed, None)
-        };
-        timeout(LIMIT, hears).await.unwrap()
+            assert_eq!((first, number(&text)), (TEXT, passed));
+            passed += 1;
+        }
+        (passed, None)
     }
 }
 
@@ -190,10 +149,11 @@ where
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
             let serve = serve.clone();
             tokio::spawn(async move {
-                let (id, end) = End::opened(stream).await;
+                let (id, end) = opened(stream).await;
                 serve(id, end).await;
             });
         }
@@ -204,7 +164,7 @@ where
 /// What the messages met that each client sent, and those that each server did, where so many threads carry them; and how many were held.
 fn met(threads: usize) -> (Vec<[Vec<Met>; 2]>, usize) {
     by_threads(threads, async {
-        let (said, mut heard) = mpsc::unbounded_channel();
+        let (said, mut heard) = unbounded_channel();
         let url = server(move |id, mut end| {
             let said = said.clone();
             async move { said.send((id, end.talk().await)).unwrap() }
@@ -217,7 +177,7 @@ fn met(threads: usize) -> (Vec<[Vec<Met>; 2]>, usize) {
                 tokio::spawn(async move {
                     let mut all = Vec::new();
                     for id in part {
-                        all.push((id, End::open(address, id).await.talk().await));
+                        all.push((id, open(address, id).await.talk().await));
                     }
                     all
                 })
@@ -245,59 +205,70 @@ fn a_share_of_a_hundred_thousand_messages_is_the_same_ones_at_one_and_at_eight_t
     let messages: Vec<Met> = all.into_iter().flatten().flatten().collect();
     let count = |what| messages.iter().filter(|met| **met == what).count();
     let lost = count(Met::Lost);
-    is_share_of("websocket_message_drop", lost, 100_000, 0.1);
+    is_share_of("websocket_message_drop", lost, messages.len(), 0.1);
     let others = messages.len() - lost;
     is_share_of("websocket_message_corruption", count(Met::Corrupted), others, 0.5);
     is_share_of("websocket_message_delay", held, others, 0.01);
 }
 
+/// Where both ends of connections say what they come to.
+#[derive(Clone)]
+struct Said {
+    spoken: UnboundedSender<End>,
+    heard: UnboundedSender<(usize, Stop)>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Said {
+    /// Says all messages, or hears them: of even connections the client says them, of odd ones the server.
+    async fn act(self, id: usize, mut end: End) {
+        if end.mask.is_some() == id.is_multiple_of(2) {
+            let frames = end.frames(UNTIL);
+            timeout(LIMIT, end.stream.write_all(&frames)).await.unwrap().unwrap();
+            self.spoken.send(end).ok().unwrap();
+        } else {
+            let stop = end.stop().await;
+            self.closed.fetch_add(usize::from(stop.1.is_some()), Ordering::Release);
+            self.heard.send((id, stop)).unwrap();
+        }
+    }
+}
+
 /// What stops each connection, where so many threads carry them.
 fn stopped(threads: usize) -> Vec<Stop> {
     by_threads(threads, async {
-        let (said, mut heard) = mpsc::unbounded_channel();
+        let ((spoken, mut speakers), (heard, mut stops)) = (unbounded_channel(), unbounded_channel());
         let closed = Arc::new(AtomicUsize::new(0));
-        let counts = Arc::clone(&closed);
-        let url = server(move |id, mut end| {
-            let (said, counts) = (said.clone(), Arc::clone(&counts));
-            async move {
-                let stop = end.stop().await;
-                counts.fetch_add(usize::from(stop.1.is_some()), Ordering::Release);
-                said.send((id, stop)).unwrap();
-            }
-        });
+        let said = Said {
+            spoken,
+            heard,
+            closed: Arc::clone(&closed),
+        };
+        let of_server = said.clone();
+        let url = server(move |id, end| of_server.clone().act(id, end));
         let proxy = wish(STOPS).to(&url.await).start();
         let address = proxy.address;
-        let clients: Vec<_> = parts(threads, STOPPED)
-            .into_iter()
-            .map(|part| {
-                tokio::spawn(async move {
-                    let mut all = Vec::new();
-                    for id in part {
-                        let mut end = End::open(address, id).await;
-                        let frames = end.frames(UNTIL);
-                        end.to.write_all(&frames).await.unwrap();
-                        all.push(end);
-                    }
-                    all
-                })
-            })
-            .collect();
-        let mut ends = Vec::new();
-        for client in clients {
-            ends.extend(client.await.unwrap());
+        for part in parts(threads, STOPPED) {
+            let said = said.clone();
+            tokio::spawn(async move {
+                for id in part {
+                    let end = open(address, id).await;
+                    tokio::spawn(said.clone().act(id, end));
+                }
+            });
         }
         soon("each is stopped", || {
             closed.load(Ordering::Acquire) + proxy.faults("websocket_message_delay") as usize == STOPPED
         })
         .await;
-        for End { from, to, .. } in ends {
+        for _ in 0..STOPPED {
+            let end = timeout(LIMIT, speakers.recv()).await.unwrap().unwrap();
             // By a reset: who ends in order may still be waiting for what is held, and that is an hour.
-            from.get_ref().as_ref().set_zero_linger().unwrap();
-            to.forget();
+            end.stream.get_ref().set_zero_linger().unwrap();
         }
         let mut all = vec![Stop::default(); STOPPED];
         for _ in 0..STOPPED {
-            let (id, stop) = timeout(LIMIT, heard.recv()).await.unwrap().unwrap();
+            let (id, stop) = timeout(LIMIT, stops.recv()).await.unwrap().unwrap();
             all[id] = stop;
         }
         all
