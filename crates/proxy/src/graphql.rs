@@ -78,6 +78,11 @@ pub(crate) fn failure(block: &Graphql, chance: &Chance) -> Option<Response<Body>
     Some(answer::with(StatusCode::OK, "application/json", body))
 }
 
+/// Whether the answer to this request is to lose a field.
+pub(crate) fn is_partial(block: &Graphql, chance: &Chance) -> bool {
+    chance.happens("proxy graphql_partial_data", block.partial_data_probability)
+}
+
 /// An answer that meets what is to be done to its data.
 pub(crate) async fn meet(
     block: &Graphql,
@@ -86,7 +91,7 @@ pub(crate) async fn meet(
     response: Response<Body>,
     mut met: impl FnMut(&'static str),
 ) -> Response<Body> {
-    let is_partial = chance.happens("proxy graphql_partial_data", block.partial_data_probability);
+    let is_partial = is_partial(block, chance);
     let for_each = if block.resolver_latency {
         block.resolver_latency_ms
     } else {

@@ -12,6 +12,8 @@ use crate::answer::{self, Body, Why};
 use crate::identity::Chance;
 
 pub(crate) use interruption::interrupt;
+#[cfg(test)]
+pub(crate) use interruption::is_interrupted;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

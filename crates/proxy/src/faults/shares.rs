@@ -1,5 +1,6 @@
 //! One, ten and fifty percent of a hundred thousand requests, by what the data plane asks: so many, and the same ones, whether one thread
-//! asks or eight do. `tests/traffic/shares.rs` has the same on traffic.
+//! asks or eight do. `tests/traffic/shares.rs` has the same on traffic. Shares of messages and of connections, and what is private to its
+//! module, have their tests beside them, which call [`holds`].
 
 use std::time::Instant;
 
@@ -11,11 +12,11 @@ use crate::faults::{corruption, failure, latency, loss, partial};
 use crate::identity::Chance;
 use crate::{graphql, grpc};
 
-const REQUESTS: usize = 100_000;
+pub(crate) const REQUESTS: usize = 100_000;
 const THREADS: usize = 8;
 
-/// Whether something happens to a request.
-pub(crate) type Decides = Box<dyn Fn(&Chance) -> bool + Sync>;
+/// Whether something happens to a request, or to what else is decided about.
+pub(crate) type Decides<T = Chance> = Box<dyn Fn(&T) -> bool + Sync>;
 
 /// For a share.
 type Makes = fn(f64) -> Decides;
@@ -32,15 +33,15 @@ pub(crate) fn chances() -> Vec<Chance> {
 }
 
 /// What is decided about each, by one thread and by eight, of which each comes from the end.
-fn decided(chances: &[Chance], decides: &Decides) -> Vec<bool> {
-    let one: Vec<bool> = chances.iter().map(decides).collect();
-    let mut eight = vec![false; chances.len()];
+fn decided<T: Sync>(requests: &[T], decides: &Decides<T>) -> Vec<bool> {
+    let one: Vec<bool> = requests.iter().map(decides).collect();
+    let mut eight = vec![false; requests.len()];
     std::thread::scope(|scope| {
-        let part = chances.len().div_ceil(THREADS);
-        for (eight, chances) in eight.chunks_mut(part).zip(chances.chunks(part)) {
+        let part = requests.len().div_ceil(THREADS);
+        for (eight, requests) in eight.chunks_mut(part).zip(requests.chunks(part)) {
             scope.spawn(move || {
-                for (met, chance) in eight.iter_mut().zip(chances).rev() {
-                    *met = decides(chance);
+                for (met, request) in eight.iter_mut().zip(requests).rev() {
+                    *met = decides(request);
                 }
             });
         }
@@ -51,9 +52,9 @@ fn decided(chances: &[Chance], decides: &Decides) -> Vec<bool> {
 
 /// Asserts that what is made for a share decides so of as many, and of the same ones; what of fewer, of more, too.
 #[track_caller]
-pub(crate) fn holds(name: &str, chances: &[Chance], make: impl Fn(f64) -> Decides) -> Vec<bool> {
+pub(crate) fn holds<T: Sync>(name: &str, requests: &[T], make: impl Fn(f64) -> Decides<T>) -> Vec<bool> {
     let [one, ten, half] = [0.01, 0.1, 0.5].map(|share| {
-        let all = decided(chances, &make(share));
+        let all = decided(requests, &make(share));
         let count = all.iter().filter(|met| **met).count();
         assert!(is_share(count, all.len(), share), "{name}: {count} for {share}");
         all
@@ -61,6 +62,17 @@ pub(crate) fn holds(name: &str, chances: &[Chance], make: impl Fn(f64) -> Decide
     let within = |few: &[bool], many: &[bool]| few.iter().zip(many).all(|(few, many)| !few || *many);
     assert!(within(&one, &ten) && within(&ten, &half), "{name}");
     ten
+}
+
+/// Asserts that what one decides, of a tenth of so many, says nothing of what another does.
+#[track_caller]
+pub(crate) fn are_apart(tenths: &[(&str, Vec<bool>)]) {
+    for (at, (name, some)) in tenths.iter().enumerate() {
+        for (other, others) in &tenths[..at] {
+            let both = some.iter().zip(others).filter(|(one, two)| **one && **two).count();
+            assert!(is_share(both, some.len(), 0.01), "{name} and {other}: {both}");
+        }
+    }
 }
 
 fn of_block(change: impl FnOnce(&mut FaultInjection), decides: fn(&FaultInjection, &Chance) -> bool) -> Decides {
@@ -80,7 +92,7 @@ fn fails(block: &FaultInjection, chance: &Chance) -> bool {
 #[test]
 fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
     let chances = chances();
-    let all: [(&str, Makes); 9] = [
+    let all: [(&str, Makes); 11] = [
         ("packet_loss", |share| {
             let block = TrafficShaping {
                 packet_loss_percent: share * 100.0,
@@ -133,6 +145,13 @@ fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
             };
             Box::new(move |chance| grpc::failure(&block, chance).is_some())
         }),
+        ("grpc_stream_interruption", |share| {
+            let block = Grpc {
+                stream_interruption_probability: share,
+                ..Grpc::default()
+            };
+            Box::new(move |chance| grpc::is_interrupted(&block, chance))
+        }),
         ("graphql_error", |share| {
             let block = Graphql {
                 error_codes: vec!["DOWN".to_owned()],
@@ -140,6 +159,13 @@ fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
                 ..Graphql::default()
             };
             Box::new(move |chance| graphql::failure(&block, chance).is_some())
+        }),
+        ("graphql_partial_data", |share| {
+            let block = Graphql {
+                partial_data_probability: share,
+                ..Graphql::default()
+            };
+            Box::new(move |chance| graphql::is_partial(&block, chance))
         }),
     ];
     let of_corruption = |share| {
@@ -158,13 +184,7 @@ fn a_share_is_the_same_requests_by_one_thread_and_by_eight() {
         "payload_corruption",
         holds("payload_corruption", &chances, of_corruption),
     ));
-    // Each by itself: what one decides says nothing of another.
-    for (at, (name, some)) in tenths.iter().enumerate() {
-        for (other, others) in &tenths[..at] {
-            let both = some.iter().zip(others).filter(|(one, two)| **one && **two).count();
-            assert!(is_share(both, REQUESTS, 0.01), "{name} and {other}: {both}");
-        }
-    }
+    are_apart(&tenths);
 }
 
 // It is asked about one after the other, and decides by who they are all the same.

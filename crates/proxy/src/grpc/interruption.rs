@@ -51,6 +51,11 @@ struct Interrupted {
     fate: Option<Fate>,
 }
 
+/// Whether the stream that answers this call is to be cut.
+pub(crate) fn is_interrupted(block: &Grpc, chance: &Chance) -> bool {
+    chance.happens("proxy grpc_stream_interruption", block.stream_interruption_probability)
+}
+
 /// The answer to a call, whose stream may be cut. It is named where it may be, and where it is counted it is where it is cut.
 pub(crate) fn interrupt(
     block: &Grpc,
@@ -60,7 +65,7 @@ pub(crate) fn interrupt(
     fate: Option<Fate>,
 ) -> Response<Body> {
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(is_grpc) && !response.body().is_end_stream();
-    if !is_stream || !chance.happens("proxy grpc_stream_interruption", block.stream_interruption_probability) {
+    if !is_stream || !is_interrupted(block, chance) {
         return response;
     }
     let status = End::Status(block.interrupt_status_code.unwrap_or(Grpc::UNAVAILABLE));

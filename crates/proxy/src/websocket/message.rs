@@ -114,6 +114,13 @@ impl Corruption {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::shares::{self, Decides};
+
+    /// Messages of one direction of a connection.
+    const EACH: usize = 1000;
+
+    /// For a share.
+    type Makes = fn(f64) -> Decides<(Chance, u64)>;
 
     fn corrupted(text: bool, bytes: &[u8], mask: Option<[u8; 4]>, part: usize) -> Vec<u8> {
         let key = mask.unwrap_or_default();
@@ -192,5 +199,57 @@ mod tests {
         for (count, (least, most)) in counts.iter().zip(bounds) {
             assert!((least..most).contains(count), "{counts:?}");
         }
+    }
+
+    fn of_block(change: impl FnOnce(&mut Websocket), met: fn(&Fate) -> bool) -> Decides<(Chance, u64)> {
+        let mut block = Websocket {
+            close_probability: 0.0,
+            ..Websocket::default()
+        };
+        change(&mut block);
+        let text = Kind::of(0x81);
+        Box::new(move |(chance, number)| met(&Fate::of(&block, chance, *number, text)))
+    }
+
+    #[test]
+    fn a_share_is_the_same_messages_by_one_thread_and_by_eight() {
+        let messages: Vec<(Chance, u64)> = (0..shares::REQUESTS / EACH)
+            .map(|n| Chance::named(42, &format!("x-request-id request-{n}")).part("from the client"))
+            .flat_map(|chance| (0..EACH as u64).map(move |number| (chance.clone(), number)))
+            .collect();
+        let all: [(&str, Makes); 4] = [
+            ("websocket_close", |share| {
+                let change = |block: &mut Websocket| {
+                    block.close_codes = vec![1001, 1011];
+                    block.close_probability = share;
+                };
+                of_block(change, |fate| matches!(fate, Fate::Closed(_)))
+            }),
+            ("websocket_message_drop", |share| {
+                let change = |block: &mut Websocket| block.message_drop_probability = share;
+                of_block(change, |fate| matches!(fate, Fate::Dropped))
+            }),
+            ("websocket_message_corruption", |share| {
+                let change = |block: &mut Websocket| block.message_corruption_probability = share;
+                of_block(change, |fate| {
+                    matches!(
+                        fate,
+                        Fate::Passes {
+                            corruption: Some(_),
+                            ..
+                        }
+                    )
+                })
+            }),
+            ("websocket_message_delay", |share| {
+                let change = |block: &mut Websocket| {
+                    block.message_delay_ms = 5.0;
+                    block.message_delay_probability = share;
+                };
+                of_block(change, |fate| matches!(fate, Fate::Passes { after: Some(_), .. }))
+            }),
+        ];
+        let tenths = all.map(|(name, make)| (name, shares::holds(name, &messages, make)));
+        shares::are_apart(&tenths);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A server of few words.
@@ -29,7 +29,9 @@ impl Canned {
     }
 }
 
-async fn say(mut stream: TcpStream, answer: &'static str) {
+async fn say(stream: TcpStream, answer: &'static str) {
+    // Else each byte of a head would be a system call.
+    let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
     // Until the other side has gone.
     while let Ok(byte) = stream.read_u8().await {

@@ -142,6 +142,11 @@ impl Raw {
 
     /// One request and the head of its answer; the answer has a `content-length`, and its body is read.
     pub(crate) async fn ask(&mut self, request: &str) -> String {
+        self.ask_whole(request).await.0
+    }
+
+    /// The same, with the body.
+    pub(crate) async fn ask_whole(&mut self, request: &str) -> (String, Vec<u8>) {
         self.send(request).await;
         let head = self.until("\r\n\r\n").await;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
@@ -152,8 +157,7 @@ impl Raw {
             assert!(count > 0, "it ended within a body");
             self.read.extend_from_slice(&more[..count]);
         }
-        self.read.drain(..length);
-        head
+        (head, self.read.drain(..length).collect())
     }
 
     /// As [`Raw::ask`], of an answer that may break off within its body: whether it is whole.

@@ -1,5 +1,7 @@
 //! Requests of GraphQL.
 
+mod shares;
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};

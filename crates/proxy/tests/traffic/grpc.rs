@@ -1,5 +1,7 @@
 //! Calls of gRPC, by their bytes; what clients make of them is seen with real ones (`real_clients`, of `fracas`).
 
+mod shares;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http2::handshake;
+use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response};
@@ -66,15 +68,27 @@ fn message(text: &str) -> Vec<u8> {
     all
 }
 
-/// Calls, with one message.
-async fn call_as(to: SocketAddr, path: &str, id: &str) -> Called {
+type Sender = SendRequest<Full<Bytes>>;
+
+/// A connection.
+async fn connect(to: SocketAddr) -> Sender {
     let stream = TcpStream::connect(to).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move {
         // How it ends is seen by the call.
         let _end = connection.await;
     });
+    sender
+}
+
+/// Calls, with one message.
+async fn call_as(to: SocketAddr, path: &str, id: &str) -> Called {
+    call_by(&mut connect(to).await, to, path, id).await
+}
+
+/// The same by a connection that is there.
+async fn call_by(sender: &mut Sender, to: SocketAddr, path: &str, id: &str) -> Called {
     let request = Request::post(format!("http://{to}{path}"))
         .header("content-type", "application/grpc+proto")
         .header("te", "trailers")

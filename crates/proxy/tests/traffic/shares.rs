@@ -1,4 +1,5 @@
 //! One, ten and fifty percent of a hundred thousand requests: so many, and the same ones, whether one thread serves them or eight do.
+//! `websocket`, `grpc` and `graphql` have the same of what is theirs.
 
 use std::net::SocketAddr;
 
@@ -56,24 +57,35 @@ async fn asked(address: SocketAddr, requests: Vec<usize>) -> Vec<(usize, String)
     all
 }
 
-/// What they meet, where so many threads serve and ask.
-fn met(threads: usize) -> Met {
+/// Serves by so many threads.
+pub(crate) fn by_threads<T>(threads: usize, serving: impl Future<Output = T>) -> T {
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
+    runtime.block_on(serving)
+}
+
+/// So many requests, as they come where so many threads serve: four clients for each have a part of them, of several threads from its end.
+pub(crate) fn parts(threads: usize, requests: usize) -> Vec<Vec<usize>> {
+    let clients = threads * 4;
+    let part = |client| (0..requests).filter(move |id| id % clients == client);
+    (0..clients)
+        .map(|client| match threads {
+            1 => part(client).collect(),
+            _ => part(client).rev().collect(),
+        })
+        .collect()
+}
+
+/// What they meet, where so many threads serve and ask.
+fn met(threads: usize) -> Met {
+    by_threads(threads, async {
         let proxy = wish(CONFIG).start();
-        let connections = threads * 4;
-        let clients: Vec<_> = (0..connections)
-            .map(|client| {
-                let mut part: Vec<usize> = (0..REQUESTS).filter(|id| id % connections == client).collect();
-                if threads > 1 {
-                    part.reverse();
-                }
-                tokio::spawn(asked(proxy.address, part))
-            })
+        let clients: Vec<_> = parts(threads, REQUESTS)
+            .into_iter()
+            .map(|part| tokio::spawn(asked(proxy.address, part)))
             .collect();
         let mut all = vec![String::new(); REQUESTS];
         for client in clients {
@@ -87,19 +99,21 @@ fn met(threads: usize) -> Met {
 
 /// Five standard deviations of so many requests to either side. The draws are fixed by the seed.
 #[track_caller]
+pub(crate) fn is_share_of(fault: &str, count: usize, of: usize, share: f64) {
+    let wanted = of as f64 * share;
+    let far = (count as f64 - wanted).abs();
+    assert!(far <= 5.0 * (wanted * (1.0 - share)).sqrt(), "{fault}: {count} of {of}");
+}
+
+/// The same, of those requests that this is about.
+#[track_caller]
 fn is_share(met: &Met, among: impl Fn(usize, &str) -> bool, fault: &str, share: f64) {
     let of: Vec<&String> = (0..REQUESTS)
         .filter(|id| among(*id, &met[*id]))
         .map(|id| &met[id])
         .collect();
     let count = of.iter().filter(|met| met.split(' ').any(|one| one == fault)).count();
-    let wanted = of.len() as f64 * share;
-    let far = (count as f64 - wanted).abs();
-    assert!(
-        far <= 5.0 * (wanted * (1.0 - share)).sqrt(),
-        "{fault}: {count} of {}",
-        of.len()
-    );
+    is_share_of(fault, count, of.len(), share);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Connections of WebSocket, both of whose ends are the test's; what clients make of them is seen with real ones (`real_clients`, of `fracas`).
 
+mod shares;
 mod streams;
 
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
+/// Of what clients send.
+const MASK: [u8; 4] = [0x12, 0xff, 0, 0x7e];
 
 /// One end of a connection.
 struct End<S = TcpStream> {
@@ -32,7 +35,51 @@ struct Both {
     upstream: End,
 }
 
+/// The next frame, without its mask.
+async fn frame_from(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(u8, Vec<u8>)> {
+    let (first, second) = (stream.read_u8().await?, stream.read_u8().await?);
+    let length = match second & 0x7f {
+        127 => stream.read_u64().await?,
+        126 => u64::from(stream.read_u16().await?),
+        short => u64::from(short),
+    };
+    let mut key = [0; 4];
+    if second >> 7 == 1 {
+        stream.read_exact(&mut key).await?;
+    }
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await?;
+    for (byte, key) in payload.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+    Ok((first, payload))
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
+    /// Asks for a connection, as a client.
+    async fn ask(&mut self, id: &str) {
+        let asks = format!(
+            "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\nx-request-id: {id}\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+        );
+        self.stream.write_all(asks.as_bytes()).await.unwrap();
+    }
+
+    /// Grants what is asked, as a server, and gives what that was.
+    async fn grant(&mut self) -> String {
+        let asked = self.head().await;
+        let answers = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        self.stream.write_all(answers.as_bytes()).await.unwrap();
+        asked
+    }
+
+    /// Reads that it was granted.
+    async fn is_granted(&mut self) {
+        let head = self.head().await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    }
+
     async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -66,25 +113,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         self.stream.write_all(&frame).await.unwrap();
     }
 
-    /// The next frame, without its mask.
     async fn frame_of_other(&mut self) -> (u8, Vec<u8>) {
-        let reads = async {
-            let (first, second) = (self.stream.read_u8().await?, self.stream.read_u8().await?);
-            let length = match second & 0x7f {
-                127 => self.stream.read_u64().await?,
-                126 => u64::from(self.stream.read_u16().await?),
-                short => u64::from(short),
-            };
-            let mut key = [0; 4];
-            if second >> 7 == 1 {
-                self.stream.read_exact(&mut key).await?;
-            }
-            let mut payload = vec![0; length as usize];
-            self.stream.read_exact(&mut payload).await?;
-            let payload = payload.iter().enumerate().map(|(n, byte)| byte ^ key[n % 4]).collect();
-            Ok::<_, std::io::Error>((first, payload))
-        };
-        timeout(LIMIT, reads).await.expect("a frame in time").unwrap()
+        let read = timeout(LIMIT, frame_from(&mut self.stream)).await;
+        read.expect("a frame in time").unwrap()
     }
 
     /// What comes until the end, which is one in order.
@@ -133,23 +164,15 @@ where
 {
     let mut client = End {
         stream,
-        mask: Some([0x12, 0xff, 0, 0x7e]),
+        mask: Some(MASK),
     };
-    let asks = format!(
-        "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\nx-request-id: {id}\r\n\
-         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
-    );
-    client.stream.write_all(asks.as_bytes()).await.unwrap();
+    client.ask(id).await;
     let mut upstream = End {
         stream: timeout(LIMIT, listener.accept()).await.unwrap().unwrap().0,
         mask: None,
     };
-    upstream.head().await;
-    let answers = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                   sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    upstream.stream.write_all(answers.as_bytes()).await.unwrap();
-    let head = client.head().await;
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    upstream.grant().await;
+    client.is_granted().await;
     (client, upstream)
 }
 

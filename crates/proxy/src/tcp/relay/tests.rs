@@ -1,5 +1,7 @@
 //! What all connections share has an end. The bounds are small here.
 
+mod shares;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

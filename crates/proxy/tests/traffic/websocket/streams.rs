@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{BINARY, CLOSE, End, PING, TEXT, closed};
+use super::{BINARY, CLOSE, End, MASK, PING, TEXT, closed};
 use crate::api::{get, put};
 use crate::client::curl;
 use crate::stand::{LIMIT, Stand, soon, wish};
@@ -99,7 +99,7 @@ impl Client {
         let stream = hyper::upgrade::on(&mut response).await.unwrap();
         let end = End {
             stream: TokioIo::new(stream),
-            mask: Some([0x12, 0xff, 0, 0x7e]),
+            mask: Some(MASK),
         };
         (end, response.map(drop))
     }
