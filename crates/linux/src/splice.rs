@@ -1,8 +1,10 @@
 //! Bytes that pass from one socket to another inside the kernel, and are not copied here and back (splice(2)).
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 
 /// A pipe, in which what was taken from one socket waits until another takes it. It has two descriptors, and while it is empty hardly any memory:
@@ -29,15 +31,21 @@ impl Hose {
         self.held
     }
 
-    /// Takes up to so many bytes from a socket that does not block, and says how many. 0: it says nothing more. To be asked only of an empty hose:
-    /// whether the socket has nothing, or there is no room, is one error.
+    /// Takes up to so many bytes from a socket, if there are some, and says how many. Of an empty hose `None` says that nothing can be had so, and
+    /// is to be asked for by recv(2): there is nothing, or the end, or splicing is not had here, or there is urgent data. At that the kernel stops
+    /// for ever (`tcp_read_sock()` in net/ipv4/tcp.c), whatever comes behind it; recv(2) goes on.
     ///
     /// # Errors
-    /// As of recv(2). `WouldBlock`: there is nothing yet.
-    pub fn fill(&mut self, from: impl AsFd, most: usize) -> io::Result<usize> {
-        let count = splice(from, None, &self.writes, None, most, SpliceFlags::NONBLOCK)?;
-        self.held += count;
-        Ok(count)
+    /// That of the connection. It is told once, and recv(2) finds the end then.
+    pub fn fill(&mut self, from: impl AsFd, most: usize) -> io::Result<Option<NonZeroUsize>> {
+        match splice(from, None, &self.writes, None, most, SpliceFlags::NONBLOCK) {
+            Ok(count) => {
+                self.held += count;
+                Ok(NonZeroUsize::new(count))
+            }
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOMEM | Errno::INVAL | Errno::NOSYS | Errno::PERM) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Gives what it has to a socket that does not block, as much as that takes, and says how much.
@@ -87,17 +95,17 @@ mod tests {
         let ((mut sender, from), (to, mut receiver)) = (pair(), pair());
         let mut hose = Hose::new().unwrap();
         from.set_nonblocking(true).unwrap();
-        assert_eq!(hose.fill(&from, 9).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(hose.fill(&from, 9).unwrap(), None);
         sender.write_all(b"one two").unwrap();
         from.set_nonblocking(false).unwrap();
-        assert_eq!((hose.fill(&from, 4).unwrap(), hose.held()), (4, 4));
+        assert_eq!((hose.fill(&from, 4).unwrap(), hose.held()), (NonZeroUsize::new(4), 4));
         assert_eq!((hose.pour(&to).unwrap(), hose.held()), (4, 0));
         let mut came = [0; 4];
         receiver.read_exact(&mut came).unwrap();
         assert_eq!(&came, b"one ");
-        assert_eq!(hose.fill(&from, 9).unwrap(), 3);
+        assert_eq!(hose.fill(&from, 9).unwrap(), NonZeroUsize::new(3));
         assert_eq!((hose.empty().unwrap(), hose.held()), (b"two".to_vec(), 0));
         drop(sender);
-        assert_eq!(hose.fill(&from, 9).unwrap(), 0);
+        assert_eq!(hose.fill(&from, 9).unwrap(), None);
     }
 }

@@ -28,6 +28,8 @@ use crate::upload::{Broken, Upload};
 const MOST_IDLE: usize = 1024;
 /// In bytes, for the head of an answer. There may be a hundred headers, as hyper has it: see [`crate::connection::LARGEST_HEAD`].
 const LARGEST_HEAD: usize = 128 << 10;
+/// Of answers that come as if there were no proxy: these may have more.
+const UNSEEN_HEADERS: usize = 256;
 
 /// The connections to one upstream.
 #[derive(Debug)]
@@ -82,10 +84,13 @@ where
     C: Service<Uri, Response = TokioIo<S>, Error: Into<Broken>> + Clone,
     S: Into<Stream>,
 {
-    /// With `keeps_case` names of headers are written as they were read. What is unused for so long is closed.
+    /// With `keeps_case` names of headers are written as they were read, and there may be more of them. What is unused for so long is closed.
     pub(crate) fn new(opens: C, to: Uri, keeps_case: bool, unused: Duration) -> Self {
         let mut builder = Builder::new();
         builder.max_buf_size(LARGEST_HEAD).preserve_header_case(keeps_case);
+        if keeps_case {
+            builder.max_headers(UNSEEN_HEADERS);
+        }
         Self {
             opens,
             to,
@@ -305,6 +310,7 @@ impl hyper::body::Body for Driven {
 #[cfg(test)]
 mod tests {
     use hyper_util::client::legacy::connect::HttpConnector;
+    use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;
     use tokio::runtime::Handle;
 
@@ -337,6 +343,30 @@ mod tests {
         }
         assert!(!pool.idle.lets_go());
         assert!(pool.idle.take().is_none());
+    }
+
+    // In front of somebody else's port a request that no fault is about passes as if there were no proxy.
+    #[tokio::test]
+    async fn who_is_not_to_be_seen_lets_more_headers_pass() {
+        for (keeps_case, count, passes) in [
+            (false, 101, false),
+            (true, 101, true),
+            (true, 256, true),
+            (true, 257, false),
+        ] {
+            let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let to = format!("http://{}/", server.local_addr().unwrap());
+            let pool = Pool::new(HttpConnector::new(), to.parse().unwrap(), keeps_case, UNUSED);
+            let answers = async {
+                let (mut stream, _) = server.accept().await.unwrap();
+                let more = "x: 1\r\n".repeat(count - 1);
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{more}\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream
+            };
+            let (_stream, answered) = tokio::join!(answers, pool.send(Box::new(Request::new(Upload::none())), false));
+            assert_eq!(answered.is_ok(), passes, "{count}");
+        }
     }
 
     #[tokio::test]

@@ -68,6 +68,20 @@ impl Upload {
         })
     }
 
+    /// Of nobody's request.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        Self {
+            body: None,
+            waits: false,
+            silence: ALL,
+            silent: None,
+            progress: Progress::new(),
+            ahead: Ahead::default(),
+            is_all: false,
+        }
+    }
+
     /// Lets it pass no faster than it may.
     pub(crate) fn shape(&mut self, bandwidth: Arc<Bandwidth>) {
         if let Some(body) = &mut self.body {

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
 use crate::figures::{Figures, table};
 use crate::run::LIMIT;
 
 /// Of load, for each round and proxy.
 const LOAD: &str = "3s";
-/// Requests of one round whose time is taken, and of each client at least.
+/// Requests of one round whose time is taken.
 const ASKED: usize = 200;
-const OF_EACH: usize = 50;
 /// Clients at a time, where there are several.
 const CLIENTS: usize = 64;
 const IDLE: usize = 10_000;
@@ -25,13 +26,20 @@ const IDLE: usize = 10_000;
 const STREAM: usize = 2_000_000_000;
 
 pub(crate) fn section(rounds: usize) -> String {
-    format!(
+    let before = sched_getaffinity(None).unwrap();
+    let mut ours = CpuSet::new();
+    ours.set(1);
+    // Of this thread and of those that it begins from now on: clients are beside the proxy, not in its place.
+    sched_setaffinity(None, &ours).unwrap();
+    let page = format!(
         "## Proxy\n\n{}\n{}\n{}\n{}",
         load(rounds),
         stream(rounds),
         delays(rounds),
         idle()
-    )
+    );
+    sched_setaffinity(None, &before).unwrap();
+    page
 }
 
 /// A program that is ended when it is dropped.
@@ -144,9 +152,17 @@ fn nginx(at: SocketAddr) -> Started {
     start("1", &["nginx", "-p", ".", "-c", "conf"], Some(&text), at)
 }
 
-/// Requests a second, the 99th of a hundred in milliseconds, and how many requests there were.
+/// What 64 clients see who ask one request after the other.
+struct Seen {
+    a_second: f64,
+    middle: Duration,
+    /// 99 of a hundred are within it.
+    slow: Duration,
+    count: f64,
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark starts what it measures")]
-fn wrk(at: SocketAddr) -> (f64, f64, f64) {
+fn wrk(at: SocketAddr) -> Seen {
     let url = format!("http://{at}/");
     let said = Command::new("taskset")
         .args(["-c", "1", "wrk", "-t1", "-c64", "-d", LOAD, "--latency", &url])
@@ -158,16 +174,20 @@ fn wrk(at: SocketAddr) -> (f64, f64, f64) {
         let line = line.unwrap_or_else(|| panic!("no {before}: {said}"));
         line.split_ascii_whitespace().nth(at).unwrap().to_owned()
     };
-    let slow = word("99%", 1);
-    let slow = match slow.strip_suffix("us") {
-        Some(micros) => micros.parse::<f64>().unwrap() / 1000.0,
-        None => match slow.strip_suffix("ms") {
-            Some(millis) => millis.parse().unwrap(),
-            None => slow.trim_end_matches('s').parse::<f64>().unwrap() * 1000.0,
-        },
+    let time = |before| {
+        let said = word(before, 1);
+        let number = said.trim_end_matches(char::is_alphabetic);
+        let one = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)]
+            .into_iter()
+            .find(|(unit, _)| said.strip_suffix(unit) == Some(number));
+        Duration::from_secs_f64(number.parse::<f64>().unwrap() * one.unwrap().1)
     };
-    let count = word("requests in", 0).parse().unwrap();
-    (word("Requests/sec", 1).parse().unwrap(), slow, count)
+    Seen {
+        a_second: word("Requests/sec", 1).parse().unwrap(),
+        middle: time("50%"),
+        slow: time("99%"),
+        count: word("requests in", 0).parse().unwrap(),
+    }
 }
 
 fn load(rounds: usize) -> String {
@@ -199,11 +219,11 @@ fn load(rounds: usize) -> String {
                 _ => (None, backend),
             };
             let before = proxy.as_ref().map(Started::used);
-            let (a_second, late, count) = wrk(at);
-            speed.add(a_second);
-            slow.add(late);
+            let seen = wrk(at);
+            speed.add(seen.a_second);
+            slow.took(seen.slow);
             if let (Some(proxy), Some(before)) = (&proxy, before) {
-                cost.add((proxy.used() - before) / count * 1e6);
+                cost.add((proxy.used() - before) / seen.count * 1e6);
             }
         }
         drop(nginx);
@@ -298,9 +318,10 @@ fn ask(at: SocketAddr, count: usize) -> Vec<Duration> {
 
 fn delays(rounds: usize) -> String {
     let mut rows = Vec::new();
-    for clients in [1, CLIENTS] {
+    let several = has("wrk").then_some(CLIENTS);
+    for clients in std::iter::once(1).chain(several) {
         let mut without = f64::NAN;
-        for asked in ["0", "0.5", "5", "50"] {
+        for asked in ["0", "0.5", "5", "20", "50"] {
             let (mut middle, mut slow) = (Figures::of("ms"), Figures::of("ms"));
             for _ in 0..rounds {
                 let at = free();
@@ -310,13 +331,16 @@ fn delays(rounds: usize) -> String {
                     &["--chaos-latency-ms", asked]
                 };
                 let _proxy = fracas(words, at);
-                let threads: Vec<_> = (0..clients)
-                    .map(|_| std::thread::spawn(move || ask(at, ASKED.div_ceil(clients).max(OF_EACH))))
-                    .collect();
-                let mut all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-                all.sort();
-                middle.took(all[all.len() / 2]);
-                slow.took(all[all.len() * 99 / 100]);
+                if clients == CLIENTS {
+                    let seen = wrk(at);
+                    middle.took(seen.middle);
+                    slow.took(seen.slow);
+                } else {
+                    let mut all = ask(at, ASKED);
+                    all.sort();
+                    middle.took(all[all.len() / 2]);
+                    slow.took(all[all.len() * 99 / 100]);
+                }
             }
             if asked == "0" {
                 without = middle.median();

@@ -35,3 +35,4 @@ mod spans;
 mod state;
 mod stop;
 mod terminal;
+mod urgent;

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use serde_json::Value;
 
 use crate::cli::Cli;
-use crate::proxied::{Proxied, address, get};
+use crate::proxied::{Proxied, address, get, post};
 use crate::support::{LIMIT, signal, soon};
 
 /// signal(7)
@@ -74,13 +74,7 @@ fn it_answers_clients_of_toxiproxy() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let upstream = server.local_addr().unwrap();
     let asked = format!(r#"{{"name":"a","upstream":"{upstream}","toxics":[{{"type":"timeout"}}]}}"#);
-    let length = asked.len();
-    let mut maker = TcpStream::connect(api.unwrap()).unwrap();
-    let head = format!("POST /proxies HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
-    write!(maker, "{head}connection: close\r\n\r\n{asked}").unwrap();
-    let mut said = String::new();
-    maker.read_to_string(&mut said).unwrap();
-    let shown: Value = serde_json::from_str(said.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let shown: Value = serde_json::from_str(&post(api.unwrap(), "/proxies", &asked).body).unwrap();
     let mut held = TcpStream::connect(shown["listen"].as_str().unwrap()).unwrap();
     held.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let metrics = || get(api.unwrap(), Ipv4Addr::LOCALHOST, "/metrics", "a").body;

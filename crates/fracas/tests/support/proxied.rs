@@ -45,12 +45,7 @@ impl Proxied {
     }
 
     pub(crate) fn post(&self, body: &str) -> Got {
-        let begun = Instant::now();
-        let length = body.len();
-        let request = format!(
-            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        );
-        exchange(TcpStream::connect(self.address).unwrap(), &request, begun)
+        post(self.address, "/", body)
     }
 }
 
@@ -96,6 +91,15 @@ pub(crate) fn get(to: SocketAddr, from: Ipv4Addr, path: &str, id: &str) -> Got {
     stream.set_nonblocking(false).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n");
     exchange(stream, &request, begun)
+}
+
+/// The same of a POST.
+pub(crate) fn post(to: SocketAddr, path: &str, body: &str) -> Got {
+    let begun = Instant::now();
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
+    let request = format!("{head}connection: close\r\n\r\n{body}");
+    exchange(TcpStream::connect(to).unwrap(), &request, begun)
 }
 
 fn exchange(mut stream: TcpStream, request: &str, begun: Instant) -> Got {

@@ -2,26 +2,61 @@
 //! too many, and one who says little is served better by a copy.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fracas_linux::splice::Hose;
 
 /// So many that nobody needs are kept for each thread.
 const KEPT: usize = 8;
+/// And so many are lent at a time: a slow receiver has one as long as it is slow.
+const LENT: usize = 256;
 
 thread_local! {
     static IDLE: RefCell<Vec<Hose>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An empty one. `None`: there are no more descriptors.
-pub(super) fn lend() -> Option<Hose> {
-    IDLE.with_borrow_mut(Vec::pop).or_else(|| Hose::new().ok())
+static OUT: AtomicUsize = AtomicUsize::new(0);
+
+/// One that is lent.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pub(super) hose: Hose,
+    _counted: Counted,
+}
+
+/// One of those that may be lent, until it is dropped.
+#[derive(Debug)]
+struct Counted;
+
+impl Counted {
+    fn one_more() -> Option<Self> {
+        let room = |out| (out < LENT).then_some(out + 1);
+        let before = OUT.fetch_update(Ordering::AcqRel, Ordering::Acquire, room);
+        before.is_ok().then(|| Self)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OUT.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An empty one. `None`: as many are lent as may be, or there are no more descriptors.
+pub(super) fn lend() -> Option<Lent> {
+    let counted = Counted::one_more()?;
+    let hose = IDLE.with_borrow_mut(Vec::pop).or_else(|| Hose::new().ok())?;
+    Some(Lent {
+        hose,
+        _counted: counted,
+    })
 }
 
 /// Gives one back. What is in it is lost with it.
-pub(super) fn give_back(hose: Hose) {
+pub(super) fn give_back(lent: Lent) {
     IDLE.with_borrow_mut(|idle| {
-        if hose.held() == 0 && idle.len() < KEPT {
-            idle.push(hose);
+        if lent.hose.held() == 0 && idle.len() < KEPT {
+            idle.push(lent.hose);
         }
     });
 }
@@ -33,18 +68,22 @@ mod tests {
 
     use super::*;
 
+    // One test, for all of them are counted together.
     #[test]
-    fn no_more_than_so_many_are_kept_and_none_that_holds_something() {
-        let lent: Vec<Hose> = (0..=KEPT).map(|_| lend().unwrap()).collect();
-        lent.into_iter().for_each(give_back);
-        assert_eq!(IDLE.with_borrow(Vec::len), KEPT);
+    fn no_more_than_so_many_are_lent_or_kept_and_none_that_holds_something() {
+        let all: Vec<Lent> = std::iter::from_fn(lend).take(LENT + 1).collect();
+        assert_eq!(all.len(), LENT);
+        all.into_iter().for_each(give_back);
+        assert_eq!((IDLE.with_borrow(Vec::len), OUT.load(Ordering::Acquire)), (KEPT, 0));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut said = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (heard, _) = listener.accept().unwrap();
         io::Write::write_all(&mut said, b"x").unwrap();
-        let mut hose = lend().unwrap();
-        assert_eq!(hose.fill(&heard, 1).unwrap(), 1);
-        give_back(hose);
-        assert_eq!(IDLE.with_borrow(Vec::len), KEPT - 1);
+        let mut lent = lend().unwrap();
+        assert!(lent.hose.fill(&heard, 1).unwrap().is_some());
+        give_back(lent);
+        assert_eq!((IDLE.with_borrow(Vec::len), OUT.load(Ordering::Acquire)), (KEPT - 1, 0));
+        drop(lend());
+        assert_eq!((IDLE.with_borrow(Vec::len), OUT.load(Ordering::Acquire)), (KEPT - 2, 0));
     }
 }

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use fracas_linux::sockets::end_writing;
-use fracas_linux::splice::Hose;
 use fracas_telemetry::toxiproxy::{Passed, Proxied};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -22,6 +21,8 @@ use super::toxic::{Stream, Toxic};
 use crate::timer::Timer;
 
 mod large;
+
+use large::Rest;
 
 /// In bytes, of one read.
 const READ: usize = 64 << 10;
@@ -108,8 +109,8 @@ pub(crate) struct Pipe<'c> {
     queued: Held<'c>,
     /// The last read was a large one.
     is_large: bool,
-    /// What was taken from a sender of many bytes, and was not all taken by the receiver. The queue is empty then, and nothing more is read.
-    hose: Option<Hose>,
+    /// What is left of a large read. The queue is empty then, and nothing more is read.
+    rest: Option<Rest>,
     reads: u64,
     passed: u64,
     /// When the sender said that nothing more comes, or broke.
@@ -186,7 +187,7 @@ impl<'c> Pipe<'c> {
             queue: VecDeque::new(),
             queued: Held { here: 0, all: held },
             is_large: false,
-            hose: None,
+            rest: None,
             reads: 0,
             passed: 0,
             over: None,
@@ -276,7 +277,7 @@ impl<'c> Pipe<'c> {
             self.counts.met(kind);
         }
         // What is held, or the end that is, has come for a new one, too.
-        if self.over.is_some() || !self.queue.is_empty() || self.hose.is_some() {
+        if self.over.is_some() || !self.queue.is_empty() || self.rest.is_some() {
             self.effects.came(Instant::now());
         }
     }
@@ -302,7 +303,7 @@ impl<'c> Pipe<'c> {
             _ => ROOM,
         };
         // What is read while nothing passes is not held.
-        self.over.is_none() && self.hose.is_none() && (self.effects.holds() || self.queued.here < room)
+        self.over.is_none() && self.rest.is_none() && (self.effects.holds() || self.queued.here < room)
     }
 
     /// Nothing more comes.
@@ -334,8 +335,8 @@ impl<'c> Pipe<'c> {
         if left == Some(0) && (wants || self.effects.limit().is_some_and(|(_, some)| some)) {
             return Next::Early(Early::Close);
         }
-        if let Some(hose) = &self.hose {
-            return Next::Send(hose.held());
+        if let Some(rest) = &self.rest {
+            return Next::Send(rest.length());
         }
         let Some(first) = self.queue.front() else {
             return match self.over.map(|over| over.max(self.sent) + self.effects.close_delay()) {
@@ -379,8 +380,8 @@ impl<'c> Pipe<'c> {
 
     /// Sends so many bytes of the first that are held, or fewer.
     fn send(&mut self, length: usize) -> io::Result<()> {
-        if let Some(hose) = self.hose.take() {
-            return self.pour(hose);
+        if let Some(rest) = self.rest.take() {
+            return self.pour(rest);
         }
         let Some(first) = self.queue.front_mut() else {
             return Ok(());
@@ -422,8 +423,8 @@ impl<'c> Pipe<'c> {
 
     /// Reads once, and passes it on or holds it.
     fn read(&mut self) -> Result<(), Ended> {
-        if let Some(hose) = self.lend() {
-            return self.read_large(hose);
+        if let Some(read) = self.read_large() {
+            return read;
         }
         ROOM_TO_READ.with_borrow_mut(|room| match self.from.try_read(room) {
             Ok(0) => {
@@ -463,19 +464,19 @@ impl<'c> Pipe<'c> {
             }
         }
         if !bytes.is_empty() {
-            self.hold(bytes, now);
+            self.hold(Chunk {
+                bytes: Bytes::copy_from_slice(bytes),
+                came: now,
+                ordinal: self.reads,
+            });
         }
         self.reads += 1;
         Ok(())
     }
 
-    fn hold(&mut self, bytes: &[u8], came: Instant) {
-        self.queued.set(self.queued.here + cost(bytes.len()));
-        self.queue.push_back(Chunk {
-            bytes: Bytes::copy_from_slice(bytes),
-            came,
-            ordinal: self.reads,
-        });
+    fn hold(&mut self, chunk: Chunk) {
+        self.queued.set(self.queued.here + cost(chunk.bytes.len()));
+        self.queue.push_back(chunk);
     }
 
     /// Tells the other side that nothing more comes; what comes from there still passes.

@@ -321,7 +321,12 @@ async fn no_fault_hits_the_api_and_its_requests_count_for_nothing() {
         assert_eq!((said.status(), said.header("x-fracas-fault").as_str()), (200, ""));
     }
     let metrics = curl(&[&proxy.url("/api/chaos/metrics")]).await.text();
-    assert!(!metrics.contains("fracas_proxy_requests_total{"), "{metrics}");
+    let counts: Vec<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("fracas_proxy_requests_total{"))
+        .map(|sample| sample.split_once("} ").unwrap().1)
+        .collect();
+    assert_eq!(counts, ["0"; 5], "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,74 +3,90 @@
 use std::io;
 use std::time::Instant;
 
-use fracas_linux::splice::Hose;
 use tokio::io::Interest;
 
-use super::{Ended, Pipe, READ};
-use crate::tcp::hoses;
+use super::{Chunk, Ended, Pipe, READ};
+use crate::tcp::hoses::{self, Lent};
 
 /// In bytes. Of less a copy costs less than two more calls of the kernel do.
 pub(super) const LARGE: usize = 16 << 10;
 
+/// What was taken from a sender, and was not all taken by the receiver.
+pub(super) struct Rest {
+    lent: Lent,
+    /// As of a [`Chunk`].
+    came: Instant,
+    ordinal: u64,
+}
+
+impl Rest {
+    /// In bytes.
+    pub(super) fn length(&self) -> usize {
+        self.lent.hose.held()
+    }
+}
+
 impl Pipe<'_> {
-    /// One for the next read, if that is likely to be large. Nothing is held then.
-    pub(super) fn lend(&self) -> Option<Hose> {
-        let is_free = self.is_large && self.effects.is_none() && self.queue.is_empty();
-        is_free.then(hoses::lend).flatten()
-    }
-
-    /// Reads once, and passes it on as far as it goes.
-    pub(super) fn read_large(&mut self, mut hose: Hose) -> Result<(), Ended> {
-        let from = self.from;
-        match from.try_io(Interest::READABLE, || hose.fill(from, READ)) {
-            Ok(0) => self.ends(),
-            Ok(count) => {
-                self.is_large = count >= LARGE;
-                self.passing.received(count as u64);
-                self.reads += 1;
-                return self.pour(hose).map_err(|_| Ended::Unheard);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // What it said before has been read by now, as in [`Pipe::read`].
-            Err(_) => {
-                self.ends();
-                self.is_broken = true;
-            }
+    /// Reads once without a copy, and passes it on as far as it goes, if that is likely to be a large read and nothing is held. `None`: there was
+    /// nothing that can be had so, and a copy is to be asked.
+    pub(super) fn read_large(&mut self) -> Option<Result<(), Ended>> {
+        if !self.is_large || !self.effects.is_none() || !self.queue.is_empty() {
+            return None;
         }
-        hoses::give_back(hose);
-        Ok(())
+        let mut lent = hoses::lend()?;
+        let came = Instant::now();
+        // Without tokio: whether there is nothing is seen by the copy.
+        match lent.hose.fill(self.from, READ) {
+            Ok(Some(count)) => {
+                self.is_large = count.get() >= LARGE;
+                self.passing.received(count.get() as u64);
+                let ordinal = self.reads;
+                self.reads += 1;
+                let rest = Rest { lent, came, ordinal };
+                return Some(self.pour(rest).map_err(|_| Ended::Unheard));
+            }
+            Ok(None) => {}
+            // Told once. What the copy finds behind it is the end.
+            Err(_) => self.is_broken = true,
+        }
+        hoses::give_back(lent);
+        None
     }
 
-    /// Sends what a hose holds, and keeps it if there is a rest.
-    pub(super) fn pour(&mut self, mut hose: Hose) -> io::Result<()> {
+    /// Sends what is left of a large read, and keeps what the receiver does not take.
+    pub(super) fn pour(&mut self, mut rest: Rest) -> io::Result<()> {
         let to = self.to;
-        while hose.held() > 0 {
-            match to.try_io(Interest::WRITABLE, || hose.pour(to)) {
+        while rest.length() > 0 {
+            match to.try_io(Interest::WRITABLE, || rest.lent.hose.pour(to)) {
                 Ok(sent) => self.went(sent, Instant::now()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // However little it is, whole pages wait in the kernel for it.
+                    self.queued.set(READ);
+                    self.rest = Some(rest);
+                    return Ok(());
+                }
                 Err(error) => return Err(error),
             }
         }
-        self.queued.set(hose.held());
-        if hose.held() > 0 {
-            self.hose = Some(hose);
-        } else {
-            hoses::give_back(hose);
-        }
+        self.queued.set(0);
+        hoses::give_back(rest.lent);
         Ok(())
     }
 
-    /// Holds what is in the hose, if there are toxics now: they act on what has come and waits.
+    /// Holds what is left of a large read, if there are toxics now: they act on what has come and waits.
     pub(super) fn take_out(&mut self) -> io::Result<()> {
         if self.effects.is_none() {
             return Ok(());
         }
-        if let Some(mut hose) = self.hose.take() {
-            let bytes = hose.empty()?;
-            hoses::give_back(hose);
+        if let Some(mut rest) = self.rest.take() {
+            let bytes = rest.lent.hose.empty()?;
+            hoses::give_back(rest.lent);
             self.queued.set(0);
-            self.hold(&bytes, Instant::now());
-            self.reads += 1;
+            self.hold(Chunk {
+                bytes: bytes.into(),
+                came: rest.came,
+                ordinal: rest.ordinal,
+            });
         }
         Ok(())
     }
@@ -89,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::tcp::effects::Which;
-    use crate::tcp::pipe::{All, Next};
+    use crate::tcp::pipe::{All, LEAST, Next};
     use crate::tcp::toxic::{Asked, Stream, Toxic};
     use crate::timer::Timer;
 
@@ -130,21 +146,30 @@ mod tests {
         let counts = Toxics::new(&[]).of("a", "b", "c");
         let mut pipe = Pipe::new((&from, &to), &is_broken, which, now, (&timer, &held), &counts);
         to.writable().await.unwrap();
+        pipe.reads = 7;
         // It never takes all. Reads are as large as they can be here.
-        while pipe.hose.is_none() {
+        while pipe.rest.is_none() {
             pipe.is_large = true;
             from.readable().await.unwrap();
-            let hose = pipe.lend().unwrap();
-            pipe.read_large(hose).unwrap();
+            match pipe.read_large() {
+                Some(read) => read.unwrap(),
+                // The copy, which would see it, is not asked here.
+                None => tokio::task::yield_now().await,
+            }
         }
-        let (passed, waits) = (pipe.passed as usize, pipe.hose.as_ref().map_or(0, Hose::held));
-        assert!(waits > 0 && !pipe.may_read() && held.held() == waits);
+        let (passed, waits) = (pipe.passed as usize, pipe.rest.as_ref().map_or(0, Rest::length));
+        let came = pipe.rest.as_ref().unwrap().came;
+        let ordinal = pipe.reads - 1;
+        assert!(waits > 0 && !pipe.may_read() && held.held() == READ);
         assert_eq!(pipe.next(Instant::now()), Next::Send(waits));
         toxics.send_replace(Arc::from([toxic]));
         pipe.look_again().unwrap();
-        assert!(pipe.hose.is_none() && held.held() >= waits);
-        let bytes: Vec<u8> = pipe.queue.iter().flat_map(|chunk| chunk.bytes.clone()).collect();
-        assert!(bytes == sent[passed..passed + waits]);
+        assert!(pipe.rest.is_none() && held.held() == waits.max(LEAST));
+        let [chunk] = &pipe.queue.make_contiguous()[..] else {
+            panic!("one chunk")
+        };
+        assert!(chunk.bytes == sent[passed..passed + waits]);
+        assert_eq!((chunk.came, chunk.ordinal, pipe.reads), (came, ordinal, ordinal + 1));
         assert_eq!(pipe.next(Instant::now()), Next::Send(waits.min(1000)));
         let mut came = vec![0; passed];
         receiver.read_exact(&mut came).await.unwrap();
