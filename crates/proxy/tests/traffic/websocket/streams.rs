@@ -239,6 +239,8 @@ async fn every_byte_passes_in_both_directions_to_upstreams_of_both_kinds() {
         let mut client = Client::to(proxy.address).await;
         let (mut end, response, mut upstream, seen) = server.open(&mut client, "a").await;
         assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
+        // It is counted as its client sees it.
+        assert_eq!(proxy.counted("requests_total{class=\"2xx\"}"), 1);
         for none in ["sec-websocket-accept", "upgrade", "connection"] {
             assert!(!response.headers().contains_key(none), "{none}");
         }
