@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
 };
@@ -41,6 +42,16 @@ pub fn look_after(socket: impl AsFd, silence: Duration, unheard: Duration) -> io
 /// It is connected no more.
 pub fn end_writing(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
+}
+
+/// Takes what was received, without waiting for it (recv(2)). It is there also when the other side has reset the connection since then
+/// (tcp_recvmsg_locked() in net/ipv4/tcp.c gives the error last). 0: there is nothing more to come.
+///
+/// # Errors
+/// Nothing is there, or the connection is broken.
+pub fn received(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(socket, into, RecvFlags::DONTWAIT)?;
+    Ok(count)
 }
 
 /// How many bytes that were sent have not been acknowledged by the other side (tcp(7), `SIOCOUTQ`).

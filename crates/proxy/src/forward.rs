@@ -23,7 +23,7 @@ use crate::headers;
 use crate::link::{Kept, Link, NotTaken, UNHEARD};
 use crate::past::Past;
 use crate::pool::Pool;
-use crate::tls::secure::Secure;
+use crate::tls::secure::{NoTls, Secure};
 use crate::tls::trust::{Identity, Trust};
 use crate::tunnel::Tunnels;
 use crate::upload::{Broken, Upload};
@@ -147,6 +147,7 @@ impl Forward {
             held,
             session,
         });
+        let wants = self.way.wants();
         // Another protocol is begun in HTTP/1.1, where that is spoken.
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
@@ -189,6 +190,7 @@ impl Forward {
                 why: "the body of the request broke off".to_owned(),
                 broke_off: None,
             }),
+            Err(_) if self.way.wants() > wants => Err(no(&NoTls::without_certificate().to_string())),
             Err(error) if error.is::<NotTaken>() => Err(no(&error.to_string())),
             Err(error) => Err(bad_gateway(error)),
         }
@@ -275,6 +277,14 @@ impl Forward {
 }
 
 impl Way {
+    /// How often the upstream has said that it wants a certificate, where it had been taken for content with none.
+    fn wants(&self) -> u64 {
+        match self {
+            Self::Either(link, _) => link.wants(),
+            Self::Http1(_) | Self::Past(_) | Self::Http2(_) => 0,
+        }
+    }
+
     async fn send(
         &self,
         kept: &Kept,

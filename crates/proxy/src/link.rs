@@ -133,6 +133,11 @@ impl Link {
         }
     }
 
+    /// How often the upstream has said that it wants a certificate, where it had been taken for content with none.
+    pub(crate) fn wants(&self) -> u64 {
+        self.secure.as_ref().map_or(0, Secure::wants)
+    }
+
     /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there. An extended CONNECT goes by a
     /// connection alone that says that it takes one.
     pub(crate) async fn send(
