@@ -11,7 +11,6 @@ use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 
 use crate::Limits;
 use crate::accept::SILENCE;
@@ -25,7 +24,7 @@ use crate::past::Past;
 use crate::pool::Pool;
 use crate::tls::secure::{NoTls, Secure};
 use crate::tls::trust::{Identity, Trust};
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Tunnels, Upgraded};
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
 use crate::websocket::{self, Session};
@@ -266,9 +265,8 @@ impl Forward {
             let upstream = hyper::upgrade::on(&mut response);
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
-            let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels
-                .carry((offer.client, is_extended), upstream, offer.held, session);
+            let upstream = async move { Ok(Upgraded::from(upstream.await?)) };
+            self.tunnels.carry(offer.client, upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;

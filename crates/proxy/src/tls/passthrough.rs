@@ -1,5 +1,6 @@
 //! Connections of TLS that are not opened: only the name that a client calls is read, and then bytes pass in both directions.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::identity::Chance;
 use crate::link::connect;
 use crate::service::Shared;
 use crate::shaped::Paced;
+use crate::tunnel::watched;
 
 /// In bytes, of one read of a first message.
 const READ: usize = 4 << 10;
@@ -191,9 +193,13 @@ pub(crate) async fn carry(
     // What was said so far is a part of what passes, and small.
     let carried = async {
         server.write_all(&said).await?;
-        let mut from = Paced::new(&mut client, Arc::clone(bandwidth));
-        let mut to = Paced::new(&mut server, Arc::clone(bandwidth));
-        copy_bidirectional(&mut from, &mut to).await
+        let (from, to, gone) = watched(&mut client, &mut server);
+        let mut from = Paced::new(from, Arc::clone(bandwidth));
+        let mut to = Paced::new(to, Arc::clone(bandwidth));
+        tokio::select! {
+            carried = copy_bidirectional(&mut from, &mut to) => carried.map(drop),
+            () = gone => Err(ErrorKind::ConnectionReset.into()),
+        }
     };
     let is_reset = carried.await.is_err();
     if is_reset {

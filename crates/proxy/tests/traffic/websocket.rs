@@ -68,6 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
 
     /// The next frame, without its mask.
     async fn frame_of_other(&mut self) -> (u8, Vec<u8>) {
+        self.try_frame_of_other().await.unwrap()
+    }
+
+    /// The same, if there is one before the end.
+    async fn try_frame_of_other(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
         let reads = async {
             let (first, second) = (self.stream.read_u8().await?, self.stream.read_u8().await?);
             let length = match second & 0x7f {
@@ -84,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
             let payload = payload.iter().enumerate().map(|(n, byte)| byte ^ key[n % 4]).collect();
             Ok::<_, std::io::Error>((first, payload))
         };
-        timeout(LIMIT, reads).await.expect("a frame in time").unwrap()
+        timeout(LIMIT, reads).await.expect("a frame in time")
     }
 
     /// What comes until the end, which is one in order.
@@ -553,6 +558,33 @@ async fn who_is_gone_while_a_message_is_held_holds_nothing() {
             .await;
         }
     }
+}
+
+// By TLS, too: it is the socket at which is looked.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ended_one_direction_and_is_gone_holds_nothing() {
+    let Both {
+        proxy,
+        listener: _listener,
+        client,
+        mut upstream,
+    } = Both::start("{}").await;
+    let mut client = client.stream;
+    client.shutdown().await.unwrap();
+    assert!(upstream.rest().await.is_empty());
+    client.set_zero_linger().unwrap();
+    drop(client);
+    soon("it is over", || proxy.connections() == 0).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let behind = Behind::of(wish("{}").to(&format!("http://{}", listener.local_addr().unwrap())));
+    let stream = behind.client(&[HTTP1]).await.into_inner();
+    let (mut client, mut upstream) = open_by(stream, &listener, "a").await;
+    client.stream.shutdown().await.unwrap();
+    assert!(upstream.rest().await.is_empty());
+    let (socket, _) = client.stream.into_inner();
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    soon("it is over", || behind.proxy.connections() == 0).await;
 }
 
 // What came while a message was held passes behind it, and so does the end.

@@ -484,6 +484,26 @@ async fn open_ones_are_waited_for_and_then_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_ended_one_direction_and_is_gone_is_not_waited_for() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = server.local_addr().unwrap().to_string();
+    let proxy = wish("{}").passes(&[("localhost", place)], None).start();
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let hello = hello("localhost");
+    client.write_all(&hello).await.unwrap();
+    let mut server = server.accept().await.unwrap().0;
+    let mut said = vec![0; hello.len()];
+    server.read_exact(&mut said).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(server.read(&mut said).await.unwrap(), 0);
+    client.set_zero_linger().unwrap();
+    drop(client);
+    soon("it is over", || proxy.connections() == 0).await;
+    // The server is told what became of it.
+    assert!(server.write_all(b"s").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_open_one_goes_on_when_no_more_are_taken() {
     let row = Row::new().await;
     let mut proxy = row.before(wish("{}"));
