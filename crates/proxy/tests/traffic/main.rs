@@ -50,5 +50,6 @@ mod tls;
 mod toxiproxy;
 mod unharmed;
 mod upstream;
+mod watched;
 mod websocket;
 mod windows;
