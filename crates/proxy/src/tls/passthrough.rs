@@ -100,6 +100,13 @@ pub(crate) fn refused(config: &ChaosConfig) -> Vec<Box<Problem>> {
     refuse(websocket, "websocket", "it is about messages, and nobody reads them");
     let graphql = config.graphql.as_ref().is_some_and(|block| block.enabled);
     refuse(graphql, "graphql", "it is about questions, which are requests");
+    let mutations = config.mutations.as_ref().is_some_and(|block| block.enabled);
+    refuse(mutations, "mutations", "it is about answers, and nobody reads them");
+    refuse(
+        !config.routes.is_empty(),
+        "routes",
+        "they are about the paths of requests",
+    );
     if let Some(block) = config.traffic_shaping.as_ref().filter(|block| block.enabled) {
         let usual = TrafficShaping::default().connection_timeout_ms;
         let loses = block.packet_loss_percent > 0.0;

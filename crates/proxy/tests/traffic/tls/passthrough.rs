@@ -464,9 +464,11 @@ async fn what_cannot_act_is_refused_at_start() {
         let order = wish.passes(&[], Some("127.0.0.1:1")).order();
         Proxy::bind(order).is_err_and(|problem| problem.code.id == "N011")
     };
-    for block in ["bulkhead", "grpc", "websocket", "graphql"] {
+    for block in ["bulkhead", "grpc", "websocket", "graphql", "mutations"] {
         assert!(refused(wish(&format!("{block}: {{}}"))), "{block}");
+        assert!(!refused(wish(&format!("{block}: {{ enabled: false }}"))), "{block}");
     }
+    assert!(refused(wish("routes: [{ path: /, latency: { fixed_delay_ms: 1 } }]")));
     let known = |name| wish("{}").scenario(Predefined::named(name).unwrap());
     assert!(refused(known("service_instability")));
     assert!(!refused(known("slow_backend")));
