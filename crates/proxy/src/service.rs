@@ -386,6 +386,7 @@ async fn traffic(
             chance.clone(),
             met.fate.clone(),
             (connection.number, ordinal),
+            connection.gate.index,
         );
         request.extensions_mut().insert(session);
     }
