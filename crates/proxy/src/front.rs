@@ -317,6 +317,7 @@ impl Way {
         let (mut client, mut upstream, gone) = watched(client, upstream);
         // That it broke off is what both sides see.
         tokio::select! {
+            biased;
             _broke_off = copy_bidirectional(&mut client, &mut upstream) => {}
             () = gone => {}
         }

@@ -56,6 +56,7 @@ impl Tunnels {
                 };
                 // That it broke off is what both sides see; there is nobody else to be told.
                 tokio::select! {
+                    biased;
                     _broke_off = carried => {}
                     () = gone => {}
                 }

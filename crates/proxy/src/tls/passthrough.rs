@@ -204,6 +204,7 @@ pub(crate) async fn carry(
         let mut from = Paced::new(from, Arc::clone(bandwidth));
         let mut to = Paced::new(to, Arc::clone(bandwidth));
         tokio::select! {
+            biased;
             carried = copy_bidirectional(&mut from, &mut to) => carried.map(drop),
             () = gone => Err(ErrorKind::ConnectionReset.into()),
         }

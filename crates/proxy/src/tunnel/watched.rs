@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fracas_linux::sockets::{is_broken, unacknowledged};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -69,7 +70,7 @@ struct Watch<E>(Arc<Both<E>>);
 #[derive(Debug)]
 struct Both<E> {
     end: Mutex<E>,
-    /// It was told that nothing more comes: all that the other end had to say has passed.
+    /// It was told that nothing more comes: all that the other end had to say was read, and is with the kernel at the latest.
     told: Notify,
 }
 
@@ -103,8 +104,8 @@ impl<E> Watched<E> {
 }
 
 impl<E: End> Watch<E> {
-    /// Waits until it has gone: a stream was reset, or lost its connection; or a socket, all of whose bytes have passed to the `other` end, has
-    /// an error.
+    /// Waits until it has gone: a stream was reset, or lost its connection; or a socket, all of whose bytes have arrived at the `other` end,
+    /// has broken.
     async fn gone<O: End>(&self, other: &Watch<O>) {
         let is_socket = self.0.end().socket().is_some();
         if is_socket {
@@ -115,9 +116,7 @@ impl<E: End> Watch<E> {
         loop {
             looks.tick().await;
             let is_gone = if is_socket {
-                let end = self.0.end();
-                end.socket()
-                    .is_some_and(|socket| !matches!(socket.take_error(), Ok(None)))
+                self.is_broken() && other.has_sent()
             } else {
                 poll_fn(|context| Pin::new(&mut *self.0.end()).poll_flush(context))
                     .await
@@ -127,6 +126,22 @@ impl<E: End> Watch<E> {
                 return;
             }
         }
+    }
+
+    /// Whether its socket has broken. What cannot be asked is gone, too.
+    fn is_broken(&self) -> bool {
+        let end = self.0.end();
+        end.socket().is_some_and(|socket| is_broken(socket).unwrap_or(true))
+    }
+
+    /// Whether nothing is on its way any more to whoever is at its other side. The kernel does not wait for ever (`TCP_USER_TIMEOUT`).
+    fn has_sent(&self) -> bool {
+        let rests = self
+            .0
+            .end()
+            .socket()
+            .map_or(0, |socket| unacknowledged(socket).unwrap_or(0));
+        rests == 0 || self.is_broken()
     }
 }
 
