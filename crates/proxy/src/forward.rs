@@ -151,7 +151,13 @@ impl Forward {
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
             Way::Http2(_) => true,
-            Way::Either(link, _) => offer.is_none() && link.is_spoken(kept).await.map_err(bad_gateway)?,
+            Way::Either(link, _) => {
+                offer.is_none()
+                    && link
+                        .is_spoken(kept)
+                        .await
+                        .map_err(|error| self.unanswered(error, wants))?
+            }
         };
         self.readdress(&mut request, is_http2)?;
         headers::strip(request.headers_mut());
@@ -189,10 +195,18 @@ impl Forward {
                 why: "the body of the request broke off".to_owned(),
                 broke_off: None,
             }),
-            Err(_) if self.way.wants() > wants => Err(no(&NoTls::without_certificate().to_string())),
             Err(error) if error.is::<NotTaken>() => Err(no(&error.to_string())),
-            Err(error) => Err(bad_gateway(error)),
+            Err(error) => Err(self.unanswered(error, wants)),
         }
+    }
+
+    /// Says why there is no answer, and if it has said meanwhile that it wants a certificate, that, too: by which of its connections is not known.
+    fn unanswered(&self, error: Broken, wants: u64) -> NoAnswer {
+        let mut failed = bad_gateway(error);
+        if self.way.wants() > wants {
+            failed.why = format!("{}; {}", failed.why, NoTls::without_certificate());
+        }
+        failed
     }
 
     fn readdress(&self, request: &mut Request<Upload>, is_http2: bool) -> Result<(), NoAnswer> {
