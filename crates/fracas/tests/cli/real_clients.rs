@@ -168,7 +168,7 @@ fn clients_of_others_are_unharmed_and_see_each_fault() {
 #[test]
 fn a_client_that_takes_too_long_is_ended_with_what_it_has_started_and_fails() {
     let begun = Instant::now();
-    let mut client = within("1", "sh");
+    let mut client = within("3", "sh");
     client.args(["-c", "echo passed one; sleep 60 & wait"]);
     let failed = catch_unwind(AssertUnwindSafe(|| passes(&mut client, &["one"]))).unwrap_err();
     let why = failed.downcast_ref::<String>().unwrap();

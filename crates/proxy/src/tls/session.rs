@@ -61,7 +61,10 @@ impl Session {
         }
     }
 
-    /// Takes in what was received and nobody has read. The kernel is asked: what the runtime knows of the socket may be old.
+    /// Takes in what was received and nobody has read. The kernel is asked: what the runtime knows of the socket may be old. The connection is
+    /// broken by now, so what finds no room, behind an answer that nobody has read, would be read by nobody.
+    #[cold]
+    #[inline(never)]
     fn hears_rest(&mut self) {
         let TlsStream::Client(stream) = &mut self.stream else {
             return;

@@ -399,6 +399,16 @@ async fn a_change_acts_on_open_connections_and_what_cannot_act_is_refused() {
             r#"{"enabled": true}"#,
             "`graphql`",
         ),
+        (
+            "/mutations",
+            r#"{"rules": [{"name": "a", "operations": [{"type": "delete_field", "field": "a"}]}]}"#,
+            "`mutations`",
+        ),
+        (
+            "/routes",
+            r#"{"path": "/a", "latency": {"fixed_delay_ms": 1}}"#,
+            "`routes`",
+        ),
         ("/scenarios/service_instability", "", "http_errors"),
         (
             "/config/traffic",
