@@ -20,6 +20,7 @@ mod defects;
 mod described;
 mod ends;
 mod faults;
+mod goaway;
 mod graphql;
 mod grpc;
 mod hooks;
