@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::RecvFlags;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
 };
@@ -43,6 +45,16 @@ pub fn end_writing(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
 }
 
+/// Takes what was received, without waiting for it (recv(2)). It is there also when the other side has reset the connection since then
+/// (tcp_recvmsg_locked() in net/ipv4/tcp.c gives the error last). 0: there is nothing more to come.
+///
+/// # Errors
+/// Nothing is there, or the connection is broken.
+pub fn received(socket: impl AsFd, into: &mut [u8]) -> io::Result<usize> {
+    let (count, _) = rustix::net::recv(socket, into, RecvFlags::DONTWAIT)?;
+    Ok(count)
+}
+
 /// How many bytes that were sent have not been acknowledged by the other side (tcp(7), `SIOCOUTQ`).
 ///
 /// # Errors
@@ -54,6 +66,19 @@ pub fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
     let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     checked(result as isize)?;
     Ok(bytes.unsigned_abs())
+}
+
+/// Whether a connection of TCP has broken: the other side has reset it, or the kernel has given it up. `SO_ERROR` would also tell, as if it were
+/// that, what ICMP and ARP say of the way while the kernel goes on trying (`sk_err_soft`, sk_getsockopt() in net/core/sock.c); poll(2) does not
+/// (tcp_poll() in net/ipv4/tcp.c).
+///
+/// # Errors
+/// There is no memory for the question.
+pub fn is_broken(socket: impl AsFd) -> io::Result<bool> {
+    // Errors are told whatever is asked for.
+    let mut asked = [PollFd::new(&socket, PollFlags::empty())];
+    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(asked[0].revents().contains(PollFlags::ERR))
 }
 
 /// Sets an option of a socket. The type of the value is the one that the option has.
@@ -253,7 +278,36 @@ fn checked(result: isize) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::time::Instant;
+
     use super::*;
+
+    #[test]
+    fn who_has_said_his_last_has_not_broken_and_who_was_reset_has() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let (mut behind, _) = server.accept().unwrap();
+        assert!(!is_broken(&client).unwrap());
+        behind.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        assert!(!is_broken(&client).unwrap());
+        client.write_all(b"a").unwrap();
+        assert_eq!(behind.read(&mut [0; 2]).unwrap(), 1);
+        client.write_all(b"unread").unwrap();
+        let begun = Instant::now();
+        while unacknowledged(&client).unwrap() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+        }
+        drop(behind);
+        while !is_broken(&client).unwrap() {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+        }
+        // Who asks takes nothing away.
+        assert!(is_broken(&client).unwrap());
+        assert!(client.write_all(b"a").is_err());
+    }
 
     #[test]
     fn what_goes_along_is_found_again() {

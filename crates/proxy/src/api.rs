@@ -243,17 +243,20 @@ fn put<T: Chaos + Clone>(
     };
     // What comes from the network reads no variable of ours.
     match chaos::<T>(&source, &|_| None) {
-        Ok(new) => {
-            let mut alone = ChaosConfig::default();
-            set(&mut alone, new.clone());
-            let wrong = listeners::refused_by(shared, &alone);
-            if !wrong.is_empty() {
-                return refused(&wrong);
-            }
-            change(shared, message, |config| set(config, new))
-        }
+        Ok(new) => put_read(shared, new, message, set),
         Err(problems) => refused(&problems),
     }
+}
+
+/// The same with what was read.
+fn put_read<T: Clone>(shared: &Shared, new: T, message: &str, set: fn(&mut ChaosConfig, T)) -> Response<Body> {
+    let mut alone = ChaosConfig::default();
+    set(&mut alone, new.clone());
+    let wrong = listeners::refused_by(shared, &alone);
+    if !wrong.is_empty() {
+        return refused(&wrong);
+    }
+    change(shared, message, |config| set(config, new))
 }
 
 /// Why a small body was not read.

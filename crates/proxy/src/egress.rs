@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fracas_core::traffic::Network;
 use hyper::http::uri::Authority;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Request, Response, StatusCode};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -70,9 +70,8 @@ impl Egress {
                 ));
             }
         };
-        let of_stream = request.version() >= Version::HTTP_2;
         let client = hyper::upgrade::on(&mut request);
-        tunnels.carry((client, of_stream), ready(Ok(Stream::Plain(server))), held, None);
+        tunnels.carry(client, ready(Ok(Stream::Plain(server))), held, None);
         Ok(answer::empty())
     }
 

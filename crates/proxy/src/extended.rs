@@ -18,8 +18,8 @@ const NAME: &str = "websocket";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extended;
 
-/// Makes the handshake that it stands for. Whether it was one.
-pub(crate) fn begin<B>(request: &mut Request<B>) -> bool {
+/// Makes the handshake that it stands for, if it is one.
+pub(crate) fn begin<B>(request: &mut Request<B>) {
     let is_one = request.method() == Method::CONNECT
         && request
             .extensions()
@@ -31,7 +31,6 @@ pub(crate) fn begin<B>(request: &mut Request<B>) -> bool {
         *request.method_mut() = Method::GET;
         headers::set_upgrade(request.headers_mut(), HeaderValue::from_static(NAME));
     }
-    is_one
 }
 
 /// Whether it is an extended CONNECT to another protocol.

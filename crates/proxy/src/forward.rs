@@ -11,7 +11,6 @@ use hyper::http::uri::Authority;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 
 use crate::Limits;
 use crate::accept::SILENCE;
@@ -23,9 +22,9 @@ use crate::headers;
 use crate::link::{Kept, Link, NotTaken, UNHEARD};
 use crate::past::Past;
 use crate::pool::Pool;
-use crate::tls::secure::Secure;
+use crate::tls::secure::{NoTls, Secure};
 use crate::tls::trust::{Identity, Trust};
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Tunnels, Upgraded};
 use crate::upload::{Broken, Upload};
 use crate::upstream::Upstream;
 use crate::websocket::{self, Session};
@@ -151,11 +150,17 @@ impl Forward {
             held,
             session,
         });
+        let wants = self.way.wants();
         // Another protocol is begun in HTTP/1.1, where that is spoken.
         let is_http2 = match &self.way {
             Way::Http1(_) | Way::Past(_) => false,
             Way::Http2(_) => true,
-            Way::Either(link, _) => offer.is_none() && Box::pin(link.is_spoken(kept)).await.map_err(bad_gateway)?,
+            Way::Either(link, _) => {
+                offer.is_none()
+                    && Box::pin(link.is_spoken(kept))
+                        .await
+                        .map_err(|error| self.unanswered(error, wants))?
+            }
         };
         self.readdress(&mut request, is_http2)?;
         headers::strip(request.headers_mut());
@@ -194,8 +199,17 @@ impl Forward {
                 broke_off: None,
             }),
             Err(error) if error.is::<NotTaken>() => Err(no(&error.to_string())),
-            Err(error) => Err(bad_gateway(error)),
+            Err(error) => Err(self.unanswered(error, wants)),
         }
+    }
+
+    /// Says why there is no answer, and if it has said meanwhile that it wants a certificate, that, too: by which of its connections is not known.
+    fn unanswered(&self, error: Broken, wants: u64) -> NoAnswer {
+        let mut failed = bad_gateway(error);
+        if self.way.wants() > wants {
+            failed.why = format!("{}; {}", failed.why, NoTls::without_certificate());
+        }
+        failed
     }
 
     fn readdress(&self, request: &mut Request<Upload>, is_http2: bool) -> Result<(), NoAnswer> {
@@ -268,9 +282,8 @@ impl Forward {
             let upstream = hyper::upgrade::on(&mut response);
             let session = offer.session.filter(|_| websocket::is_named(&protocol));
             headers::set_upgrade(response.headers_mut(), protocol);
-            let upstream = async move { Ok(TokioIo::new(upstream.await?)) };
-            self.tunnels
-                .carry((offer.client, is_extended), upstream, offer.held, session);
+            let upstream = async move { Ok(Upgraded::from(upstream.await?)) };
+            self.tunnels.carry(offer.client, upstream, offer.held, session);
         }
         // Each end speaks for itself (RFC 9110, 2.5): a client of 1.1 would close its connection behind an answer of 1.0.
         *response.version_mut() = Version::HTTP_11;
@@ -279,6 +292,14 @@ impl Forward {
 }
 
 impl Way {
+    /// How often the upstream has said that it wants a certificate, where it had been taken for content with none.
+    fn wants(&self) -> u64 {
+        match self {
+            Self::Either(link, _) => link.wants(),
+            Self::Http1(_) | Self::Past(_) | Self::Http2(_) => 0,
+        }
+    }
+
     async fn send(
         &self,
         kept: &Kept,

@@ -33,7 +33,7 @@ use crate::link;
 use crate::live::Active;
 use crate::serve::Proxy;
 use crate::service::Shared;
-use crate::tunnel::Tunnels;
+use crate::tunnel::{Tunnels, watched};
 use crate::upstream::Upstream;
 use crate::wire::Wire;
 use crate::{Limits, Order};
@@ -307,15 +307,20 @@ impl Way {
     }
 
     /// Carries what is no request, byte by byte, until a side ends.
-    pub(crate) async fn carry(&self, mut client: Wire, upstream: Option<TcpStream>) {
+    pub(crate) async fn carry(&self, client: Wire, upstream: Option<TcpStream>) {
         let upstream = match upstream {
             Some(upstream) => Ok(upstream),
             None => self.connect().await,
         };
         // Where nobody listens its client finds the connection ended.
-        let Ok(mut upstream) = upstream else { return };
+        let Ok(upstream) = upstream else { return };
+        let (mut client, mut upstream, gone) = watched(client, upstream);
         // That it broke off is what both sides see.
-        let _broke_off = copy_bidirectional(&mut client, &mut upstream).await;
+        tokio::select! {
+            biased;
+            _broke_off = copy_bidirectional(&mut client, &mut upstream) => {}
+            () = gone => {}
+        }
     }
 }
 

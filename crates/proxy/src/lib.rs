@@ -26,6 +26,7 @@ mod guarded;
 mod head;
 mod headers;
 mod identity;
+mod lent;
 mod link;
 mod listeners;
 mod live;

@@ -3,21 +3,23 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::rt::{Read, Write};
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::accept::SILENCE;
+use crate::lent::{Lent, lend};
 use crate::stream::Stream;
 use crate::tls::secure::Secure;
 use crate::upload::{Broken, Upload};
@@ -31,6 +33,9 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 256;
 /// For the settings of an upstream, and between two looks at them.
 const SETTINGS: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(1);
+
+/// How often a request goes by another connection because the upstream ended one before it had begun with the request.
+const AGAIN: u32 = 2;
 
 /// For what was sent and is not acknowledged: then the machine is gone.
 pub(crate) const UNHEARD: Duration = Duration::from_secs(30);
@@ -62,7 +67,7 @@ type Asks = mpsc::Sender<oneshot::Sender<bool>>;
 struct Sender {
     /// The how-manieth of its client.
     number: u64,
-    sender: SendRequest<Upload>,
+    sender: SendRequest<Lent>,
     asks: Asks,
     /// Whether it was opened for the request that asks for it.
     is_new: bool,
@@ -133,15 +138,21 @@ impl Link {
         }
     }
 
+    /// How often the upstream has said that it wants a certificate, where it had been taken for content with none.
+    pub(crate) fn wants(&self) -> u64 {
+        self.secure.as_ref().map_or(0, Secure::wants)
+    }
+
     /// Sends a request by a client's connection to the upstream, and gives the answer as soon as its head is there. An extended CONNECT goes by a
-    /// connection alone that says that it takes one.
+    /// connection alone that says that it takes one. What the upstream has not begun with when it ends the connection goes by another.
     pub(crate) async fn send(
         &self,
         kept: &Kept,
-        mut request: Request<Upload>,
+        request: Request<Upload>,
         is_extended: bool,
     ) -> Result<Response<Incoming>, Broken> {
-        let mut ended = None;
+        let (head, mut body) = request.into_parts();
+        let (mut ended, mut again) = (None, AGAIN);
         loop {
             let mut by = self.in_time(kept, ended).await?;
             let takes = if is_extended {
@@ -150,14 +161,30 @@ impl Link {
                 Some(true)
             };
             match takes {
-                Some(true) => match by.sender.try_send_request(request).await {
-                    Ok(response) => return Ok(response),
-                    Err(mut failed) => match failed.take_message() {
-                        // The connection had ended already, and nothing of the request was sent.
-                        Some(unsent) if !by.is_new => request = unsent,
-                        _ => return Err(failed.into_error().into()),
-                    },
-                },
+                Some(true) => {
+                    let (lender, lent) = lend(body);
+                    let sent = by
+                        .sender
+                        .try_send_request(Request::from_parts(head.clone(), lent))
+                        .await;
+                    let failed = match sent {
+                        Ok(response) => return Ok(response),
+                        Err(failed) => failed,
+                    };
+                    // The connection had ended already, and nothing of the request was sent.
+                    let is_unsent = failed.message().is_some();
+                    let error = failed.into_error();
+                    let may_go = if is_unsent {
+                        !by.is_new
+                    } else {
+                        again > 0 && is_farewell(&error)
+                    };
+                    body = match lender.back() {
+                        Some(body) if may_go && (is_unsent || !is_done(&head.method, &body)) => body,
+                        _ => return Err(error.into()),
+                    };
+                    again -= u32::from(!is_unsent);
+                }
                 Some(false) => return Err(NotTaken.into()),
                 None if by.is_new => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
                 None => {}
@@ -196,7 +223,7 @@ impl Link {
 
     // There are no pings: servers of gRPC end connections that ping more often than every five minutes, and keep-alive of TCP finds
     // machines that are gone.
-    async fn open(&self) -> Result<(SendRequest<Upload>, Asks), Broken> {
+    async fn open(&self) -> Result<(SendRequest<Lent>, Asks), Broken> {
         let stream = match &self.secure {
             // Those who waited for somebody who found it out need not ask again.
             Some(secure) if secure.prefers_http1() => return Err(Other.into()),
@@ -223,9 +250,24 @@ impl Link {
     }
 }
 
+/// Whether the upstream ended the connection, as it does when that is old, before it came to the request (RFC 9113, 6.8).
+fn is_farewell(error: &hyper::Error) -> bool {
+    let mut causes = successors(error.source(), |&cause| cause.source());
+    let of_http2 = causes.find_map(|cause| cause.downcast_ref::<h2::Error>());
+    of_http2
+        .is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
+}
+
+/// Whether a request of whose body nothing was taken may have been done all the same, and would be done twice. hyper says of one that it sends just
+/// when a GOAWAY comes what it says of those that the upstream will not take. Without its body it was never whole; nor is anything said in an
+/// extended CONNECT before its answer.
+fn is_done(method: &Method, body: &Upload) -> bool {
+    body.is_end_stream() && !method.is_idempotent() && method != Method::CONNECT
+}
+
 /// Drives a connection to its end, and says meanwhile whether its upstream takes an extended CONNECT. That is in the settings with which it
 /// begins; hyper does not tell when they have come.
-async fn drive<C>(connection: Connection<C, Upload, TokioExecutor>, mut asked: mpsc::Receiver<oneshot::Sender<bool>>)
+async fn drive<C>(connection: Connection<C, Lent, TokioExecutor>, mut asked: mpsc::Receiver<oneshot::Sender<bool>>)
 where
     C: Read + Write + Send + Unpin + 'static,
 {

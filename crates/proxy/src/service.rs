@@ -171,7 +171,9 @@ pub(crate) async fn answer(
         // It goes on as a tunnel, which in HTTP/2 is a part of its connection.
         request.extensions_mut().insert(Arc::clone(&busy));
     }
-    let is_extended = !is_of_api && extended::begin(&mut request);
+    if !is_of_api {
+        extended::begin(&mut request);
+    }
     let is_head = request.method() == Method::HEAD;
     let upload = request.body().progress();
     let begun = upload.begun();
@@ -189,7 +191,6 @@ pub(crate) async fn answer(
         whole(&shared, &connection, request, &mut met).await
     };
     let response = if is_head { answer::to_head(response) } else { response };
-    let response = if is_extended { extended::end(response) } else { response };
     let measured = (!is_of_api).then(|| Answered {
         shared: Arc::clone(&shared),
         begun,
@@ -240,7 +241,8 @@ async fn whole(
         },
     };
     if is_extended {
-        response = extended::unless_success(response);
+        // It is counted as its client sees it.
+        response = extended::end(extended::unless_success(response));
     }
     met.show(response.headers_mut());
     let status = response.status();
@@ -384,6 +386,7 @@ async fn traffic(
             chance.clone(),
             met.fate.clone(),
             (connection.number, ordinal),
+            connection.gate.index,
         );
         request.extensions_mut().insert(session);
     }

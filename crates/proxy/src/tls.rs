@@ -1,6 +1,6 @@
 //! TLS, 1.2 and 1.3, by rustls with ring: [`certificate`] is what clients see, [`trust`] what is asked of an upstream, [`handshake`] how a
-//! client comes in, [`secure`] how an upstream is reached, and [`passthrough`] what passes without being opened, to a [`place`] by the
-//! name in its [`hello`].
+//! client comes in, [`secure`] how an upstream is reached, [`session`] a connection, and [`passthrough`] what passes without being opened, to
+//! a [`place`] by the name in its [`hello`].
 
 pub(crate) mod certificate;
 pub(crate) mod handshake;
@@ -8,6 +8,7 @@ pub(crate) mod hello;
 pub(crate) mod passthrough;
 pub(crate) mod place;
 pub(crate) mod secure;
+pub(crate) mod session;
 pub(crate) mod trust;
 
 use std::fmt::Display;

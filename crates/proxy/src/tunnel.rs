@@ -1,19 +1,20 @@
 //! What follows when both sides agreed on another protocol: bytes, in both directions, until one of the sides ends.
 
+mod upgraded;
 mod watched;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use crate::faults::bandwidth::Bandwidth;
 use crate::shaped::Paced;
 use crate::websocket::{self, Session};
-use watched::Watched;
+pub(crate) use upgraded::Upgraded;
+use watched::End;
+pub(crate) use watched::watched;
 
 /// Where tunnels are known, so that the proxy does not end before them.
 #[derive(Debug, Clone)]
@@ -26,12 +27,12 @@ pub(crate) struct Tunnels {
 }
 
 impl Tunnels {
-    /// Begins to carry, as soon as both have gone over; with a session, messages. What is held goes when it ends. That may be a reset, where the
-    /// client comes by a stream of HTTP/2.
-    pub(crate) fn carry<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    /// Begins to carry, as soon as both have gone over; with a session, messages. What is held goes when it ends, at the latest when
+    /// one of them has gone.
+    pub(crate) fn carry<E: End + 'static>(
         &self,
-        (client, of_stream): (OnUpgrade, bool),
-        upstream: impl Future<Output = hyper::Result<S>> + Send + 'static,
+        client: OnUpgrade,
+        upstream: impl Future<Output = hyper::Result<E>> + Send + 'static,
         held: impl Send + 'static,
         session: Option<Session>,
     ) {
@@ -42,8 +43,7 @@ impl Tunnels {
         tokio::spawn(async move {
             let carried = async {
                 let (client, upstream) = tokio::try_join!(client, upstream)?;
-                let (client, of_client) = Watched::new(TokioIo::new(client));
-                let (upstream, of_upstream) = Watched::new(upstream);
+                let (client, upstream, gone) = watched(Upgraded::from(client), upstream);
                 let mut client = Paced::new(client, Arc::clone(&bandwidth));
                 let mut upstream = Paced::new(upstream, bandwidth);
                 let carried = async {
@@ -56,9 +56,9 @@ impl Tunnels {
                 };
                 // That it broke off is what both sides see; there is nobody else to be told.
                 tokio::select! {
+                    biased;
                     _broke_off = carried => {}
-                    () = of_client.broke_off(), if of_stream => {}
-                    () = of_upstream.broke_off(), if of_stream => {}
+                    () = gone => {}
                 }
                 Ok::<_, hyper::Error>(())
             };

@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) chance: Chance,
     /// The how-manieth connection, and the how-manieth request of it.
     pub(crate) number: (u64, u64),
+    /// To which listener it came.
+    gate: usize,
     /// Whether it has met a fault. `None`: it is one of our own, and what is done to it does not count.
     fate: Option<front::Fate>,
 }
@@ -116,11 +118,12 @@ where
 }
 
 impl Session {
-    pub(crate) fn of(shared: Arc<Shared>, chance: Chance, fate: front::Fate, number: (u64, u64)) -> Self {
+    pub(crate) fn of(shared: Arc<Shared>, chance: Chance, fate: front::Fate, number: (u64, u64), gate: usize) -> Self {
         Self {
             shared,
             chance,
             number,
+            gate,
             fate: Some(fate),
         }
     }
@@ -131,6 +134,7 @@ impl Session {
             shared,
             chance,
             number: (0, 0),
+            gate: 0,
             fate: None,
         }
     }
@@ -292,7 +296,7 @@ impl<'s> Way<'s> {
         if self.ends.theirs.load(Ordering::Acquire) {
             return Fate::UNHARMED;
         }
-        let active = self.session.shared.live.now();
+        let active = self.session.shared.live.at(self.session.gate);
         let block = active.config.websocket();
         if block.is_some() {
             self.session.came();

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use crate::connection::Connection;
 use crate::stream::Stream;
@@ -27,6 +28,11 @@ impl Wire {
             stream,
             connection,
         }
+    }
+
+    /// The socket.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.stream.tcp()
     }
 
     /// Has this read once more.

@@ -30,6 +30,10 @@ pub struct Graphql {
     pub resolver_latency: bool,
     /// By how much for each field, in milliseconds; parts of one are kept. At most an hour, for all of them together, too.
     pub resolver_latency_ms: f64,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl Graphql {
@@ -57,6 +61,7 @@ impl Default for Graphql {
             partial_data_probability: 0.0,
             resolver_latency: false,
             resolver_latency_ms: 10.0,
+            listeners: Vec::new(),
         }
     }
 }

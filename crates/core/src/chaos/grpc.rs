@@ -34,6 +34,10 @@ pub struct Grpc {
     /// forget what nobody has taken of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reset_code: Option<u32>,
+    /// Which listeners of the proxy it is about; for calls that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl Grpc {
@@ -57,6 +61,7 @@ impl Default for Grpc {
             interrupt_after_messages: 1,
             interrupt_status_code: None,
             reset_code: None,
+            listeners: Vec::new(),
         }
     }
 }

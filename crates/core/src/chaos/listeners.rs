@@ -45,6 +45,18 @@ impl ChaosConfig {
         if let Some(block) = &self.bulkhead {
             said("bulkhead", &block.listeners);
         }
+        if let Some(block) = &self.grpc {
+            said("grpc", &block.listeners);
+        }
+        if let Some(block) = &self.websocket {
+            said("websocket", &block.listeners);
+        }
+        if let Some(block) = &self.graphql {
+            said("graphql", &block.listeners);
+        }
+        if let Some(block) = &self.mutations {
+            said("mutations", &block.listeners);
+        }
         for (index, route) in self.routes.iter().enumerate() {
             said(&format!("routes[{index}]"), &route.listeners);
             if let Some(block) = &route.latency {
@@ -81,6 +93,10 @@ impl ChaosConfig {
         keep(&mut at.rate_limit, |block| &block.listeners, name);
         keep(&mut at.circuit_breaker, |block| &block.listeners, name);
         keep(&mut at.bulkhead, |block| &block.listeners, name);
+        keep(&mut at.grpc, |block| &block.listeners, name);
+        keep(&mut at.websocket, |block| &block.listeners, name);
+        keep(&mut at.graphql, |block| &block.listeners, name);
+        keep(&mut at.mutations, |block| &block.listeners, name);
         at.routes = at.routes.iter().filter_map(|route| route.at_listener(name)).collect();
         at
     }
@@ -109,6 +125,10 @@ mod tests {
             "rate_limit": { "listeners": ["a"] },
             "circuit_breaker": { "listeners": ["a"] },
             "bulkhead": { "listeners": ["a"] },
+            "grpc": { "listeners": ["a"] },
+            "websocket": { "listeners": ["a"] },
+            "graphql": { "listeners": ["a"] },
+            "mutations": { "listeners": ["a"] },
             "routes": [
                 { "path": "/x", "listeners": ["a"] },
                 { "path": "/*", "latency": { "fixed_delay_ms": 2, "listeners": ["a"] } },
@@ -141,6 +161,10 @@ mod tests {
                 "rate_limit.listeners[0] a",
                 "circuit_breaker.listeners[0] a",
                 "bulkhead.listeners[0] a",
+                "grpc.listeners[0] a",
+                "websocket.listeners[0] a",
+                "graphql.listeners[0] a",
+                "mutations.listeners[0] a",
                 "routes[0].listeners[0] a",
                 "routes[1].latency.listeners[0] a",
             ]
@@ -155,6 +179,7 @@ mod tests {
         let at = config.at_listener("b");
         assert!(at.latency.is_none() && at.rate_limit.is_none());
         assert!(at.circuit_breaker.is_none() && at.bulkhead.is_none());
+        assert!(at.grpc.is_none() && at.websocket.is_none() && at.graphql.is_none() && at.mutations.is_none());
         assert!(at.fault_injection.is_some());
         // Held as all others then, which is not at all.
         let [route] = &at.routes[..] else { panic!("{at:?}") };

@@ -29,6 +29,10 @@ pub struct Mutations {
     pub enabled: bool,
     /// The rules, at most 64.
     pub rules: Vec<MutationRule>,
+    /// Which listeners of the proxy it is about; for requests that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 /// What becomes of some answers. A rule that is not changed goes on counting when others are.
@@ -160,6 +164,7 @@ impl Default for Mutations {
         Self {
             enabled: true,
             rules: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 }

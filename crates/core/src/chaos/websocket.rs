@@ -38,6 +38,10 @@ pub struct Websocket {
     pub message_delay_ms: f64,
     /// How many messages are held, from 0 to 1.
     pub message_delay_probability: f64,
+    /// Which listeners of the proxy it is about; for messages in connections that come to others the block is not there. `main` is the listener of
+    /// `--listen`, others have the names that `--listener` gives them; a name of none is refused. Without it: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<String>,
 }
 
 impl Websocket {
@@ -65,6 +69,7 @@ impl Default for Websocket {
             message_corruption_probability: 0.0,
             message_delay_ms: 0.0,
             message_delay_probability: 1.0,
+            listeners: Vec::new(),
         }
     }
 }

@@ -5,8 +5,10 @@ mod toxiproxy;
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::cli::Cli;
 use crate::proxied::Proxied;
@@ -34,15 +36,15 @@ fn python(program: &str) -> Command {
 
 /// A client of that folder, by what understands it.
 fn of(interpreter: impl AsRef<OsStr>, program: &str) -> Command {
-    let mut command = limited(interpreter);
+    let mut command = within(LIMIT, interpreter);
     command.arg(folder().join(program));
     command
 }
 
-/// A program that is ended when it takes too long, and with it what it has started.
-fn limited(program: impl AsRef<OsStr>) -> Command {
+/// What is ended when it takes longer than so many seconds, and with it what it has started.
+fn within(limit: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = alone("timeout");
-    command.args(["--kill-after=5", LIMIT]).arg(program);
+    command.args(["--kill-after=5", limit]).arg(program);
     // What was said until then is there.
     command.env("PYTHONUNBUFFERED", "1");
     command
@@ -114,7 +116,7 @@ fn passes(program: &mut Command, wanted: &[&str]) {
         String::from_utf8_lossy(&ended.stderr),
     );
     let too_long = ended.status.code() == Some(124);
-    assert!(!too_long, "{program:?}: not within {LIMIT} s: {out}{err}");
+    assert!(!too_long, "{program:?}: not in time: {out}{err}");
     let passed: Vec<&str> = out.lines().filter_map(|line| line.strip_prefix("passed ")).collect();
     assert!(ended.status.success() && passed == wanted, "{program:?}: {out}{err}");
 }
@@ -161,4 +163,16 @@ fn clients_of_others_are_unharmed_and_see_each_fault() {
             passes(python("http_clients.py").args([&alone, &graphql]), &wanted);
         });
     });
+}
+
+#[test]
+fn a_client_that_takes_too_long_is_ended_with_what_it_has_started_and_fails() {
+    let begun = Instant::now();
+    let mut client = within("3", "sh");
+    client.args(["-c", "echo passed one; sleep 60 & wait"]);
+    let failed = catch_unwind(AssertUnwindSafe(|| passes(&mut client, &["one"]))).unwrap_err();
+    let why = failed.downcast_ref::<String>().unwrap();
+    assert!(why.contains("not in time: passed one"), "{why}");
+    // What it has started has its output, which is read to the end.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }

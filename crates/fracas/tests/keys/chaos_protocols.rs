@@ -39,6 +39,13 @@ const PARTIAL: &str = "graphql: { partial_data_probability: 1 }
 const RESOLVERS: &str = "graphql: { resolver_latency: true, resolver_latency_ms: 1 }
 ";
 
+const CALLS: &str = "grpc: { status_codes: [8], status_code_probability: 1, listeners: [main] }
+";
+const CHATS: &str = "websocket: { message_drop_probability: 1, listeners: [main] }
+";
+const QUERIES: &str = "graphql: { error_codes: [FORBIDDEN], error_probability: 1, listeners: [main] }
+";
+
 const SLOW: &str = "graphql: { resolver_latency: true, resolver_latency_ms: 1100 }
 ";
 
@@ -221,7 +228,9 @@ fn differ(base: &str, old: &str, new: &str, look: Look, before: &str, after: &st
     let cli = Cli::new();
     let shown = |config: &str| {
         let file = cli.file("chaos.yaml", config);
-        look(&|upstream| Proxied::start(&cli, &["--seed", "1", "--upstream", upstream, "--chaos-config", &file]))
+        // Another is there, of which a key `listeners` may be.
+        let words = ["--seed", "1", "--listener", "other=0", "--chaos-config", &file];
+        look(&|upstream| Proxied::start(&cli, &[&words[..], &["--upstream", upstream]].concat()))
     };
     sees_differ(shown, base, (old, new), (before, after));
 }
@@ -234,6 +243,7 @@ looks! {
     key_grpc_interrupt_after_messages: CUT, "messages: 1" => "messages: 2", call, "1 and 10" => "2 and 10";
     key_grpc_interrupt_status_code: CUT, "10" => "9", call, "1 and 10" => "1 and 9";
     key_grpc_reset_code: RESET, "8" => "11", call, "1 and reset 8" => "1 and reset 11";
+    key_grpc_listeners: CALLS, "main" => "other", call, "0 and 8" => "3 and 0";
     key_websocket_enabled: CLOSES, "true" => "false", said, "closed 1011" => "hello";
     key_websocket_close_codes: CLOSES, "1011" => "4000", said, "closed 1011" => "closed 4000";
     key_websocket_close_probability: CLOSES, "probability: 1" => "probability: 0", said, "closed 1011" => "hello";
@@ -241,11 +251,13 @@ looks! {
     key_websocket_message_corruption_probability: CORRUPTS, "1" => "0", said, "another" => "hello";
     key_websocket_message_delay_ms: HOLDS, "1100" => "1", held, "long" => "short";
     key_websocket_message_delay_probability: HOLDS, "probability: 1" => "probability: 0", held, "long" => "short";
+    key_websocket_listeners: CHATS, "main" => "other", said, "lost" => "hello";
     key_graphql_enabled: ERRORS, "true" => "false", errors, "nothing FORBIDDEN" => "data";
     key_graphql_path: ERRORS, "/graphql" => "/other", errors, "nothing FORBIDDEN" => "data";
     key_graphql_error_codes: ERRORS, "FORBIDDEN" => "NOT_FOUND", errors, "nothing FORBIDDEN" => "nothing NOT_FOUND";
     key_graphql_error_probability: ERRORS, "probability: 1" => "probability: 0", errors, "nothing FORBIDDEN" => "data";
     key_graphql_partial_data_probability: PARTIAL, "1" => "0", errors, "data INTERNAL_SERVER_ERROR" => "data";
+    key_graphql_listeners: QUERIES, "main" => "other", errors, "nothing FORBIDDEN" => "data";
     key_graphql_resolver_latency: SLOW, "true" => "false", resolved, "long" => "short";
     key_graphql_resolver_latency_ms: RESOLVERS, "_ms: 1" => "_ms: 1100", resolved, "short" => "long";
 }

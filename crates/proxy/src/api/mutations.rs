@@ -6,7 +6,7 @@ use fracas_spec::Source;
 use hyper::Response;
 
 use super::route::Asked;
-use super::{change, done, refused};
+use super::{done, put_read, refused};
 use crate::answer::{self, Body};
 use crate::service::Shared;
 
@@ -25,7 +25,7 @@ pub(super) fn replace(shared: &Arc<Shared>, asked: &Asked) -> Response<Body> {
     match fracas_spec::mutations(&source, &|_| None) {
         Ok(block) => {
             let message = format!("Mutation rules updated ({} rules)", block.rules.len());
-            change(shared, &message, |config| config.mutations = Some(block))
+            put_read(shared, block, &message, |config, block| config.mutations = Some(block))
         }
         Err(problems) => refused(&problems),
     }

@@ -155,7 +155,7 @@ fn session(
     });
     let session = Session::canary(Arc::clone(shared), chance);
     let upstream = std::future::ready(Ok::<DuplexStream, hyper::Error>(upstream));
-    shared.tunnels.carry((client, false), upstream, (), Some(session));
+    shared.tunnels.carry(client, upstream, (), Some(session));
     let mut response = answer::empty();
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     headers::set_upgrade(response.headers_mut(), protocol);

@@ -12,6 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::HTTP2;
 use super::certificate::Certificate;
+use super::session::Session;
 use crate::connection::unless_late;
 use crate::stream::Stream;
 
@@ -56,7 +57,7 @@ pub(crate) async fn accept(
         Ok(stream) => {
             begun.ends(Handshake::Done);
             let agreed = stream.get_ref().1.alpn_protocol().map(|protocol| protocol == HTTP2);
-            Some((Stream::Tls(Box::new(stream.into())), agreed))
+            Some((Stream::Tls(Box::new(Session::of_client(stream.into()))), agreed))
         }
         Err((error, mut stream)) => {
             begun.ends(Handshake::Failed);

@@ -1,5 +1,6 @@
 //! Connections of TLS that are not opened: only the name that a client calls is read, and then bytes pass in both directions.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use crate::identity::Chance;
 use crate::link::connect;
 use crate::service::Shared;
 use crate::shaped::Paced;
+use crate::tunnel::watched;
 
 /// In bytes, of one read of a first message.
 const READ: usize = 4 << 10;
@@ -98,6 +100,13 @@ pub(crate) fn refused(config: &ChaosConfig) -> Vec<Box<Problem>> {
     refuse(websocket, "websocket", "it is about messages, and nobody reads them");
     let graphql = config.graphql.as_ref().is_some_and(|block| block.enabled);
     refuse(graphql, "graphql", "it is about questions, which are requests");
+    let mutations = config.mutations.as_ref().is_some_and(|block| block.enabled);
+    refuse(mutations, "mutations", "it is about answers, and nobody reads them");
+    refuse(
+        !config.routes.is_empty(),
+        "routes",
+        "they are about the paths of requests",
+    );
     if let Some(block) = config.traffic_shaping.as_ref().filter(|block| block.enabled) {
         let usual = TrafficShaping::default().connection_timeout_ms;
         let loses = block.packet_loss_percent > 0.0;
@@ -191,9 +200,14 @@ pub(crate) async fn carry(
     // What was said so far is a part of what passes, and small.
     let carried = async {
         server.write_all(&said).await?;
-        let mut from = Paced::new(&mut client, Arc::clone(bandwidth));
-        let mut to = Paced::new(&mut server, Arc::clone(bandwidth));
-        copy_bidirectional(&mut from, &mut to).await
+        let (from, to, gone) = watched(&mut client, &mut server);
+        let mut from = Paced::new(from, Arc::clone(bandwidth));
+        let mut to = Paced::new(to, Arc::clone(bandwidth));
+        tokio::select! {
+            biased;
+            carried = copy_bidirectional(&mut from, &mut to) => carried.map(drop),
+            () = gone => Err(ErrorKind::ConnectionReset.into()),
+        }
     };
     let is_reset = carried.await.is_err();
     if is_reset {

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
+use super::session::{Session, Wants};
 use super::trust::{Identity, Trust};
 use super::{HTTP1, HTTP2, cannot};
 use crate::link::connect;
@@ -41,11 +42,18 @@ pub(crate) struct Secure {
     chose_http1: Arc<Mutex<Option<Instant>>>,
     /// How long that is believed.
     choice: Duration,
+    wants: Wants,
 }
 
 /// There is no connection.
 #[derive(Debug)]
-struct NoTls(String);
+pub(crate) struct NoTls(String);
+
+impl NoTls {
+    pub(crate) fn without_certificate() -> Self {
+        Self("it wants a certificate of its clients; --upstream-cert shows it one".to_owned())
+    }
+}
 
 impl Secure {
     /// # Errors
@@ -72,6 +80,7 @@ impl Secure {
             limit,
             chose_http1: Arc::default(),
             choice,
+            wants: Wants::default(),
         })
     }
 
@@ -79,6 +88,11 @@ impl Secure {
     pub(crate) fn prefers_http1(&self) -> bool {
         let chose = *self.chose_http1.lock().unwrap_or_else(PoisonError::into_inner);
         chose.is_some_and(|at| at.elapsed() < self.choice)
+    }
+
+    /// How often it has said that it wants a certificate, where it had been taken for content with none.
+    pub(crate) fn wants(&self) -> u64 {
+        self.wants.count()
     }
 
     fn chose(&self, is_http2: bool) {
@@ -102,7 +116,8 @@ impl Secure {
             .await
             .map_err(|error| self.failed(error))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
-        Ok((Stream::Tls(Box::new(stream.into())), is_http2))
+        let session = Session::of_upstream(stream.into(), self.wants.clone());
+        Ok((Stream::Tls(Box::new(session)), is_http2))
     }
 
     fn failed(&self, error: io::Error) -> Broken {
@@ -115,7 +130,7 @@ impl Secure {
                 "it speaks none of the protocols that it was offered".to_owned()
             }
             Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
-                "it wants a certificate of its clients; --upstream-cert shows it one".to_owned()
+                return NoTls::without_certificate().into();
             }
             Some(rustls::Error::InvalidMessage(_)) => {
                 format!(

@@ -272,3 +272,46 @@ async fn a_tunnel_has_its_place_in_the_bulkhead_until_it_ends() {
     soon("it has ended", || proxy.connections() == 0).await;
     assert_eq!(curl(&[&proxy.url("/")]).await.status(), 200);
 }
+
+// Of a socket nobody reads any more that has ended its direction; so nobody hears by that when it is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ended_one_direction_and_is_gone_holds_no_tunnel() {
+    for is_client in [true, false] {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = wish("bulkhead: { max_concurrent_requests: 1, max_queue_size: 0 }")
+            .connects(&[])
+            .start();
+        let mut client = TcpStream::connect(proxy.address).await.unwrap();
+        let asks = ask(&server.local_addr().unwrap().to_string());
+        client.write_all(asks.as_bytes()).await.unwrap();
+        let mut server = server.accept().await.unwrap().0;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let (goes, stays) = if is_client {
+            (&mut client, &mut server)
+        } else {
+            (&mut server, &mut client)
+        };
+        goes.write_all(b"last").await.unwrap();
+        goes.shutdown().await.unwrap();
+        let mut last = String::new();
+        stays.read_to_string(&mut last).await.unwrap();
+        assert_eq!(last, "last");
+        // Whoever only says no more is answered all the same, however long it takes: it is looked at each second.
+        let begun = Instant::now();
+        soon("a while is over", || begun.elapsed() > Duration::from_millis(1500)).await;
+        stays.write_all(b"s").await.unwrap();
+        assert_eq!(goes.read_u8().await.unwrap(), b's');
+        assert_eq!(proxy.connections(), 1);
+        goes.set_zero_linger().unwrap();
+        if is_client {
+            drop(client);
+        } else {
+            drop(server);
+        }
+        soon("it is over", || proxy.connections() == 0).await;
+        assert_eq!(proxy.counted("bulkhead_concurrent_requests"), 0);
+    }
+}

@@ -451,8 +451,7 @@ async fn a_stream_that_goes_on_keeps_to_what_was_when_it_began() {
     let server = Server::start().await;
     let mut proxy = wish("grpc: { stream_interruption_probability: 1, interrupt_after_messages: 100000000 }")
         .to(&server.url)
-        // For those who asked for the configuration: curl is gone before its connection is.
-        .patience(std::time::Duration::from_secs(1))
+        .patience(std::time::Duration::from_millis(100))
         .start();
     let address = proxy.address;
     let goes_on = tokio::spawn(async move {
@@ -480,6 +479,8 @@ async fn a_stream_that_goes_on_keeps_to_what_was_when_it_began() {
         assert!(begun.elapsed() < LIMIT);
     }
     assert!(!goes_on.is_finished());
+    // Of those who asked for the configuration: curl is gone before its connection is.
+    soon("it is alone", || proxy.connections() == 1).await;
     proxy.ask_to_stop();
     assert_eq!(proxy.ended().await.cut, 1);
     assert!(timeout(LIMIT, goes_on).await.unwrap().unwrap() > 50);

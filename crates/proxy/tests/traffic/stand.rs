@@ -205,7 +205,7 @@ impl Wish {
         }
     }
 
-    fn serve(proxy: Proxy, patience: Duration) -> Stand {
+    pub(crate) fn serve(proxy: Proxy, patience: Duration) -> Stand {
         let (address, api) = (proxy.address().unwrap(), proxy.api_address().unwrap());
         let listeners = proxy.listeners().unwrap();
         let (stop, stopped) = oneshot::channel();

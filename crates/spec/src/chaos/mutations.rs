@@ -3,7 +3,7 @@
 use fracas_core::chaos::{Field, MutationRule, Mutations, Operation, OperationKind};
 use fracas_core::problem::{Problem, codes};
 
-use super::{Chaos, Finds, read};
+use super::{Chaos, Finds, read, scope};
 use crate::Source;
 use crate::place::quoted;
 use crate::tree::{Entry, Node, Value};
@@ -33,6 +33,7 @@ pub fn mutations(source: &Source, env: &dyn Fn(&str) -> Option<String>) -> Resul
 
 impl Chaos for Mutations {
     fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
+        scope::listeners(&self.listeners, finds, at);
         if self.rules.len() > Self::MOST {
             finds.wrong(&format!("{at}rules"), &format!("must be at most {} rules", Self::MOST));
             return;

@@ -2,7 +2,7 @@
 
 use fracas_core::chaos::{CloseCodes, ErrorCodes, Graphql, Grpc, Probability, StatusCodes, Switch, Websocket};
 
-use super::{Chaos, Finds};
+use super::{Chaos, Finds, scope};
 
 impl Chaos for Grpc {
     fn check(&self, finds: &mut Finds<'_, '_>, at: &str) {
@@ -27,6 +27,7 @@ impl Chaos for Grpc {
             let what = format!("`{path}` and `{at}interrupt_status_code` both say how a stream ends");
             finds.contradiction(&path, &what, "remove one of the two");
         }
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 
@@ -62,6 +63,7 @@ impl Chaos for Websocket {
             finds.probability(&format!("{at}{key}"), probability);
         }
         finds.millis(&format!("{at}message_delay_ms"), self.message_delay_ms);
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 
@@ -94,6 +96,7 @@ impl Chaos for Graphql {
             finds.probability(&format!("{at}{key}"), probability);
         }
         finds.millis(&format!("{at}resolver_latency_ms"), self.resolver_latency_ms);
+        scope::listeners(&self.listeners, finds, at);
     }
 }
 

@@ -22,6 +22,10 @@ fn the_fault_http_has_no_listeners() {
         ("rate_limit: { listeners: [a] }", "rate_limit.listeners[0]"),
         ("circuit_breaker: { listeners: [a] }", "circuit_breaker.listeners[0]"),
         ("bulkhead: { enabled: true, listeners: [a] }", "bulkhead.listeners[0]"),
+        ("grpc: { listeners: [a] }", "grpc.listeners[0]"),
+        ("websocket: { listeners: [a] }", "websocket.listeners[0]"),
+        ("graphql: { listeners: [a] }", "graphql.listeners[0]"),
+        ("mutations: { listeners: [a] }", "mutations.listeners[0]"),
     ] {
         let said = of(chaos);
         let expected = format!("{path}` names a listener of `fracas proxy`");

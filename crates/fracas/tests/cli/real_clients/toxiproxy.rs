@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{folder, limited, of, passes};
+use super::{folder, of, passes, within};
 use crate::cli::Cli;
 use crate::proxied::{Proxied, address};
 use crate::support::{LIMIT, soon};
@@ -29,7 +29,7 @@ fn node(program: &str) -> Command {
 
 /// The program that was built of `toxiproxy_client/`.
 fn rust() -> Command {
-    limited(clients().join("rust/debug/toxiproxy-client"))
+    within(super::LIMIT, clients().join("rust/debug/toxiproxy-client"))
 }
 
 /// Whether those of a language are there; of the one in Rust, whether it was built of what stands here now.

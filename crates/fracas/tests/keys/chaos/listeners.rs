@@ -1,5 +1,6 @@
 //! Keys that name listeners, seen by clients of a proxy that has another one besides.
 
+use super::mutations::rule;
 use super::{Cli, Look, Proxied, burst, latency, second, status, statuses};
 use crate::seen::{looks, swap};
 
@@ -16,6 +17,9 @@ circuit_breaker: { failure_threshold: 2, timeout_ms: 3600000, listeners: [main] 
 /// All that come in stay there.
 const BULKHEAD: &str = "latency: { fixed_delay_ms: 3600000 }
 bulkhead: { max_concurrent_requests: 1, max_queue_size: 0, listeners: [main] }
+";
+const RULES: &str =
+    "mutations: { rules: [{ name: one, operations: [{ type: delete_field, field: path }] }], listeners: [main] }
 ";
 const ROUTE: &str =
     "routes: [{ path: /, listeners: [main], fault_injection: { fault_types: [{ type: http_error, status_code: 500 }] } }]
@@ -43,6 +47,7 @@ looks! {
     key_rate_limit_listeners: LIMIT, "[main]" => "[other]", burst, "few" => "all";
     key_circuit_breaker_listeners: BREAKER, "[main]" => "[other]", statuses, "500 500 503 503 503 503" => "500 500 500 500 500 500";
     key_bulkhead_listeners: BULKHEAD, "[main]" => "[other]", second, "is refused" => "passes";
+    key_mutations_listeners: RULES, "[main]" => "[other]", rule, "one" => "none";
     key_routes_listeners: ROUTE, "[main]" => "[other]", status, "500" => "200";
     key_routes_latency_listeners: HELD, "[main]" => "[other]", latency, "2.000" => "none";
 }

@@ -26,7 +26,7 @@ fn body(proxy: &Proxied) -> String {
     proxy.get("/", "a").body
 }
 
-fn rule(proxy: &Proxied) -> String {
+pub(super) fn rule(proxy: &Proxied) -> String {
     proxy.get("/", "a").header("x-fracas-mutation").to_owned()
 }
 

@@ -251,10 +251,19 @@ async fn a_name_that_there_is_not_is_refused_with_its_place_and_nothing_changes(
         ("rate_limit", json!({ "enabled": false, "listeners": ["c"] })),
         ("circuit_breaker", json!({ "listeners": ["c"] })),
         ("bulkhead", json!({ "listeners": ["c"] })),
+        ("grpc", json!({ "listeners": ["c"] })),
+        ("websocket", json!({ "listeners": ["c"] })),
+        ("graphql", json!({ "listeners": ["c"] })),
+        ("mutations", json!({ "listeners": ["c"] })),
     ] {
         let said = put(&proxy, "/config", &json!({ path: block }).to_string()).await;
         is_unknown(&said, &format!("`{path}.listeners[0]` is \\\"c\\\""));
     }
+    let rules = json!({ "listeners": ["c"] });
+    is_unknown(
+        &send(&proxy, "/mutations", &rules.to_string()).await,
+        "`mutations.listeners[0]`",
+    );
     let route = json!({ "path": "/", "listeners": ["c"], "latency": { "fixed_delay_ms": 1 } });
     let said = send(&proxy, "/routes", &route.to_string()).await;
     is_unknown(&said, "`routes[0].listeners[0]`");

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use super::parts::{Authority, Behind, Door, HTTP1, HTTP2, Signed, provider, trusting};
 use crate::client::curl;
-use crate::stand::{LIMIT, soon, wish};
+use crate::stand::{LIMIT, Wish, soon, wish};
 use crate::upstream::Upstream;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -186,21 +186,33 @@ async fn an_upstream_that_asks_is_shown_a_certificate() {
     assert_eq!(before, (2, 3), "nobody was asked in the name of somebody else");
 }
 
-// In TLS 1.3 it is heard behind the handshake, and where the request has not begun by then nothing but that the connection ended.
+// In TLS 1.2 that is heard in the handshake, in 1.3 behind it: before a request, when it is written, or in place of the answer.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_shows_none_to_an_upstream_that_asks_by_tls_1_2_is_told_what_to_do() {
+async fn who_shows_none_to_an_upstream_that_asks_is_told_what_to_do() {
     let (http1, http2) = (Upstream::start().await, Upstream::http2().await);
     let (servers, clients) = (Authority::new(), Authority::new());
     let door = Door::before(&http1, &http2, servers.signs("localhost", GOOD), &[HTTP2]).await;
-    for offers in [&[HTTP2][..], &[HTTP1]] {
-        door.asks_by(&[&TLS12], offers, &clients);
-        let to = wish("{}").to(&door.url()).trusts(Trust::File(servers.file()));
-        let said = curl(&[&to.start().url("/")]).await;
-        assert_eq!(said.status(), 502, "{}", said.text());
-        let words = "it wants a certificate of its clients; --upstream-cert shows it one";
-        assert!(said.text().contains(words), "{offers:?}: {}", said.text());
+    let told = async |to: Wish| {
+        let proxy = to.start();
+        let large = "x".repeat(100_000);
+        for words in [&["-sS"][..], &["-d", &large], &["--http2-prior-knowledge"]] {
+            let said = curl(&[words, &[&proxy.url("/echo")]].concat()).await;
+            assert_eq!(said.status(), 502, "{words:?}: {}", said.text());
+            let why = "no TLS with it: it wants a certificate of its clients; --upstream-cert shows it one";
+            assert!(said.text().contains(why), "{words:?}: {}", said.text());
+        }
+    };
+    for version in [&TLS12, &TLS13] {
+        for offers in [&[HTTP2][..], &[HTTP1]] {
+            door.asks_by(&[version], offers, &clients);
+            told(wish("{}").to(&door.url()).trusts(Trust::File(servers.file()))).await;
+        }
     }
     assert!(http1.seen().is_empty() && http2.seen().is_empty());
+    // So does a proxy of ours that asks its own.
+    let behind = Behind::asking(wish("{}").to(&http1.url()), &clients.file());
+    told(wish("{}").to(&behind.url("")).trusts(Trust::File(behind.ca().into()))).await;
+    assert!(http1.seen().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,6 +139,11 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) async fn before(http1: &Upstream, http2: &Upstream, signed: Signed, offers: &[&[u8]]) -> Self {
+        Self::to((http1.port(), http2.port()), signed, offers).await
+    }
+
+    /// Before these ports: of HTTP/1.1 and of HTTP/2.
+    pub(crate) async fn to(ports: (u16, u16), signed: Signed, offers: &[&[u8]]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let door = Self {
             port: listener.local_addr().unwrap().port(),
@@ -147,7 +152,6 @@ impl Door {
             greeted: Arc::default(),
         };
         let (config, greeted) = (Arc::clone(&door.config), Arc::clone(&door.greeted));
-        let ports = (http1.port(), http2.port());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

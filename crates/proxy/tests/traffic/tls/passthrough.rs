@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fracas_core::chaos::Predefined;
+use fracas_linux::sockets::unacknowledged;
 use fracas_proxy::Proxy;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -398,6 +399,16 @@ async fn a_change_acts_on_open_connections_and_what_cannot_act_is_refused() {
             r#"{"enabled": true}"#,
             "`graphql`",
         ),
+        (
+            "/mutations",
+            r#"{"rules": [{"name": "a", "operations": [{"type": "delete_field", "field": "a"}]}]}"#,
+            "`mutations`",
+        ),
+        (
+            "/routes",
+            r#"{"path": "/a", "latency": {"fixed_delay_ms": 1}}"#,
+            "`routes`",
+        ),
         ("/scenarios/service_instability", "", "http_errors"),
         (
             "/config/traffic",
@@ -464,9 +475,11 @@ async fn what_cannot_act_is_refused_at_start() {
         let order = wish.passes(&[], Some("127.0.0.1:1")).order();
         Proxy::bind(order).is_err_and(|problem| problem.code.id == "N011")
     };
-    for block in ["bulkhead", "grpc", "websocket", "graphql"] {
+    for block in ["bulkhead", "grpc", "websocket", "graphql", "mutations"] {
         assert!(refused(wish(&format!("{block}: {{}}"))), "{block}");
+        assert!(!refused(wish(&format!("{block}: {{ enabled: false }}"))), "{block}");
     }
+    assert!(refused(wish("routes: [{ path: /, latency: { fixed_delay_ms: 1 } }]")));
     let known = |name| wish("{}").scenario(Predefined::named(name).unwrap());
     assert!(refused(known("service_instability")));
     assert!(!refused(known("slow_backend")));
@@ -481,6 +494,59 @@ async fn open_ones_are_waited_for_and_then_cut_off() {
     open.first::<6>().await;
     assert_eq!(proxy.ended().await.cut, 1);
     open.said().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_ended_one_direction_and_is_gone_is_not_waited_for() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = server.local_addr().unwrap().to_string();
+    let proxy = wish("{}").passes(&[("localhost", place)], None).start();
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let hello = hello("localhost");
+    client.write_all(&hello).await.unwrap();
+    let mut server = server.accept().await.unwrap().0;
+    let mut said = vec![0; hello.len()];
+    server.read_exact(&mut said).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(server.read(&mut said).await.unwrap(), 0);
+    // It is still answered.
+    let begun = Instant::now();
+    soon("a while is over", || begun.elapsed() > Duration::from_millis(1500)).await;
+    server.write_all(b"s").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), b's');
+    client.set_zero_linger().unwrap();
+    drop(client);
+    soon("it is over", || proxy.connections() == 0).await;
+    // The server is told what became of it.
+    assert!(server.write_all(b"s").await.is_err());
+}
+
+// What a client said to its end is the server's, however slowly that reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_by_one_that_is_gone_arrives_whole() {
+    let server = TcpSocket::new_v4().unwrap();
+    server.set_recv_buffer_size(4 << 10).unwrap();
+    server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = server.listen(1).unwrap();
+    let place = server.local_addr().unwrap().to_string();
+    let proxy = wish("{}").passes(&[("localhost", place)], None).start();
+    let mut client = TcpStream::connect(proxy.address).await.unwrap();
+    let all = [&hello("localhost")[..], "x".repeat(200_000).as_bytes()].concat();
+    client.write_all(&all).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut server = server.accept().await.unwrap().0;
+    // Its reset would overtake what is with its own kernel.
+    soon("the proxy has all", || unacknowledged(&client).unwrap() == 0).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    // It is looked at each second.
+    let begun = Instant::now();
+    soon("a while is over", || begun.elapsed() > Duration::from_millis(2200)).await;
+    assert_eq!(proxy.connections(), 1);
+    let mut said = Vec::new();
+    timeout(LIMIT, server.read_to_end(&mut said)).await.unwrap().unwrap();
+    assert!(said == all, "{} of {} bytes", said.len(), all.len());
+    soon("it is over", || proxy.connections() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,18 @@
 //! WebSocket in streams of HTTP/2 (RFC 8441), to upstreams of HTTP/1.1 and of HTTP/2.
 
+/// Does this with the end of a server, whatever it speaks.
+macro_rules! with {
+    ($opened:expr, $end:ident => $does:expr) => {
+        match $opened {
+            Opened::Http1($end) => $does,
+            Opened::Http2($end) => $does,
+        }
+    };
+}
+
+mod ends;
+mod secure;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -164,11 +177,7 @@ impl Server {
                     let stream = listener.accept().await.unwrap().0;
                     let mut end = End { stream, mask: None };
                     let head = end.head().await;
-                    let mut headers = HeaderMap::new();
-                    for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
-                        let name: hyper::header::HeaderName = name.parse().unwrap();
-                        headers.append(name, value.parse().unwrap());
-                    }
+                    let headers = headers_of(&head);
                     goes_over(&mut end.stream, &accept(&headers)).await;
                     let line = head.lines().next().unwrap().to_owned();
                     (Opened::Http1(end), Seen { line, headers })
@@ -185,16 +194,6 @@ impl Server {
     }
 }
 
-/// Does this with the end of a server, whatever it speaks.
-macro_rules! with {
-    ($opened:expr, $end:ident => $does:expr) => {
-        match $opened {
-            Opened::Http1($end) => $does,
-            Opened::Http2($end) => $does,
-        }
-    };
-}
-
 impl Opened {
     async fn send(&mut self, first: u8, payload: &[u8]) {
         with!(self, end => end.send(first, payload).await);
@@ -207,6 +206,15 @@ impl Opened {
     async fn rest(&mut self) -> Vec<u8> {
         with!(self, end => end.rest().await)
     }
+}
+
+fn headers_of(head: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
+        let name: hyper::header::HeaderName = name.parse().unwrap();
+        headers.append(name, value.parse().unwrap());
+    }
+    headers
 }
 
 /// What is made of the key (RFC 6455, 4.2.2).
@@ -239,6 +247,8 @@ async fn every_byte_passes_in_both_directions_to_upstreams_of_both_kinds() {
         let mut client = Client::to(proxy.address).await;
         let (mut end, response, mut upstream, seen) = server.open(&mut client, "a").await;
         assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
+        // It is counted as its client sees it.
+        assert_eq!(proxy.counted("requests_total{class=\"2xx\"}"), 1);
         for none in ["sec-websocket-accept", "upgrade", "connection"] {
             assert!(!response.headers().contains_key(none), "{none}");
         }
