@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::net::RecvFlags;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
@@ -77,7 +78,8 @@ pub fn unacknowledged(socket: impl AsFd) -> io::Result<u32> {
 pub fn is_broken(socket: impl AsFd) -> io::Result<bool> {
     // Errors are told whatever is asked for.
     let mut asked = [PollFd::new(&socket, PollFlags::empty())];
-    poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    // Not to be taken for an end: a signal that comes at this moment (do_poll() in fs/select.c).
+    retry_on_intr(|| poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))?;
     Ok(asked[0].revents().contains(PollFlags::ERR))
 }
 

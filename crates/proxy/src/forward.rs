@@ -206,8 +206,9 @@ impl Forward {
     /// Says why there is no answer, and if it has said meanwhile that it wants a certificate, that, too: by which of its connections is not known.
     fn unanswered(&self, error: Broken, wants: u64) -> NoAnswer {
         let mut failed = bad_gateway(error);
-        if self.way.wants() > wants {
-            failed.why = format!("{}; {}", failed.why, NoTls::without_certificate());
+        let hint = NoTls::without_certificate().to_string();
+        if self.way.wants() > wants && !failed.why.contains(&hint) {
+            failed.why = format!("{}; {hint}", failed.why);
         }
         failed
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use fracas_linux::diversion::go_past;
 use fracas_linux::sockets::look_after;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper::{Method, Request, Response};
@@ -180,9 +180,11 @@ impl Link {
                         again > 0 && is_farewell(&error)
                     };
                     body = match lender.back() {
-                        Some(body) if may_go && (is_unsent || !is_done(&head.method, &body)) => body,
+                        Some(body) if may_go && (is_unsent || may_come_twice(&head.method)) => body,
                         _ => return Err(error.into()),
                     };
+                    // Whoever waits for the answer waits for it anew, and not for the client.
+                    body.progress().moved();
                     again -= u32::from(!is_unsent);
                 }
                 Some(false) => return Err(NotTaken.into()),
@@ -258,11 +260,10 @@ fn is_farewell(error: &hyper::Error) -> bool {
         .is_some_and(|error| error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR))
 }
 
-/// Whether a request of whose body nothing was taken may have been done all the same, and would be done twice. hyper says of one that it sends just
-/// when a GOAWAY comes what it says of those that the upstream will not take. Without its body it was never whole; nor is anything said in an
-/// extended CONNECT before its answer.
-fn is_done(method: &Method, body: &Upload) -> bool {
-    body.is_end_stream() && !method.is_idempotent() && method != Method::CONNECT
+/// Whether a request may come to an upstream twice (RFC 9110, 9.2.2): hyper says of one that it sends just when a GOAWAY comes what it says of those
+/// that the upstream will not take. Nothing is said in an extended CONNECT before its answer.
+fn may_come_twice(method: &Method) -> bool {
+    method.is_idempotent() || method == Method::CONNECT
 }
 
 /// Drives a connection to its end, and says meanwhile whether its upstream takes an extended CONNECT. That is in the settings with which it

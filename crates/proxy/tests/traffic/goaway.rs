@@ -129,7 +129,7 @@ async fn a_body_that_was_not_begun_goes_along_whole() {
         let mut upstream = Leaving::after(1, HEADERS, NO_ERROR).await;
         let proxy = wish("{}").to(&upstream.url).start();
         let mut client = Raw::to(proxy.address).await;
-        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{expects}content-length: 10\r\n\r\n");
+        let head = format!("PUT / HTTP/1.1\r\nhost: a\r\n{expects}content-length: 10\r\n\r\n");
         client.send(head).await;
         upstream.head().await;
         upstream.head().await;
@@ -149,10 +149,12 @@ async fn a_body_that_was_not_begun_goes_along_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_been_begun_does_not_go_again() {
     let empty = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
-    let begun = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nbegun";
+    let begun = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nbegun";
+    let held = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n";
     for (kind, code, asks) in [
         (HEADERS, INTERNAL_ERROR, "GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
         (HEADERS, NO_ERROR, empty),
+        (HEADERS, NO_ERROR, held),
         (DATA, NO_ERROR, begun),
     ] {
         let upstream = Leaving::after(1, kind, code).await;
