@@ -1,7 +1,7 @@
 //! The proxy: what a request costs beside a plain proxy, how exactly it delays, and what connections that say nothing take.
 //!
-//! Backend and client are on one processor, the proxy that is measured alone on the other. What is not installed (`nginx`, `haproxy`, `wrk`)
-//! is left out.
+//! Backend and client are on one processor, the proxy that is measured alone on the other. What is not installed (`nginx`, `haproxy`, `wrk`,
+//! and `envoy`, which Debian does not have) is left out.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -79,7 +79,10 @@ impl Started {
 fn start(processor: &str, words: &[&str], file: Option<&str>, at: SocketAddr) -> Started {
     let place = tempfile::tempdir().unwrap();
     if let Some(text) = file {
-        fs::write(place.path().join("conf"), text).unwrap();
+        // By its name alone one of them knows what is in it.
+        for name in ["conf", "conf.yaml"] {
+            fs::write(place.path().join(name), text).unwrap();
+        }
     }
     let child = Command::new("taskset")
         .args(["-c", processor])
@@ -143,6 +146,47 @@ fn haproxy(mode: &str, upstream: SocketAddr, at: SocketAddr) -> Started {
     start("0", &["haproxy", "-db", "-f", "conf"], Some(&text), at)
 }
 
+/// One that has no worker but one, as the others.
+fn envoy(mode: &str, upstream: SocketAddr, at: SocketAddr) -> Started {
+    let to = |at: SocketAddr| {
+        format!(
+            "{{socket_address: {{address: {}, port_value: {}}}}}",
+            at.ip(),
+            at.port()
+        )
+    };
+    let kinds = "type.googleapis.com/envoy.extensions.filters";
+    let filter = match mode {
+        "http" => format!(
+            "{{name: envoy.filters.network.http_connection_manager, typed_config: {{\"@type\": \
+             {kinds}.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: a, route_config: {{virtual_hosts: [{{name: a, \
+             domains: [\"*\"], routes: [{{match: {{prefix: /}}, route: {{cluster: a}}}}]}}]}}, http_filters: [{{name: envoy.filters.http.router, \
+             typed_config: {{\"@type\": {kinds}.http.router.v3.Router}}}}]}}}}"
+        ),
+        _ => format!(
+            "{{name: envoy.filters.network.tcp_proxy, typed_config: {{\"@type\": {kinds}.network.tcp_proxy.v3.TcpProxy, stat_prefix: a, \
+             cluster: a}}}}"
+        ),
+    };
+    let text = format!(
+        "static_resources:\n  listeners: [{{name: a, address: {}, filter_chains: [{{filters: [{filter}]}}]}}]\n  clusters: [{{name: a, type: \
+         STATIC, load_assignment: {{cluster_name: a, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {}}}}}]}}]}}}}]\n",
+        to(at),
+        to(upstream)
+    );
+    let words = [
+        "envoy",
+        "-c",
+        "conf.yaml",
+        "--concurrency",
+        "1",
+        "-l",
+        "error",
+        "--disable-hot-restart",
+    ];
+    start("0", &words, Some(&text), at)
+}
+
 fn nginx(at: SocketAddr) -> Started {
     let text = format!(
         "daemon off; worker_processes 1; error_log /dev/null; pid nginx.pid;\nevents {{ worker_connections 4096; }}\n\
@@ -152,7 +196,7 @@ fn nginx(at: SocketAddr) -> Started {
     start("1", &["nginx", "-p", ".", "-c", "conf"], Some(&text), at)
 }
 
-/// What 64 clients see who ask one request after the other.
+/// What clients see who ask one request after the other.
 struct Seen {
     a_second: f64,
     middle: Duration,
@@ -162,10 +206,21 @@ struct Seen {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark starts what it measures")]
-fn wrk(at: SocketAddr) -> Seen {
+fn wrk(at: SocketAddr, clients: usize, words: &[&str]) -> Seen {
     let url = format!("http://{at}/");
     let said = Command::new("taskset")
-        .args(["-c", "1", "wrk", "-t1", "-c64", "-d", LOAD, "--latency", &url])
+        .args([
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            &format!("-c{clients}"),
+            "-d",
+            LOAD,
+            "--latency",
+        ])
+        .args(words)
+        .arg(&url)
         .output()
         .unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
@@ -191,25 +246,44 @@ fn wrk(at: SocketAddr) -> Seen {
 }
 
 fn load(rounds: usize) -> String {
+    const HEAD: [&str; 8] = [
+        "",
+        "requests",
+        "99 % within",
+        "processor a request",
+        "one alone: middle",
+        "99 % within",
+        "new connections",
+        "resident",
+    ];
     if !["nginx", "haproxy", "wrk"].into_iter().all(has) {
         return "Beside others: `nginx`, `haproxy` and `wrk` are not all here.\n".to_owned();
     }
     let names = [
         "nginx itself",
         "HAProxy, HTTP",
+        "Envoy, HTTP",
         "`fracas proxy`",
         "HAProxy, TCP",
+        "Envoy, TCP",
         "`fracas proxy`, TCP",
     ];
-    let figures = || [Figures::of("/s"), Figures::of("ms"), Figures::of("µs")];
-    let mut all: Vec<_> = names.iter().map(|name| (*name, figures())).collect();
+    let figures = || ["/s", "ms", "µs", "ms", "ms", "/s", "MiB"].map(Figures::of);
+    let is_there = |name: &&str| !name.starts_with("Envoy") || has("envoy");
+    let mut all: Vec<_> = names
+        .into_iter()
+        .filter(is_there)
+        .map(|name| (name, figures()))
+        .collect();
     for _ in 0..rounds {
         let backend = free();
         let nginx = nginx(backend);
-        for (name, [speed, slow, cost]) in &mut all {
+        for (name, [speed, slow, cost, one, one_slow, new, resident]) in &mut all {
             let at = free();
             let (proxy, at) = match *name {
                 "HAProxy, HTTP" => (Some(haproxy("http", backend, at)), at),
+                "Envoy, HTTP" => (Some(envoy("http", backend, at)), at),
+                "Envoy, TCP" => (Some(envoy("tcp", backend, at)), at),
                 "`fracas proxy`" => (Some(fracas(&["--upstream", &format!("http://{backend}")], at)), at),
                 "HAProxy, TCP" => (Some(haproxy("tcp", backend, at)), at),
                 "`fracas proxy`, TCP" => {
@@ -219,29 +293,31 @@ fn load(rounds: usize) -> String {
                 _ => (None, backend),
             };
             let before = proxy.as_ref().map(Started::used);
-            let seen = wrk(at);
+            let seen = wrk(at, CLIENTS, &[]);
             speed.add(seen.a_second);
             slow.took(seen.slow);
             if let (Some(proxy), Some(before)) = (&proxy, before) {
                 cost.add((proxy.used() - before) / seen.count * 1e6);
+                resident.add(proxy.resident());
             }
+            let alone = wrk(at, 1, &[]);
+            one.took(alone.middle);
+            one_slow.took(alone.slow);
+            new.add(wrk(at, CLIENTS, &["-H", "Connection: close"]).a_second);
         }
         drop(nginx);
     }
-    let rows: Vec<_> = all
+    let rows: Vec<Vec<String>> = all
         .iter()
-        .map(|(name, [speed, slow, cost])| {
-            vec![
-                (*name).to_owned(),
-                speed.to_string(),
-                slow.to_string(),
-                cost.to_string(),
-            ]
+        .map(|(name, figures)| {
+            let figures = figures.iter().map(ToString::to_string);
+            std::iter::once((*name).to_owned()).chain(figures).collect()
         })
         .collect();
     format!(
-        "Without a fault: 64 connections of `wrk` for {LOAD}, to an answer of some 70 bytes.\n\n{}",
-        table(&["", "requests", "99 % within", "processor a request"], &rows)
+        "Without a fault: {CLIENTS} connections of `wrk` for {LOAD}, and one alone, to an answer of some 70 bytes; and {CLIENTS} that come anew for each \
+         request.\n\n{}",
+        table(&HEAD, &rows)
     )
 }
 
@@ -273,7 +349,7 @@ fn stream(rounds: usize) -> String {
             }
         }
     });
-    let [mut direct, mut plain, mut ours] = [(); 3].map(|()| Figures::of("Gbit/s"));
+    let [mut direct, mut plain, mut other, mut ours] = [(); 4].map(|()| Figures::of("Gbit/s"));
     for _ in 0..rounds {
         direct.add(receive(source));
         if has("haproxy") {
@@ -281,12 +357,18 @@ fn stream(rounds: usize) -> String {
             let _haproxy = haproxy("tcp", source, at);
             plain.add(receive(at));
         }
+        if has("envoy") {
+            let at = free();
+            let _envoy = envoy("tcp", source, at);
+            other.add(receive(at));
+        }
         let (_relay, at) = relay(source);
         ours.add(receive(at));
     }
     let rows = [
         ("no proxy", &direct),
         ("HAProxy, TCP", &plain),
+        ("Envoy, TCP", &other),
         ("`fracas proxy`, TCP", &ours),
     ];
     let rows = rows.map(|(name, speed)| vec![name.to_owned(), speed.to_string()]);
@@ -332,7 +414,7 @@ fn delays(rounds: usize) -> String {
                 };
                 let _proxy = fracas(words, at);
                 if clients == CLIENTS {
-                    let seen = wrk(at);
+                    let seen = wrk(at, clients, &[]);
                     middle.took(seen.middle);
                     slow.took(seen.slow);
                 } else {
