@@ -187,9 +187,10 @@ fn envoy(mode: &str, upstream: SocketAddr, at: SocketAddr) -> Started {
     start("0", &words, Some(&text), at)
 }
 
+/// One process: a worker would outlive the end of its master.
 fn nginx(at: SocketAddr) -> Started {
     let text = format!(
-        "daemon off; worker_processes 1; error_log /dev/null; pid nginx.pid;\nevents {{ worker_connections 4096; }}\n\
+        "daemon off; master_process off; error_log /dev/null; pid nginx.pid;\nevents {{ worker_connections 4096; }}\n\
          http {{ access_log off; keepalive_requests 100000000; server {{ listen {at}; location / {{ return 200 \
          \"sixty-seven bytes of an answer that is neither long nor short, as it is\"; }} }} }}\n"
     );
