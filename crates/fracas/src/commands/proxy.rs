@@ -109,7 +109,7 @@ async fn serve(
 ) -> Result<ExitCode> {
     let system = |what: &str, error: &std::io::Error| Problem::new(&codes::SYSTEM, what).because(error);
     let mut stops = Stops::listen().map_err(|error| system("cannot listen for signals", &error))?;
-    // Two for each connection. The usual soft limit is 1024.
+    // Two for each connection, and as many for each pipe that is lent to a stream of many bytes. The usual soft limit is 1024.
     fracas_linux::limits::raise_own_descriptor_limit()
         .map_err(|error| system("cannot have as many descriptors as this user may", &error))?;
     let exporter = match settings.otlp()? {

@@ -83,3 +83,25 @@ async fn toxics_that_come_and_go_meanwhile_lose_and_change_no_byte() {
     reads(&mut stream, read, ALL - read).await;
     assert_eq!(rest(&mut stream).await.unwrap(), 0);
 }
+
+// The error of a socket is told once, and here the splice may have it.
+#[tokio::test]
+async fn a_reset_behind_many_bytes_is_a_reset_of_the_other_side() {
+    const ALL: usize = 1 << 20;
+    let stand = Stand::start();
+    let upstream = server(|mut stream| async move {
+        let all: Vec<u8> = (0..ALL).map(byte).collect();
+        stream.write_all(&all).await.unwrap();
+        let _heard = stream.read_u8().await;
+        stream.set_zero_linger().unwrap();
+    })
+    .await;
+    let at = stand.proxy("broken", upstream, &[]).await;
+    for _ in 0..20 {
+        let mut stream = connect(at).await;
+        reads(&mut stream, 0, ALL).await;
+        stream.write_all(b"x").await.unwrap();
+        let error = rest(&mut stream).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+}
