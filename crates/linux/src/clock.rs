@@ -1,26 +1,15 @@
-//! The clock that counts while the machine sleeps, and the one by which the kernel says when it saw a packet; and how late a thread is woken.
+//! The clock that counts while the machine sleeps, and the one by which the kernel says when it saw a packet.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
-use rustix::thread::{ClockId, set_current_timer_slack};
+use rustix::thread::ClockId;
 use rustix::time::clock_gettime;
 
 /// The time since boot, suspended time included (`CLOCK_BOOTTIME`, `clock_gettime(2)`): the clock for leases, for a machine that
 /// slept must not look as if no time had passed. Nobody can set it.
 pub fn boottime() -> Duration {
     read(ClockId::Boottime)
-}
-
-/// Has the calling thread woken when its time has come: the kernel may else do it up to 50 µs later, to wake several at once
-/// (`PR_SET_TIMERSLACK`, prctl(2)).
-///
-/// # Errors
-/// The kernel refuses it.
-pub fn wake_on_time() -> io::Result<()> {
-    // Of 0 it would be what it was at the beginning.
-    Ok(set_current_timer_slack(Some(NonZeroU64::MIN))?)
 }
 
 /// The wall clock (`CLOCK_REALTIME`), since 1970: for comparison with times of the kernel's alone, for anybody may set it.

@@ -43,6 +43,7 @@ pub mod state_dir;
 pub mod terminal;
 #[cfg(test)]
 mod testbed;
+pub mod timer_fd;
 pub mod traffic_control;
 pub mod unnamed;
 pub mod vdso;

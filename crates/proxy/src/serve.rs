@@ -57,7 +57,7 @@ impl Proxy {
     /// Takes the ports. Needs a runtime of tokio with its timers and sockets.
     ///
     /// # Errors
-    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no thread for the timer; N010 if nobody can vouch for an
+    /// N003 if somebody else has a port, or an address is none of this machine's; S005 if there is no descriptor for the timer; N010 if nobody can vouch for an
     /// upstream of TLS; N011 if something of the configuration, of a scenario, or an orchestration cannot act on
     /// connections that are passed through; N012 if something of them is about a listener that there is not; R004 if
     /// listeners cannot be told apart, or an upstream is one of the proxy's own ports.
@@ -109,8 +109,8 @@ impl Proxy {
             .transpose();
         let first =
             first.map_err(|_| Problem::new(&codes::INSIDE, "it is not known what a step of the orchestration does"))?;
-        let timer = Timer::start()
-            .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
+        let timer =
+            Timer::start().map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the timer").because(&error))?;
         let (alive, tunnels) = mpsc::channel(1);
         let (over, heard) = watch::channel(false);
         let limits = order.limits;

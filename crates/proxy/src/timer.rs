@@ -1,79 +1,111 @@
-//! Delays exact to a fraction of a millisecond. The timers of tokio have a grain of one; so they are trusted with all but the last few, and
-//! a thread waits for the rest (futex(2)), which is woken as soon as its time has come.
+//! Delays exact to a fraction of a millisecond. The timers of tokio have a grain of one; so the runtime waits for a descriptor that is exact.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use fracas_linux::clock::wake_on_time;
-use tokio::sync::oneshot;
+use fracas_linux::timer_fd::TimerFd;
+use tokio::task::AbortHandle;
 
-/// What is left to the thread. More than a grain, and little: who gives up waiting stays in its list for so long.
-const FINE: Duration = Duration::from_millis(4);
+/// More than the kernel is asked to wait at once; then it is asked again.
+const LONG: Duration = Duration::from_hours(24);
 
 /// Wakes whoever waits.
 #[derive(Debug)]
 pub(crate) struct Timer {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    task: AbortHandle,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
+    alarm: TimerFd,
     waiting: Mutex<Waiting>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    heap: BinaryHeap<Entry>,
-    over: bool,
+    /// By when they are to be woken. The number is of no meaning but that no two have the same.
+    sleepers: BTreeMap<Place, Waker>,
+    last: u64,
+    /// For when the alarm is set. Later than the first of the sleepers it never is.
+    set: Option<Instant>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    at: Instant,
-    wake: oneshot::Sender<()>,
-}
+type Place = (Instant, u64);
 
 impl Timer {
-    pub(crate) fn start() -> std::io::Result<Self> {
-        let queue = Arc::<Queue>::default();
-        let thread = std::thread::Builder::new().name("timer".to_owned()).spawn({
-            let queue = Arc::clone(&queue);
-            move || {
-                // Where it cannot be had, it is up to 50 µs late.
-                let _late = wake_on_time();
-                queue.work();
-            }
-        })?;
-        Ok(Self {
-            queue,
-            thread: Some(thread),
-        })
+    /// Needs a runtime of tokio with its sockets, which lasts as long as this does.
+    pub(crate) fn start() -> io::Result<Self> {
+        let queue = Arc::new(Queue {
+            alarm: TimerFd::new()?,
+            waiting: Mutex::default(),
+        });
+        let work = Arc::clone(&queue);
+        let task = tokio::spawn(async move { work.work().await }).abort_handle();
+        Ok(Self { queue, task })
     }
 
     /// Waits until then. Cancel safe.
-    pub(crate) async fn until(&self, at: Instant) {
-        if let Some(early) = at.checked_sub(FINE)
-            && early > Instant::now()
-        {
-            tokio::time::sleep_until(early.into()).await;
-        }
-        if let Some(woken) = self.queue.add(at) {
-            // Nobody else holds the other end: it is gone only with the thread, when all is over.
-            let _over = woken.await;
+    pub(crate) fn until(&self, at: Instant) -> Until<'_> {
+        Until {
+            queue: &self.queue,
+            at,
+            place: None,
         }
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        self.queue.lock().over = true;
-        self.queue.changed.notify_one();
-        let _ended = self.thread.take().map(JoinHandle::join);
+        self.task.abort();
+    }
+}
+
+/// The wait for a time.
+#[derive(Debug)]
+pub(crate) struct Until<'t> {
+    queue: &'t Queue,
+    at: Instant,
+    /// Among those that wait.
+    place: Option<Place>,
+}
+
+impl Future for Until<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        if self.at <= now {
+            return Poll::Ready(());
+        }
+        let (queue, at) = (self.queue, self.at);
+        let mut waiting = queue.lock();
+        let place = self.place.unwrap_or_else(|| {
+            waiting.last += 1;
+            (at, waiting.last)
+        });
+        let before = waiting.sleepers.insert(place, cx.waker().clone());
+        if waiting.set.is_none_or(|set| at < set) {
+            queue.set(&mut waiting, at, now);
+        }
+        drop(waiting);
+        // Without the lock: who is gone with a waker takes it.
+        drop(before);
+        self.place = Some(place);
+        Poll::Pending
+    }
+}
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            // It goes without the lock.
+            let _waker = self.queue.lock().sleepers.remove(&place);
+        }
     }
 }
 
@@ -83,63 +115,38 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None`: it is time.
-    fn add(&self, at: Instant) -> Option<oneshot::Receiver<()>> {
-        if at <= Instant::now() {
-            return None;
+    fn set(&self, waiting: &mut Waiting, at: Instant, now: Instant) {
+        let long = at.saturating_duration_since(now).min(LONG);
+        // Of so long it is never refused.
+        let _set = self.alarm.set(long);
+        waiting.set = Some(now + long);
+    }
+
+    async fn work(&self) {
+        let mut due = Vec::new();
+        // An error is the end of the runtime.
+        while let Ok(()) = self.alarm.comes().await {
+            self.take_due(&mut due);
+            // Without the lock: who is gone with a waker takes it.
+            due.drain(..).for_each(Waker::wake);
         }
-        let (wake, woken) = oneshot::channel();
+    }
+
+    /// Those whose time has come, and sets the alarm for the next.
+    fn take_due(&self, due: &mut Vec<Waker>) {
         let mut waiting = self.lock();
-        let first = waiting.heap.peek().is_none_or(|entry| at < entry.at);
-        waiting.heap.push(Entry { at, wake });
-        drop(waiting);
-        if first {
-            self.changed.notify_one();
-        }
-        Some(woken)
-    }
-
-    fn work(&self) {
-        let mut waiting = self.lock();
-        while !waiting.over {
-            let now = Instant::now();
-            let next = waiting.heap.peek().map(|entry| entry.at);
-            waiting = match next {
-                Some(at) if at <= now => {
-                    // Who does not wait any more is not told.
-                    let _gone = waiting.heap.pop().map(|entry| entry.wake.send(()));
-                    waiting
-                }
-                Some(at) => {
-                    let woken = self.changed.wait_timeout(waiting, at - now);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-            };
+        let now = Instant::now();
+        waiting.set = None;
+        while let Some(first) = waiting.sleepers.first_entry() {
+            let (at, _) = *first.key();
+            if at > now {
+                self.set(&mut waiting, at, now);
+                break;
+            }
+            due.push(first.remove());
         }
     }
 }
-
-/// The earliest is the greatest, for a heap gives the greatest first.
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.at.cmp(&self.at)
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl Eq for Entry {}
 
 #[cfg(test)]
 mod tests {
@@ -161,27 +168,12 @@ mod tests {
         tokio::join!(waits(40), waits(0), waits(2));
     }
 
-    #[test]
-    fn the_earliest_is_woken_first() {
-        let begun = Instant::now();
-        let mut heap = BinaryHeap::new();
-        for millis in [40, 0, 2] {
-            let (wake, _woken) = oneshot::channel();
-            let at = begun + Duration::from_millis(millis);
-            heap.push(Entry { at, wake });
-        }
-        let order: Vec<_> = std::iter::from_fn(|| heap.pop())
-            .map(|entry| (entry.at - begun).as_millis())
-            .collect();
-        assert_eq!(order, [0, 2, 40]);
-    }
-
     #[tokio::test]
     async fn who_gives_up_is_forgotten() {
         let timer = Timer::start().unwrap();
         let long = timer.until(Instant::now() + Duration::from_hours(1));
         let short = timer.until(Instant::now() + Duration::from_millis(1));
         tokio::select! { () = long => panic!("too early"), () = short => {} }
-        assert!(timer.queue.lock().heap.is_empty());
+        assert!(timer.queue.lock().sleepers.is_empty());
     }
 }

@@ -78,14 +78,14 @@ impl Toxiproxy {
     /// Takes the port. Needs a runtime of tokio with its timers and sockets.
     ///
     /// # Errors
-    /// N003 if somebody else has the port, or the address is none of this machine's; S005 if there is no thread for the timer.
+    /// N003 if somebody else has the port, or the address is none of this machine's; S005 if there is no descriptor for the timer.
     pub fn bind(order: &ToxiproxyOrder) -> Result<Self> {
         let listener = accept::listen(order.listen, order.limits.silence).map_err(|error| {
             let what = format!("cannot listen on {} for the API of Toxiproxy", order.listen);
             Problem::new(&codes::NO_PROXY, what).because(&error)
         })?;
-        let timer = Timer::start()
-            .map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the thread of the timer").because(&error))?;
+        let timer =
+            Timer::start().map_err(|error| Problem::new(&codes::SYSTEM, "cannot start the timer").because(&error))?;
         let (drain, draining) = watch::channel(false);
         let metrics = Toxics::new(&Kind::NAMES);
         let common = Common {
