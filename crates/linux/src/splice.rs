@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
 /// A pipe, in which what was taken from one socket waits until another takes it. It has two descriptors, and while it is empty hardly any memory:
 /// what is in it are pages of the socket that they came from (`skb_splice_bits()` in net/core/skbuff.c).
@@ -17,12 +17,14 @@ pub struct Hose {
 }
 
 impl Hose {
-    /// An empty one.
+    /// An empty one, for so many bytes, or as many as anybody gets if these are too many for this user (pipe(7): `pipe-max-size`,
+    /// `pipe-user-pages-soft`).
     ///
     /// # Errors
     /// There are no more descriptors.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(room: usize) -> io::Result<Self> {
         let (reads, writes) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let _as_it_is = fcntl_setpipe_size(&writes, room);
         Ok(Self { reads, writes, held: 0 })
     }
 
@@ -81,7 +83,12 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
+    use rustix::pipe::fcntl_getpipe_size;
+
     use super::*;
+
+    /// Twice what pipes have of themselves.
+    const ROOM: usize = 128 << 10;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -93,7 +100,8 @@ mod tests {
     #[test]
     fn bytes_go_through_it_or_can_be_taken_out() {
         let ((mut sender, from), (to, mut receiver)) = (pair(), pair());
-        let mut hose = Hose::new().unwrap();
+        let mut hose = Hose::new(ROOM).unwrap();
+        assert_eq!(fcntl_getpipe_size(&hose.reads).unwrap(), ROOM);
         from.set_nonblocking(true).unwrap();
         assert_eq!(hose.fill(&from, 9).unwrap(), None);
         sender.write_all(b"one two").unwrap();

@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fracas_linux::splice::Hose;
 
+/// In bytes, of what passes through one at once: as much as anybody may have (pipe(7), `pipe-max-size`). With 64 KiB, as pipes have of
+/// themselves, a fast stream is a third slower and takes more than twice as much of the processor.
+pub(super) const ROOM: usize = 1 << 20;
 /// So many that nobody needs are kept for each thread.
-const KEPT: usize = 8;
-/// And so many are lent at a time: a slow receiver has one as long as it is slow.
-const LENT: usize = 256;
+const KEPT: usize = 2;
+/// And so many are lent at a time: a slow receiver has one as long as it is slow. Together they are half of what all pipes of a user without
+/// privileges may have before each new one is made very small (pipe(7), `pipe-user-pages-soft`).
+const LENT: usize = 32;
 
 thread_local! {
     static IDLE: RefCell<Vec<Hose>> = const { RefCell::new(Vec::new()) };
@@ -45,7 +49,7 @@ impl Drop for Counted {
 /// An empty one. `None`: as many are lent as may be, or there are no more descriptors.
 pub(super) fn lend() -> Option<Lent> {
     let counted = Counted::one_more()?;
-    let hose = IDLE.with_borrow_mut(Vec::pop).or_else(|| Hose::new().ok())?;
+    let hose = IDLE.with_borrow_mut(Vec::pop).or_else(|| Hose::new(ROOM).ok())?;
     Some(Lent {
         hose,
         _counted: counted,

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::io::Interest;
 
-use super::{Chunk, Ended, Pipe, READ};
+use super::{Chunk, Ended, Pipe};
 use crate::tcp::hoses::{self, Lent};
 
 /// In bytes. Of less a copy costs less than two more calls of the kernel do.
@@ -36,7 +36,7 @@ impl Pipe<'_> {
         let mut lent = hoses::lend()?;
         let came = Instant::now();
         // Without tokio: whether there is nothing is seen by the copy.
-        match lent.hose.fill(self.from, READ) {
+        match lent.hose.fill(self.from, hoses::ROOM) {
             Ok(Some(count)) => {
                 self.is_large = count.get() >= LARGE;
                 self.passing.received(count.get() as u64);
@@ -60,8 +60,8 @@ impl Pipe<'_> {
             match to.try_io(Interest::WRITABLE, || rest.lent.hose.pour(to)) {
                 Ok(sent) => self.went(sent, Instant::now()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // However little it is, whole pages wait in the kernel for it.
-                    self.queued.set(READ);
+                    // However little it is, it may be in as many pages as a hose has room for.
+                    self.queued.set(hoses::ROOM);
                     self.rest = Some(rest);
                     return Ok(());
                 }
@@ -105,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::tcp::effects::Which;
-    use crate::tcp::pipe::{All, LEAST, Next};
+    use crate::tcp::pipe::{All, LEAST, Next, READ};
     use crate::tcp::toxic::{Asked, Stream, Toxic};
     use crate::timer::Timer;
 
@@ -160,7 +160,7 @@ mod tests {
         let (passed, waits) = (pipe.passed as usize, pipe.rest.as_ref().map_or(0, Rest::length));
         let came = pipe.rest.as_ref().unwrap().came;
         let ordinal = pipe.reads - 1;
-        assert!(waits > 0 && !pipe.may_read() && held.held() == READ);
+        assert!(waits > 0 && !pipe.may_read() && held.held() == hoses::ROOM);
         assert_eq!(pipe.next(Instant::now()), Next::Send(waits));
         toxics.send_replace(Arc::from([toxic]));
         pipe.look_again().unwrap();
