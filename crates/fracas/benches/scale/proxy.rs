@@ -1,19 +1,21 @@
 //! The proxy: what a request costs beside a plain proxy, how exactly it delays, and what connections that say nothing take.
 //!
 //! Backend and client are on one processor, the proxy that is measured alone on the other. What is not installed (`nginx`, `haproxy`, `wrk`,
-//! and `envoy`, which Debian does not have) is left out.
+//! and what Debian does not have: `envoy`, `fault` of the crate fault-cli, `noxious-proxy` of `proxy/noxious`) is left out.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::figures::{Figures, table};
 use crate::run::LIMIT;
+
+mod others;
+
+use others::{Started, envoy, fault, fracas, free, haproxy, has, nginx, noxious, relay};
 
 /// Of load, for each round and proxy.
 const LOAD: &str = "3s";
@@ -32,169 +34,15 @@ pub(crate) fn section(rounds: usize) -> String {
     // Of this thread and of those that it begins from now on: clients are beside the proxy, not in its place.
     sched_setaffinity(None, &ours).unwrap();
     let page = format!(
-        "## Proxy\n\n{}\n{}\n{}\n{}",
+        "## Proxy\n\n{}\n{}\n{}\n{}\n{}",
         load(rounds),
         stream(rounds),
         delays(rounds),
+        beside(rounds),
         idle()
     );
     sched_setaffinity(None, &before).unwrap();
     page
-}
-
-/// A program that is ended when it is dropped.
-struct Started {
-    child: Child,
-    _place: tempfile::TempDir,
-}
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
-}
-
-impl Started {
-    /// Seconds of processors that it and its children have had.
-    fn used(&self) -> f64 {
-        let pid = self.child.id();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-        // utime and stime, in hundredths (proc_pid_stat(5)).
-        (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-    }
-
-    /// Resident, in MiB.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.unwrap().trim().trim_end_matches(" kB");
-        kilobytes.parse::<f64>().unwrap() / 1024.0
-    }
-}
-
-/// Starts a program on one processor, with a folder in which this file may be, and waits until it listens.
-#[expect(clippy::disallowed_methods, reason = "a benchmark starts what it measures")]
-fn start(processor: &str, words: &[&str], file: Option<&str>, at: SocketAddr) -> Started {
-    let place = tempfile::tempdir().unwrap();
-    if let Some(text) = file {
-        // By its name alone one of them knows what is in it.
-        for name in ["conf", "conf.yaml"] {
-            fs::write(place.path().join(name), text).unwrap();
-        }
-    }
-    let child = Command::new("taskset")
-        .args(["-c", processor])
-        .args(words)
-        .current_dir(place.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Started { child, _place: place };
-    let began = Instant::now();
-    while TcpStream::connect(at).is_err() {
-        assert!(began.elapsed() < LIMIT, "{words:?} does not listen");
-    }
-    started
-}
-
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn has(program: &str) -> bool {
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders).any(|folder| folder.join(program).is_file())
-        || Path::new("/usr/sbin").join(program).is_file()
-}
-
-fn fracas(words: &[&str], at: SocketAddr) -> Started {
-    let listen = at.to_string();
-    let words = [&[env!("CARGO_BIN_EXE_fracas"), "proxy", "--listen", &listen], words].concat();
-    start("0", &words, None, at)
-}
-
-/// A proxy of TCP without a toxic, by the API of Toxiproxy.
-fn relay(upstream: SocketAddr) -> (Started, SocketAddr) {
-    let (api, at) = (free(), free());
-    let started = fracas(&["--toxiproxy-api", &api.to_string()], free());
-    let asked = format!(r#"{{"name":"bench","listen":"{at}","upstream":"{upstream}"}}"#);
-    let began = Instant::now();
-    let mut stream = loop {
-        match TcpStream::connect(api) {
-            Ok(stream) => break stream,
-            Err(_) => assert!(began.elapsed() < LIMIT, "no API"),
-        }
-    };
-    let length = asked.len();
-    let head = format!("POST /proxies HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n");
-    write!(stream, "{head}connection: close\r\n\r\n{asked}").unwrap();
-    let mut said = String::new();
-    stream.read_to_string(&mut said).unwrap();
-    assert!(said.starts_with("HTTP/1.1 201"), "{said}");
-    (started, at)
-}
-
-fn haproxy(mode: &str, upstream: SocketAddr, at: SocketAddr) -> Started {
-    let text = format!(
-        "global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
-         frontend f\n  bind {at}\n  default_backend b\nbackend b\n  server s {upstream}\n"
-    );
-    start("0", &["haproxy", "-db", "-f", "conf"], Some(&text), at)
-}
-
-/// One that has no worker but one, as the others.
-fn envoy(mode: &str, upstream: SocketAddr, at: SocketAddr) -> Started {
-    let to = |at: SocketAddr| {
-        format!(
-            "{{socket_address: {{address: {}, port_value: {}}}}}",
-            at.ip(),
-            at.port()
-        )
-    };
-    let kinds = "type.googleapis.com/envoy.extensions.filters";
-    let filter = match mode {
-        "http" => format!(
-            "{{name: envoy.filters.network.http_connection_manager, typed_config: {{\"@type\": \
-             {kinds}.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: a, route_config: {{virtual_hosts: [{{name: a, \
-             domains: [\"*\"], routes: [{{match: {{prefix: /}}, route: {{cluster: a}}}}]}}]}}, http_filters: [{{name: envoy.filters.http.router, \
-             typed_config: {{\"@type\": {kinds}.http.router.v3.Router}}}}]}}}}"
-        ),
-        _ => format!(
-            "{{name: envoy.filters.network.tcp_proxy, typed_config: {{\"@type\": {kinds}.network.tcp_proxy.v3.TcpProxy, stat_prefix: a, \
-             cluster: a}}}}"
-        ),
-    };
-    let text = format!(
-        "static_resources:\n  listeners: [{{name: a, address: {}, filter_chains: [{{filters: [{filter}]}}]}}]\n  clusters: [{{name: a, type: \
-         STATIC, load_assignment: {{cluster_name: a, endpoints: [{{lb_endpoints: [{{endpoint: {{address: {}}}}}]}}]}}}}]\n",
-        to(at),
-        to(upstream)
-    );
-    let words = [
-        "envoy",
-        "-c",
-        "conf.yaml",
-        "--concurrency",
-        "1",
-        "-l",
-        "error",
-        "--disable-hot-restart",
-    ];
-    start("0", &words, Some(&text), at)
-}
-
-/// One process: a worker would outlive the end of its master.
-fn nginx(at: SocketAddr) -> Started {
-    let text = format!(
-        "daemon off; master_process off; error_log /dev/null; pid nginx.pid;\nevents {{ worker_connections 4096; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; server {{ listen {at}; location / {{ return 200 \
-         \"sixty-seven bytes of an answer that is neither long nor short, as it is\"; }} }} }}\n"
-    );
-    start("1", &["nginx", "-p", ".", "-c", "conf"], Some(&text), at)
 }
 
 /// What clients see who ask one request after the other.
@@ -247,7 +95,7 @@ fn wrk(at: SocketAddr, clients: usize, words: &[&str]) -> Seen {
 }
 
 fn load(rounds: usize) -> String {
-    const HEAD: [&str; 8] = [
+    const HEAD: [&str; 9] = [
         "",
         "requests",
         "99 % within",
@@ -256,6 +104,7 @@ fn load(rounds: usize) -> String {
         "99 % within",
         "new connections",
         "resident",
+        "not of files",
     ];
     if !["nginx", "haproxy", "wrk"].into_iter().all(has) {
         return "Beside others: `nginx`, `haproxy` and `wrk` are not all here.\n".to_owned();
@@ -267,31 +116,30 @@ fn load(rounds: usize) -> String {
         "`fracas proxy`",
         "HAProxy, TCP",
         "Envoy, TCP",
+        "noxious",
+        "fault-cli",
         "`fracas proxy`, TCP",
     ];
-    let figures = || ["/s", "ms", "µs", "ms", "ms", "/s", "MiB"].map(Figures::of);
-    let is_there = |name: &&str| !name.starts_with("Envoy") || has("envoy");
+    let figures = || ["/s", "ms", "µs", "ms", "ms", "/s", "MiB", "MiB"].map(Figures::of);
     let mut all: Vec<_> = names
         .into_iter()
-        .filter(is_there)
+        .filter(|name| is_there(name))
         .map(|name| (name, figures()))
         .collect();
     for _ in 0..rounds {
         let backend = free();
         let nginx = nginx(backend);
-        for (name, [speed, slow, cost, one, one_slow, new, resident]) in &mut all {
+        for (name, [speed, slow, cost, one, one_slow, new, resident, own]) in &mut all {
             let at = free();
             let (proxy, at) = match *name {
+                "nginx itself" => (None, backend),
                 "HAProxy, HTTP" => (Some(haproxy("http", backend, at)), at),
-                "Envoy, HTTP" => (Some(envoy("http", backend, at)), at),
-                "Envoy, TCP" => (Some(envoy("tcp", backend, at)), at),
+                "Envoy, HTTP" => (Some(envoy("http", backend, at, 0)), at),
                 "`fracas proxy`" => (Some(fracas(&["--upstream", &format!("http://{backend}")], at)), at),
-                "HAProxy, TCP" => (Some(haproxy("tcp", backend, at)), at),
-                "`fracas proxy`, TCP" => {
-                    let (relay, at) = relay(backend);
-                    (Some(relay), at)
+                _ => {
+                    let (proxy, at) = of_tcp(name, backend);
+                    (Some(proxy), at)
                 }
-                _ => (None, backend),
             };
             let before = proxy.as_ref().map(Started::used);
             let seen = wrk(at, CLIENTS, &[]);
@@ -300,6 +148,7 @@ fn load(rounds: usize) -> String {
             if let (Some(proxy), Some(before)) = (&proxy, before) {
                 cost.add((proxy.used() - before) / seen.count * 1e6);
                 resident.add(proxy.resident());
+                own.add(proxy.anonymous());
             }
             let alone = wrk(at, 1, &[]);
             one.took(alone.middle);
@@ -320,6 +169,28 @@ fn load(rounds: usize) -> String {
          request.\n\n{}",
         table(&HEAD, &rows)
     )
+}
+
+fn is_there(name: &str) -> bool {
+    match name {
+        "noxious" => has("noxious-proxy"),
+        "fault-cli" => has("fault"),
+        _ if name.starts_with("Envoy") => has("envoy"),
+        _ if name.starts_with("HAProxy") => has("haproxy"),
+        _ => true,
+    }
+}
+
+/// One of those that carry any bytes.
+fn of_tcp(name: &str, upstream: SocketAddr) -> (Started, SocketAddr) {
+    let at = free();
+    match name {
+        "HAProxy, TCP" => (haproxy("tcp", upstream, at), at),
+        "Envoy, TCP" => (envoy("tcp", upstream, at, 0), at),
+        "noxious" => (noxious(upstream, at, 0), at),
+        "fault-cli" => (fault(upstream, at), at),
+        _ => relay(upstream, 0),
+    }
 }
 
 /// How fast so many bytes come, in Gbit/s.
@@ -350,33 +221,39 @@ fn stream(rounds: usize) -> String {
             }
         }
     });
-    let [mut direct, mut plain, mut other, mut ours] = [(); 4].map(|()| Figures::of("Gbit/s"));
-    for _ in 0..rounds {
-        direct.add(receive(source));
-        if has("haproxy") {
-            let at = free();
-            let _haproxy = haproxy("tcp", source, at);
-            plain.add(receive(at));
-        }
-        if has("envoy") {
-            let at = free();
-            let _envoy = envoy("tcp", source, at);
-            other.add(receive(at));
-        }
-        let (_relay, at) = relay(source);
-        ours.add(receive(at));
-    }
-    let rows = [
-        ("no proxy", &direct),
-        ("HAProxy, TCP", &plain),
-        ("Envoy, TCP", &other),
-        ("`fracas proxy`, TCP", &ours),
+    let names = [
+        "no proxy",
+        "HAProxy, TCP",
+        "Envoy, TCP",
+        "noxious",
+        "fault-cli",
+        "`fracas proxy`, TCP",
     ];
-    let rows = rows.map(|(name, speed)| vec![name.to_owned(), speed.to_string()]);
+    let mut all: Vec<_> = names
+        .into_iter()
+        .filter(|name| is_there(name))
+        .map(|name| (name, Figures::of("Gbit/s"), Figures::of("ms")))
+        .collect();
+    for _ in 0..rounds {
+        for (name, speed, cost) in &mut all {
+            if *name == "no proxy" {
+                speed.add(receive(source));
+                continue;
+            }
+            let (proxy, at) = of_tcp(name, source);
+            let before = proxy.used();
+            speed.add(receive(at));
+            cost.add((proxy.used() - before) * 1e3);
+        }
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(name, speed, cost)| vec![(*name).to_owned(), speed.to_string(), cost.to_string()])
+        .collect();
     format!(
         "One stream of {} GB.\n\n{}",
         STREAM / 1_000_000_000,
-        table(&["", "speed"], &rows)
+        table(&["", "speed", "processor"], &rows)
     )
 }
 
@@ -447,6 +324,61 @@ fn delays(rounds: usize) -> String {
     ];
     format!(
         "A delay that is asked for, seen by clients that ask one request after the other.\n\n{}",
+        table(&head, &rows)
+    )
+}
+
+/// A delay as others have it, of answers of a server behind all of them.
+fn beside(rounds: usize) -> String {
+    const LATE: u64 = 20;
+    if !["nginx", "wrk"].into_iter().all(has) {
+        return "Delays beside others: `nginx` and `wrk` are not both here.\n".to_owned();
+    }
+    let late = LATE.to_string();
+    let names = ["Envoy, HTTP", "`fracas proxy`", "noxious", "`fracas proxy`, TCP"];
+    let figures = || [(); 4].map(|()| Figures::of("ms"));
+    let mut all: Vec<_> = names
+        .into_iter()
+        .filter(|name| is_there(name))
+        .map(|name| (name, figures()))
+        .collect();
+    for _ in 0..rounds {
+        let backend = free();
+        let _nginx = nginx(backend);
+        for (name, [one, one_slow, many, many_slow]) in &mut all {
+            let at = free();
+            let (_proxy, at) = match *name {
+                "Envoy, HTTP" => (envoy("http", backend, at, LATE), at),
+                "`fracas proxy`" => {
+                    let upstream = format!("http://{backend}");
+                    (fracas(&["--upstream", &upstream, "--chaos-latency-ms", &late], at), at)
+                }
+                "noxious" => (noxious(backend, at, LATE), at),
+                _ => relay(backend, LATE),
+            };
+            for (clients, middle, slow) in [(1, one, one_slow), (CLIENTS, many, many_slow)] {
+                let seen = wrk(at, clients, &[]);
+                middle.took(seen.middle);
+                slow.took(seen.slow);
+            }
+        }
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(name, figures)| {
+            let figures = figures.iter().map(ToString::to_string);
+            std::iter::once((*name).to_owned()).chain(figures).collect()
+        })
+        .collect();
+    let head = [
+        "",
+        "one client: middle",
+        "99 % within",
+        "64 clients: middle",
+        "99 % within",
+    ];
+    format!(
+        "{LATE} ms asked of those that can delay each answer of a connection.\n\n{}",
         table(&head, &rows)
     )
 }
