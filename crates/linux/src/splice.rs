@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 
 /// A pipe, in which what was taken from one socket waits until another takes it. It has two descriptors, and while it is empty hardly any memory:
 /// what is in it are pages of the socket that they came from (`skb_splice_bits()` in net/core/skbuff.c).
@@ -17,15 +17,23 @@ pub struct Hose {
 }
 
 impl Hose {
-    /// An empty one, for so many bytes, or as many as anybody gets if these are too many for this user (pipe(7): `pipe-max-size`,
-    /// `pipe-user-pages-soft`).
+    /// An empty one for so many bytes, which are a power of two of pages or made so (pipe(7)).
     ///
     /// # Errors
-    /// There are no more descriptors.
+    /// There are no more descriptors, or it is more than this user may have (`pipe-max-size`, `pipe-user-pages-soft`).
     pub fn new(room: usize) -> io::Result<Self> {
         let (reads, writes) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let _as_it_is = fcntl_setpipe_size(&writes, room);
+        fcntl_setpipe_size(&writes, room)?;
         Ok(Self { reads, writes, held: 0 })
+    }
+
+    /// For how many bytes there is room, as the kernel counts it (`F_GETPIPE_SZ`, fcntl(2)): in pages, of which each may be one of less, or a part of
+    /// a larger one.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn room(&self) -> io::Result<usize> {
+        Ok(fcntl_getpipe_size(&self.reads)?)
     }
 
     /// How many bytes are in it.
@@ -83,8 +91,6 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
 
-    use rustix::pipe::fcntl_getpipe_size;
-
     use super::*;
 
     /// Twice what pipes have of themselves.
@@ -101,7 +107,7 @@ mod tests {
     fn bytes_go_through_it_or_can_be_taken_out() {
         let ((mut sender, from), (to, mut receiver)) = (pair(), pair());
         let mut hose = Hose::new(ROOM).unwrap();
-        assert_eq!(fcntl_getpipe_size(&hose.reads).unwrap(), ROOM);
+        assert_eq!(hose.room().unwrap(), ROOM);
         from.set_nonblocking(true).unwrap();
         assert_eq!(hose.fill(&from, 9).unwrap(), None);
         sender.write_all(b"one two").unwrap();

@@ -29,8 +29,7 @@ impl TimerFd {
         Ok(Self(registered))
     }
 
-    /// Sets it, once, to so long from now; what was set before is forgotten, and that its time had come (`timerfd_setup()` in fs/timerfd.c). Of no
-    /// time at all it comes at once.
+    /// Sets it, once, to so long from now, in the place of what was set before. Of no time at all it comes at once.
     ///
     /// # Errors
     /// It is longer than the kernel can count.
@@ -45,7 +44,8 @@ impl TimerFd {
         Ok(())
     }
 
-    /// Waits until the time has come that was set. One that comes while nobody waits is remembered. Cancel safe.
+    /// Waits until the time has come that was set. One that comes while nobody waits is remembered, also when another is set then: whoever sets
+    /// another looks at the clock. Cancel safe.
     ///
     /// # Errors
     /// The runtime is at its end.
@@ -78,5 +78,7 @@ mod tests {
         timer.set(Duration::ZERO).unwrap();
         timer.set(Duration::from_hours(1)).unwrap();
         assert!(timer.set(Duration::MAX).is_err());
+        // Nothing was awaited between the two, so that nobody has heard of the first.
+        assert!(timeout(a_while, timer.comes()).await.is_err());
     }
 }

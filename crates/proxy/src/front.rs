@@ -147,7 +147,7 @@ impl Proxy {
     /// are in that namespace. When it stops, what it has taken goes on and meets nothing more; what is left at the end of patience is reset.
     ///
     /// # Errors
-    /// S005 if a listener cannot be used, or there is no thread for the timer.
+    /// S005 if a listener cannot be used, or there is no descriptor for the timer.
     pub fn in_front(order: FrontOrder) -> Result<Self> {
         let ready = |listener: TcpListener| {
             listener.set_nonblocking(true)?;

@@ -5,13 +5,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fracas_linux::timer_fd::TimerFd;
 use tokio::task::AbortHandle;
-
-/// More than the kernel is asked to wait at once; then it is asked again.
-const LONG: Duration = Duration::from_hours(24);
 
 /// Wakes whoever waits.
 #[derive(Debug)]
@@ -31,11 +28,18 @@ struct Waiting {
     /// By when they are to be woken. The number is of no meaning but that no two have the same.
     sleepers: BTreeMap<Place, Waker>,
     last: u64,
-    /// For when the alarm is set. Later than the first of the sleepers it never is.
+    /// The alarm comes then, or before.
     set: Option<Instant>,
 }
 
 type Place = (Instant, u64);
+
+impl Waiting {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
 
 impl Timer {
     /// Needs a runtime of tokio with its sockets, which lasts as long as this does.
@@ -54,7 +58,7 @@ impl Timer {
         Until {
             queue: &self.queue,
             at,
-            place: None,
+            waits: None,
         }
     }
 }
@@ -70,41 +74,42 @@ impl Drop for Timer {
 pub(crate) struct Until<'t> {
     queue: &'t Queue,
     at: Instant,
-    /// Among those that wait.
-    place: Option<Place>,
+    /// Among those that wait, and who is woken there.
+    waits: Option<(Place, Waker)>,
 }
 
 impl Future for Until<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        if self.at <= now {
+        if self.at <= Instant::now() {
             return Poll::Ready(());
         }
-        let (queue, at) = (self.queue, self.at);
+        let (queue, at, waker) = (self.queue, self.at, cx.waker());
+        // Before its time nobody else takes it from there.
+        if self.waits.as_ref().is_some_and(|(_, before)| before.will_wake(waker)) {
+            return Poll::Pending;
+        }
         let mut waiting = queue.lock();
-        let place = self.place.unwrap_or_else(|| {
-            waiting.last += 1;
-            (at, waiting.last)
-        });
-        let before = waiting.sleepers.insert(place, cx.waker().clone());
+        let place = self.waits.as_ref().map(|(place, _)| *place);
+        let place = place.unwrap_or_else(|| (at, waiting.next()));
+        let before = waiting.sleepers.insert(place, waker.clone());
         if waiting.set.is_none_or(|set| at < set) {
-            queue.set(&mut waiting, at, now);
+            queue.set(&mut waiting, at);
         }
         drop(waiting);
         // Without the lock: who is gone with a waker takes it.
         drop(before);
-        self.place = Some(place);
+        self.waits = Some((place, waker.clone()));
         Poll::Pending
     }
 }
 
 impl Drop for Until<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
+        if let Some((place, _)) = &self.waits {
             // It goes without the lock.
-            let _waker = self.queue.lock().sleepers.remove(&place);
+            let _waker = self.queue.lock().sleepers.remove(place);
         }
     }
 }
@@ -115,11 +120,12 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, waiting: &mut Waiting, at: Instant, now: Instant) {
-        let long = at.saturating_duration_since(now).min(LONG);
-        // Of so long it is never refused.
+    fn set(&self, waiting: &mut Waiting, at: Instant) {
+        let long = at.saturating_duration_since(Instant::now());
+        // Not refused: between no two of these times is more than the kernel counts.
         let _set = self.alarm.set(long);
-        waiting.set = Some(now + long);
+        // Of two who are in time the later must not rely on an alarm that the first set late.
+        waiting.set = Some(Instant::now() + long);
     }
 
     async fn work(&self) {
@@ -140,7 +146,7 @@ impl Queue {
         while let Some(first) = waiting.sleepers.first_entry() {
             let (at, _) = *first.key();
             if at > now {
-                self.set(&mut waiting, at, now);
+                self.set(&mut waiting, at);
                 break;
             }
             due.push(first.remove());
@@ -150,6 +156,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -168,12 +176,38 @@ mod tests {
         tokio::join!(waits(40), waits(0), waits(2));
     }
 
+    // Of tokio's own timers none is less than a millisecond late or so.
     #[tokio::test]
-    async fn who_gives_up_is_forgotten() {
+    async fn one_is_woken_on_time() {
+        const LONG: Duration = Duration::from_micros(300);
+        let timer = Timer::start().unwrap();
+        let mut least = Duration::MAX;
+        for _ in 0..50 {
+            let at = Instant::now() + LONG;
+            timer.until(at).await;
+            least = least.min(at.elapsed());
+        }
+        // Anybody may be late on a busy machine, but not fifty times.
+        assert!(least < LONG, "{least:?}");
+    }
+
+    #[tokio::test]
+    async fn who_comes_later_for_an_earlier_time_is_woken_first() {
         let timer = Timer::start().unwrap();
         let long = timer.until(Instant::now() + Duration::from_hours(1));
         let short = timer.until(Instant::now() + Duration::from_millis(1));
-        tokio::select! { () = long => panic!("too early"), () = short => {} }
+        tokio::select! { biased; () = long => panic!("too early"), () = short => {} }
+        // Who gives up is forgotten.
+        assert!(timer.queue.lock().sleepers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_last_that_asked_is_woken() {
+        let timer = Timer::start().unwrap();
+        let mut until = Box::pin(timer.until(Instant::now() + Duration::from_millis(20)));
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(until.as_mut().poll(&mut nobody).is_pending());
+        until.await;
         assert!(timer.queue.lock().sleepers.is_empty());
     }
 }

@@ -24,7 +24,7 @@ mod large;
 
 use large::Rest;
 
-/// In bytes, of one read.
+/// In bytes, of one read that is a copy.
 const READ: usize = 64 << 10;
 /// What is held of a stream that is not to be late: little, so that whoever sends feels how slow it is.
 const ROOM: usize = 64 << 10;

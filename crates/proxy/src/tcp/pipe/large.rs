@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::io::Interest;
 
-use super::{Chunk, Ended, Pipe};
+use super::{Chunk, Ended, Pipe, READ};
 use crate::tcp::hoses::{self, Lent};
 
 /// In bytes. Of less a copy costs less than two more calls of the kernel do.
@@ -28,9 +29,10 @@ impl Rest {
 
 impl Pipe<'_> {
     /// Reads once without a copy, and passes it on as far as it goes, if that is likely to be a large read and nothing is held. `None`: there was
-    /// nothing that can be had so, and a copy is to be asked.
+    /// nothing that can be had so, or all pipes hold as much as they may, and a copy is to be asked.
     pub(super) fn read_large(&mut self) -> Option<Result<(), Ended>> {
-        if !self.is_large || !self.effects.is_none() || !self.queue.is_empty() {
+        let all = self.queued.all;
+        if !self.is_large || !self.effects.is_none() || !self.queue.is_empty() || all.held() + hoses::ROOM > all.most {
             return None;
         }
         let mut lent = hoses::lend()?;
@@ -82,11 +84,14 @@ impl Pipe<'_> {
             let bytes = rest.lent.hose.empty()?;
             hoses::give_back(rest.lent);
             self.queued.set(0);
-            self.hold(Chunk {
-                bytes: bytes.into(),
-                came: rest.came,
-                ordinal: rest.ordinal,
-            });
+            // In parts, each with memory of its own: what has passed is held no longer.
+            for part in bytes.chunks(READ) {
+                self.hold(Chunk {
+                    bytes: Bytes::copy_from_slice(part),
+                    came: rest.came,
+                    ordinal: rest.ordinal,
+                });
+            }
         }
         Ok(())
     }
@@ -105,10 +110,12 @@ mod tests {
 
     use super::*;
     use crate::tcp::effects::Which;
-    use crate::tcp::pipe::{All, LEAST, Next, READ};
+    use crate::tcp::pipe::{All, Held, LEAST, Next};
     use crate::tcp::toxic::{Asked, Stream, Toxic};
     use crate::timer::Timer;
 
+    /// In bytes: more than one part of what is taken out.
+    const MANY: usize = READ * 5 / 2;
     /// In bytes: less than one read is, so that a receiver does not take all of it.
     const NARROW: u32 = 4 << 10;
 
@@ -125,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn toxics_that_come_find_what_waits_in_the_kernel() {
-        let sent: Vec<u8> = (0..READ).map(|at| (at % 251) as u8).collect();
+        let sent: Vec<u8> = (0..MANY).map(|at| (at % 251) as u8).collect();
         let ((to, mut receiver), (mut sender, from)) = (pair().await, pair().await);
         let writes = tokio::spawn({
             let sent = sent.clone();
@@ -142,11 +149,18 @@ mod tests {
             connection: 0,
             stream: Stream::Downstream,
         };
-        let (timer, held, is_broken) = (Timer::start().unwrap(), All::new(1 << 20), AtomicBool::new(false));
+        let (timer, held, is_broken) = (Timer::start().unwrap(), All::new(hoses::ROOM), AtomicBool::new(false));
         let counts = Toxics::new(&[]).of("a", "b", "c");
         let mut pipe = Pipe::new((&from, &to), &is_broken, which, now, (&timer, &held), &counts);
         to.writable().await.unwrap();
         pipe.reads = 7;
+        // While others hold so much that there is no room for as much as it may come to, there are copies.
+        let mut others = Held { here: 0, all: &held };
+        others.set(1);
+        from.peek(&mut [0]).await.unwrap();
+        pipe.is_large = true;
+        assert!(pipe.read_large().is_none());
+        others.set(0);
         // It never takes all. Reads are as large as they can be here.
         while pipe.rest.is_none() {
             pipe.is_large = true;
@@ -164,12 +178,24 @@ mod tests {
         assert_eq!(pipe.next(Instant::now()), Next::Send(waits));
         toxics.send_replace(Arc::from([toxic]));
         pipe.look_again().unwrap();
-        assert!(pipe.rest.is_none() && held.held() == waits.max(LEAST));
-        let [chunk] = &pipe.queue.make_contiguous()[..] else {
-            panic!("one chunk")
-        };
-        assert!(chunk.bytes == sent[passed..passed + waits]);
-        assert_eq!((chunk.came, chunk.ordinal, pipe.reads), (came, ordinal, ordinal + 1));
+        let parts: Vec<_> = pipe.queue.iter().map(|chunk| chunk.bytes.len()).collect();
+        assert!(
+            pipe.rest.is_none() && parts.iter().all(|part| *part <= READ),
+            "{parts:?}"
+        );
+        assert_eq!(held.held(), parts.iter().map(|part| *part.max(&LEAST)).sum::<usize>());
+        assert!(
+            pipe.queue
+                .iter()
+                .all(|chunk| (chunk.came, chunk.ordinal) == (came, ordinal))
+        );
+        assert!(
+            pipe.queue
+                .iter()
+                .flat_map(|chunk| &chunk.bytes)
+                .eq(&sent[passed..passed + waits])
+        );
+        assert_eq!(pipe.reads, ordinal + 1);
         assert_eq!(pipe.next(Instant::now()), Next::Send(waits.min(1000)));
         let mut came = vec![0; passed];
         receiver.read_exact(&mut came).await.unwrap();
