@@ -21,6 +21,7 @@ pub mod files;
 pub mod frames;
 pub mod guard;
 pub mod hold;
+pub mod inq;
 pub mod inside;
 pub mod intercept;
 pub mod kernel;

@@ -266,7 +266,7 @@ pub(crate) fn filter(socket: impl AsFd, program: &mut [libc::sock_filter]) -> io
     set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-fn empty() -> libc::msghdr {
+pub(crate) fn empty() -> libc::msghdr {
     #[expect(unsafe_code, reason = "it has fields that differ between C libraries")]
     // SAFETY: it is plain data for which zeros are valid: no address, no parts, nothing along.
     unsafe {
@@ -274,7 +274,7 @@ fn empty() -> libc::msghdr {
     }
 }
 
-fn checked(result: isize) -> io::Result<usize> {
+pub(crate) fn checked(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 

@@ -1,6 +1,5 @@
 //! One direction of one connection: from one socket to the other, through the toxics that there are at the moment.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -11,6 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
+use fracas_linux::inq;
 use fracas_linux::sockets::end_writing;
 use fracas_telemetry::toxiproxy::{Passed, Proxied};
 use tokio::net::TcpStream;
@@ -20,6 +20,7 @@ use super::effects::{Early, Effects, Which};
 use super::toxic::{Stream, Toxic};
 use crate::timer::Timer;
 
+mod copied;
 mod large;
 
 use large::Rest;
@@ -34,11 +35,6 @@ const LATE_ROOM: usize = 4 << 20;
 const LEAST: usize = 1 << 10;
 /// Of a rate, what is waited for before anything is sent; twice as much may be saved, so that a late awakening loses nothing.
 const BURST: f64 = 0.01;
-
-thread_local! {
-    /// For the moment of a read: connections that are silent take no memory for it.
-    static ROOM_TO_READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
-}
 
 /// How a direction ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -172,6 +168,8 @@ impl<'c> Pipe<'c> {
         counts: &'c Proxied,
     ) -> Self {
         let now = Instant::now();
+        // An older kernel is asked once more each time.
+        let _told = inq::tell(from);
         Self {
             from,
             to,
@@ -419,59 +417,6 @@ impl<'c> Pipe<'c> {
         self.sent = now;
         self.passed += count as u64;
         self.passing.sent(count as u64);
-    }
-
-    /// Reads once, and passes it on or holds it.
-    fn read(&mut self) -> Result<(), Ended> {
-        if let Some(read) = self.read_large() {
-            return read;
-        }
-        ROOM_TO_READ.with_borrow_mut(|room| match self.from.try_read(room) {
-            Ok(0) => {
-                self.ends();
-                Ok(())
-            }
-            Ok(count) => {
-                self.is_large = count >= large::LARGE;
-                self.passing.received(count as u64);
-                self.take(&room[..count]).map_err(|_| Ended::Unheard)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            // What it said before has been read by now (tcp_recvmsg_locked() in net/ipv4/tcp.c gives the error last).
-            Err(_) => {
-                self.ends();
-                self.is_broken = true;
-                Ok(())
-            }
-        })
-    }
-
-    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let now = Instant::now();
-        self.effects.came(now);
-        if self.effects.holds() {
-            self.dropped = true;
-            return Ok(());
-        }
-        if self.effects.is_none() && self.queue.is_empty() {
-            match self.to.try_write(bytes) {
-                Ok(sent) => {
-                    self.went(sent, now);
-                    bytes = &bytes[sent..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if !bytes.is_empty() {
-            self.hold(Chunk {
-                bytes: Bytes::copy_from_slice(bytes),
-                came: now,
-                ordinal: self.reads,
-            });
-        }
-        self.reads += 1;
-        Ok(())
     }
 
     fn hold(&mut self, chunk: Chunk) {
