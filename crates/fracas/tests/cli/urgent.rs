@@ -1,9 +1,12 @@
 //! Urgent data (tcp(7), `MSG_OOB`) in a stream that is spliced. Where it was splicing stops for ever, whatever comes behind it (`tcp_read_sock()`
 //! in net/ipv4/tcp.c).
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
 
+use fracas_linux::sockets::unacknowledged;
 use rustix::net::{SendFlags, send};
 
 use crate::cli::Cli;
@@ -14,6 +17,9 @@ use crate::support::LIMIT;
 const BEFORE: usize = 300_000;
 const BEHIND: usize = 500_000;
 
+const SIGCONT: i32 = 18;
+const SIGSTOP: i32 = 19;
+
 /// The byte that is at this place of a stream.
 fn byte(at: usize) -> u8 {
     (at % 251) as u8
@@ -23,7 +29,7 @@ fn byte(at: usize) -> u8 {
 fn server(ends: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let all: Vec<u8> = (0..BEFORE + BEHIND).map(byte).collect();
         stream.write_all(&all[..BEFORE]).unwrap();
@@ -38,22 +44,27 @@ fn server(ends: bool) -> SocketAddr {
     at
 }
 
-#[test]
-fn urgent_data_ends_no_stream_and_stops_none() {
-    let cli = Cli::new();
-    let proxy = Proxied::start(&cli, &["--toxiproxy-api", "0"]);
+/// A proxy of TCP, and a connection by it.
+fn through(cli: &Cli, upstream: SocketAddr) -> (Proxied, TcpStream) {
+    let proxy = Proxied::start(cli, &["--toxiproxy-api", "0"]);
     let mut api = None;
     proxy.going.until("it says where its API is", || {
         api = address(&proxy.going.err(), "toxiproxy: http://");
         api.is_some()
     });
+    let asked = format!(r#"{{"name":"a","upstream":"{upstream}"}}"#);
+    let made = post(api.unwrap(), "/proxies", &asked);
+    let made: serde_json::Value = serde_json::from_str(&made.body).unwrap();
+    let stream = TcpStream::connect(made["listen"].as_str().unwrap()).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    (proxy, stream)
+}
+
+#[test]
+fn urgent_data_ends_no_stream_and_stops_none() {
+    let cli = Cli::new();
     for ends in [true, false] {
-        let upstream = server(ends);
-        let asked = format!(r#"{{"name":"{ends}","upstream":"{upstream}"}}"#);
-        let made = post(api.unwrap(), "/proxies", &asked);
-        let made: serde_json::Value = serde_json::from_str(&made.body).unwrap();
-        let mut stream = TcpStream::connect(made["listen"].as_str().unwrap()).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let (_proxy, mut stream) = through(&cli, server(ends));
         let mut came = vec![0; BEFORE + BEHIND];
         stream.read_exact(&mut came).unwrap();
         assert!(came.iter().enumerate().all(|(at, came)| *came == byte(at)));
@@ -61,4 +72,32 @@ fn urgent_data_ends_no_stream_and_stops_none() {
             assert_eq!(stream.read(&mut [0]).unwrap(), 0);
         }
     }
+}
+
+/// Reading stops before what is urgent, and the kernel tells of what is behind it once, together with what is before it.
+#[test]
+fn what_is_behind_urgent_data_waits_for_no_more() {
+    let cli = Cli::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (proxy, mut client) = through(&cli, listener.local_addr().unwrap());
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"x").unwrap();
+    server.read_exact(&mut [0]).unwrap();
+    // It finds all of it at once.
+    let process = proxy.going.process();
+    process.signal(SIGSTOP).unwrap();
+    let stat = format!("/proc/{}/stat", process.identity().pid);
+    while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+        thread::yield_now();
+    }
+    server.write_all(b"a").unwrap();
+    assert_eq!(send(&server, b"!", SendFlags::OOB).unwrap(), 1);
+    server.write_all(b"b").unwrap();
+    while unacknowledged(&server).unwrap() > 0 {
+        thread::yield_now();
+    }
+    process.signal(SIGCONT).unwrap();
+    let mut came = [0; 2];
+    client.read_exact(&mut came).unwrap();
+    assert_eq!(&came, b"ab");
 }
