@@ -108,6 +108,8 @@ mod tests {
         let ((mut sender, from), (to, mut receiver)) = (pair(), pair());
         let mut hose = Hose::new(ROOM).unwrap();
         assert_eq!(hose.room().unwrap(), ROOM);
+        // One that does not get its room is none.
+        assert!(Hose::new(usize::MAX).is_err());
         from.set_nonblocking(true).unwrap();
         assert_eq!(hose.fill(&from, 9).unwrap(), None);
         sender.write_all(b"one two").unwrap();

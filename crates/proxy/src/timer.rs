@@ -158,7 +158,11 @@ impl Queue {
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::timeout;
+
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn whoever_waits_is_woken_and_never_early() {
@@ -176,19 +180,19 @@ mod tests {
         tokio::join!(waits(40), waits(0), waits(2));
     }
 
-    // Of tokio's own timers none is less than a millisecond late or so.
+    // Of tokio's own timers most are a millisecond late or so.
     #[tokio::test]
-    async fn one_is_woken_on_time() {
-        const LONG: Duration = Duration::from_micros(300);
+    async fn most_are_woken_on_time() {
         let timer = Timer::start().unwrap();
-        let mut least = Duration::MAX;
-        for _ in 0..50 {
-            let at = Instant::now() + LONG;
+        let mut late = Vec::new();
+        for number in 0..101 {
+            let at = Instant::now() + Duration::from_micros(300 + 17 * number);
             timer.until(at).await;
-            least = least.min(at.elapsed());
+            late.push(at.elapsed());
         }
-        // Anybody may be late on a busy machine, but not fifty times.
-        assert!(least < LONG, "{least:?}");
+        late.sort();
+        eprintln!("{:?} to {:?}, the middle {:?}", late[0], late[100], late[50]);
+        assert!(late[50] < Duration::from_micros(300), "{late:?}");
     }
 
     #[tokio::test]
@@ -196,7 +200,10 @@ mod tests {
         let timer = Timer::start().unwrap();
         let long = timer.until(Instant::now() + Duration::from_hours(1));
         let short = timer.until(Instant::now() + Duration::from_millis(1));
-        tokio::select! { biased; () = long => panic!("too early"), () = short => {} }
+        let both = async {
+            tokio::select! { biased; () = long => panic!("too early"), () = short => {} }
+        };
+        timeout(LIMIT, both).await.unwrap();
         // Who gives up is forgotten.
         assert!(timer.queue.lock().sleepers.is_empty());
     }
@@ -207,7 +214,7 @@ mod tests {
         let mut until = Box::pin(timer.until(Instant::now() + Duration::from_millis(20)));
         let mut nobody = Context::from_waker(Waker::noop());
         assert!(until.as_mut().poll(&mut nobody).is_pending());
-        until.await;
+        timeout(LIMIT, until).await.unwrap();
         assert!(timer.queue.lock().sleepers.is_empty());
     }
 }

@@ -2,16 +2,18 @@
 //! in net/ipv4/tcp.c).
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use fracas_linux::sockets::unacknowledged;
+use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendFlags, send};
 
 use crate::cli::Cli;
 use crate::proxied::{Proxied, address, post};
-use crate::support::LIMIT;
+use crate::support::{LIMIT, soon};
 
 /// In bytes: many reads, of which all but the first are spliced.
 const BEFORE: usize = 300_000;
@@ -74,30 +76,61 @@ fn urgent_data_ends_no_stream_and_stops_none() {
     }
 }
 
-/// Reading stops before what is urgent, and the kernel tells of what is behind it once, together with what is before it.
-#[test]
-fn what_is_behind_urgent_data_waits_for_no_more() {
+/// Carries what the server does while the proxy is stopped, which finds all of it at once: two bytes, and what the client sees then.
+fn at_once(does: impl FnOnce(TcpStream), then: impl FnOnce(TcpStream)) {
     let cli = Cli::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (proxy, mut client) = through(&cli, listener.local_addr().unwrap());
     let (mut server, _) = listener.accept().unwrap();
     client.write_all(b"x").unwrap();
     server.read_exact(&mut [0]).unwrap();
-    // It finds all of it at once.
     let process = proxy.going.process();
     process.signal(SIGSTOP).unwrap();
-    let stat = format!("/proc/{}/stat", process.identity().pid);
-    while !fs::read_to_string(&stat).unwrap().contains(") T ") {
-        thread::yield_now();
-    }
-    server.write_all(b"a").unwrap();
-    assert_eq!(send(&server, b"!", SendFlags::OOB).unwrap(), 1);
-    server.write_all(b"b").unwrap();
-    while unacknowledged(&server).unwrap() > 0 {
-        thread::yield_now();
-    }
+    let tasks = format!("/proc/{}/task", process.identity().pid);
+    soon(LIMIT, "all of it is stopped", || {
+        let mut all = fs::read_dir(&tasks).unwrap();
+        all.all(|task| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.is_ok_and(|stat| stat.contains(") T "))
+        })
+        .then_some(())
+    });
+    does(server);
     process.signal(SIGCONT).unwrap();
     let mut came = [0; 2];
     client.read_exact(&mut came).unwrap();
     assert_eq!(&came, b"ab");
+    then(client);
+}
+
+fn arrived(sender: &TcpStream) {
+    soon(LIMIT, "it is there", || {
+        (unacknowledged(sender).unwrap() == 0).then_some(())
+    });
+}
+
+/// Reading stops before what is urgent, and the kernel tells of what is behind it once, together with what is before it.
+#[test]
+fn what_is_behind_urgent_data_waits_for_no_more() {
+    let says = |mut server: TcpStream| {
+        server.write_all(b"a").unwrap();
+        assert_eq!(send(&server, b"!", SendFlags::OOB).unwrap(), 1);
+        server.write_all(b"b").unwrap();
+        arrived(&server);
+    };
+    at_once(says, drop);
+}
+
+/// The kernel counts a byte for an end that is behind others, but none for a reset.
+#[test]
+fn a_reset_that_comes_with_the_last_bytes_is_seen() {
+    let breaks = |mut server: TcpStream| {
+        server.write_all(b"ab").unwrap();
+        arrived(&server);
+        set_socket_linger(&server, Some(Duration::ZERO)).unwrap();
+    };
+    at_once(breaks, |mut client| {
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    });
 }

@@ -1,7 +1,8 @@
 //! Hoses for streams of many bytes, lent by those that need none at the moment: two descriptors for each direction of each connection would be
 //! too many, and one who says little is served better by a copy.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fracas_linux::splice::Hose;
@@ -15,13 +16,15 @@ const MOST: usize = 32;
 /// And so many of them that nobody needs are kept.
 const KEPT: usize = 8;
 
-static THERE: AtomicUsize = AtomicUsize::new(0);
-static IDLE: Mutex<Vec<Lent>> = Mutex::new(Vec::new());
-
-fn idle() -> MutexGuard<'static, Vec<Lent>> {
-    // What is in there is whole at every moment.
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Those that there are.
+struct Hoses {
+    there: AtomicUsize,
+    idle: Mutex<Vec<Lent>>,
+    /// This user may not have so much room in pipes. To ask each time would cost more than a copy.
+    is_refused: AtomicBool,
 }
+
+static HOSES: Hoses = Hoses::new();
 
 /// One that is lent.
 #[derive(Debug)]
@@ -32,40 +35,70 @@ pub(super) struct Lent {
 
 /// One of those that there may be, until it is dropped.
 #[derive(Debug)]
-struct Counted;
-
-impl Counted {
-    fn one_more() -> Option<Self> {
-        let room = |there| (there < MOST).then_some(there + 1);
-        let before = THERE.fetch_update(Ordering::AcqRel, Ordering::Acquire, room);
-        before.is_ok().then(|| Self)
-    }
-}
+struct Counted(&'static AtomicUsize);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        THERE.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// An empty one. `None`: there are as many as may be, there are no more descriptors, or this user has no more room in pipes.
+/// An empty one. `None`: there are as many as may be, there are no more descriptors, or this user may not have so much room in pipes.
 pub(super) fn lend() -> Option<Lent> {
-    let kept = idle().pop();
-    kept.or_else(|| {
-        let counted = Counted::one_more()?;
-        let hose = Hose::new(ROOM).ok()?;
-        Some(Lent {
-            hose,
-            _counted: counted,
-        })
-    })
+    HOSES.lend(ROOM)
 }
 
 /// Gives one back. What is in it is lost with it.
 pub(super) fn give_back(lent: Lent) {
-    let mut idle = idle();
-    if lent.hose.held() == 0 && idle.len() < KEPT {
-        idle.push(lent);
+    HOSES.take_back(lent);
+}
+
+impl Hoses {
+    const fn new() -> Self {
+        Self {
+            there: AtomicUsize::new(0),
+            idle: Mutex::new(Vec::new()),
+            is_refused: AtomicBool::new(false),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Lent>> {
+        // What is in there is whole at every moment.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn one_more(&'static self) -> Option<Counted> {
+        let room = |there| (there < MOST).then_some(there + 1);
+        let before = self.there.fetch_update(Ordering::AcqRel, Ordering::Acquire, room);
+        before.is_ok().then(|| Counted(&self.there))
+    }
+
+    fn lend(&'static self, room: usize) -> Option<Lent> {
+        let kept = self.idle().pop();
+        kept.or_else(|| {
+            if self.is_refused.load(Ordering::Relaxed) {
+                return None;
+            }
+            let counted = self.one_more()?;
+            let hose = Hose::new(room);
+            if hose
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+            {
+                self.is_refused.store(true, Ordering::Relaxed);
+            }
+            Some(Lent {
+                hose: hose.ok()?,
+                _counted: counted,
+            })
+        })
+    }
+
+    fn take_back(&self, lent: Lent) {
+        let mut idle = self.idle();
+        if lent.hose.held() == 0 && idle.len() < KEPT {
+            idle.push(lent);
+        }
     }
 }
 
@@ -77,22 +110,27 @@ mod tests {
     use super::*;
 
     /// How many are kept, and how many there are.
-    fn counts() -> (usize, usize) {
-        (idle().len(), THERE.load(Ordering::Acquire))
+    fn counts(hoses: &Hoses) -> (usize, usize) {
+        (hoses.idle().len(), hoses.there.load(Ordering::Acquire))
     }
 
-    // One test, for all of them are counted together.
     #[test]
     fn there_are_no_more_than_32_of_1_mib_and_none_is_kept_that_holds_something() {
+        static HOSES: Hoses = Hoses::new();
+        let lend = || HOSES.lend(ROOM);
         let all: Vec<Lent> = std::iter::from_fn(lend).take(100).collect();
-        assert_eq!((all.len(), counts()), (32, (0, 32)));
+        assert_eq!((all.len(), counts(&HOSES)), (32, (0, 32)));
         assert!(all.iter().all(|lent| lent.hose.room().unwrap() == 1 << 20));
-        all.into_iter().for_each(give_back);
-        assert_eq!(counts(), (8, 8));
+        for lent in all {
+            HOSES.take_back(lent);
+        }
+        assert_eq!(counts(&HOSES), (8, 8));
         // Those that are kept are of the 32.
         let all: Vec<Lent> = std::iter::from_fn(lend).take(100).collect();
-        assert_eq!((all.len(), counts()), (32, (0, 32)));
-        all.into_iter().for_each(give_back);
+        assert_eq!((all.len(), counts(&HOSES)), (32, (0, 32)));
+        for lent in all {
+            HOSES.take_back(lent);
+        }
 
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut said = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -100,9 +138,16 @@ mod tests {
         said.write_all(b"x").unwrap();
         let mut lent = lend().unwrap();
         assert!(lent.hose.fill(&heard, 1).unwrap().is_some());
-        give_back(lent);
-        assert_eq!(counts(), (7, 7));
+        HOSES.take_back(lent);
+        assert_eq!(counts(&HOSES), (7, 7));
         drop(lend());
-        assert_eq!(counts(), (6, 6));
+        assert_eq!(counts(&HOSES), (6, 6));
+    }
+
+    #[test]
+    fn who_may_not_have_so_much_is_not_asked_again() {
+        static HOSES: Hoses = Hoses::new();
+        assert!(HOSES.lend(usize::MAX).is_none() && HOSES.lend(ROOM).is_none());
+        assert_eq!(counts(&HOSES), (0, 0));
     }
 }

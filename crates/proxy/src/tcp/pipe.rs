@@ -22,6 +22,8 @@ use crate::timer::Timer;
 
 mod copied;
 mod large;
+#[cfg(test)]
+mod testbed;
 
 use large::Rest;
 

@@ -24,7 +24,8 @@ impl Pipe<'_> {
         }
         ROOM_TO_READ.with_borrow_mut(|room| {
             let mut taken = None;
-            // Where the kernel says that nothing is behind it, tokio need not ask to know: of what comes from now on it is told anew.
+            // Where the kernel says that nothing is behind it, tokio need not ask to know: of what comes from now on it is told anew. A reset
+            // that has come already is not behind it for the kernel; but that reading is closed tokio does not forget.
             let read = self.from.try_io(Interest::READABLE, || {
                 let (count, left) = inq::received(self.from, room)?;
                 taken = Some(count);
@@ -80,5 +81,44 @@ impl Pipe<'_> {
         }
         self.reads += 1;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpStream;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::tcp::pipe::testbed::{Bed, arrived, pair};
+
+    /// Whether tokio would ask this socket.
+    fn would_ask(from: &TcpStream) -> bool {
+        from.try_io(Interest::READABLE, || Ok(())).is_ok()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_for_behind_the_last_byte_but_the_end() {
+        let ((to, _receiver), (mut sender, from)) = (pair(READ as u32).await, pair(READ as u32).await);
+        let (_toxics, now) = watch::channel(Arc::from([]));
+        let bed = Bed::new(READ);
+        let mut pipe = bed.pipe((&from, &to), now);
+        to.writable().await.unwrap();
+        sender.write_all(b"a").await.unwrap();
+        arrived(&sender);
+        from.readable().await.unwrap();
+        pipe.read().unwrap();
+        assert!(pipe.passed == 1 && !would_ask(&from));
+        sender.write_all(b"b").await.unwrap();
+        sender.shutdown().await.unwrap();
+        arrived(&sender);
+        from.readable().await.unwrap();
+        pipe.read().unwrap();
+        assert!(pipe.passed == 2 && would_ask(&from) && pipe.over.is_none());
+        pipe.read().unwrap();
+        assert!(pipe.over.is_some() && !pipe.is_broken);
     }
 }

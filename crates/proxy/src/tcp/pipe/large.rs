@@ -100,77 +100,42 @@ impl Pipe<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
-    use fracas_core::seed::Seed;
-    use fracas_telemetry::toxiproxy::Toxics;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpSocket, TcpStream};
     use tokio::sync::watch;
 
     use super::*;
-    use crate::tcp::effects::Which;
-    use crate::tcp::pipe::{All, Held, LEAST, Next};
-    use crate::tcp::toxic::{Asked, Stream, Toxic};
-    use crate::timer::Timer;
+    use crate::tcp::pipe::testbed::{Bed, arrived, pair};
+    use crate::tcp::pipe::{Held, LEAST, Next};
+    use crate::tcp::toxic::{Asked, Toxic};
 
-    /// In bytes: more than one part of what is taken out.
+    /// In bytes: of several parts of what is taken out.
     const MANY: usize = READ * 5 / 2;
-    /// In bytes: less than one read is, so that a receiver does not take all of it.
-    const NARROW: u32 = 4 << 10;
-
-    /// Two ends. What the first sends and the other does not take is little.
-    async fn pair() -> (TcpStream, TcpStream) {
-        let [listener, socket] = [(), ()].map(|()| TcpSocket::new_v4().unwrap());
-        listener.set_recv_buffer_size(NARROW).unwrap();
-        listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let listener = listener.listen(1).unwrap();
-        socket.set_send_buffer_size(NARROW).unwrap();
-        let one = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-        (one, listener.accept().await.unwrap().0)
-    }
 
     #[tokio::test]
     async fn toxics_that_come_find_what_waits_in_the_kernel() {
         let sent: Vec<u8> = (0..MANY).map(|at| (at % 251) as u8).collect();
-        let ((to, mut receiver), (mut sender, from)) = (pair().await, pair().await);
-        let writes = tokio::spawn({
-            let sent = sent.clone();
-            async move { sender.write_all(&sent).await.map(|()| sender) }
-        });
+        let ((to, mut receiver), (mut sender, from)) = (pair(4 << 10).await, pair(1 << 20).await);
         let toxic: Toxic = serde_json::from_str::<Asked>(r#"{"type":"limit_data","attributes":{"bytes":1000}}"#)
             .unwrap()
             .make()
             .unwrap();
         let (toxics, now) = watch::channel(Arc::from([]));
-        let which = Which {
-            seed: Seed(1),
-            proxy: "a".to_owned(),
-            connection: 0,
-            stream: Stream::Downstream,
-        };
-        let (timer, held, is_broken) = (Timer::start().unwrap(), All::new(hoses::ROOM), AtomicBool::new(false));
-        let counts = Toxics::new(&[]).of("a", "b", "c");
-        let mut pipe = Pipe::new((&from, &to), &is_broken, which, now, (&timer, &held), &counts);
+        let bed = Bed::new(hoses::ROOM);
+        let held = &bed.held;
+        let mut pipe = bed.pipe((&from, &to), now);
         to.writable().await.unwrap();
         pipe.reads = 7;
+        sender.write_all(&sent).await.unwrap();
+        arrived(&sender);
         // While others hold so much that there is no room for as much as it may come to, there are copies.
-        let mut others = Held { here: 0, all: &held };
+        let mut others = Held { here: 0, all: held };
         others.set(1);
-        from.peek(&mut [0]).await.unwrap();
         pipe.is_large = true;
         assert!(pipe.read_large().is_none());
         others.set(0);
-        // It never takes all. Reads are as large as they can be here.
-        while pipe.rest.is_none() {
-            pipe.is_large = true;
-            from.readable().await.unwrap();
-            match pipe.read_large() {
-                Some(read) => read.unwrap(),
-                // The copy, which would see it, is not asked here.
-                None => tokio::task::yield_now().await,
-            }
-        }
+        // The receiver takes little of it.
+        pipe.read_large().unwrap().unwrap();
         let (passed, waits) = (pipe.passed as usize, pipe.rest.as_ref().map_or(0, Rest::length));
         let came = pipe.rest.as_ref().unwrap().came;
         let ordinal = pipe.reads - 1;
@@ -200,6 +165,5 @@ mod tests {
         let mut came = vec![0; passed];
         receiver.read_exact(&mut came).await.unwrap();
         assert!(came == sent[..passed]);
-        writes.abort();
     }
 }
