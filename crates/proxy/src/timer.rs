@@ -1,14 +1,20 @@
 //! Delays exact to a fraction of a millisecond. The timers of tokio have a grain of one; so the runtime waits for a descriptor that is exact.
 
 use std::collections::BTreeMap;
+use std::hint;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fracas_linux::timer_fd::TimerFd;
 use tokio::task::AbortHandle;
+
+/// After so long without an alarm a processor sleeps deeply, its caches are others', and it wakes late.
+const COLD: Duration = Duration::from_millis(10);
+/// So much earlier it is woken then, and waits for the rest awake: a hundredth of a processor at most.
+const EARLY: Duration = Duration::from_micros(100);
 
 /// Wakes whoever waits.
 #[derive(Debug)]
@@ -121,7 +127,10 @@ impl Queue {
     }
 
     fn set(&self, waiting: &mut Waiting, at: Instant) {
-        let long = at.saturating_duration_since(Instant::now());
+        let mut long = at.saturating_duration_since(Instant::now());
+        if long >= COLD {
+            long -= EARLY;
+        }
         // Not refused: between no two of these times is more than the kernel counts.
         let _set = self.alarm.set(long);
         // Of two who are in time the later must not rely on an alarm that the first set late.
@@ -132,9 +141,19 @@ impl Queue {
         let mut due = Vec::new();
         // An error is the end of the runtime.
         while let Ok(()) = self.alarm.comes().await {
+            self.wait_awake();
             self.take_due(&mut due);
             // Without the lock: who is gone with a waker takes it.
             due.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// Waits for the first, if it was woken that little before its time.
+    fn wait_awake(&self) {
+        let first = self.lock().sleepers.keys().next().map(|(at, _)| *at);
+        let left = || first.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        while (Duration::from_nanos(1)..=EARLY).contains(&left()) {
+            hint::spin_loop();
         }
     }
 
@@ -156,8 +175,6 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
